@@ -7,7 +7,8 @@ use holdfast_domain::settings::StoreLocation;
 
 use crate::{
     commands::{
-        cancel, catalog, cleanup, completions, copy, decrypt, dump, key, lost, policy, restore, run, show, verify,
+        cancel, catalog, cleanup, completions, copy, decrypt, dump, key, lost, policy, restore,
+        run, show, verify,
     },
     exit,
     failure::{Exit, Failure},
@@ -16,8 +17,7 @@ use crate::{
     output::Output,
 };
 
-const ABOUT: &str =
-    "Backs up a MongoDB database and the files of its content items to S3 or a directory, and restores them.";
+const ABOUT: &str = "Backs up a MongoDB database and the files of its content items to S3 or a directory, and restores them.";
 
 const LONG_ABOUT: &str = "\
 Backs up a MongoDB database and the files of its content items to S3 or a directory, and restores them.
@@ -165,9 +165,15 @@ mod tests {
     #[test]
     fn help_documents_the_exit_codes_and_every_verb() {
         let help = command().render_long_help().to_string();
-        for expected in
-            ["Exit codes:", "refused", "unreachable", "  8    incomplete", "  9    done, but", "--json", "BACKUP_STORE"]
-        {
+        for expected in [
+            "Exit codes:",
+            "refused",
+            "unreachable",
+            "  8    incomplete",
+            "  9    done, but",
+            "--json",
+            "BACKUP_STORE",
+        ] {
             assert!(help.contains(expected), "{expected}: {help}");
         }
         for verb in command().get_subcommands() {
@@ -178,7 +184,11 @@ mod tests {
 
     #[test]
     fn help_says_which_arguments_others_can_see() {
-        for path in [&["dump"][..], &["restore", "database"], &["restore", "archive"]] {
+        for path in [
+            &["dump"][..],
+            &["restore", "database"],
+            &["restore", "archive"],
+        ] {
             let mut command = command();
             let mut verb = &mut command;
             for name in path {
@@ -186,7 +196,10 @@ mod tests {
             }
             let help = verb.render_long_help().to_string();
             let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
-            assert!(help.contains("visible to every user of this machine"), "{path:?}: {help}");
+            assert!(
+                help.contains("visible to every user of this machine"),
+                "{path:?}: {help}"
+            );
         }
     }
 
@@ -223,6 +236,9 @@ mod tests {
     #[test]
     fn drop_and_merge_exclude_each_other() {
         let line = "holdfast restore database db_1_a --drop --merge";
-        assert_eq!(parse_from(line.split(' ').map(OsString::from).collect()).err(), Some(Exit::Usage));
+        assert_eq!(
+            parse_from(line.split(' ').map(OsString::from).collect()).err(),
+            Some(Exit::Usage)
+        );
     }
 }

@@ -6,7 +6,9 @@ use crate::failure::Failure;
 
 /// The refusal if no question is possible. It names the options that make the question unnecessary.
 pub(crate) fn cannot_ask(instead: &str) -> Failure {
-    Failure::refused(format!("not confirmed: stdin is not a terminal. Pass {instead}"))
+    Failure::refused(format!(
+        "not confirmed: stdin is not a terminal. Pass {instead}"
+    ))
 }
 
 /// Whether a person can see the question and answer it.
@@ -18,7 +20,8 @@ pub(crate) fn can_ask() -> bool {
 pub(crate) async fn ask(question: &'static str) -> Result<(), Failure> {
     let answer = tokio::task::spawn_blocking(move || answer_to(question)).await;
     let answer = answer.map_err(io::Error::other).and_then(|answer| answer);
-    let answer = answer.map_err(|error| Failure::failed(format!("cannot read the answer: {error}")))?;
+    let answer =
+        answer.map_err(|error| Failure::failed(format!("cannot read the answer: {error}")))?;
     if matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes") {
         Ok(())
     } else {

@@ -45,7 +45,10 @@ impl Given<'_> {
     }
 
     /// The connection string, or the settings' one if none was given.
-    pub(crate) fn or_else<'s>(&self, default: impl FnOnce() -> Result<&'s Secret, Failure>) -> Result<Secret, Failure> {
+    pub(crate) fn or_else<'s>(
+        &self,
+        default: impl FnOnce() -> Result<&'s Secret, Failure>,
+    ) -> Result<Secret, Failure> {
         let (from, uri) = match (self.plainly, self.variable, self.file) {
             (Some(uri), _, _) => (self.option.to_owned(), uri.clone()),
             (None, Some(name), _) => (format!("the variable {name}"), of_variable(name)?),
@@ -55,16 +58,22 @@ impl Given<'_> {
         if uri.expose().starts_with("mongodb://") || uri.expose().starts_with("mongodb+srv://") {
             return Ok(uri);
         }
-        Err(Failure::usage(format!("invalid connection string from {from}: expected mongodb:// or mongodb+srv://")))
+        Err(Failure::usage(format!(
+            "invalid connection string from {from}: expected mongodb:// or mongodb+srv://"
+        )))
     }
 }
 
 /// A password before the hosts, or a secret among the options.
 fn has_secret(uri: &Secret) -> bool {
     const OPTIONS: [&str; 2] = ["tlscertificatekeyfilepassword=", "aws_session_token:"];
-    let Some((_, rest)) = uri.expose().split_once("://") else { return false };
+    let Some((_, rest)) = uri.expose().split_once("://") else {
+        return false;
+    };
     let authority = rest.split('/').next().unwrap_or_default();
-    let has_password = authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'));
+    let has_password = authority
+        .rsplit_once('@')
+        .is_some_and(|(user, _)| user.contains(':'));
     let options = rest.to_ascii_lowercase();
     has_password || OPTIONS.iter().any(|option| options.contains(option))
 }
@@ -72,17 +81,25 @@ fn has_secret(uri: &Secret) -> bool {
 fn of_variable(name: &str) -> Result<Secret, Failure> {
     environment::variable(name)
         .map(|value| Secret::new(value.trim()))
-        .ok_or_else(|| Failure::new(Exit::Settings, format!("the environment variable {name} is not set")))
+        .ok_or_else(|| {
+            Failure::new(
+                Exit::Settings,
+                format!("the environment variable {name} is not set"),
+            )
+        })
 }
 
 fn of_file(path: &Path) -> Result<Secret, Failure> {
-    let text =
-        fs::read_to_string(path).map_err(|error| Failure::file("read the connection string in", path, &error))?;
+    let text = fs::read_to_string(path)
+        .map_err(|error| Failure::file("read the connection string in", path, &error))?;
     Ok(Secret::new(text.trim()))
 }
 
 /// Takes an argument out of circulation at once.
-#[expect(clippy::unnecessary_wraps, reason = "the shape of a parser of arguments")]
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "the shape of a parser of arguments"
+)]
 pub(crate) fn secret(argument: &str) -> Result<Secret, Infallible> {
     Ok(Secret::new(argument))
 }
@@ -100,7 +117,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("uri");
         fs::write(&file, "mongodb://u:p@h/db\n").unwrap();
-        let given = Given { option: "--uri", plainly: None, variable: None, file: Some(&file) };
+        let given = Given {
+            option: "--uri",
+            plainly: None,
+            variable: None,
+            file: Some(&file),
+        };
         assert_eq!(given.or_else(none).unwrap().expose(), "mongodb://u:p@h/db");
     }
 
@@ -110,18 +132,34 @@ mod tests {
             ("mongodb://u:hunter2@h/db", true),
             ("mongodb+srv://u:hunter2@h", true),
             ("mongodb://h/?tlsCertificateKeyFilePassword=hunter2", true),
-            ("mongodb://u@h/?authMechanism=MONGODB-AWS&authMechanismProperties=AWS_SESSION_TOKEN:hunter2", true),
+            (
+                "mongodb://u@h/?authMechanism=MONGODB-AWS&authMechanismProperties=AWS_SESSION_TOKEN:hunter2",
+                true,
+            ),
             ("mongodb://u@h/db", false),
             ("mongodb://h:27017,i:27018/db", false),
             ("hunter2:postgres", false),
         ] {
             let secret = Secret::new(uri);
-            let given = Given { option: "--to-uri", plainly: Some(&secret), variable: None, file: None };
+            let given = Given {
+                option: "--to-uri",
+                plainly: Some(&secret),
+                variable: None,
+                file: None,
+            };
             let warning = given.warning();
             assert_eq!(warning.is_some(), is_secret, "{uri}");
             let text = warning.unwrap_or_default();
-            assert!(!text.contains("hunter2") && text.contains("--to-uri-env") == is_secret, "{text}");
-            let given = Given { option: "--to-uri", plainly: None, variable: Some("NAME"), file: None };
+            assert!(
+                !text.contains("hunter2") && text.contains("--to-uri-env") == is_secret,
+                "{text}"
+            );
+            let given = Given {
+                option: "--to-uri",
+                plainly: None,
+                variable: Some("NAME"),
+                file: None,
+            };
             assert_eq!(given.warning(), None);
         }
     }
@@ -129,7 +167,12 @@ mod tests {
     #[test]
     fn what_is_no_connection_string_is_refused_without_showing_it() {
         let wrong = Secret::new("hunter2");
-        let given = Given { option: "--uri", plainly: Some(&wrong), variable: None, file: None };
+        let given = Given {
+            option: "--uri",
+            plainly: Some(&wrong),
+            variable: None,
+            file: None,
+        };
         let failure = given.or_else(none).unwrap_err();
         assert_eq!(failure.exit, Exit::Usage);
         assert!(!failure.to_text().contains("hunter2"));

@@ -41,35 +41,72 @@ pub(crate) enum Exit {
 /// Every exit code with its JSON word and its meaning. `--help` and docs/operations.md show this table.
 pub(crate) const TABLE: [(Exit, &str, &str); 11] = [
     (Exit::Done, "done", "done"),
-    (Exit::Failed, "failed", "failed: the command started but did not succeed"),
+    (
+        Exit::Failed,
+        "failed",
+        "failed: the command started but did not succeed",
+    ),
     (Exit::Usage, "usage", "invalid command line"),
-    (Exit::Settings, "settings", "invalid settings, or access denied: wrong key or password, or missing permission"),
-    (Exit::NotFound, "not-found", "not found: a backup, collection, item, file or repository"),
-    (Exit::Refused, "refused", "refused: a backup is running, the target is not empty, or confirmation is missing"),
-    (Exit::Corrupt, "corrupt", "corrupt or not authentic: stored data differ from the data written"),
-    (Exit::Unreachable, "unreachable", "unreachable: the store is missing, or a server does not answer"),
-    (Exit::Incomplete, "incomplete", "incomplete: some parts are done, and the output names each missing part"),
+    (
+        Exit::Settings,
+        "settings",
+        "invalid settings, or access denied: wrong key or password, or missing permission",
+    ),
+    (
+        Exit::NotFound,
+        "not-found",
+        "not found: a backup, collection, item, file or repository",
+    ),
+    (
+        Exit::Refused,
+        "refused",
+        "refused: a backup is running, the target is not empty, or confirmation is missing",
+    ),
+    (
+        Exit::Corrupt,
+        "corrupt",
+        "corrupt or not authentic: stored data differ from the data written",
+    ),
+    (
+        Exit::Unreachable,
+        "unreachable",
+        "unreachable: the store is missing, or a server does not answer",
+    ),
+    (
+        Exit::Incomplete,
+        "incomplete",
+        "incomplete: some parts are done, and the output names each missing part",
+    ),
     (
         Exit::Attention,
         "attention",
         "done, but a person must act: a lost manifest, a faulty repository file, a new or suddenly empty source, or a warning in the backup's message",
     ),
-    (Exit::Interrupted, "interrupted", "interrupted from the keyboard"),
+    (
+        Exit::Interrupted,
+        "interrupted",
+        "interrupted from the keyboard",
+    ),
 ];
 
 /// The exit codes, as a part of `--help`.
 pub(crate) fn help() -> String {
-    TABLE.iter().fold("Exit codes:".to_owned(), |mut text, (exit, _, meaning)| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "\n  {:<3}  {meaning}", *exit as u8);
-        text
-    })
+    TABLE
+        .iter()
+        .fold("Exit codes:".to_owned(), |mut text, (exit, _, meaning)| {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "\n  {:<3}  {meaning}", *exit as u8);
+            text
+        })
 }
 
 impl Exit {
     /// The code in JSON output.
     pub(crate) fn as_str(self) -> &'static str {
-        TABLE.iter().find(|(exit, ..)| *exit == self).map_or("failed", |(_, word, _)| word)
+        TABLE
+            .iter()
+            .find(|(exit, ..)| *exit == self)
+            .map_or("failed", |(_, word, _)| word)
     }
 
     /// Exit of a failed job with this code.
@@ -79,9 +116,9 @@ impl Exit {
             | FailureCode::Encryption
             | FailureCode::SourceDenied
             | FailureCode::StoreDenied => Self::Settings,
-            FailureCode::SourceUnreachable | FailureCode::SourceLost | FailureCode::StoreUnavailable => {
-                Self::Unreachable
-            }
+            FailureCode::SourceUnreachable
+            | FailureCode::SourceLost
+            | FailureCode::StoreUnavailable => Self::Unreachable,
             FailureCode::StoreCorrupt => Self::Corrupt,
             _ => Self::Failed,
         }
@@ -117,9 +154,12 @@ pub(crate) fn exit_of(error: &OperationError) -> Exit {
             }
         }
         OperationError::Corrupt { .. }
-        | OperationError::Copy(CopyFault::Differs { .. } | CopyFault::RepositoryFile { .. }) => Exit::Corrupt,
+        | OperationError::Copy(CopyFault::Differs { .. } | CopyFault::RepositoryFile { .. }) => {
+            Exit::Corrupt
+        }
         OperationError::Source(error) | OperationError::Target(error) => of_database(error),
-        OperationError::Store(error) | OperationError::Copy(CopyFault::Store { cause: error, .. }) => of_store(error),
+        OperationError::Store(error)
+        | OperationError::Copy(CopyFault::Store { cause: error, .. }) => of_store(error),
         OperationError::Catalog(error) => of_catalog(error),
         OperationError::Repository(error) => of_repository(error),
         OperationError::Restore(error) => of_restore(error),
@@ -187,7 +227,9 @@ fn of_restore(error: &RestoreError) -> Exit {
 
 /// The cause under an `io::Error` of the reading stages: the artifact, the store, or this machine.
 fn of_reading(error: &io::Error) -> Exit {
-    let store = error.get_ref().and_then(|inner| inner.downcast_ref::<StoreError>());
+    let store = error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<StoreError>());
     match (ArtifactError::of(error), store) {
         (Some(_), _) => Exit::Corrupt,
         (None, Some(store)) => of_store(store),
@@ -206,10 +248,19 @@ mod tests {
         for (exit, word, meaning) in TABLE {
             let row = format!("| {} | `{word}` | {meaning} |", exit as u8);
             assert!(OPERATIONS.contains(&row), "docs/operations.md lacks: {row}");
-            assert!(help().contains(&format!("\n  {:<3}  {meaning}", exit as u8)), "{exit:?}");
+            assert!(
+                help().contains(&format!("\n  {:<3}  {meaning}", exit as u8)),
+                "{exit:?}"
+            );
         }
-        let rows = OPERATIONS.split("\n## Exit codes\n").nth(1).and_then(|rest| rest.split("\n## ").next());
-        let rows = rows.unwrap_or_default().lines().filter(|line| line.starts_with("| ") && line.contains("| `"));
+        let rows = OPERATIONS
+            .split("\n## Exit codes\n")
+            .nth(1)
+            .and_then(|rest| rest.split("\n## ").next());
+        let rows = rows
+            .unwrap_or_default()
+            .lines()
+            .filter(|line| line.starts_with("| ") && line.contains("| `"));
         assert_eq!(rows.count(), TABLE.len(), "no row without a code");
     }
 
@@ -229,14 +280,38 @@ mod tests {
     fn a_command_that_reads_and_a_backup_end_alike() {
         let (key, cause) = (|| "k".to_owned(), String::new);
         for error in [
-            StoreError::Denied { key: key(), cause: cause() },
-            StoreError::Unavailable { key: key(), cause: cause() },
-            StoreError::Missing { key: key(), cause: cause() },
-            StoreError::Unsupported { key: key(), cause: cause() },
-            StoreError::WrongClock { key: key(), cause: cause() },
-            StoreError::Invalid { key: key(), cause: cause() },
-            StoreError::Corrupt { key: key(), cause: cause() },
-            StoreError::Full { key: key(), cause: cause() },
+            StoreError::Denied {
+                key: key(),
+                cause: cause(),
+            },
+            StoreError::Unavailable {
+                key: key(),
+                cause: cause(),
+            },
+            StoreError::Missing {
+                key: key(),
+                cause: cause(),
+            },
+            StoreError::Unsupported {
+                key: key(),
+                cause: cause(),
+            },
+            StoreError::WrongClock {
+                key: key(),
+                cause: cause(),
+            },
+            StoreError::Invalid {
+                key: key(),
+                cause: cause(),
+            },
+            StoreError::Corrupt {
+                key: key(),
+                cause: cause(),
+            },
+            StoreError::Full {
+                key: key(),
+                cause: cause(),
+            },
         ] {
             let error = OperationError::from(error);
             assert_eq!(exit_of(&error), Exit::of_job(error.code()), "{error}");

@@ -24,7 +24,11 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into(), hint: None }
+        Self {
+            exit,
+            message: message.into(),
+            hint: None,
+        }
     }
 
     pub(crate) fn failed(message: impl Into<String>) -> Self {
@@ -45,8 +49,15 @@ impl Failure {
 
     /// This machine cannot use a file.
     pub(crate) fn file(doing: &str, path: &std::path::Path, error: &io::Error) -> Self {
-        let exit = if error.kind() == io::ErrorKind::NotFound { Exit::NotFound } else { Exit::Failed };
-        Self::new(exit, format!("could not {doing} {}: {error}", path.display()))
+        let exit = if error.kind() == io::ErrorKind::NotFound {
+            Exit::NotFound
+        } else {
+            Exit::Failed
+        };
+        Self::new(
+            exit,
+            format!("could not {doing} {}: {error}", path.display()),
+        )
     }
 
     /// A backup with a failed job.
@@ -62,16 +73,30 @@ impl Failure {
     pub(crate) fn of_parts(failed: Vec<(&BackupId, Self)>) -> Option<Self> {
         let named = failed.into_iter().map(|(id, failure)| {
             let told = failure.message.contains(id.as_str());
-            let message = if told { failure.message } else { format!("{id}: {}", failure.message) };
+            let message = if told {
+                failure.message
+            } else {
+                format!("{id}: {}", failure.message)
+            };
             Self { message, ..failure }
         });
         named.reduce(|first, second| Self {
-            exit: if first.exit == second.exit { first.exit } else { Exit::Failed },
+            exit: if first.exit == second.exit {
+                first.exit
+            } else {
+                Exit::Failed
+            },
             message: format!("{}\n{}", first.message, second.message),
             hint: [first.hint, second.hint]
                 .into_iter()
                 .flatten()
-                .reduce(|first, second| if first == second { first } else { format!("{first}; {second}") }),
+                .reduce(|first, second| {
+                    if first == second {
+                        first
+                    } else {
+                        format!("{first}; {second}")
+                    }
+                }),
         })
     }
 
@@ -86,7 +111,11 @@ impl Failure {
     }
 
     pub(crate) fn to_text(&self) -> String {
-        let hint = self.hint.as_ref().map(|hint| format!("\n  remedy: {hint}")).unwrap_or_default();
+        let hint = self
+            .hint
+            .as_ref()
+            .map(|hint| format!("\n  remedy: {hint}"))
+            .unwrap_or_default();
         format!("holdfast: {}{hint}", self.message)
     }
 
@@ -118,7 +147,11 @@ impl From<OperationError> for Failure {
         }
         let JobFailure { message, hint, .. } = error.failure();
         let hint = own_hint(&error).or(hint);
-        Self { exit: exit_of(&error), message, hint }
+        Self {
+            exit: exit_of(&error),
+            message,
+            hint,
+        }
     }
 }
 
@@ -126,7 +159,9 @@ impl From<OperationError> for Failure {
 fn own_hint(error: &OperationError) -> Option<String> {
     let hint = match error {
         OperationError::AlreadyRunning { backup_id } => {
-            return Some(format!("wait for its end by `--wait`, or stop it by `holdfast cancel {backup_id}`"));
+            return Some(format!(
+                "wait for its end by `--wait`, or stop it by `holdfast cancel {backup_id}`"
+            ));
         }
         OperationError::NotFound(_) => "list all backups by `holdfast list`",
         OperationError::Stopped(StopReason::CatalogSilent) => {
@@ -166,8 +201,11 @@ impl From<CatalogError> for Failure {
 impl From<SettingsError> for Failure {
     fn from(error: SettingsError) -> Self {
         let faults: Vec<String> = error.0.iter().map(|fault| format!("\n  {fault}")).collect();
-        Self::new(Exit::Settings, format!("the settings are wrong:{}", faults.concat()))
-            .hint("correct the environment variables named above: docs/settings.md lists them all")
+        Self::new(
+            Exit::Settings,
+            format!("the settings are wrong:{}", faults.concat()),
+        )
+        .hint("correct the environment variables named above: docs/settings.md lists them all")
     }
 }
 
@@ -181,28 +219,48 @@ mod tests {
     fn a_failure_says_what_to_do_about_it() {
         let failure = Failure::refused("no").hint("ask");
         assert_eq!(failure.to_text(), "holdfast: no\n  remedy: ask");
-        assert_eq!(failure.to_json(), r#"{"error":{"code":"refused","exitCode":5,"message":"no","hint":"ask"}}"#);
+        assert_eq!(
+            failure.to_json(),
+            r#"{"error":{"code":"refused","exitCode":5,"message":"no","hint":"ask"}}"#
+        );
     }
 
     #[test]
     fn a_full_backup_fails_as_its_parts_do() {
-        let (database, content): (BackupId, BackupId) = ("db_1_aa".parse().unwrap(), "content_1_aa".parse().unwrap());
+        let (database, content): (BackupId, BackupId) =
+            ("db_1_aa".parse().unwrap(), "content_1_aa".parse().unwrap());
         let failed = |exit| Failure::new(exit, "no").hint("ask");
         assert!(Failure::of_parts(Vec::new()).is_none());
         let one = Failure::of_parts(vec![(&database, failed(Exit::Unreachable))]).unwrap();
-        assert_eq!((one.exit, one.message()), (Exit::Unreachable, "db_1_aa: no"));
-        let both = |other| Failure::of_parts(vec![(&database, failed(Exit::Unreachable)), (&content, failed(other))]);
+        assert_eq!(
+            (one.exit, one.message()),
+            (Exit::Unreachable, "db_1_aa: no")
+        );
+        let both = |other| {
+            Failure::of_parts(vec![
+                (&database, failed(Exit::Unreachable)),
+                (&content, failed(other)),
+            ])
+        };
         assert_eq!(both(Exit::Unreachable).unwrap().exit, Exit::Unreachable);
         let differing = both(Exit::Corrupt).unwrap();
         assert_eq!(differing.exit, Exit::Failed);
-        assert_eq!(differing.to_text(), "holdfast: db_1_aa: no\ncontent_1_aa: no\n  remedy: ask");
+        assert_eq!(
+            differing.to_text(),
+            "holdfast: db_1_aa: no\ncontent_1_aa: no\n  remedy: ask"
+        );
     }
 
     #[test]
     fn a_target_that_is_not_empty_is_a_refusal() {
         let cause = RestoreFault::NotEmpty(vec!["db.c (3 documents)".to_owned()]);
-        let failure: Failure = OperationError::from(holdfast_database::RestoreError::from(cause)).into();
+        let failure: Failure =
+            OperationError::from(holdfast_database::RestoreError::from(cause)).into();
         assert_eq!(failure.exit, Exit::Refused);
-        assert!(failure.to_text().contains("--merge"), "{}", failure.to_text());
+        assert!(
+            failure.to_text().contains("--merge"),
+            "{}",
+            failure.to_text()
+        );
     }
 }

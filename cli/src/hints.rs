@@ -35,18 +35,34 @@ fn files(below: &Path, extension: &str) -> Vec<PathBuf> {
 
 /// Backquoted text that begins with the name of the program.
 fn quoted(place: &Path, text: &str) -> Vec<Named> {
-    let commands = text.split("`holdfast ").skip(1).filter_map(|rest| rest.split_once('`'));
-    let place = place.strip_prefix(root()).unwrap_or(place).display().to_string();
-    commands.map(|(command, _)| Named { place: place.clone(), command: format!("holdfast {command}") }).collect()
+    let commands = text
+        .split("`holdfast ")
+        .skip(1)
+        .filter_map(|rest| rest.split_once('`'));
+    let place = place
+        .strip_prefix(root())
+        .unwrap_or(place)
+        .display()
+        .to_string();
+    commands
+        .map(|(command, _)| Named {
+            place: place.clone(),
+            command: format!("holdfast {command}"),
+        })
+        .collect()
 }
 
 /// The messages of a source file: no comments, no tests, and continued lines joined.
 fn messages(source: &str) -> String {
     let source = source.split("#[cfg(test)]").next().unwrap_or_default();
-    let code = source.lines().filter(|line| !line.trim_start().starts_with("//"));
-    code.fold(String::new(), |joined, line| match joined.strip_suffix('\\') {
-        Some(begun) => format!("{begun}{}", line.trim_start()),
-        None => format!("{joined}\n{line}"),
+    let code = source
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"));
+    code.fold(String::new(), |joined, line| {
+        match joined.strip_suffix('\\') {
+            Some(begun) => format!("{begun}{}", line.trim_start()),
+            None => format!("{joined}\n{line}"),
+        }
     })
 }
 
@@ -68,7 +84,9 @@ fn filled_in(command: &str) -> String {
 }
 
 fn parsed(command: &str) -> Result<(), clap::Error> {
-    let words = command.split_whitespace().map(|word| OsString::from(word.trim_matches(['"', '\''])));
+    let words = command
+        .split_whitespace()
+        .map(|word| OsString::from(word.trim_matches(['"', '\''])));
     match Arguments::try_parse_from(words) {
         Err(error) if error.use_stderr() => Err(error),
         _ => Ok(()),
@@ -77,17 +95,21 @@ fn parsed(command: &str) -> Result<(), clap::Error> {
 
 #[test]
 fn every_command_in_a_message_is_valid() {
-    let sources = ["cli/src", "shared", "functions"].map(|folder| files(&root().join(folder), "rs"));
-    let sources = sources
-        .concat()
-        .into_iter()
-        .filter(|path| !path.ends_with("hints.rs") && !path.components().any(|part| part.as_os_str() == "tests"));
-    let named = sources.flat_map(|path| quoted(&path, &messages(&fs::read_to_string(&path).unwrap())));
+    let sources =
+        ["cli/src", "shared", "functions"].map(|folder| files(&root().join(folder), "rs"));
+    let sources = sources.concat().into_iter().filter(|path| {
+        !path.ends_with("hints.rs") && !path.components().any(|part| part.as_os_str() == "tests")
+    });
+    let named =
+        sources.flat_map(|path| quoted(&path, &messages(&fs::read_to_string(&path).unwrap())));
     let named: Vec<Named> = named.collect();
     assert!(named.len() > 30, "only {} commands are found", named.len());
     let wrong = named.iter().filter_map(|Named { place, command }| {
         let error = parsed(&filled_in(command)).err()?;
-        Some(format!("{place}: `{command}`: {}", error.to_string().lines().next().unwrap_or_default()))
+        Some(format!(
+            "{place}: `{command}`: {}",
+            error.to_string().lines().next().unwrap_or_default()
+        ))
     });
     let wrong: Vec<String> = wrong.collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
@@ -96,7 +118,10 @@ fn every_command_in_a_message_is_valid() {
 /// Documents mention commands without the arguments that they need.
 #[test]
 fn every_command_in_a_document_exists() {
-    let documents = [files(&root().join("docs"), "md"), vec![root().join("README.md"), root().join("template.yaml")]];
+    let documents = [
+        files(&root().join("docs"), "md"),
+        vec![root().join("README.md"), root().join("template.yaml")],
+    ];
     let mut named = Vec::new();
     for path in documents.concat() {
         let text = fs::read_to_string(&path).unwrap();
@@ -110,11 +135,15 @@ fn every_command_in_a_document_exists() {
     assert!(named.len() > 60, "only {} commands are found", named.len());
     let wrong = named.iter().filter_map(|Named { place, command }| {
         let whole = command.split(['…', '>']).next().unwrap_or_default();
-        let words = whole.split_whitespace().map(|word| match word.trim_matches(['"', '\'']) {
-            "$BACKUP_ID" | "$DATABASE_BACKUP" | "$CONTENT_BACKUP" | "$CONTENT_ID" | "<id>" => "db_1_aa",
-            word if word.starts_with('$') => "s3://bucket",
-            word => word,
-        });
+        let words = whole
+            .split_whitespace()
+            .map(|word| match word.trim_matches(['"', '\'']) {
+                "$BACKUP_ID" | "$DATABASE_BACKUP" | "$CONTENT_BACKUP" | "$CONTENT_ID" | "<id>" => {
+                    "db_1_aa"
+                }
+                word if word.starts_with('$') => "s3://bucket",
+                word => word,
+            });
         let error = parsed(&words.collect::<Vec<_>>().join(" ")).err()?;
         let is_cut = whole.len() < command.len();
         let lacks = matches!(

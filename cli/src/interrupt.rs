@@ -22,7 +22,9 @@ impl Interrupts {
 }
 
 async fn received(signal: Option<&mut Signal>) {
-    let Some(signal) = signal else { return std::future::pending().await };
+    let Some(signal) = signal else {
+        return std::future::pending().await;
+    };
     if signal.recv().await.is_none() {
         std::future::pending::<()>().await;
     }

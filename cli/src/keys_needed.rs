@@ -9,7 +9,11 @@ use crate::failure::Failure;
 /// Switches that require a key.
 const ENCRYPTION: [&str; 2] = ["BACKUP_DATABASE_ENCRYPTION", "BACKUP_CONTENT_ENCRYPTION"];
 /// Settings with keys.
-const KEYS: [&str; 3] = ["BACKUP_ENCRYPTION_KEY", "BACKUP_ENCRYPTION_KEY_PREVIOUS", "BACKUP_BREAK_GLASS_RECIPIENT"];
+const KEYS: [&str; 3] = [
+    "BACKUP_ENCRYPTION_KEY",
+    "BACKUP_ENCRYPTION_KEY_PREVIOUS",
+    "BACKUP_BREAK_GLASS_RECIPIENT",
+];
 
 /// Use of keys by a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,20 +37,38 @@ pub(crate) struct Usable {
 
 impl KeysNeeded {
     /// Reads the settings from these variables, without the ones that the command does not need.
-    pub(crate) async fn read(self, clients: &Clients, mut variables: Vec<(String, String)>) -> Result<Usable, Failure> {
+    pub(crate) async fn read(
+        self,
+        clients: &Clients,
+        mut variables: Vec<(String, String)>,
+    ) -> Result<Usable, Failure> {
         if self != Self::ForWriting {
-            variables.retain(|(name, value)| !(ENCRYPTION.contains(&name.as_str()) && is_true(value)));
+            variables
+                .retain(|(name, value)| !(ENCRYPTION.contains(&name.as_str()) && is_true(value)));
         }
         let faults = match clients.settings(&variables).await.settings {
-            Ok(settings) => return Ok(Usable { settings, ignored: Vec::new() }),
+            Ok(settings) => {
+                return Ok(Usable {
+                    settings,
+                    ignored: Vec::new(),
+                });
+            }
             Err(faults) => faults,
         };
-        let ignored: Vec<SettingError> = faults.0.iter().filter(|fault| self.ignores(fault)).cloned().collect();
+        let ignored: Vec<SettingError> = faults
+            .0
+            .iter()
+            .filter(|fault| self.ignores(fault))
+            .cloned()
+            .collect();
         if ignored.is_empty() {
             return Err(faults.into());
         }
         variables.retain(|(name, _)| !ignored.iter().any(|fault| fault.name == *name));
-        Ok(Usable { settings: clients.settings(&variables).await.settings?, ignored })
+        Ok(Usable {
+            settings: clients.settings(&variables).await.settings?,
+            ignored,
+        })
     }
 
     fn ignores(self, fault: &SettingError) -> bool {
@@ -66,8 +88,13 @@ mod tests {
     const SHORT: &str = "hunter2";
 
     async fn read(needed: KeysNeeded, pairs: &[(&str, &str)]) -> Result<Usable, Failure> {
-        let variables: Vec<_> = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        needed.read(&Clients::load_for(&variables, None).await, variables).await
+        let variables: Vec<_> = pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        needed
+            .read(&Clients::load_for(&variables, None).await, variables)
+            .await
     }
 
     #[tokio::test]
@@ -76,9 +103,16 @@ mod tests {
             let settings = [(switch, " True ")];
             let refused = read(KeysNeeded::ForWriting, &settings).await.unwrap_err();
             assert_eq!(refused.exit, Exit::Settings);
-            assert!(refused.message().contains("BACKUP_ENCRYPTION_KEY"), "{}", refused.message());
+            assert!(
+                refused.message().contains("BACKUP_ENCRYPTION_KEY"),
+                "{}",
+                refused.message()
+            );
             for needed in [KeysNeeded::ForReading, KeysNeeded::Optional] {
-                assert!(read(needed, &settings).await.unwrap().ignored.is_empty(), "{needed:?}");
+                assert!(
+                    read(needed, &settings).await.unwrap().ignored.is_empty(),
+                    "{needed:?}"
+                );
             }
         }
     }
@@ -89,21 +123,51 @@ mod tests {
             let settings = [(name, SHORT), (ENCRYPTION[0], "true")];
             for needed in [KeysNeeded::ForWriting, KeysNeeded::ForReading] {
                 let refused = read(needed, &settings).await.unwrap_err();
-                assert!(!refused.to_text().contains(SHORT) || name == KEYS[2], "{}", refused.to_text());
+                assert!(
+                    !refused.to_text().contains(SHORT) || name == KEYS[2],
+                    "{}",
+                    refused.to_text()
+                );
             }
             let usable = read(KeysNeeded::Optional, &settings).await.unwrap();
-            assert_eq!(usable.ignored.iter().map(|fault| fault.name.as_str()).collect::<Vec<_>>(), [name]);
-            assert!(usable.settings.encryption_key.is_none() && usable.settings.break_glass_recipient.is_none());
+            assert_eq!(
+                usable
+                    .ignored
+                    .iter()
+                    .map(|fault| fault.name.as_str())
+                    .collect::<Vec<_>>(),
+                [name]
+            );
+            assert!(
+                usable.settings.encryption_key.is_none()
+                    && usable.settings.break_glass_recipient.is_none()
+            );
         }
     }
 
     #[tokio::test]
     async fn other_faults_are_never_ignored() {
-        for needed in [KeysNeeded::ForWriting, KeysNeeded::ForReading, KeysNeeded::Optional] {
-            let settings = [(ENCRYPTION[0], "yes"), ("BACKUP_MAX_CONCURRENT", "many"), (KEYS[0], SHORT)];
+        for needed in [
+            KeysNeeded::ForWriting,
+            KeysNeeded::ForReading,
+            KeysNeeded::Optional,
+        ] {
+            let settings = [
+                (ENCRYPTION[0], "yes"),
+                ("BACKUP_MAX_CONCURRENT", "many"),
+                (KEYS[0], SHORT),
+            ];
             let refused = read(needed, &settings).await.unwrap_err();
-            assert!(refused.message().contains("BACKUP_MAX_CONCURRENT"), "{}", refused.message());
-            assert!(refused.message().contains(ENCRYPTION[0]), "{}", refused.message());
+            assert!(
+                refused.message().contains("BACKUP_MAX_CONCURRENT"),
+                "{}",
+                refused.message()
+            );
+            assert!(
+                refused.message().contains(ENCRYPTION[0]),
+                "{}",
+                refused.message()
+            );
         }
     }
 }

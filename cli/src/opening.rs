@@ -46,7 +46,10 @@ impl Opening {
     /// Reads the files.
     pub(crate) fn read(&self) -> Result<GivenKeys, Failure> {
         let read = |path: &Option<PathBuf>| path.as_deref().map(read_secret).transpose();
-        Ok(GivenKeys { identity: read(&self.identity)?, exported: read(&self.exported)? })
+        Ok(GivenKeys {
+            identity: read(&self.identity)?,
+            exported: read(&self.exported)?,
+        })
     }
 }
 
@@ -56,13 +59,21 @@ impl GivenKeys {
         if self.identity.is_none() && self.exported.is_none() {
             return Ok(None);
         }
-        let identities =
-            self.identity.as_ref().map(AgeIdentity::read_file).transpose().map_err(|error| unusable(&error))?;
+        let identities = self
+            .identity
+            .as_ref()
+            .map(AgeIdentity::read_file)
+            .transpose()
+            .map_err(|error| unusable(&error))?;
         let exported = self.exported.as_ref().map(exported).transpose()?;
         let of_epoch = |key: ExportedKey| Ok::<_, Failure>((key.epoch, key.master()?));
         Ok(Some(Openers {
             identities: identities.unwrap_or_default(),
-            exported: exported.into_iter().flatten().map(of_epoch).collect::<Result<_, _>>()?,
+            exported: exported
+                .into_iter()
+                .flatten()
+                .map(of_epoch)
+                .collect::<Result<_, _>>()?,
             ..Openers::default()
         }))
     }
@@ -87,7 +98,11 @@ fn unusable(error: &KeyError) -> Failure {
 fn read_secret(path: &Path) -> Result<Secret, Failure> {
     let unreadable = |error: io::Error| Failure::file("read", path, &error);
     let mut text = String::new();
-    File::open(path).map_err(unreadable)?.take(MAX_BYTES).read_to_string(&mut text).map_err(unreadable)?;
+    File::open(path)
+        .map_err(unreadable)?
+        .take(MAX_BYTES)
+        .read_to_string(&mut text)
+        .map_err(unreadable)?;
     Ok(Secret::new(text))
 }
 
@@ -107,11 +122,21 @@ struct DocumentEpoch {
 
 fn exported(text: &Secret) -> Result<Vec<ExportedKey>, Failure> {
     let text = text.expose().trim();
-    let document = if text.starts_with('{') { serde_json::from_str(text).ok() } else { printed(text) };
-    let document: Document = document.filter(|read: &Document| !read.epochs.is_empty()).ok_or_else(not_exported)?;
+    let document = if text.starts_with('{') {
+        serde_json::from_str(text).ok()
+    } else {
+        printed(text)
+    };
+    let document: Document = document
+        .filter(|read: &Document| !read.epochs.is_empty())
+        .ok_or_else(not_exported)?;
     let repository = document.repository.parse().map_err(|_| not_exported())?;
     let key = |DocumentEpoch { epoch, master_key }| {
-        let key = ExportedKey { repository: Clone::clone(&repository), epoch, master_key: Secret::new(master_key) };
+        let key = ExportedKey {
+            repository: Clone::clone(&repository),
+            epoch,
+            master_key: Secret::new(master_key),
+        };
         key.master().map(|_| key).map_err(Failure::from)
     };
     document.epochs.into_iter().map(key).collect()
@@ -119,7 +144,10 @@ fn exported(text: &Secret) -> Result<Vec<ExportedKey>, Failure> {
 
 /// Parses the text form: `repository`, then `epoch` and `master key` of each key. Other lines are ignored.
 fn printed(text: &str) -> Option<Document> {
-    let mut document = Document { repository: String::new(), epochs: Vec::new() };
+    let mut document = Document {
+        repository: String::new(),
+        epochs: Vec::new(),
+    };
     let mut epoch = None;
     for line in text.lines().map(str::trim) {
         if let Some(id) = line.strip_prefix("repository ") {
@@ -127,7 +155,10 @@ fn printed(text: &str) -> Option<Document> {
         } else if let Some(number) = line.strip_prefix("epoch ") {
             epoch = Some(number.trim().parse().ok()?);
         } else if let Some(key) = line.strip_prefix("master key ") {
-            document.epochs.push(DocumentEpoch { epoch: epoch.take()?, master_key: key.trim().to_owned() });
+            document.epochs.push(DocumentEpoch {
+                epoch: epoch.take()?,
+                master_key: key.trim().to_owned(),
+            });
         }
     }
     Some(document)
@@ -149,7 +180,10 @@ mod tests {
     fn read(text: &str) -> Result<Vec<(u32, String)>, Failure> {
         let keys = exported(&Secret::new(text))?;
         assert!(keys.iter().all(|key| key.repository.as_str() == ID));
-        Ok(keys.into_iter().map(|key| (key.epoch, key.master_key.expose().to_owned())).collect())
+        Ok(keys
+            .into_iter()
+            .map(|key| (key.epoch, key.master_key.expose().to_owned()))
+            .collect())
     }
 
     #[test]
@@ -164,7 +198,11 @@ mod tests {
                {{"epoch":2,"masterKey":"{two}","wrapped":[]}}]}}"#
         );
         for export in [text, json] {
-            assert_eq!(read(&export).unwrap(), [(1, one.clone()), (2, two.clone())], "{export}");
+            assert_eq!(
+                read(&export).unwrap(),
+                [(1, one.clone()), (2, two.clone())],
+                "{export}"
+            );
         }
     }
 
@@ -184,7 +222,9 @@ mod tests {
                 "{{\"repository\":\"x\",\"repository\":\"{ID}\",\"epochs\":[{{\"epoch\":1,\"masterKey\":\"{key}\"}}]}}"
             ),
         ] {
-            let failure = exported(&Secret::new(wrong.as_str())).map(|_| ()).unwrap_err();
+            let failure = exported(&Secret::new(wrong.as_str()))
+                .map(|_| ())
+                .unwrap_err();
             assert!(!failure.to_text().contains("abab"), "{}", failure.to_text());
         }
     }
@@ -193,13 +233,18 @@ mod tests {
     fn a_key_in_a_file_may_end_in_a_line_end() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("key");
-        for (text, is_key) in
-            [("passphrase:sixteen letters!\n", true), ("passphrase:sixteen letters! \n", false), ("hunter2", false)]
-        {
+        for (text, is_key) in [
+            ("passphrase:sixteen letters!\n", true),
+            ("passphrase:sixteen letters! \n", false),
+            ("hunter2", false),
+        ] {
             std::fs::write(&file, text).unwrap();
             let read = read_key(&file);
             assert_eq!(read.is_ok(), is_key, "{text}");
-            assert!(read.err().is_none_or(|failure| !failure.to_text().contains("hunter2")));
+            assert!(
+                read.err()
+                    .is_none_or(|failure| !failure.to_text().contains("hunter2"))
+            );
         }
     }
 }

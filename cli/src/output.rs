@@ -19,7 +19,11 @@ impl Output {
     }
 
     /// Prints one result: the document in JSON mode, otherwise the text.
-    pub(crate) fn result(self, document: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), Failure> {
+    pub(crate) fn result(
+        self,
+        document: &impl Serialize,
+        text: impl FnOnce() -> String,
+    ) -> Result<(), Failure> {
         if self.json {
             return line_to_stdout(&json(document)?);
         }
@@ -28,12 +32,20 @@ impl Output {
 
     /// Prints a result only in JSON mode. People get their own text.
     pub(crate) fn json<T: Serialize>(self, document: impl FnOnce() -> T) -> Result<(), Failure> {
-        if self.json { line_to_stdout(&json(&document())?) } else { Ok(()) }
+        if self.json {
+            line_to_stdout(&json(&document())?)
+        } else {
+            Ok(())
+        }
     }
 
     /// Prints a result only in text mode. Machines get their own documents.
     pub(crate) fn text(self, text: impl FnOnce() -> String) -> Result<(), Failure> {
-        if self.json { Ok(()) } else { line_to_stdout(&printable(without_credentials(&text()).trim_end())) }
+        if self.json {
+            Ok(())
+        } else {
+            line_to_stdout(&printable(without_credentials(&text()).trim_end()))
+        }
     }
 
     /// Prints a script for another program byte for byte, in every mode.
@@ -64,7 +76,8 @@ impl Output {
 }
 
 fn json(document: &impl Serialize) -> Result<String, Failure> {
-    serde_json::to_string(document).map_err(|error| Failure::failed(format!("cannot write a result as JSON: {error}")))
+    serde_json::to_string(document)
+        .map_err(|error| Failure::failed(format!("cannot write a result as JSON: {error}")))
 }
 
 fn line_to_stdout(line: &str) -> Result<(), Failure> {
@@ -72,12 +85,14 @@ fn line_to_stdout(line: &str) -> Result<(), Failure> {
 }
 
 /// A closed pipe is the reader's decision, and no failure.
-fn to_stdout(write: impl FnOnce(&mut io::StdoutLock<'static>) -> io::Result<()>) -> Result<(), Failure> {
+fn to_stdout(
+    write: impl FnOnce(&mut io::StdoutLock<'static>) -> io::Result<()>,
+) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     match write(&mut stdout).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(Failure::failed(format!("the result could not be written to stdout: {error}")))
-        }
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::failed(format!(
+            "the result could not be written to stdout: {error}"
+        ))),
         _ => Ok(()),
     }
 }

@@ -22,13 +22,24 @@ impl PartFile {
     /// the rename would replace it.
     pub(crate) fn create(place: &Path) -> io::Result<(Self, File)> {
         if fs::metadata(place).is_ok_and(|found| !found.is_file()) {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it exists and is not a regular file"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "it exists and is not a regular file",
+            ));
         }
         let mut name = place.file_name().unwrap_or_default().to_owned();
         name.push(".part");
         let part = place.with_file_name(name);
-        let file = private(OpenOptions::new().write(true).create(true).truncate(true)).open(&part)?;
-        Ok((Self { part, place: place.to_owned(), kept: false }, file))
+        let file =
+            private(OpenOptions::new().write(true).create(true).truncate(true)).open(&part)?;
+        Ok((
+            Self {
+                part,
+                place: place.to_owned(),
+                kept: false,
+            },
+            file,
+        ))
     }
 
     /// Gives the complete file its name, once it is on the disk. Replacing a file is reported.

@@ -36,7 +36,10 @@ impl Meter {
         bar.set_style(style(PHASE));
         bar.set_message(doing.to_owned());
         bar.enable_steady_tick(Duration::from_millis(200));
-        Self { bar, shown: Mutex::new(PHASE) }
+        Self {
+            bar,
+            shown: Mutex::new(PHASE),
+        }
     }
 
     /// Sets the bytes done and expected. If the estimate is too low, it grows. 0 means unknown.
@@ -135,7 +138,11 @@ mod tests {
         meter.set(5, 1000);
         assert_eq!((meter.bar.position(), meter.bar.length()), (5, Some(1000)));
         meter.set(0, 0);
-        assert_eq!(meter.bar.position(), 5, "what says nothing takes nothing back");
+        assert_eq!(
+            meter.bar.position(),
+            5,
+            "what says nothing takes nothing back"
+        );
     }
 
     #[test]
@@ -192,16 +199,32 @@ mod tests {
     fn a_line_fits_sixty_columns_and_keeps_its_numbers() {
         let terminal = Narrow::default();
         let target = ProgressDrawTarget::term_like_with_hz(Box::new(terminal.clone()), 255);
-        let meter = Meter::of(ProgressBar::with_draw_target(None, target), "database: surveying");
+        let meter = Meter::of(
+            ProgressBar::with_draw_target(None, target),
+            "database: surveying",
+        );
         let line = || {
             meter.bar.force_draw();
             let written = terminal.0.lock().unwrap();
-            written.iter().rev().map(|text| text.trim().to_owned()).find(|text| !text.is_empty()).unwrap()
+            written
+                .iter()
+                .rev()
+                .map(|text| text.trim().to_owned())
+                .find(|text| !text.is_empty())
+                .unwrap()
         };
-        assert!(line().ends_with("database: surveying"), "no rate of nothing: {}", line());
+        assert!(
+            line().ends_with("database: surveying"),
+            "no rate of nothing: {}",
+            line()
+        );
         meter.say("database: dumping");
         meter.set(519_657_718, 1_288_490_188);
-        assert!(line().contains("database: dumping") && line().contains("495.58 MiB/1.20 GiB"), "{}", line());
+        assert!(
+            line().contains("database: dumping") && line().contains("495.58 MiB/1.20 GiB"),
+            "{}",
+            line()
+        );
         meter.say("content: content_1700000000000_0a0b0c0d 1234567 failed, 999.9 GiB");
         meter.count(123_456_789, 987_654_321);
         assert!(line().contains("123,456,789/987,654,321"), "{}", line());

@@ -46,7 +46,14 @@ mod tests {
 
     #[test]
     fn a_text_without_credentials_stays_as_it_is() {
-        for text in ["", "s3://bucket/prefix is not there", "a@b", "mongodb://h:27017/db", "a://", "://"] {
+        for text in [
+            "",
+            "s3://bucket/prefix is not there",
+            "a@b",
+            "mongodb://h:27017/db",
+            "a://",
+            "://",
+        ] {
             assert_eq!(without_credentials(text), text);
         }
     }

@@ -55,21 +55,41 @@ struct Named {
 
 impl Named {
     fn by(variables: &[(String, String)]) -> Self {
-        let is_set = |name: &str| variables.iter().any(|(set, value)| set == name && !value.trim().is_empty());
+        let is_set = |name: &str| {
+            variables
+                .iter()
+                .any(|(set, value)| set == name && !value.trim().is_empty())
+        };
         let source = is_set(SOURCE);
-        Self { source, catalog: source || is_set(CATALOG) }
+        Self {
+            source,
+            catalog: source || is_set(CATALOG),
+        }
     }
 }
 
 impl Session {
     /// Reads the settings. `--store` replaces `BACKUP_STORE`. Ignored settings are reported.
-    pub(crate) async fn open(global: &Global, needed: KeysNeeded, output: Output) -> Result<Self, Failure> {
+    pub(crate) async fn open(
+        global: &Global,
+        needed: KeysNeeded,
+        output: Output,
+    ) -> Result<Self, Failure> {
         let mut variables = environment::variables();
-        let own = variables.iter().find(|(name, _)| name == STORE).map(|(_, value)| StoreLocation::parse(value));
-        let store = global.store.clone().map(|store| in_place_of_settings(store, &mut variables));
+        let own = variables
+            .iter()
+            .find(|(name, _)| name == STORE)
+            .map(|(_, value)| StoreLocation::parse(value));
+        let store = global
+            .store
+            .clone()
+            .map(|store| in_place_of_settings(store, &mut variables));
         let clients = Clients::load_for(&variables, store.as_ref()).await;
         let names = Named::by(&variables);
-        let Usable { mut settings, ignored } = needed.read(&clients, variables).await?;
+        let Usable {
+            mut settings,
+            ignored,
+        } = needed.read(&clients, variables).await?;
         for fault in ignored {
             output.note(&format!("warning: ignored {fault}"));
         }
@@ -80,7 +100,14 @@ impl Session {
         };
         let is_elsewhere = global.store.as_ref().is_some_and(is_other);
         let (given, has_written) = (GivenKeys::default(), AtomicBool::new(false));
-        Ok(Self { settings, clients, given, is_elsewhere, names, has_written })
+        Ok(Self {
+            settings,
+            clients,
+            given,
+            is_elsewhere,
+            names,
+            has_written,
+        })
     }
 
     /// Adds the keys from files.
@@ -94,8 +121,11 @@ impl Session {
         if self.names.source {
             return Ok(&self.settings.mongodb_uri);
         }
-        Err(Failure::new(Exit::Settings, "MONGODB_URI is not set, and the command line has no default for it")
-            .hint("set it to the connection string of the database: mongodb://host:27017/database"))
+        Err(Failure::new(
+            Exit::Settings,
+            "MONGODB_URI is not set, and the command line has no default for it",
+        )
+        .hint("set it to the connection string of the database: mongodb://host:27017/database"))
     }
 
     /// Records the first change, so that the message of an interruption is correct.
@@ -130,13 +160,22 @@ impl Session {
     /// The repository, and the repository of second copies, if there is one. The caller reports errors.
     pub(crate) fn repositories(
         &self,
-    ) -> (Result<Repository, OperationError>, Option<Result<Repository, OperationError>>) {
+    ) -> (
+        Result<Repository, OperationError>,
+        Option<Result<Repository, OperationError>>,
+    ) {
         let repository = self.clients.repository(&self.settings);
-        (repository, self.clients.second_repository(&self.settings).transpose())
+        (
+            repository,
+            self.clients.second_repository(&self.settings).transpose(),
+        )
     }
 
     /// The repositories, which this key opens too. KMS opens them regardless of the wrapping key.
-    pub(crate) fn repository_opened_also_by(&self, key: Option<KeyEncryptionKey>) -> Result<Repository, Failure> {
+    pub(crate) fn repository_opened_also_by(
+        &self,
+        key: Option<KeyEncryptionKey>,
+    ) -> Result<Repository, Failure> {
         let mut openers = self.given.openers()?.unwrap_or_default();
         openers.previous_keys.extend(key);
         Ok(self.clients.repository_opened_by(&self.settings, openers)?)
@@ -160,29 +199,46 @@ impl Session {
     /// string of the catalogue, it assumes their default place.
     pub(crate) async fn own_catalogue(&self) -> Exclusion {
         let catalog = self.catalog().await;
-        own_collections(&catalog.map(|catalog| catalog.location()).unwrap_or_default())
+        own_collections(
+            &catalog
+                .map(|catalog| catalog.location())
+                .unwrap_or_default(),
+        )
     }
 
     /// Everything, for the verbs that change something.
     pub(crate) async fn holdfast(&self, observer: Arc<dyn Observer>) -> Result<Holdfast, Failure> {
         self.expect_catalog()?;
-        let holdfast = self.clients.holdfast(self.settings.clone(), observer).await?;
-        Ok(Holdfast { repository: self.repository()?, ..holdfast })
+        let holdfast = self
+            .clients
+            .holdfast(self.settings.clone(), observer)
+            .await?;
+        Ok(Holdfast {
+            repository: self.repository()?,
+            ..holdfast
+        })
     }
 }
 
 /// Removes the location of the repository from the variables. The directories of its parts stay if `BACKUP_STORE` is
 /// empty or names the same store.
-fn in_place_of_settings(mut store: StoreLocation, variables: &mut Vec<(String, String)>) -> StoreLocation {
+fn in_place_of_settings(
+    mut store: StoreLocation,
+    variables: &mut Vec<(String, String)>,
+) -> StoreLocation {
     let value = |name: &str| {
-        let found = variables.iter().find(|(candidate, value)| candidate == name && !value.trim().is_empty());
+        let found = variables
+            .iter()
+            .find(|(candidate, value)| candidate == name && !value.trim().is_empty());
         found.map(|(_, value)| value.trim().to_owned())
     };
-    let is_the_same = value(STORE).is_none_or(|text| StoreLocation::parse(&text).is_ok_and(|other| other == store));
+    let is_the_same = value(STORE)
+        .is_none_or(|text| StoreLocation::parse(&text).is_ok_and(|other| other == store));
     if let StoreLocation::Directory(directories) = &mut store
         && is_the_same
     {
-        let [database, content] = DIRECTORIES.map(|name| directories.resolve(Path::new(&value(name)?)));
+        let [database, content] =
+            DIRECTORIES.map(|name| directories.resolve(Path::new(&value(name)?)));
         (directories.database, directories.content) = (database, content);
     }
     variables.retain(|(name, _)| name != STORE && !DIRECTORIES.contains(&name.as_str()));
@@ -198,17 +254,29 @@ mod tests {
     #[test]
     fn another_store_has_its_parts_in_itself() {
         let parts_with = |pairs: &[(&str, &str)]| {
-            let mut variables: Vec<_> = pairs.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+            let mut variables: Vec<_> = pairs
+                .iter()
+                .map(|(name, value)| ((*name).into(), (*value).into()))
+                .collect();
             variables.push(("BACKUP_DATABASE_DIR".into(), "/d".into()));
-            let store = in_place_of_settings(StoreLocation::parse("file:///b").unwrap(), &mut variables);
+            let store =
+                in_place_of_settings(StoreLocation::parse("file:///b").unwrap(), &mut variables);
             assert!(variables.is_empty(), "{variables:?}");
-            let StoreLocation::Directory(directories) = store else { panic!("a directory") };
+            let StoreLocation::Directory(directories) = store else {
+                panic!("a directory")
+            };
             directories.database
         };
         assert_eq!(parts_with(&[]), Some(PathBuf::from("/d")));
-        assert_eq!(parts_with(&[("BACKUP_STORE", "file:///b/")]), Some(PathBuf::from("/d")));
+        assert_eq!(
+            parts_with(&[("BACKUP_STORE", "file:///b/")]),
+            Some(PathBuf::from("/d"))
+        );
         assert_eq!(parts_with(&[("BACKUP_STORE", "file:///other")]), None);
         assert_eq!(parts_with(&[("BACKUP_STORE", "s3://bucket")]), None);
-        assert_eq!(parts_with(&[("BACKUP_CONTENT_DIR", "./content")]), Some(PathBuf::from("/d")));
+        assert_eq!(
+            parts_with(&[("BACKUP_CONTENT_DIR", "./content")]),
+            Some(PathBuf::from("/d"))
+        );
     }
 }

@@ -18,7 +18,10 @@ type Module = Vec<String>;
 fn no_files_import_each_other_in_a_circle() {
     let mut circles = Vec::new();
     for name in CRATES {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared").join(name).join("src");
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../shared")
+            .join(name)
+            .join("src");
         circles.extend(circles_of(&root));
     }
     assert!(circles.is_empty(), "files in circles: {circles:#?}");
@@ -30,7 +33,10 @@ fn a_circle_is_found() {
     let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
     write("lib.rs", "mod one; mod two; pub use self::two::Two;");
     write("one.rs", "use crate::Two; pub struct One;");
-    write("two.rs", "pub struct Two; #[cfg(test)] mod tests { use crate::one::One; }");
+    write(
+        "two.rs",
+        "pub struct Two; #[cfg(test)] mod tests { use crate::one::One; }",
+    );
     assert!(circles_of(folder.path()).is_empty());
     write("two.rs", "pub struct Two; fn f(_: crate::one::One) {}");
     assert_eq!(circles_of(folder.path()), [["one", "two"]]);
@@ -43,7 +49,10 @@ fn circles_of(root: &Path) -> Vec<Vec<String>> {
     let mut imports = BTreeMap::new();
     for (module, file) in &files {
         let source: TokenStream = fs::read_to_string(file).unwrap().parse().unwrap();
-        let mut found = Found { module: module.clone(), ..Found::default() };
+        let mut found = Found {
+            module: module.clone(),
+            ..Found::default()
+        };
         found.read(source);
         exports.extend(found.exports);
         imports.insert(module.clone(), found.paths);
@@ -52,7 +61,11 @@ fn circles_of(root: &Path) -> Vec<Vec<String>> {
     let arrows: BTreeMap<Module, BTreeSet<Module>> = imports
         .iter()
         .map(|(module, paths)| {
-            let targets = paths.iter().map(target).filter(|target| !module.starts_with(target)).collect();
+            let targets = paths
+                .iter()
+                .map(target)
+                .filter(|target| !module.starts_with(target))
+                .collect();
             (module.clone(), targets)
         })
         .collect();
@@ -68,7 +81,10 @@ fn files_of(root: &Path, folder: &Path) -> BTreeMap<Module, PathBuf> {
             files.extend(files_of(root, &path));
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             let inside = path.strip_prefix(root).unwrap().with_extension("");
-            let mut module: Module = inside.iter().map(|part| part.to_str().unwrap().to_owned()).collect();
+            let mut module: Module = inside
+                .iter()
+                .map(|part| part.to_str().unwrap().to_owned())
+                .collect();
             module.pop_if(|last| matches!(last.as_str(), "mod" | "lib" | "main"));
             files.insert(module, path);
         }
@@ -77,30 +93,55 @@ fn files_of(root: &Path, folder: &Path) -> BTreeMap<Module, PathBuf> {
 }
 
 /// The module that defines the item of a path. Exports of parent modules are followed.
-fn target_of(path: &Module, names: &BTreeSet<Module>, exports: &BTreeMap<Module, Module>) -> Module {
+fn target_of(
+    path: &Module,
+    names: &BTreeSet<Module>,
+    exports: &BTreeMap<Module, Module>,
+) -> Module {
     let mut path = path.clone();
     for _ in 0..8 {
-        let Some(exported) = (0..=path.len()).find_map(|end| exports.get(&path[..end])) else { break };
+        let Some(exported) = (0..=path.len()).find_map(|end| exports.get(&path[..end])) else {
+            break;
+        };
         path.clone_from(exported);
     }
-    (0..=path.len()).rev().map(|end| path[..end].to_vec()).find(|module| names.contains(module)).unwrap_or_default()
+    (0..=path.len())
+        .rev()
+        .map(|end| path[..end].to_vec())
+        .find(|module| names.contains(module))
+        .unwrap_or_default()
 }
 
 /// Groups of modules that reach each other.
 fn circles(arrows: &BTreeMap<Module, BTreeSet<Module>>) -> Vec<Vec<String>> {
-    let reached: BTreeMap<&Module, BTreeSet<&Module>> =
-        arrows.keys().map(|module| (module, reached_from(module, arrows))).collect();
+    let reached: BTreeMap<&Module, BTreeSet<&Module>> = arrows
+        .keys()
+        .map(|module| (module, reached_from(module, arrows)))
+        .collect();
     let mut circles = BTreeSet::new();
     for (module, others) in &reached {
         if others.contains(module) {
-            let back = |other: &&&Module| reached.get(**other).is_some_and(|back| back.contains(module));
-            circles.insert(others.iter().filter(back).map(|other| other.join("/")).collect::<Vec<_>>());
+            let back = |other: &&&Module| {
+                reached
+                    .get(**other)
+                    .is_some_and(|back| back.contains(module))
+            };
+            circles.insert(
+                others
+                    .iter()
+                    .filter(back)
+                    .map(|other| other.join("/"))
+                    .collect::<Vec<_>>(),
+            );
         }
     }
     circles.into_iter().collect()
 }
 
-fn reached_from<'a>(from: &Module, arrows: &'a BTreeMap<Module, BTreeSet<Module>>) -> BTreeSet<&'a Module> {
+fn reached_from<'a>(
+    from: &Module,
+    arrows: &'a BTreeMap<Module, BTreeSet<Module>>,
+) -> BTreeSet<&'a Module> {
     let mut reached = BTreeSet::new();
     let mut next: Vec<&Module> = arrows[from].iter().collect();
     while let Some(module) = next.pop() {
@@ -128,7 +169,10 @@ impl Found {
             "self" | "super" => self.module.clone(),
             _ => return None,
         };
-        while let Some(first) = rest.first().filter(|first| matches!(first.as_str(), "crate" | "self" | "super")) {
+        while let Some(first) = rest
+            .first()
+            .filter(|first| matches!(first.as_str(), "crate" | "self" | "super"))
+        {
             if first == "super" {
                 from.pop();
             }
@@ -147,11 +191,16 @@ impl Found {
             rest = after;
             match first {
                 TokenTree::Ident(word) if word == "use" => {
-                    let end = after.iter().position(|token| token.to_string() == ";").unwrap_or(after.len());
+                    let end = after
+                        .iter()
+                        .position(|token| token.to_string() == ";")
+                        .unwrap_or(after.len());
                     self.import(&after[..end]);
                     rest = &after[end..];
                 }
-                TokenTree::Ident(word) if word == "mod" && is_cfg => rest = after.get(2..).unwrap_or_default(),
+                TokenTree::Ident(word) if word == "mod" && is_cfg => {
+                    rest = after.get(2..).unwrap_or_default()
+                }
                 TokenTree::Ident(_) => {
                     let (path, end) = path_of(rest_with(first, after));
                     self.paths.extend(self.absolute(&path));
@@ -174,7 +223,9 @@ impl Found {
         let mut leaves = Vec::new();
         collect_leaves(tree, &[], &mut leaves);
         for (path, name) in leaves {
-            let Some(path) = self.absolute(&path) else { continue };
+            let Some(path) = self.absolute(&path) else {
+                continue;
+            };
             // A private import is visible to child modules too.
             let exported = [self.module.as_slice(), &[name]].concat();
             if exported != path {
@@ -187,13 +238,18 @@ impl Found {
 
 /// The paths of a use tree, each with the name that it introduces.
 fn collect_leaves(tree: &[TokenTree], before: &[String], leaves: &mut Vec<(Module, String)>) {
-    for branch in tree.split(|token| token.to_string() == ",").filter(|branch| !branch.is_empty()) {
+    for branch in tree
+        .split(|token| token.to_string() == ",")
+        .filter(|branch| !branch.is_empty())
+    {
         let mut path = before.to_vec();
         let mut name = None;
         let mut words = branch.iter();
         while let Some(token) = words.next() {
             match token {
-                TokenTree::Ident(word) if word == "as" => name = words.next().map(ToString::to_string),
+                TokenTree::Ident(word) if word == "as" => {
+                    name = words.next().map(ToString::to_string)
+                }
                 TokenTree::Ident(word) if word == "self" && path.len() > before.len().max(1) => {}
                 TokenTree::Ident(word) => path.push(word.to_string()),
                 TokenTree::Group(group) => {
@@ -214,7 +270,10 @@ fn collect_leaves(tree: &[TokenTree], before: &[String], leaves: &mut Vec<(Modul
     }
 }
 
-fn rest_with<'a>(first: &'a TokenTree, after: &'a [TokenTree]) -> impl Iterator<Item = &'a TokenTree> {
+fn rest_with<'a>(
+    first: &'a TokenTree,
+    after: &'a [TokenTree],
+) -> impl Iterator<Item = &'a TokenTree> {
     std::iter::once(first).chain(after)
 }
 

@@ -14,7 +14,11 @@ use crate::{
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_killed_in_the_middle_of_a_file_leaves_it_to_the_next() {
     let (node, origin) = (IpfsNode::start(), Origin::start().await);
-    let variant = Deployment::named("download-killed").fetching_from(&node).and_from(&origin).deploy().await;
+    let variant = Deployment::named("download-killed")
+        .fetching_from(&node)
+        .and_from(&origin)
+        .deploy()
+        .await;
     let mut pieces = small_pieces(&node, 12).await;
     let film = noise(20 << 20);
     let whole = Answer::ok(film.clone()).with_header("etag", "\"1\"");
@@ -25,7 +29,12 @@ async fn a_worker_killed_in_the_middle_of_a_file_leaves_it_to_the_next() {
 
     let id = variant.api.triggered_of("content").await;
     until("the film's first part", Duration::from_secs(30), || async {
-        variant.unfinished_uploads().await.first().filter(|parts| **parts > 0).copied()
+        variant
+            .unfinished_uploads()
+            .await
+            .first()
+            .filter(|parts| **parts > 0)
+            .copied()
     })
     .await;
     let workers = Process::all_of(&variant.function("content-download"));
@@ -33,7 +42,11 @@ async fn a_worker_killed_in_the_middle_of_a_file_leaves_it_to_the_next() {
     assert!(!workers.is_empty(), "nobody was at work");
 
     let job = variant.api.settled(&id).await;
-    assert_eq!((&job["status"], &job["items"]["done"]), (&json!("completed"), &json!(13)), "{job}");
+    assert_eq!(
+        (&job["status"], &job["items"]["done"]),
+        (&json!("completed"), &json!(13)),
+        "{job}"
+    );
     assert_eq!(origin.count("/film"), 2);
     variant.content_comes_back(&id, &pieces).await;
     what_was_left_is_in_nobodys_way(&variant, &pieces).await;
@@ -43,7 +56,10 @@ async fn a_worker_killed_in_the_middle_of_a_file_leaves_it_to_the_next() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_queue_lost_is_sent_again_by_the_sweep() {
     let node = IpfsNode::start();
-    let variant = Deployment::named("lost").fetching_from(&node).deploy().await;
+    let variant = Deployment::named("lost")
+        .fetching_from(&node)
+        .deploy()
+        .await;
     let pieces = small_pieces(&node, 30).await;
     variant.publish(&pieces).await;
     let id = variant.queued().await;
@@ -59,9 +75,17 @@ async fn what_the_queue_lost_is_sent_again_by_the_sweep() {
 
     age_messages(&variant, &id).await;
     let swept = variant.sweep().await;
-    assert_eq!((&swept["itemsResent"], &swept["stalled"]), (&json!(30), &json!([])), "{swept}");
+    assert_eq!(
+        (&swept["itemsResent"], &swept["stalled"]),
+        (&json!(30), &json!([])),
+        "{swept}"
+    );
     let job = variant.api.settled(&id).await;
-    assert_eq!((&job["status"], &job["items"]["done"]), (&json!("completed"), &json!(30)), "{job}");
+    assert_eq!(
+        (&job["status"], &job["items"]["done"]),
+        (&json!("completed"), &json!(30)),
+        "{job}"
+    );
     variant.content_comes_back(&id, &pieces).await;
     variant.finish(&id).await;
 }
@@ -69,14 +93,25 @@ async fn what_the_queue_lost_is_sent_again_by_the_sweep() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_letter_is_a_failed_item_and_the_backup_ends() {
     let node = IpfsNode::start();
-    let variant = Deployment::named("dead-letter").fetching_from(&node).deploy().await;
+    let variant = Deployment::named("dead-letter")
+        .fetching_from(&node)
+        .deploy()
+        .await;
     let mut pieces = small_pieces(&node, 30).await;
     variant.publish(&pieces).await;
     let id = variant.queued().await;
     variant.lose_messages().await;
-    let (dead, alive) = (["7".to_owned()], pieces.iter().map(|piece| piece.id.to_string()).filter(|id| id != "7"));
+    let (dead, alive) = (
+        ["7".to_owned()],
+        pieces
+            .iter()
+            .map(|piece| piece.id.to_string())
+            .filter(|id| id != "7"),
+    );
     variant.send_dead_letters(&id, &dead).await;
-    variant.send_downloads(&id, &alive.collect::<Vec<_>>()).await;
+    variant
+        .send_downloads(&id, &alive.collect::<Vec<_>>())
+        .await;
     until("a settled dead letter", Duration::from_secs(30), || async {
         let failed = doc! { "_id": format!("{id}/7"), "status": "failed" };
         variant.rows("backup_items").find_one(failed).await.unwrap()
@@ -85,21 +120,32 @@ async fn a_dead_letter_is_a_failed_item_and_the_backup_ends() {
     variant.release_downloads().await;
 
     let job = variant.api.settled(&id).await;
-    assert_eq!((&job["status"], &job["items"]["failed"]), (&json!("completed"), &json!(1)), "{job}");
+    assert_eq!(
+        (&job["status"], &job["items"]["failed"]),
+        (&json!("completed"), &json!(1)),
+        "{job}"
+    );
     pieces.retain(|piece| piece.id != 7);
     let folder = variant.content_comes_back(&id, &pieces).await;
     let items = restored_items(&folder);
     let item: &Value = items.iter().find(|item| item["contentId"] == "7").unwrap();
     assert_eq!(item["error"]["code"], "not-delivered", "{item}");
     variant.sweep().await;
-    alarms::raised_by_what_was_emitted(&variant, &["ContentPartialAlarm", "ContentUndeliveredAlarm"]).await;
+    alarms::raised_by_what_was_emitted(
+        &variant,
+        &["ContentPartialAlarm", "ContentUndeliveredAlarm"],
+    )
+    .await;
     variant.finish(&id).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_whose_last_event_got_lost_is_handed_on_by_the_sweep() {
     let node = IpfsNode::start();
-    let variant = Deployment::named("event-lost").fetching_from(&node).deploy().await;
+    let variant = Deployment::named("event-lost")
+        .fetching_from(&node)
+        .deploy()
+        .await;
     let pieces = small_pieces(&node, 30).await;
     variant.publish(&pieces).await;
     let id = variant.queued().await;
@@ -110,12 +156,23 @@ async fn a_backup_whose_last_event_got_lost_is_handed_on_by_the_sweep() {
     })
     .await;
     switch_finalize_rule(&variant, "EnableRule").await;
-    assert_eq!(variant.sweep().await["handOn"], json!([]), "it may be on its way");
+    assert_eq!(
+        variant.sweep().await["handOn"],
+        json!([]),
+        "it may be on its way"
+    );
 
     let then = DateTime::from_millis(DateTime::now().timestamp_millis() - 1_000);
     let waited = doc! { "$set": { "waitsUntil": then } };
-    variant.rows("backup_leases").update_one(doc! { "_id": "content" }, waited).await.unwrap();
-    assert_eq!(variant.sweep().await["handOn"], json!([{ "backupId": id, "step": "finalize" }]));
+    variant
+        .rows("backup_leases")
+        .update_one(doc! { "_id": "content" }, waited)
+        .await
+        .unwrap();
+    assert_eq!(
+        variant.sweep().await["handOn"],
+        json!([{ "backupId": id, "step": "finalize" }])
+    );
     assert_eq!(variant.api.settled(&id).await["status"], "completed");
     variant.content_comes_back(&id, &pieces).await;
     variant.finish(&id).await;
@@ -123,17 +180,30 @@ async fn a_backup_whose_last_event_got_lost_is_handed_on_by_the_sweep() {
 
 /// Drops or forwards, on the bus, the event that hands a backup on to its end.
 async fn switch_finalize_rule(variant: &Variant, action: &str) {
-    let rules = variant.aws.resources(&variant.name, "AWS::Events::Rule").await;
-    let name = rules["ContentFinalizeRule"].rsplit(['|', '/']).next().unwrap();
+    let rules = variant
+        .aws
+        .resources(&variant.name, "AWS::Events::Rule")
+        .await;
+    let name = rules["ContentFinalizeRule"]
+        .rsplit(['|', '/'])
+        .next()
+        .unwrap();
     let input = json!({ "Name": name, "EventBusName": variant.outputs["EventBusName"] });
-    variant.aws.json("events", &format!("AWSEvents.{action}"), &input).await;
+    variant
+        .aws
+        .json("events", &format!("AWSEvents.{action}"), &input)
+        .await;
 }
 
 /// Moves the sending of a backup's messages hours into the past.
 async fn age_messages(variant: &Variant, id: &str) {
     let then = DateTime::from_millis(DateTime::now().timestamp_millis() - 12 * 3_600_000);
     let (of_it, aged) = (doc! { "backupId": id }, doc! { "$set": { "sentAt": then } });
-    variant.rows("backup_items").update_many(of_it, aged).await.unwrap();
+    variant
+        .rows("backup_items")
+        .update_many(of_it, aged)
+        .await
+        .unwrap();
 }
 
 /// The objects of the killed worker have no owner. They stay until no run can use them any more. The next backup

@@ -7,7 +7,9 @@ use holdfast_testing::{FileShape, IpfsNode};
 use mongodb::bson::{Bson, Document, doc};
 use serde_json::{Value, json};
 
-use crate::stage::{Deployment, FUNCTIONS, Piece, Process, Variant, noise, restored_items, small_file};
+use crate::stage::{
+    Deployment, FUNCTIONS, Piece, Process, Variant, noise, restored_items, small_file,
+};
 
 const FEW: i64 = 200;
 const MANY: i64 = 3_000;
@@ -21,11 +23,18 @@ const SLACK_KIB: u64 = 16 * 1024;
 #[tokio::test(flavor = "multi_thread")]
 async fn three_thousand_files_are_backed_up_with_the_memory_of_two_hundred() {
     let node = IpfsNode::start();
-    let variant = Deployment::named("many").fetching_from(&node).deploy().await;
+    let variant = Deployment::named("many")
+        .fetching_from(&node)
+        .deploy()
+        .await;
     variant.download_by(WORKERS).await;
     let mut few = pieces_from(&node, 0, FEW - 1).await;
     let film = noise(LARGE);
-    few.push(Piece::on_gaia(FEW - 1, node.put_gaia("film.mp4", film.clone()).await, film));
+    few.push(Piece::on_gaia(
+        FEW - 1,
+        node.put_gaia("film.mp4", film.clone()).await,
+        film,
+    ));
     variant.publish(&few).await;
     backed_up(&variant, FEW, 0).await;
     let with_few = peaks(&variant);
@@ -36,10 +45,15 @@ async fn three_thousand_files_are_backed_up_with_the_memory_of_two_hundred() {
     variant.publish(&pieces_from(&node, FEW, MANY).await).await;
     let id = backed_up(&variant, MANY, FEW).await;
     let with_many = peaks(&variant);
-    say(&format!("peak memory in KiB: {with_few:?} with {FEW} files, {with_many:?} with {MANY} more"));
+    say(&format!(
+        "peak memory in KiB: {with_few:?} with {FEW} files, {with_many:?} with {MANY} more"
+    ));
     for (function, few) in &with_few {
         let many = with_many[function];
-        assert!(many <= few + SLACK_KIB, "{function} grew from {few} to {many} KiB");
+        assert!(
+            many <= few + SLACK_KIB,
+            "{function} grew from {few} to {many} KiB"
+        );
     }
     variant.finish(&id).await;
 }
@@ -47,24 +61,37 @@ async fn three_thousand_files_are_backed_up_with_the_memory_of_two_hundred() {
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_that_come_three_times_and_out_of_order_make_the_same_manifest() {
     let node = IpfsNode::start();
-    let variant = Deployment::named("thrice").fetching_from(&node).deploy().await;
+    let variant = Deployment::named("thrice")
+        .fetching_from(&node)
+        .deploy()
+        .await;
     let pieces = pieces_from(&node, 0, 120).await;
     variant.publish(&pieces).await;
     let once = variant.api.back_up_of("content").await;
-    let folder = variant.content_comes_back(once["backupId"].as_str().unwrap(), &pieces).await;
+    let folder = variant
+        .content_comes_back(once["backupId"].as_str().unwrap(), &pieces)
+        .await;
     let expected = what_lasts(restored_items(&folder));
 
     forget_everything_held(&variant).await;
     let id = variant.queued().await;
     let ids: Vec<String> = pieces.iter().map(|piece| piece.id.to_string()).collect();
     // Neighbours far apart, then backwards: no batch has the messages of another.
-    let shuffled: Vec<String> = (0..ids.len()).map(|place| ids[place * 7 % ids.len()].clone()).collect();
+    let shuffled: Vec<String> = (0..ids.len())
+        .map(|place| ids[place * 7 % ids.len()].clone())
+        .collect();
     variant.send_downloads(&id, &shuffled).await;
-    variant.send_downloads(&id, &ids.iter().rev().cloned().collect::<Vec<_>>()).await;
+    variant
+        .send_downloads(&id, &ids.iter().rev().cloned().collect::<Vec<_>>())
+        .await;
     assert_eq!(variant.messages().await, 3 * ids.len());
     variant.release_downloads().await;
     let thrice = variant.api.settled(&id).await;
-    assert_eq!((&thrice["status"], &thrice["items"]["done"]), (&json!("completed"), &json!(ids.len())), "{thrice}");
+    assert_eq!(
+        (&thrice["status"], &thrice["items"]["done"]),
+        (&json!("completed"), &json!(ids.len())),
+        "{thrice}"
+    );
     let folder = variant.content_comes_back(&id, &pieces).await;
     assert_eq!(what_lasts(restored_items(&folder)), expected);
     assert_eq!(objects(&variant).await, ids.len(), "one of each file");
@@ -80,7 +107,11 @@ async fn pieces_from(node: &IpfsNode, from: i64, count: i64) -> Vec<Piece> {
         pieces.push(if id % 10 == 0 {
             Piece::on_ipfs(id, cid, file)
         } else {
-            Piece::on_gaia(id, node.put_gaia(&format!("{id}.txt"), file.clone()).await, file)
+            Piece::on_gaia(
+                id,
+                node.put_gaia(&format!("{id}.txt"), file.clone()).await,
+                file,
+            )
         });
     }
     pieces
@@ -92,10 +123,20 @@ async fn backed_up(variant: &Variant, new: i64, before: i64) -> String {
     let id = variant.api.triggered_of("content").await;
     let job = variant.api.settled(&id).await;
     let seconds = began.elapsed().as_secs_f64();
-    assert_eq!((&job["status"], &job["items"]["expected"]), (&json!("completed"), &json!(new + before)), "{job}");
-    assert_eq!((&job["items"]["done"], &job["items"]["unchanged"]), (&json!(new), &json!(before)), "{job}");
+    assert_eq!(
+        (&job["status"], &job["items"]["expected"]),
+        (&json!("completed"), &json!(new + before)),
+        "{job}"
+    );
+    assert_eq!(
+        (&job["items"]["done"], &job["items"]["unchanged"]),
+        (&json!(new), &json!(before)),
+        "{job}"
+    );
     let each_second = f64::from(i32::try_from(new).unwrap()) / seconds;
-    say(&format!("{new} files in {seconds:.1} s, {each_second:.0} a second"));
+    say(&format!(
+        "{new} files in {seconds:.1} s, {each_second:.0} a second"
+    ));
     id
 }
 
@@ -116,8 +157,14 @@ fn peaks(variant: &Variant) -> BTreeMap<&'static str, u64> {
 }
 
 fn processes_of_content(variant: &Variant) -> Vec<(&'static str, Process)> {
-    let of_content = FUNCTIONS.into_iter().filter(|function| function.starts_with("content-"));
-    let processes = |function| Process::all_of(&variant.function(function)).into_iter().map(move |one| (function, one));
+    let of_content = FUNCTIONS
+        .into_iter()
+        .filter(|function| function.starts_with("content-"));
+    let processes = |function| {
+        Process::all_of(&variant.function(function))
+            .into_iter()
+            .map(move |one| (function, one))
+    };
     of_content.flat_map(processes).collect()
 }
 
@@ -138,18 +185,39 @@ fn what_lasts(items: Vec<Value>) -> Vec<Value> {
 /// Deletes all rows and objects of stored files, as before the first backup.
 async fn forget_everything_held(variant: &Variant) {
     let held = variant.rows("content_objects");
-    let rows: Vec<Document> = held.find(doc! {}).await.unwrap().try_collect().await.unwrap();
+    let rows: Vec<Document> = held
+        .find(doc! {})
+        .await
+        .unwrap()
+        .try_collect()
+        .await
+        .unwrap();
     let key = |object: &str, row: &Document| match row.get_document("file").unwrap().get(object) {
         Some(Bson::Document(object)) => Some(object.get_str("key").unwrap().to_owned()),
         _ => None,
     };
-    for key in rows.iter().flat_map(|row| ["object", "dag"].map(|object| key(object, row))).flatten() {
-        holdfast_testing::s3_client().delete_object().bucket(&variant.bucket).key(key).send().await.unwrap();
+    for key in rows
+        .iter()
+        .flat_map(|row| ["object", "dag"].map(|object| key(object, row)))
+        .flatten()
+    {
+        holdfast_testing::s3_client()
+            .delete_object()
+            .bucket(&variant.bucket)
+            .key(key)
+            .send()
+            .await
+            .unwrap();
     }
     held.delete_many(doc! {}).await.unwrap();
     assert_eq!(objects(variant).await, 0);
 }
 
 async fn objects(variant: &Variant) -> usize {
-    variant.keys().await.into_iter().filter(|key| key.starts_with("content/objects/")).count()
+    variant
+        .keys()
+        .await
+        .into_iter()
+        .filter(|key| key.starts_with("content/objects/"))
+        .count()
 }

@@ -9,25 +9,60 @@ use crate::stage::{Deployment, event, fill_from_golden, until};
 #[tokio::test(flavor = "multi_thread")]
 async fn expired_backups_are_planned_then_deleted_and_the_rest_is_complete() {
     let key = hex::encode([7; 32]);
-    let variant =
-        Deployment::named("retention").encrypted_under(&key).with("DatabaseRetentionDays", "7").deploy().await;
+    let variant = Deployment::named("retention")
+        .encrypted_under(&key)
+        .with("DatabaseRetentionDays", "7")
+        .deploy()
+        .await;
     fill_from_golden(&variant.source).await;
     let mut ids = Vec::new();
     for _ in 0..3 {
-        ids.push(variant.api.back_up().await["backupId"].as_str().unwrap().to_owned());
+        ids.push(
+            variant.api.back_up().await["backupId"]
+                .as_str()
+                .unwrap()
+                .to_owned(),
+        );
     }
     let plan = async || {
-        let answered = variant.api.post("/api/backups/cleanup", "application/json", r#"{"dryRun":true}"#).await;
+        let answered = variant
+            .api
+            .post(
+                "/api/backups/cleanup",
+                "application/json",
+                r#"{"dryRun":true}"#,
+            )
+            .await;
         answered.expect(200).data()["plan"]["database"].clone()
     };
     let by_settings = plan().await;
-    assert_eq!((&by_settings["policy"]["maxAgeDays"], &by_settings["delete"]), (&json!(7), &json!(0)), "{by_settings}");
+    assert_eq!(
+        (&by_settings["policy"]["maxAgeDays"], &by_settings["delete"]),
+        (&json!(7), &json!(0)),
+        "{by_settings}"
+    );
 
-    let set = ["policy", "set", "database", "--max-count", "2", "--min-count", "1"];
+    let set = [
+        "policy",
+        "set",
+        "database",
+        "--max-count",
+        "2",
+        "--min-count",
+        "1",
+    ];
     variant.operator(&set).await.expect(0);
     let planned = plan().await;
-    assert_eq!((&planned["origin"], &planned["delete"]), (&json!("stored"), &json!(1)), "{planned}");
-    let asked = variant.api.post("/api/backups/cleanup", "application/json", "{}").await.expect(202);
+    assert_eq!(
+        (&planned["origin"], &planned["delete"]),
+        (&json!("stored"), &json!(1)),
+        "{planned}"
+    );
+    let asked = variant
+        .api
+        .post("/api/backups/cleanup", "application/json", "{}")
+        .await
+        .expect(202);
     assert_eq!(asked.data()["dryRun"], false, "{asked:?}");
     until("a deleted backup", Duration::from_mins(1), || async {
         let job = variant.api.job(&ids[0]).await;
@@ -35,15 +70,42 @@ async fn expired_backups_are_planned_then_deleted_and_the_rest_is_complete() {
     })
     .await;
 
-    variant.operator(&["policy", "set", "database", "--max-count", "1", "--min-count", "1"]).await.expect(0);
-    let by_schedule = variant.invoke("retention", &event("schedule-retention")).await;
+    variant
+        .operator(&[
+            "policy",
+            "set",
+            "database",
+            "--max-count",
+            "1",
+            "--min-count",
+            "1",
+        ])
+        .await
+        .expect(0);
+    let by_schedule = variant
+        .invoke("retention", &event("schedule-retention"))
+        .await;
     let report: &Value = &by_schedule.payload["database"];
-    assert!(!by_schedule.failed && by_schedule.payload["problems"] == json!([]), "{by_schedule:?}");
-    assert_eq!((&report["retained"], &report["problems"]), (&json!(1), &json!([])), "{by_schedule:?}");
+    assert!(
+        !by_schedule.failed && by_schedule.payload["problems"] == json!([]),
+        "{by_schedule:?}"
+    );
+    assert_eq!(
+        (&report["retained"], &report["problems"]),
+        (&json!(1), &json!([])),
+        "{by_schedule:?}"
+    );
     let keys = variant.keys().await;
     for (id, stays) in [(&ids[0], false), (&ids[1], false), (&ids[2], true)] {
-        assert_eq!(keys.iter().any(|key| key.contains(id.as_str())), stays, "{id}: {keys:?}");
+        assert_eq!(
+            keys.iter().any(|key| key.contains(id.as_str())),
+            stays,
+            "{id}: {keys:?}"
+        );
     }
-    variant.operator(&["verify", &ids[2], "--level", "structure"]).await.expect(0);
+    variant
+        .operator(&["verify", &ids[2], "--level", "structure"])
+        .await
+        .expect(0);
     variant.finish(&ids[2]).await;
 }

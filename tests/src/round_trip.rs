@@ -18,16 +18,25 @@ async fn a_plain_backup_comes_back_equal() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_uncompressed_backup_comes_back_equal() {
-    let (variant, job) = backed_up(Deployment::named("uncompressed").with("DatabaseCompression", "false")).await;
+    let (variant, job) =
+        backed_up(Deployment::named("uncompressed").with("DatabaseCompression", "false")).await;
     assert_stored(&job, ".archive", [false, false]);
-    assert!(job["size"].as_u64() >= job["originalSize"].as_u64(), "{job}");
+    assert!(
+        job["size"].as_u64() >= job["originalSize"].as_u64(),
+        "{job}"
+    );
     comes_back_equal(&variant, &job).await;
     variant.finish(id(&job)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_encrypted_backup_comes_back_equal_and_opens_by_its_own_guide() {
-    let (variant, job) = backed_up(Deployment::named("encrypted").encrypted_under(KEY).talkative()).await;
+    let (variant, job) = backed_up(
+        Deployment::named("encrypted")
+            .encrypted_under(KEY)
+            .talkative(),
+    )
+    .await;
     assert_stored(&job, ".archive.gz.enc", [true, true]);
     comes_back_equal(&variant, &job).await;
     opens_by_its_guide(&variant, &job).await;
@@ -53,7 +62,10 @@ async fn a_backup_by_mongodump_comes_back_equal() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_encrypted_backup_by_mongodump_comes_back_equal_and_opens_by_its_own_guide() {
-    let deployment = Deployment::named("mongodump-encrypted").dumped_by_mongodump().encrypted_under(KEY).talkative();
+    let deployment = Deployment::named("mongodump-encrypted")
+        .dumped_by_mongodump()
+        .encrypted_under(KEY)
+        .talkative();
     let (variant, job) = backed_up(deployment).await;
     assert_stored(&job, ".archive.gz.enc", [true, true]);
     names_mongodump(&variant, &job).await;
@@ -67,13 +79,25 @@ async fn backed_up(deployment: Deployment) -> (Variant, Value) {
     fill_from_golden(&variant.source).await;
     variant.mongodump_sees_the_source().await;
     let job = variant.api.back_up().await;
-    assert_eq!((&job["trigger"]["kind"], &job["trigger"]["by"]), (&"manual".into(), &"admin@local".into()), "{job}");
+    assert_eq!(
+        (&job["trigger"]["kind"], &job["trigger"]["by"]),
+        (&"manual".into(), &"admin@local".into()),
+        "{job}"
+    );
     (variant, job)
 }
 
 fn assert_stored(job: &Value, suffix: &str, [compressed, encrypted]: [bool; 2]) {
-    assert_eq!(job["key"], format!("database/{}/dump.1{suffix}", id(job)), "{job}");
-    assert_eq!((&job["compressed"], &job["encrypted"]), (&compressed.into(), &encrypted.into()), "{job}");
+    assert_eq!(
+        job["key"],
+        format!("database/{}/dump.1{suffix}", id(job)),
+        "{job}"
+    );
+    assert_eq!(
+        (&job["compressed"], &job["encrypted"]),
+        (&compressed.into(), &encrypted.into()),
+        "{job}"
+    );
 }
 
 fn id(job: &Value) -> &str {
@@ -84,21 +108,39 @@ fn id(job: &Value) -> &str {
 /// other part of its environment.
 async fn names_mongodump(variant: &Variant, job: &Value) {
     let mongodump = variant.mongodump.as_ref().unwrap();
-    assert_eq!(job["engine"], json!({ "name": "mongodump", "version": mongodump.version() }), "{job}");
+    assert_eq!(
+        job["engine"],
+        json!({ "name": "mongodump", "version": mongodump.version() }),
+        "{job}"
+    );
     assert_eq!(job["message"], Value::Null, "{job}");
-    let manifest = variant.object(&format!("database/{}/manifest.json", id(job))).await;
+    let manifest = variant
+        .object(&format!("database/{}/manifest.json", id(job)))
+        .await;
     let manifest: Value = serde_json::from_slice(&manifest).unwrap();
     assert_eq!(manifest["manifest"]["engine"], job["engine"], "{manifest}");
     if let [arguments, environment] = mongodump.found().as_slice() {
-        assert!(arguments.lines().any(|word| *word == format!("--db={}", variant.source)), "{arguments}");
-        let names = environment.lines().filter_map(|line| Some(line.split_once('=')?.0));
-        let names: BTreeSet<&str> = names.filter(|name| !["HOME", "PATH", "PWD"].contains(name)).collect();
+        assert!(
+            arguments
+                .lines()
+                .any(|word| *word == format!("--db={}", variant.source)),
+            "{arguments}"
+        );
+        let names = environment
+            .lines()
+            .filter_map(|line| Some(line.split_once('=')?.0));
+        let names: BTreeSet<&str> = names
+            .filter(|name| !["HOME", "PATH", "PWD"].contains(name))
+            .collect();
         assert_eq!(names, BTreeSet::from(["GOMEMLIMIT"]), "{environment}");
     }
 }
 
 async fn comes_back_equal(variant: &Variant, job: &Value) {
-    variant.operator(&["verify", id(job), "--level", "structure"]).await.expect(0);
+    variant
+        .operator(&["verify", id(job), "--level", "structure"])
+        .await
+        .expect(0);
     let restored = variant.restored(&["database", id(job)]).await;
     assert_same(variant, &restored).await;
 }
@@ -107,8 +149,15 @@ async fn comes_back_equal(variant: &Variant, job: &Value) {
 async fn assert_same(variant: &Variant, restored: &str) {
     let original = collections_of(&variant.server, &variant.source).await;
     let copy = collections_of(&variant.server, restored).await;
-    assert!(original.len() > 20, "the source was not filled: {:?}", original.keys());
-    assert_eq!(original.keys().collect::<Vec<_>>(), copy.keys().collect::<Vec<_>>());
+    assert!(
+        original.len() > 20,
+        "the source was not filled: {:?}",
+        original.keys()
+    );
+    assert_eq!(
+        original.keys().collect::<Vec<_>>(),
+        copy.keys().collect::<Vec<_>>()
+    );
     for (name, collection) in &original {
         assert_eq!(collection, &copy[name], "{name}");
     }
@@ -119,7 +168,11 @@ async fn assert_same(variant: &Variant, restored: &str) {
 async fn opens_by_its_guide(variant: &Variant, job: &Value) {
     let key = job["key"].as_str().unwrap();
     let folder = follow(variant, id(job), &[key.to_owned()], KEY).await;
-    let archive = folder.path().join(key.rsplit('/').next().unwrap().trim_end_matches(".enc"));
-    let restored = variant.restored(&["archive", archive.to_str().unwrap()]).await;
+    let archive = folder
+        .path()
+        .join(key.rsplit('/').next().unwrap().trim_end_matches(".enc"));
+    let restored = variant
+        .restored(&["archive", archive.to_str().unwrap()])
+        .await;
     assert_same(variant, &restored).await;
 }

@@ -9,7 +9,11 @@ use tokio::process::Command;
 use crate::{environment::Environment, files, process::Supervisor, progress, prose, tools::Tools};
 
 /// Runs the checks, and names the failed ones.
-pub(crate) async fn run(environment: &Environment, supervisor: &Supervisor, tools: &Tools) -> Result<ExitCode> {
+pub(crate) async fn run(
+    environment: &Environment,
+    supervisor: &Supervisor,
+    tools: &Tools,
+) -> Result<ExitCode> {
     let mut failed = Vec::new();
     for (name, mut command) in checks(environment, tools) {
         progress::announce(name);
@@ -20,7 +24,9 @@ pub(crate) async fn run(environment: &Environment, supervisor: &Supervisor, tool
     }
     progress::announce("Checking the prose");
     if !prose::run(prose::Purpose::Check)? {
-        eprintln!("Rewrite these sentences, or accept the figures by `cargo xtask prose --accept`.");
+        eprintln!(
+            "Rewrite these sentences, or accept the figures by `cargo xtask prose --accept`."
+        );
         failed.push("Checking the prose");
     }
     if failed.is_empty() {
@@ -39,8 +45,22 @@ fn checks(environment: &Environment, tools: &Tools) -> [(&'static str, Command);
     let mut format = cargo();
     format.args(["fmt", "--all", "--check"]);
     let mut clippy = cargo();
-    clippy.args(["clippy", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"]);
+    clippy.args([
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--locked",
+        "--",
+        "--deny",
+        "warnings",
+    ]);
     let mut template = Command::new(tools.program("cfn-lint"));
-    template.arg("template.yaml").current_dir(files::workspace());
-    [("Checking the format", format), ("Checking the template", template), ("Checking lints", clippy)]
+    template
+        .arg("template.yaml")
+        .current_dir(files::workspace());
+    [
+        ("Checking the format", format),
+        ("Checking the template", template),
+        ("Checking lints", clippy),
+    ]
 }

@@ -47,6 +47,8 @@ impl Environment {
 
     /// The program of this name on the `PATH`.
     pub(crate) fn find(&self, program: &str) -> Option<PathBuf> {
-        env::split_paths(&self.path).map(|folder| folder.join(program)).find(|file| file.is_file())
+        env::split_paths(&self.path)
+            .map(|folder| folder.join(program))
+            .find(|file| file.is_file())
     }
 }

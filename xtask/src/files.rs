@@ -50,7 +50,8 @@ pub(crate) fn new_run_directory() -> Result<PathBuf> {
     let run = runs.join(process::id().to_string());
     // A folder of this name is from an ended process with the same number.
     let _ = fs::remove_dir_all(&run);
-    fs::create_dir_all(run.join("tmp")).with_context(|| format!("cannot create {}", run.display()))?;
+    fs::create_dir_all(run.join("tmp"))
+        .with_context(|| format!("cannot create {}", run.display()))?;
     Ok(run)
 }
 

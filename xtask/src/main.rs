@@ -100,27 +100,42 @@ enum Outcome {
 
 async fn carry_out(command: Command) -> Result<Outcome> {
     let environment = Environment::read();
-    let supervisor = Supervisor::start(&files::new_run_directory()?).context("cannot watch over the local parts")?;
+    let supervisor = Supervisor::start(&files::new_run_directory()?)
+        .context("cannot watch over the local parts")?;
     match command {
         Command::Setup => {
             tools::install(&environment, &supervisor, Purpose::Demo).await?;
             Ok(Outcome::Done(ExitCode::SUCCESS))
         }
         Command::Demo(options) => demo::run(&environment, supervisor, &options).await,
-        Command::Test(options) => Ok(Outcome::Done(suite::run(&environment, supervisor, &options).await?)),
-        Command::Bench(options) => Ok(Outcome::Done(bench::run(&environment, supervisor, &options).await?)),
+        Command::Test(options) => Ok(Outcome::Done(
+            suite::run(&environment, supervisor, &options).await?,
+        )),
+        Command::Bench(options) => Ok(Outcome::Done(
+            bench::run(&environment, supervisor, &options).await?,
+        )),
         Command::Check => {
             let tools = tools::install(&environment, &supervisor, Purpose::Check).await?;
-            Ok(Outcome::Done(checks::run(&environment, &supervisor, &tools).await?))
+            Ok(Outcome::Done(
+                checks::run(&environment, &supervisor, &tools).await?,
+            ))
         }
         Command::Prose(options) => {
             if let Some(path) = options.hard {
                 prose::print_hard(&path)?;
                 return Ok(Outcome::Done(ExitCode::SUCCESS));
             }
-            let purpose = if options.accept { prose::Purpose::Accept } else { prose::Purpose::Print };
+            let purpose = if options.accept {
+                prose::Purpose::Accept
+            } else {
+                prose::Purpose::Print
+            };
             let is_good = prose::run(purpose)?;
-            Ok(Outcome::Done(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE }))
+            Ok(Outcome::Done(if is_good {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            }))
         }
     }
 }

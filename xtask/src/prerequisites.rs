@@ -35,7 +35,10 @@ pub(crate) fn find(environment: &Environment, purpose: Purpose) -> Result<Prereq
     let mut missing = Vec::new();
     let python = python(environment);
     if python.is_none() {
-        missing.push(("Python 3.11 or newer, with its modules venv and ensurepip", manager.command("python")));
+        missing.push((
+            "Python 3.11 or newer, with its modules venv and ensurepip",
+            manager.command("python"),
+        ));
     }
     if environment.find("cc").is_none() {
         missing.push(("cc, a C compiler with its linker", manager.command("cc")));
@@ -64,32 +67,58 @@ pub(crate) fn find(environment: &Environment, purpose: Purpose) -> Result<Prereq
 }
 
 fn sentence(missing: &[(&str, String)]) -> String {
-    let lines: Vec<_> = missing.iter().map(|(what, command)| format!("  {what}\n      {command}")).collect();
-    format!("this machine lacks\n{}\nInstall them, then run this again.", lines.join("\n"))
+    let lines: Vec<_> = missing
+        .iter()
+        .map(|(what, command)| format!("  {what}\n      {command}"))
+        .collect();
+    format!(
+        "this machine lacks\n{}\nInstall them, then run this again.",
+        lines.join("\n")
+    )
 }
 
 /// The newest suitable Python.
 fn python(environment: &Environment) -> Option<PathBuf> {
     const ASK: &str = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))";
-    let names = ["python3", "python3.14", "python3.13", "python3.12", "python3.11", "python"];
+    let names = [
+        "python3",
+        "python3.14",
+        "python3.13",
+        "python3.12",
+        "python3.11",
+        "python",
+    ];
     let mut found = names.into_iter().filter_map(|name| environment.find(name));
     found.find(|python| succeeds(Command::new(python).args(["-c", ASK])))
 }
 
 fn succeeds(command: &mut Command) -> bool {
-    let status = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let status = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
     status.is_ok_and(|status| status.success())
 }
 
 fn has_openssl_3(environment: &Environment) -> bool {
-    let Some(openssl) = environment.find("openssl") else { return false };
-    let asked = Command::new(openssl).arg("version").stdin(Stdio::null()).output();
+    let Some(openssl) = environment.find("openssl") else {
+        return false;
+    };
+    let asked = Command::new(openssl)
+        .arg("version")
+        .stdin(Stdio::null())
+        .output();
     asked.is_ok_and(|output| is_openssl_3(&String::from_utf8_lossy(&output.stdout)))
 }
 
 fn is_openssl_3(said: &str) -> bool {
-    let version = said.strip_prefix("OpenSSL ").and_then(|rest| rest.split('.').next());
-    version.and_then(|major| major.parse::<u32>().ok()).is_some_and(|major| major >= 3)
+    let version = said
+        .strip_prefix("OpenSSL ")
+        .and_then(|rest| rest.split('.').next());
+    version
+        .and_then(|major| major.parse::<u32>().ok())
+        .is_some_and(|major| major >= 3)
 }
 
 /// The package manager of this machine.
@@ -104,8 +133,15 @@ enum PackageManager {
 
 impl PackageManager {
     fn of(environment: &Environment) -> Self {
-        let known = [("apt-get", Self::Apt), ("dnf", Self::Dnf), ("apk", Self::Apk), ("brew", Self::Brew)];
-        let found = known.into_iter().find(|(program, _)| environment.find(program).is_some());
+        let known = [
+            ("apt-get", Self::Apt),
+            ("dnf", Self::Dnf),
+            ("apk", Self::Apk),
+            ("brew", Self::Brew),
+        ];
+        let found = known
+            .into_iter()
+            .find(|(program, _)| environment.find(program).is_some());
         found.map_or(Self::Unknown, |(_, manager)| manager)
     }
 
@@ -135,15 +171,25 @@ mod tests {
 
     #[test]
     fn all_that_is_missing_is_named_with_its_command() {
-        let sentence = sentence(&[("c++", PackageManager::Apt.command("c++")), ("openssl", "brew install".into())]);
-        for part in ["c++", "sudo apt-get install -y build-essential", "openssl", "brew install"] {
+        let sentence = sentence(&[
+            ("c++", PackageManager::Apt.command("c++")),
+            ("openssl", "brew install".into()),
+        ]);
+        for part in [
+            "c++",
+            "sudo apt-get install -y build-essential",
+            "openssl",
+            "brew install",
+        ] {
             assert!(sentence.contains(part), "{sentence}");
         }
     }
 
     #[test]
     fn openssl_is_taken_from_its_third_version_on() {
-        assert!(is_openssl_3("OpenSSL 3.0.17 1 Jul 2025 (Library: OpenSSL 3.0.17)"));
+        assert!(is_openssl_3(
+            "OpenSSL 3.0.17 1 Jul 2025 (Library: OpenSSL 3.0.17)"
+        ));
         assert!(is_openssl_3("OpenSSL 4.1.0"));
         assert!(!is_openssl_3("OpenSSL 1.1.1w"));
         assert!(!is_openssl_3("LibreSSL 3.3.6"));

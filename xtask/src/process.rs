@@ -37,12 +37,20 @@ impl Supervisor {
     pub(crate) fn start(run: &Path) -> Result<Self> {
         let mut command = StdCommand::new("sh");
         command.args(["-c", WATCHDOG, "holdfast-watchdog"]).arg(run);
-        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).current_dir("/");
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .current_dir("/");
         // A separate process group, so that an interrupt from the terminal does not reach it.
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let mut watchdog = command.spawn().context("cannot run sh")?;
         let groups = Mutex::new(watchdog.stdin.take());
-        Ok(Self { run: run.to_path_buf(), watchdog, groups })
+        Ok(Self {
+            run: run.to_path_buf(),
+            watchdog,
+            groups,
+        })
     }
 
     /// The folder of this run. It is removed at the end.
@@ -52,10 +60,16 @@ impl Supervisor {
 
     /// Starts a process in its own group, without stdin.
     pub(crate) fn spawn(&self, command: &mut Command) -> Result<Child> {
-        let name = command.as_std().get_program().to_string_lossy().into_owned();
+        let name = command
+            .as_std()
+            .get_program()
+            .to_string_lossy()
+            .into_owned();
         let child = command.stdin(Stdio::null()).process_group(0).spawn();
         let child = child.with_context(|| format!("cannot run {name}"))?;
-        let group = child.id().with_context(|| format!("{name} ended at once"))?;
+        let group = child
+            .id()
+            .with_context(|| format!("{name} ended at once"))?;
         let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(pipe) = groups.as_mut() {
             writeln!(pipe, "{group}").context("the watchdog of this run has ended")?;
@@ -66,9 +80,13 @@ impl Supervisor {
     /// Starts a lasting process, with its output in `<name>.log` of this run.
     pub(crate) fn serve(&self, name: &str, command: &mut Command) -> Result<Service> {
         let log = self.run.join(format!("{name}.log"));
-        let output = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
+        let output =
+            File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
         command.stdout(output.try_clone()?).stderr(output);
-        Ok(Service { child: self.spawn(command)?, log })
+        Ok(Service {
+            child: self.spawn(command)?,
+            log,
+        })
     }
 
     /// Runs a command to its end, with our own output streams. Every other result than success is an error.
@@ -86,7 +104,12 @@ impl Supervisor {
         let output = child.wait_with_output().await?;
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr);
-            bail!("`{}` failed: {}\n{}", described(command), output.status, said.trim());
+            bail!(
+                "`{}` failed: {}\n{}",
+                described(command),
+                output.status,
+                said.trim()
+            );
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
@@ -94,15 +117,23 @@ impl Supervisor {
 
 impl Drop for Supervisor {
     fn drop(&mut self) {
-        self.groups.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.groups
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         let _ = self.watchdog.wait();
     }
 }
 
 fn described(command: &Command) -> String {
     let command = command.as_std();
-    let words = [command.get_program()].into_iter().chain(command.get_args());
-    words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+    let words = [command.get_program()]
+        .into_iter()
+        .chain(command.get_args());
+    words
+        .map(|word| word.to_string_lossy())
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// A lasting process.
@@ -114,7 +145,9 @@ pub(crate) struct Service {
 impl Service {
     /// Its output so far.
     pub(crate) fn log(&self) -> String {
-        std::fs::read(&self.log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+        std::fs::read(&self.log)
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+            .unwrap_or_default()
     }
 
     /// Its last lines, for an error.
@@ -173,10 +206,17 @@ mod tests {
     /// Killed but not yet reaped counts as ended.
     fn is_running(process_id: &str) -> bool {
         if Path::new("/proc/self/stat").exists() {
-            let stat = std::fs::read_to_string(format!("/proc/{process_id}/stat")).unwrap_or_default();
-            return stat.rsplit(") ").next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'));
+            let stat =
+                std::fs::read_to_string(format!("/proc/{process_id}/stat")).unwrap_or_default();
+            return stat
+                .rsplit(") ")
+                .next()
+                .is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'));
         }
-        let state = StdCommand::new("ps").args(["-o", "stat=", "-p", process_id]).output().unwrap();
+        let state = StdCommand::new("ps")
+            .args(["-o", "stat=", "-p", process_id])
+            .output()
+            .unwrap();
         let state = String::from_utf8_lossy(&state.stdout).trim().to_owned();
         !state.is_empty() && !state.starts_with('Z')
     }
@@ -186,7 +226,12 @@ mod tests {
         let run = run_directory("watched");
         let supervisor = Supervisor::start(&run).unwrap();
         let mut shell = Command::new("sh");
-        let service = supervisor.serve("shell", shell.args(["-c", "sleep 600 & echo $!; sleep 600"])).unwrap();
+        let service = supervisor
+            .serve(
+                "shell",
+                shell.args(["-c", "sleep 600 & echo $!; sleep 600"]),
+            )
+            .unwrap();
         let began = Instant::now();
         while service.log().is_empty() && began.elapsed() < Duration::from_secs(10) {
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -206,7 +251,10 @@ mod tests {
     #[tokio::test]
     async fn a_failed_command_is_reported_with_its_output() {
         let supervisor = Supervisor::start(&run_directory("failing")).unwrap();
-        let failed = supervisor.output(Command::new("sh").args(["-c", "echo why >&2; exit 3"])).await.unwrap_err();
+        let failed = supervisor
+            .output(Command::new("sh").args(["-c", "echo why >&2; exit 3"]))
+            .await
+            .unwrap_err();
         assert!(failed.to_string().contains("why"), "{failed}");
     }
 }

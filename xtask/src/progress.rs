@@ -25,14 +25,22 @@ impl Step {
         if spinner.is_none() {
             eprintln!("· {what} …");
         }
-        Self { what, began: Instant::now(), spinner }
+        Self {
+            what,
+            began: Instant::now(),
+            spinner,
+        }
     }
 
     /// Begins a step in parallel with other steps that print. It has no spinner.
     pub(crate) fn begin_beside_others(what: impl Into<String>) -> Self {
         let what = what.into();
         eprintln!("· {what} …");
-        Self { what, began: Instant::now(), spinner: None }
+        Self {
+            what,
+            began: Instant::now(),
+            spinner: None,
+        }
     }
 
     /// Shows the progress of the step.
@@ -48,7 +56,12 @@ impl Step {
         if let Some(spinner) = &self.spinner {
             spinner.finish_and_clear();
         }
-        terminal::print(format!("{} {}: {outcome} ({:.1} s)", styled(GOOD, "✓"), self.what, took.as_secs_f64()));
+        terminal::print(format!(
+            "{} {}: {outcome} ({:.1} s)",
+            styled(GOOD, "✓"),
+            self.what,
+            took.as_secs_f64()
+        ));
         took
     }
 }
@@ -68,7 +81,8 @@ pub(crate) fn announce(what: &str) {
 
 fn spinner(what: &str) -> ProgressBar {
     let style = ProgressStyle::with_template("{spinner} {msg} … {elapsed}");
-    let spinner = ProgressBar::new_spinner().with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+    let spinner = ProgressBar::new_spinner()
+        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
     spinner.set_message(what.to_owned());
     spinner.enable_steady_tick(Duration::from_millis(100));
     spinner

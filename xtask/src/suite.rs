@@ -33,14 +33,20 @@ pub(crate) struct Options {
 }
 
 /// Runs the suite. The exit code is its result.
-pub(crate) async fn run(environment: &Environment, supervisor: Supervisor, options: &Options) -> Result<ExitCode> {
+pub(crate) async fn run(
+    environment: &Environment,
+    supervisor: Supervisor,
+    options: &Options,
+) -> Result<ExitCode> {
     let tools = tools::install(environment, &supervisor, Purpose::Test).await?;
     let mut checked = ExitCode::SUCCESS;
     if !options.no_checks {
         checked = checks::run(environment, &supervisor, &tools).await?;
     }
     progress::announce("Building everything, tests too");
-    supervisor.run(cargo(environment).args(["build", "--workspace", "--all-targets", "--locked"])).await?;
+    supervisor
+        .run(cargo(environment).args(["build", "--workspace", "--all-targets", "--locked"]))
+        .await?;
     let stack = Stack::start(&tools, supervisor, Build::Light, Copies::None).await?;
     progress::announce("Testing");
     let tested = test(environment, &tools, &stack, options).await;
@@ -59,13 +65,21 @@ async fn test(environment: &Environment, tools: &Tools, stack: &Stack, options: 
         command.args(["--workspace", "--all-targets"]);
     }
     command.args(&options.arguments);
-    let Description { aws_endpoint, ipfs_node, second, .. } = stack.description();
+    let Description {
+        aws_endpoint,
+        ipfs_node,
+        second,
+        ..
+    } = stack.description();
     command.env("HOLDFAST_TEST_MONGODB_URI", stack.mongodb_server_uri());
     command.env("HOLDFAST_TEST_AWS_ENDPOINT", aws_endpoint);
     command.env("HOLDFAST_TEST_IPFS_NODE", ipfs_node);
     command.env("HOLDFAST_TEST_AZURE_ENDPOINT", &second.azure_endpoint);
     command.env("HOLDFAST_TEST_S3_OTHER_ENDPOINT", &second.s3_endpoint);
-    command.env("HOLDFAST_TEST_STACK", serde_json::to_string(stack.description()).unwrap_or_default());
+    command.env(
+        "HOLDFAST_TEST_STACK",
+        serde_json::to_string(stack.description()).unwrap_or_default(),
+    );
     if options.long {
         command.env("HOLDFAST_TEST_LONG", "1");
     }

@@ -15,12 +15,18 @@ static PRINTED: Mutex<Vec<String>> = Mutex::new(Vec::new());
 pub(crate) fn print(line: impl Into<String>) {
     let line = line.into();
     anstream::eprintln!("{line}");
-    PRINTED.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+    PRINTED
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .push(line);
 }
 
 /// All lines of this run so far, with their styles.
 pub(crate) fn printed() -> Vec<String> {
-    PRINTED.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    PRINTED
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone()
 }
 
 /// A text in a style.

@@ -32,35 +32,44 @@ impl Arguments {
 
     /// The rules with their secret, if there are any.
     pub(super) fn anonymizer(&self) -> Result<Option<Anonymizer>, Failure> {
-        self.anonymize.as_deref().map(|file| read(file, environment::variable(SECRET))).transpose()
+        self.anonymize
+            .as_deref()
+            .map(|file| read(file, environment::variable(SECRET)))
+            .transpose()
     }
 }
 
 fn read(file: &Path, secret: Option<String>) -> Result<Anonymizer, Failure> {
-    let text = std::fs::read_to_string(file).map_err(|error| Failure::file("read the rules", file, &error))?;
-    let rules = AnonymizeRules::parse(&text)
-        .map_err(|error| Failure::usage(format!("{}: {error}", file.display())).hint(HOW_RULES_ARE_WRITTEN))?;
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| Failure::file("read the rules", file, &error))?;
+    let rules = AnonymizeRules::parse(&text).map_err(|error| {
+        Failure::usage(format!("{}: {error}", file.display())).hint(HOW_RULES_ARE_WRITTEN)
+    })?;
     let secret = match (secret, rules.secret_file()) {
         (Some(secret), _) => Secret::new(secret.trim()),
         (None, Some(name)) => secret_in(&file.parent().unwrap_or(Path::new("")).join(name))?,
         (None, None) => {
-            return Err(
-                Failure::new(Exit::Settings, "the secret for the anonymisation is missing").hint(WHERE_THE_SECRET_IS)
-            );
+            return Err(Failure::new(
+                Exit::Settings,
+                "the secret for the anonymisation is missing",
+            )
+            .hint(WHERE_THE_SECRET_IS));
         }
     };
     Anonymizer::new(rules, &secret)
         .map_err(|error| Failure::new(Exit::Settings, error.to_string()).hint(WHERE_THE_SECRET_IS))
 }
 
-const HOW_RULES_ARE_WRITTEN: &str = "docs/privacy.md describes the rules, docs/anonymize-platform.yaml is an example";
+const HOW_RULES_ARE_WRITTEN: &str =
+    "docs/privacy.md describes the rules, docs/anonymize-platform.yaml is an example";
 
 const WHERE_THE_SECRET_IS: &str = "generate one by `openssl rand -hex 32`. Set it in HOLDFAST_ANONYMIZE_SECRET, or in \
                                    the file that the rules name as `secretFile`. Anyone with the secret can link \
                                    restored values to people";
 
 fn secret_in(file: &Path) -> Result<Secret, Failure> {
-    let text = std::fs::read_to_string(file).map_err(|error| Failure::file("read the secret", file, &error))?;
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| Failure::file("read the secret", file, &error))?;
     Ok(Secret::new(text.trim()))
 }
 
@@ -77,14 +86,24 @@ pub(super) fn text(report: &AnonymizeReport, dry_run: bool) -> String {
     let rows: Vec<Vec<String>> = report.rules.iter().map(|rule| row(rule, dry_run)).collect();
     let mut parts = vec![text::table(&columns, &rows)];
     if !report.unchanged.is_empty() {
-        parts.push(format!("no rule applies to these, and they stay unchanged: {}", report.unchanged.join(", ")));
+        parts.push(format!(
+            "no rule applies to these, and they stay unchanged: {}",
+            report.unchanged.join(", ")
+        ));
     }
     parts.extend(report.problems());
-    parts.iter().map(|part| part.trim_end()).collect::<Vec<_>>().join("\n")
+    parts
+        .iter()
+        .map(|part| part.trim_end())
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 fn row(rule: &AppliedRule, dry_run: bool) -> Vec<String> {
-    let samples = rule.samples.iter().map(|sample| format!("{} → {}", sample.of, sample.outcome));
+    let samples = rule
+        .samples
+        .iter()
+        .map(|sample| format!("{} → {}", sample.of, sample.outcome));
     let outcomes = match (rule.applied_to.as_slice(), dry_run) {
         ([], _) => "not restored, or absent".to_owned(),
         (_, true) => samples.collect::<Vec<_>>().join(" | "),
@@ -135,11 +154,16 @@ mod tests {
 
     #[test]
     fn faults_of_the_rules_name_file_line_and_field() {
-        let (_folder, file) = written("version: 1\nrules:\n  - { action: hush, fields: { users: [email] } }\n");
+        let (_folder, file) =
+            written("version: 1\nrules:\n  - { action: hush, fields: { users: [email] } }\n");
         let failure = read(&file, None).unwrap_err();
         assert_eq!(failure.exit, Exit::Usage);
         for expected in ["rules.yaml", "line 3: action", "hush", "docs/privacy.md"] {
-            assert!(failure.to_text().contains(expected), "{}", failure.to_text());
+            assert!(
+                failure.to_text().contains(expected),
+                "{}",
+                failure.to_text()
+            );
         }
     }
 

@@ -9,14 +9,28 @@ use std::{
 
 use crate::{failure::Failure, progress::Meter};
 
-pub(super) fn opened(file: &Path, is_stdin: bool, meter: &Arc<Meter>) -> Result<Box<dyn Read + Send>, Failure> {
+pub(super) fn opened(
+    file: &Path,
+    is_stdin: bool,
+    meter: &Arc<Meter>,
+) -> Result<Box<dyn Read + Send>, Failure> {
     if is_stdin {
-        return Ok(Box::new(Metered { inner: io::stdin(), meter: Arc::clone(meter), read: 0, expected: 0 }));
+        return Ok(Box::new(Metered {
+            inner: io::stdin(),
+            meter: Arc::clone(meter),
+            read: 0,
+            expected: 0,
+        }));
     }
     let unreadable = |error: io::Error| Failure::file("read", file, &error);
     let inner = File::open(file).map_err(unreadable)?;
     let expected = inner.metadata().map_err(unreadable)?.len();
-    Ok(Box::new(Metered { inner, meter: Arc::clone(meter), read: 0, expected }))
+    Ok(Box::new(Metered {
+        inner,
+        meter: Arc::clone(meter),
+        read: 0,
+        expected,
+    }))
 }
 
 /// Shows how much of a file was read.

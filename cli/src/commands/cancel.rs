@@ -19,11 +19,18 @@ pub(crate) struct Arguments {
     id: BackupId,
 }
 
-pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output) -> Result<Exit, Failure> {
+pub(crate) async fn run(
+    arguments: &Arguments,
+    session: &Session,
+    output: Output,
+) -> Result<Exit, Failure> {
     let holdfast = session.holdfast(Arc::new(Silent)).await?;
     let job = holdfast_operations::cancel(&holdfast, &arguments.id, Timestamp::now()).await?;
     output.result(&job, || {
-        format!("{} is {}. A run of it stops at its next beat, within 10 seconds", job.backup_id, job.status)
+        format!(
+            "{} is {}. A run of it stops at its next beat, within 10 seconds",
+            job.backup_id, job.status
+        )
     })?;
     Ok(Exit::Done)
 }

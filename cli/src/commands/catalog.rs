@@ -6,8 +6,8 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 use holdfast_domain::{BackupId, BackupType, Timestamp};
 use holdfast_operations::{
-    BroughtBack, Holdfast, RebuildProgress, RebuildReport, Silent, Trust, UnreadCause, plan_rebuild, plan_retention,
-    rebuild_catalog,
+    BroughtBack, Holdfast, RebuildProgress, RebuildReport, Silent, Trust, UnreadCause,
+    plan_rebuild, plan_retention, rebuild_catalog,
 };
 use serde::Serialize;
 
@@ -63,13 +63,20 @@ struct Document<'a> {
     retention_deletes: Option<u64>,
 }
 
-pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output) -> Result<Exit, Failure> {
+pub(crate) async fn run(
+    arguments: &Arguments,
+    session: &Session,
+    output: Output,
+) -> Result<Exit, Failure> {
     let What::Rebuild(what) = &arguments.what;
     let holdfast = session.holdfast(Arc::new(Silent)).await?;
     let meter = Meter::new("reading backups");
     let progress = |done: &RebuildProgress| {
         meter.count(done.backups, done.of);
-        meter.say(format!("reading backups ({} of content so far):", text::count(done.items, "item")));
+        meter.say(format!(
+            "reading backups ({} of content so far):",
+            text::count(done.items, "item")
+        ));
     };
     let report = if what.dry_run {
         plan_rebuild(&holdfast, &progress).await
@@ -90,7 +97,10 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output
 }
 
 /// Stored policies were lost with the catalogue. Until now, retention kept every backup without a job.
-async fn retention_deletes(holdfast: &Holdfast, report: &RebuildReport) -> Result<Option<u64>, Failure> {
+async fn retention_deletes(
+    holdfast: &Holdfast,
+    report: &RebuildReport,
+) -> Result<Option<u64>, Failure> {
     if report.dry_run {
         return Ok(None);
     }
@@ -103,8 +113,15 @@ fn exit(report: &RebuildReport) -> Exit {
     if report.is_whole() {
         return Exit::Done;
     }
-    let lacks_key = report.unread.iter().any(|backup| backup.cause == UnreadCause::Key);
-    let is_damaged = !report.damaged.is_empty() || report.unread.iter().any(|backup| backup.cause != UnreadCause::Key);
+    let lacks_key = report
+        .unread
+        .iter()
+        .any(|backup| backup.cause == UnreadCause::Key);
+    let is_damaged = !report.damaged.is_empty()
+        || report
+            .unread
+            .iter()
+            .any(|backup| backup.cause != UnreadCause::Key);
     match (lacks_key, is_damaged) {
         (true, false) => Exit::Settings,
         (false, true) => Exit::Corrupt,
@@ -115,15 +132,21 @@ fn exit(report: &RebuildReport) -> Exit {
 fn told(document: &Document<'_>) -> String {
     let report = document.report;
     let mut lines = vec![summary(document)];
-    lines.extend(report.added.iter().map(|added| format!("  added {}{}", added.backup_id, items(added.items))));
-    lines.extend(report.completed.iter().map(completed));
-    lines.extend(report.brought_back.iter().map(brought_back));
     lines.extend(
         report
-            .filled_up
+            .added
             .iter()
-            .map(|backup| format!("  {}: only its items were missing{}", backup.backup_id, items(backup.items))),
+            .map(|added| format!("  added {}{}", added.backup_id, items(added.items))),
     );
+    lines.extend(report.completed.iter().map(completed));
+    lines.extend(report.brought_back.iter().map(brought_back));
+    lines.extend(report.filled_up.iter().map(|backup| {
+        format!(
+            "  {}: only its items were missing{}",
+            backup.backup_id,
+            items(backup.items)
+        )
+    }));
     lines.extend(report.returned.iter().map(|id| {
         if report.dry_run {
             format!("  {id} would be completed again: its manifest is back")
@@ -133,10 +156,23 @@ fn told(document: &Document<'_>) -> String {
     }));
     lines.extend(report.damaged.iter().map(|damaged| {
         let id = &damaged.backup_id;
-        format!("  DAMAGED {id}: {}. Check with `holdfast verify {id}`", damaged.problem)
+        format!(
+            "  DAMAGED {id}: {}. Check with `holdfast verify {id}`",
+            damaged.problem
+        )
     }));
-    lines.extend(report.unread.iter().map(|unread| format!("  NOT ADDED {}: {}", unread.backup_id, unread.reason)));
-    lines.extend(report.repository_problem.iter().map(|problem| format!("  the repository: {problem}")));
+    lines.extend(
+        report
+            .unread
+            .iter()
+            .map(|unread| format!("  NOT ADDED {}: {}", unread.backup_id, unread.reason)),
+    );
+    lines.extend(
+        report
+            .repository_problem
+            .iter()
+            .map(|problem| format!("  the repository: {problem}")),
+    );
     lines.extend(hints(report));
     if !report.dry_run && !report.added.is_empty() {
         lines.push(String::new());
@@ -144,7 +180,10 @@ fn told(document: &Document<'_>) -> String {
     }
     let concerns_retention = !report.added.is_empty() || !report.policies_unconfirmed.is_empty();
     if !report.dry_run && concerns_retention {
-        lines.push(retention(report, document.retention_deletes.unwrap_or_default()));
+        lines.push(retention(
+            report,
+            document.retention_deletes.unwrap_or_default(),
+        ));
     }
     lines.join("\n")
 }
@@ -158,12 +197,22 @@ fn completed(id: &BackupId) -> String {
 }
 
 fn brought_back(BroughtBack { backup_id, status }: &BroughtBack) -> String {
-    format!("  {backup_id} is {status} again: it was deleted with its parts, but a part is a backup again")
+    format!(
+        "  {backup_id} is {status} again: it was deleted with its parts, but a part is a backup again"
+    )
 }
 
 fn summary(document: &Document<'_>) -> String {
-    let Document { store, catalog, report, .. } = document;
-    let (added, stood) = (text::count(report.added.len() as u64, "backup"), report.stood);
+    let Document {
+        store,
+        catalog,
+        report,
+        ..
+    } = document;
+    let (added, stood) = (
+        text::count(report.added.len() as u64, "backup"),
+        report.stood,
+    );
     let rows = text::count(report.items, "item");
     if report.dry_run {
         return format!(
@@ -178,13 +227,21 @@ fn summary(document: &Document<'_>) -> String {
 }
 
 fn items(items: u64) -> String {
-    if items == 0 { String::new() } else { format!(", {}", text::count(items, "item")) }
+    if items == 0 {
+        String::new()
+    } else {
+        format!(", {}", text::count(items, "item"))
+    }
 }
 
 /// Further advice, with remedies.
 fn hints(report: &RebuildReport) -> Vec<String> {
     let mut hints = Vec::new();
-    if report.unread.iter().any(|backup| backup.cause == UnreadCause::Key) {
+    if report
+        .unread
+        .iter()
+        .any(|backup| backup.cause == UnreadCause::Key)
+    {
         hints.push(
             "  Encrypted backups are added only after their manifests are authenticated: set BACKUP_ENCRYPTION_KEY or \
              BACKUP_KMS_KEY_ID, or pass --identity or --exported, then repeat the command"
@@ -223,14 +280,23 @@ const LIMITS: &str = "No backup contains these, so they are missing in the catal
 fn retention(report: &RebuildReport, deletes: u64) -> String {
     let deletes = match deletes {
         0 => "By the present policies, retention deletes none of them.".to_owned(),
-        _ => format!("By the present policies, retention DELETES {}.", text::count(deletes, "backup")),
+        _ => format!(
+            "By the present policies, retention DELETES {}.",
+            text::count(deletes, "backup")
+        ),
     };
     let kinds = &report.policies_unconfirmed;
     if kinds.is_empty() {
         return format!("{deletes} See `holdfast cleanup --dry-run`.");
     }
-    let set: Vec<String> = kinds.iter().map(|kind| format!("`holdfast policy set {kind}`")).collect();
-    let unset: Vec<String> = kinds.iter().map(|kind| format!("`holdfast policy unset {kind}`")).collect();
+    let set: Vec<String> = kinds
+        .iter()
+        .map(|kind| format!("`holdfast policy set {kind}`"))
+        .collect();
+    let unset: Vec<String> = kinds
+        .iter()
+        .map(|kind| format!("`holdfast policy unset {kind}`"))
+        .collect();
     let kinds: Vec<&str> = kinds.iter().map(|kind| kind.as_str()).collect();
     format!(
         "Retention of {} backups is SUSPENDED. Store your former policies: {}. If you had none, confirm the settings: \
@@ -251,11 +317,27 @@ mod tests {
     fn a_settled_job_is_listed_with_its_reason() {
         let id = |kind| BackupId::new(kind, Timestamp::UNIX_EPOCH, [0; 4]);
         let reason = |kind| completed(&id(kind)).rsplit_once(": ").unwrap().1.to_owned();
-        assert_eq!(reason(BackupType::Database), "its job had failed, but its manifest exists");
-        assert_eq!(reason(BackupType::Full), "its job had failed, but all of its parts are completed");
-        for status in [JobStatus::Failed, JobStatus::Cancelled, JobStatus::Completed] {
-            let line = brought_back(&BroughtBack { backup_id: id(BackupType::Full), status });
-            assert!(line.contains(&format!("is {status} again")) && !line.contains("manifest"), "{line}");
+        assert_eq!(
+            reason(BackupType::Database),
+            "its job had failed, but its manifest exists"
+        );
+        assert_eq!(
+            reason(BackupType::Full),
+            "its job had failed, but all of its parts are completed"
+        );
+        for status in [
+            JobStatus::Failed,
+            JobStatus::Cancelled,
+            JobStatus::Completed,
+        ] {
+            let line = brought_back(&BroughtBack {
+                backup_id: id(BackupType::Full),
+                status,
+            });
+            assert!(
+                line.contains(&format!("is {status} again")) && !line.contains("manifest"),
+                "{line}"
+            );
         }
     }
 }

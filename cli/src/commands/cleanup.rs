@@ -9,8 +9,8 @@ use holdfast_domain::{
     settings::{Settings, StoreLocation},
 };
 use holdfast_operations::{
-    CollectionReport, Holdfast, PolicyOrigin, RetentionPlan, RetentionReport, RunLimits, Silent, SweepReport, Trust,
-    TypePlan, TypeReport, plan_collection, plan_retention, retain, sweep,
+    CollectionReport, Holdfast, PolicyOrigin, RetentionPlan, RetentionReport, RunLimits, Silent,
+    SweepReport, Trust, TypePlan, TypeReport, plan_collection, plan_retention, retain, sweep,
 };
 use serde_json::json;
 
@@ -40,7 +40,11 @@ const COLUMNS: [(&str, Side); 5] = [
     ("WHY", Side::Left),
 ];
 
-pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output) -> Result<Exit, Failure> {
+pub(crate) async fn run(
+    arguments: &Arguments,
+    session: &Session,
+    output: Output,
+) -> Result<Exit, Failure> {
     let holdfast = session.holdfast(Arc::new(Silent)).await?;
     let plan = plan_retention(&holdfast, Trust::AsListed, Timestamp::now()).await?;
     if arguments.dry_run {
@@ -50,9 +54,19 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output
         if let Some(why) = &unreferenced.suspended {
             document["collectionSuspended"] = json!(why);
         }
-        output.result(&document, || format!("{}{}", told(&plan, &session.settings), of_objects(&unreferenced)))?;
+        output.result(&document, || {
+            format!(
+                "{}{}",
+                told(&plan, &session.settings),
+                of_objects(&unreferenced)
+            )
+        })?;
         let needs_attention = plan.needs_attention() || unreferenced.suspended.is_some();
-        return Ok(if needs_attention { Exit::Attention } else { Exit::Done });
+        return Ok(if needs_attention {
+            Exit::Attention
+        } else {
+            Exit::Done
+        });
     }
     if !arguments.yes {
         if !confirm::can_ask() {
@@ -80,16 +94,23 @@ async fn swept(holdfast: &Holdfast) -> Result<Option<SweepReport>, Failure> {
     if !matches!(holdfast.repository.location(), StoreLocation::Directory(_)) {
         return Ok(None);
     }
-    Ok(Some(Box::pin(sweep(holdfast, None, Timestamp::now())).await?))
+    Ok(Some(
+        Box::pin(sweep(holdfast, None, Timestamp::now())).await?,
+    ))
 }
 
 fn say(report: &SweepReport, output: Output) {
     let cleared = report.uploads_aborted + report.objects_removed;
     if cleared > 0 {
-        output.note(&format!("{} of dead runs removed", text::count(cleared, "unfinished file")));
+        output.note(&format!(
+            "{} of dead runs removed",
+            text::count(cleared, "unfinished file")
+        ));
     }
     for id in report.stalled.iter().chain(&report.not_started) {
-        output.note(&format!("{id} stopped without a result, and is marked as failed"));
+        output.note(&format!(
+            "{id} stopped without a result, and is marked as failed"
+        ));
     }
     for id in report.hand_on.iter().map(|one| &one.backup_id) {
         output.note(&format!(
@@ -114,7 +135,10 @@ fn of_type(name: &str, plan: &TypePlan, settings: &Settings) -> String {
         PolicyOrigin::Settings => "by the settings".to_owned(),
         PolicyOrigin::Unconfirmed => "by the settings, once they are confirmed".to_owned(),
         PolicyOrigin::Unreadable => {
-            format!("because the stored policy cannot be read: {}", plan.policy.problem.as_deref().unwrap_or_default())
+            format!(
+                "because the stored policy cannot be read: {}",
+                plan.policy.problem.as_deref().unwrap_or_default()
+            )
         }
     };
     let mut heading = format!(
@@ -131,7 +155,12 @@ fn of_type(name: &str, plan: &TypePlan, settings: &Settings) -> String {
         return format!("{heading}\n");
     }
     let row = |backup: &holdfast_operations::PlannedBackup| {
-        let why: Vec<String> = backup.decision.reasons.iter().map(ToString::to_string).collect();
+        let why: Vec<String> = backup
+            .decision
+            .reasons
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         vec![
             backup.decision.backup_id.to_string(),
             text::time(backup.decision.created_at, settings),
@@ -149,9 +178,15 @@ fn of_type(name: &str, plan: &TypePlan, settings: &Settings) -> String {
 
 /// The decisions for a person, one line each.
 fn attention(plan: &TypePlan) -> Vec<String> {
-    let suspended = plan.suspended.iter().map(|why| format!("  suspended: {why}"));
+    let suspended = plan
+        .suspended
+        .iter()
+        .map(|why| format!("  suspended: {why}"));
     let lost = plan.lost.iter().map(lost_line);
-    let returned = plan.returned.iter().map(|id| format!("  {id}: its manifest is back, and a run completes it again"));
+    let returned = plan
+        .returned
+        .iter()
+        .map(|id| format!("  {id}: its manifest is back, and a run completes it again"));
     suspended.chain(lost).chain(returned).collect()
 }
 
@@ -174,12 +209,30 @@ fn done(report: &RetentionReport) -> String {
     let mut lines = Vec::new();
     for (name, of_type) in [("database", &report.database), ("content", &report.content)] {
         lines.push(of_one(name, of_type));
-        lines.extend(of_type.deleted.iter().map(|deleted| format!("  deleted {}", deleted.backup_id)));
-        lines.extend(of_type.blocked.iter().map(|blocked| format!("  kept {}: {}", blocked.backup_id, blocked.lock)));
-        lines.extend(of_type.suspended.iter().map(|why| format!("  suspended: {why}")));
+        lines.extend(
+            of_type
+                .deleted
+                .iter()
+                .map(|deleted| format!("  deleted {}", deleted.backup_id)),
+        );
+        lines.extend(
+            of_type
+                .blocked
+                .iter()
+                .map(|blocked| format!("  kept {}: {}", blocked.backup_id, blocked.lock)),
+        );
+        lines.extend(
+            of_type
+                .suspended
+                .iter()
+                .map(|why| format!("  suspended: {why}")),
+        );
         lines.extend(of_type.lost.iter().map(lost_line));
         lines.extend(
-            of_type.returned.iter().map(|id| format!("  {id}: its manifest is back, and it is completed again")),
+            of_type
+                .returned
+                .iter()
+                .map(|id| format!("  {id}: its manifest is back, and it is completed again")),
         );
     }
     let collection = &report.collection;
@@ -187,10 +240,18 @@ fn done(report: &RetentionReport) -> String {
         (Some(why), _) => why.clone(),
         (None, Some(why)) => format!("content objects are left to the next run: {why}"),
         (None, None) => {
-            format!("content objects: {} deleted ({})", collection.deleted, text::size(collection.bytes_freed))
+            format!(
+                "content objects: {} deleted ({})",
+                collection.deleted,
+                text::size(collection.bytes_freed)
+            )
         }
     });
-    lines.extend(report.all_problems().map(|problem| format!("failed: {problem}")));
+    lines.extend(
+        report
+            .all_problems()
+            .map(|problem| format!("failed: {problem}")),
+    );
     lines.join("\n")
 }
 

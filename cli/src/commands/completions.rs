@@ -18,7 +18,12 @@ pub(crate) struct Arguments {
 /// Writes into memory first, because the generator panics if its target fails.
 pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     let mut script = Vec::new();
-    clap_complete::generate(arguments.shell, &mut arguments::command(), "holdfast", &mut script);
+    clap_complete::generate(
+        arguments.shell,
+        &mut arguments::command(),
+        "holdfast",
+        &mut script,
+    );
     Output::script(&script)?;
     Ok(Exit::Done)
 }

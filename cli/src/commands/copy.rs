@@ -10,7 +10,8 @@ use std::{
 use clap::Args;
 use holdfast_domain::{BackupId, BackupType};
 use holdfast_operations::{
-    CopyMode, CopyReport, CopyStep, Holdfast, OperationError, RunLimits, Silent, copy_backup, copy_without_catalogue,
+    CopyMode, CopyReport, CopyStep, Holdfast, OperationError, RunLimits, Silent, copy_backup,
+    copy_without_catalogue,
 };
 use holdfast_repository::Repository;
 use serde::Serialize;
@@ -55,15 +56,28 @@ struct Document<'a> {
     catalog_problem: Option<&'a str>,
 }
 
-pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output) -> Result<Exit, Failure> {
+pub(crate) async fn run(
+    arguments: &Arguments,
+    session: &Session,
+    output: Output,
+) -> Result<Exit, Failure> {
     let (primary, second) = (session.repository()?, second(session)?);
     let ids = wanted(arguments, &primary, session).await?;
     if ids.is_empty() {
         output.text(|| format!("{} holds no backup yet", primary.location()))?;
         return Ok(Exit::Done);
     }
-    let mode = if arguments.repair { CopyMode::Repair } else { CopyMode::Missing };
-    let work = Work { primary, second, mode, rows: Mutex::new(rows(session).await) };
+    let mode = if arguments.repair {
+        CopyMode::Repair
+    } else {
+        CopyMode::Missing
+    };
+    let work = Work {
+        primary,
+        second,
+        mode,
+        rows: Mutex::new(rows(session).await),
+    };
     session.begin_writing();
     let mut failed = Vec::new();
     for id in &ids {
@@ -76,20 +90,36 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output
 
 fn second(session: &Session) -> Result<Repository, Failure> {
     let second = session.second_repository()?.ok_or_else(|| {
-        Failure::new(Exit::Settings, "a copy needs a second store, but BACKUP_CLOUD_BUCKET is not set")
-            .hint("set BACKUP_CLOUD_PROVIDER and BACKUP_CLOUD_BUCKET, and the keys of the second store")
+        Failure::new(
+            Exit::Settings,
+            "a copy needs a second store, but BACKUP_CLOUD_BUCKET is not set",
+        )
+        .hint("set BACKUP_CLOUD_PROVIDER and BACKUP_CLOUD_BUCKET, and the keys of the second store")
     })?;
     if session.settings.store.as_ref() == Some(second.location()) {
-        let problem = format!("{} is both the first store and the second", second.location());
-        return Err(Failure::new(Exit::Settings, problem).hint("set --store or BACKUP_STORE to the first store"));
+        let problem = format!(
+            "{} is both the first store and the second",
+            second.location()
+        );
+        return Err(Failure::new(Exit::Settings, problem)
+            .hint("set --store or BACKUP_STORE to the first store"));
     }
     Ok(second)
 }
 
 /// Each once, in the order of the command line.
-async fn wanted(arguments: &Arguments, primary: &Repository, session: &Session) -> Result<Vec<BackupId>, Failure> {
+async fn wanted(
+    arguments: &Arguments,
+    primary: &Repository,
+    session: &Session,
+) -> Result<Vec<BackupId>, Failure> {
     if arguments.all {
-        return Ok(primary.list().await?.into_iter().map(|backup| backup.backup_id).collect());
+        return Ok(primary
+            .list()
+            .await?
+            .into_iter()
+            .map(|backup| backup.backup_id)
+            .collect());
     }
     let mut ids = Vec::new();
     for id in &arguments.ids {
@@ -154,12 +184,27 @@ impl Work {
     ) -> Result<(CopyReport, Option<String>), Failure> {
         if let Some(h) = self.with_rows() {
             // Boxed: the future of the use case is too deep a type for the compiler's layout.
-            match Box::pin(copy_backup(&h, &self.second, id, self.mode, RunLimits::none(), progress)).await {
+            match Box::pin(copy_backup(
+                &h,
+                &self.second,
+                id,
+                self.mode,
+                RunLimits::none(),
+                progress,
+            ))
+            .await
+            {
                 Err(OperationError::Catalog(error)) => self.without_rows(error.to_string()),
                 step => return of_step(id, step?).map(|report| (report, None)),
             }
         }
-        let copied = Box::pin(copy_without_catalogue(&self.primary, &self.second, id, self.mode, progress));
+        let copied = Box::pin(copy_without_catalogue(
+            &self.primary,
+            &self.second,
+            id,
+            self.mode,
+            progress,
+        ));
         Ok((copied.await?, self.why_not()))
     }
 
@@ -188,12 +233,21 @@ fn of_step(id: &BackupId, step: CopyStep) -> Result<CopyReport, Failure> {
         CopyStep::Gone => Err(OperationError::NotFound(id.clone()).into()),
         CopyStep::Busy(why) => Err(Failure::refused(why).hint("try again in a minute")),
         // Only a function's time ends.
-        CopyStep::Continue => Err(Failure::refused("its copy is incomplete").hint("run the command again: it resumes")),
+        CopyStep::Continue => {
+            Err(Failure::refused("its copy is incomplete")
+                .hint("run the command again: it resumes"))
+        }
     }
 }
 
 fn told(document: &Document<'_>) -> String {
-    let CopyReport { backup_id, copied, present, mended, .. } = document.report;
+    let CopyReport {
+        backup_id,
+        copied,
+        present,
+        mended,
+        ..
+    } = document.report;
     let mut lines = vec![format!(
         "{backup_id} is in {}: {} sent, {present} there already",
         document.store,

@@ -38,22 +38,35 @@ pub(crate) struct Arguments {
     pub(crate) opening: Opening,
 }
 
-pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output) -> Result<Exit, Failure> {
+pub(crate) async fn run(
+    arguments: &Arguments,
+    session: &Session,
+    output: Output,
+) -> Result<Exit, Failure> {
     if arguments.output == Path::new("-") {
         let bytes = decrypt(arguments, session, output, stdout_for_data()?).await?;
         output.note(&format!("{} decrypted", text::size(bytes)));
         return Ok(Exit::Done);
     }
     let place = &arguments.output;
-    let (part, file) = PartFile::create(place).map_err(|error| Failure::file("write", place, &error))?;
+    let (part, file) =
+        PartFile::create(place).map_err(|error| Failure::file("write", place, &error))?;
     let bytes = decrypt(arguments, session, output, file).await?;
-    part.keep(output).map_err(|error| Failure::file("write", place, &error))?;
+    part.keep(output)
+        .map_err(|error| Failure::file("write", place, &error))?;
     let document = json!({ "file": place, "bytes": bytes });
-    output.result(&document, || format!("{} decrypted to {}", text::size(bytes), place.display()))?;
+    output.result(&document, || {
+        format!("{} decrypted to {}", text::size(bytes), place.display())
+    })?;
     Ok(Exit::Done)
 }
 
-async fn decrypt(arguments: &Arguments, session: &Session, output: Output, out: File) -> Result<u64, Failure> {
+async fn decrypt(
+    arguments: &Arguments,
+    session: &Session,
+    output: Output,
+    out: File,
+) -> Result<u64, Failure> {
     let repository = session.repository()?;
     let Some(key) = &arguments.key_of else {
         return decrypt_stored(&key_in_store(&arguments.what)?, session, output, out).await;
@@ -65,7 +78,12 @@ async fn decrypt(arguments: &Arguments, session: &Session, output: Output, out: 
 }
 
 /// The artifact is read twice. A lease keeps retention from deleting the backup meanwhile.
-async fn decrypt_stored(key: &ObjectKey, session: &Session, output: Output, out: File) -> Result<u64, Failure> {
+async fn decrypt_stored(
+    key: &ObjectKey,
+    session: &Session,
+    output: Output,
+    out: File,
+) -> Result<u64, Failure> {
     let lease = match key.backup() {
         Some(id) => {
             let lease = reading::protect(session, &id, Purpose::Decrypt).await?;
@@ -76,7 +94,12 @@ async fn decrypt_stored(key: &ObjectKey, session: &Session, output: Output, out:
         }
         None => None,
     };
-    let decrypted = decrypt_artifact(&session.repository()?, key, BufWriter::with_capacity(1 << 20, out)).await;
+    let decrypted = decrypt_artifact(
+        &session.repository()?,
+        key,
+        BufWriter::with_capacity(1 << 20, out),
+    )
+    .await;
     if let Some(lease) = lease {
         lease.release().await;
     }
@@ -86,8 +109,10 @@ async fn decrypt_stored(key: &ObjectKey, session: &Session, output: Output, out:
 fn key_in_store(what: &str) -> Result<ObjectKey, Failure> {
     let key = what.parse::<ObjectKey>();
     if key.as_ref().map_or(true, |key| key.backup().is_none()) && Path::new(what).exists() {
-        return Err(Failure::usage(format!("{what} is a local file, and an artifact is bound to its store key"))
-            .hint("pass the store key of the object as --key-of"));
+        return Err(Failure::usage(format!(
+            "{what} is a local file, and an artifact is bound to its store key"
+        ))
+        .hint("pass the store key of the object as --key-of"));
     }
     key.map_err(|error| Failure::usage(error.to_string()))
 }
@@ -96,7 +121,10 @@ fn key_in_store(what: &str) -> Result<ObjectKey, Failure> {
 pub(crate) fn stdout_for_data() -> Result<File, Failure> {
     let stdout = io::stdout();
     if stdout.is_terminal() {
-        return Err(Failure::usage("stdout is a terminal, and the output is binary").hint("name a file, or redirect"));
+        return Err(
+            Failure::usage("stdout is a terminal, and the output is binary")
+                .hint("name a file, or redirect"),
+        );
     }
     let failed = |error: io::Error| Failure::failed(format!("cannot write to stdout: {error}"));
     stdout.lock().flush().map_err(failed)?;

@@ -17,16 +17,42 @@ pub(crate) async fn run(session: &Session, output: Output) -> Result<Exit, Failu
     session.source()?;
     let (repository, second) = session.repositories();
     // Boxed: the future of the use case is too deep a type for the compiler's layout.
-    let findings = Box::pin(examine(&session.settings, repository, second, Timestamp::now())).await;
-    let worst = findings.iter().map(|finding| finding.health).max().unwrap_or(Health::Good);
-    output.result(&json!({ "health": worst, "findings": findings }), || told(&findings))?;
-    Ok(if worst == Health::Bad { Exit::Failed } else { Exit::Done })
+    let findings = Box::pin(examine(
+        &session.settings,
+        repository,
+        second,
+        Timestamp::now(),
+    ))
+    .await;
+    let worst = findings
+        .iter()
+        .map(|finding| finding.health)
+        .max()
+        .unwrap_or(Health::Good);
+    output.result(&json!({ "health": worst, "findings": findings }), || {
+        told(&findings)
+    })?;
+    Ok(if worst == Health::Bad {
+        Exit::Failed
+    } else {
+        Exit::Done
+    })
 }
 
 fn told(findings: &[Finding]) -> String {
-    let width = findings.iter().map(|finding| finding.part.len()).max().unwrap_or_default();
+    let width = findings
+        .iter()
+        .map(|finding| finding.part.len())
+        .max()
+        .unwrap_or_default();
     let mut told = String::new();
-    for Finding { part, health, found, advice } in findings {
+    for Finding {
+        part,
+        health,
+        found,
+        advice,
+    } in findings
+    {
         let mark = match health {
             Health::Good => "ok",
             Health::Warning => "WARN",
@@ -37,10 +63,19 @@ fn told(findings: &[Finding]) -> String {
             let _ = writeln!(told, "      {:<width$}  -> {advice}", "");
         }
     }
-    let of = |health| findings.iter().filter(|finding| finding.health == health).count() as u64;
+    let of = |health| {
+        findings
+            .iter()
+            .filter(|finding| finding.health == health)
+            .count() as u64
+    };
     let verdict = match (of(Health::Bad), of(Health::Warning)) {
         (0, 0) => "No problems.".to_owned(),
-        (bad, warnings) => format!("{}, {}", text::count(bad, "problem"), text::count(warnings, "warning")),
+        (bad, warnings) => format!(
+            "{}, {}",
+            text::count(bad, "problem"),
+            text::count(warnings, "warning")
+        ),
     };
     format!("{told}\n{verdict}")
 }

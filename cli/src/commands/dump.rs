@@ -60,12 +60,25 @@ struct Source {
 
 impl Source {
     fn given(&self) -> Given<'_> {
-        let Self { uri, uri_env, uri_file } = self;
-        Given { option: "--uri", plainly: uri.as_ref(), variable: uri_env.as_deref(), file: uri_file.as_deref() }
+        let Self {
+            uri,
+            uri_env,
+            uri_file,
+        } = self;
+        Given {
+            option: "--uri",
+            plainly: uri.as_ref(),
+            variable: uri_env.as_deref(),
+            file: uri_file.as_deref(),
+        }
     }
 }
 
-pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output) -> Result<Exit, Failure> {
+pub(crate) async fn run(
+    arguments: &Arguments,
+    session: &Session,
+    output: Output,
+) -> Result<Exit, Failure> {
     arguments.source.given().warn(output);
     if arguments.archive == Path::new("-") {
         let report = write(arguments, session, stdout_for_data()?).await?;
@@ -77,22 +90,36 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output
     let (part, file) = PartFile::create(place).map_err(unwritable)?;
     let report = write(arguments, session, file).await?;
     part.keep(output).map_err(unwritable)?;
-    output.result(&document(&report, place), || summary(&report, &place.display().to_string()))?;
+    output.result(&document(&report, place), || {
+        summary(&report, &place.display().to_string())
+    })?;
     Ok(Exit::Done)
 }
 
-async fn write(arguments: &Arguments, session: &Session, file: File) -> Result<DumpReport, Failure> {
+async fn write(
+    arguments: &Arguments,
+    session: &Session,
+    file: File,
+) -> Result<DumpReport, Failure> {
     let uri = arguments.source.given().or_else(|| session.source())?;
     let database = &session.settings.database;
     let connection = Connection::open(&uri, database.read_preference, "holdfast-dump").await?;
-    let selection = DumpSelection { collections: filter(arguments), exclude: vec![session.own_catalogue().await] };
+    let selection = DumpSelection {
+        collections: filter(arguments),
+        exclude: vec![session.own_catalogue().await],
+    };
     let plan = plan(&connection, &selection, database.parallel_collections).await?;
     let end = End::new(file, arguments.gzip, database.compression_level)
         .map_err(|error| Failure::failed(error.to_string()))?;
     let never = std::future::pending();
-    let (end, report) = dump(&connection, plan, database.parallel_collections, end, never).await.map_err(of_dump)?;
+    let (end, report) = dump(&connection, plan, database.parallel_collections, end, never)
+        .await
+        .map_err(of_dump)?;
     let finished = tokio::task::spawn_blocking(|| end.finish()).await;
-    finished.map_err(io::Error::other).and_then(|ended| ended).map_err(|error| of_dump(DumpError::Sink(error)))?;
+    finished
+        .map_err(io::Error::other)
+        .and_then(|ended| ended)
+        .map_err(|error| of_dump(DumpError::Sink(error)))?;
     Ok(report)
 }
 
@@ -107,8 +134,10 @@ fn filter(arguments: &Arguments) -> CollectionFilter {
 fn of_dump(error: DumpError) -> Failure {
     match error {
         DumpError::Database(error) => error.into(),
-        DumpError::Sink(error) => Failure::failed(format!("the archive could not be written: {error}"))
-            .hint("the output is truncated: discard it"),
+        DumpError::Sink(error) => {
+            Failure::failed(format!("the archive could not be written: {error}"))
+                .hint("the output is truncated: discard it")
+        }
         error => Failure::failed(format!("the database was not dumped: {error}")),
     }
 }

@@ -21,7 +21,11 @@ pub(crate) async fn run(session: &Session, output: Output) -> Result<Exit, Failu
 }
 
 fn told(export: &Export, settings: &Settings) -> String {
-    let counted = format!("{}, {}", text::count(export.jobs, "job"), text::count(export.verifications, "verification"));
+    let counted = format!(
+        "{}, {}",
+        text::count(export.jobs, "job"),
+        text::count(export.verifications, "verification")
+    );
     let mut fields = vec![
         ("key", export.key.to_string()),
         ("size", text::size(export.size)),
@@ -31,13 +35,19 @@ fn told(export: &Export, settings: &Settings) -> String {
     if export.unreadable > 0 {
         fields.push((
             "unreadable",
-            format!("{} of the catalogue, listed in the export", text::count(export.unreadable, "row")),
+            format!(
+                "{} of the catalogue, listed in the export",
+                text::count(export.unreadable, "row")
+            ),
         ));
     }
     match (&export.link, &export.reason) {
         (Some(link), _) => {
             fields.push(("link", link.url.expose().to_owned()));
-            fields.push(("ends", format!("{}, at the latest", text::time(link.expires_at, settings))));
+            fields.push((
+                "ends",
+                format!("{}, at the latest", text::time(link.expires_at, settings)),
+            ));
         }
         (None, reason) => fields.push(("no link", reason.clone().unwrap_or_default())),
     }

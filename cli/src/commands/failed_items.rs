@@ -27,21 +27,32 @@ pub(super) async fn run(id: &BackupId, session: &Session, output: Output) -> Res
     }
     output.text(|| match failed.len() as u64 {
         0 => format!("no item of {id} has failed"),
-        number => format!("{}{} failed", items::failures(&failed), text::count(number, "item")),
+        number => format!(
+            "{}{} failed",
+            items::failures(&failed),
+            text::count(number, "item")
+        ),
     })?;
     Ok(Exit::Done)
 }
 
 async fn in_catalog(id: &BackupId, catalog: &Catalog) -> Result<Vec<ItemRecord>, Failure> {
     match catalog.get(id).await {
-        Err(CatalogError::NotFound { .. }) => return Err(OperationError::NotFound(id.clone()).into()),
+        Err(CatalogError::NotFound { .. }) => {
+            return Err(OperationError::NotFound(id.clone()).into());
+        }
         known => known?,
     };
     let (mut failed, mut after) = (Vec::new(), None::<String>);
     loop {
         let page = catalog.items_after(id, after.as_deref(), PAGE).await?;
-        let Some(last) = page.last() else { return Ok(failed) };
+        let Some(last) = page.last() else {
+            return Ok(failed);
+        };
         after = Some(last.item.content_id.clone());
-        failed.extend(page.into_iter().filter(|item| item.status == ItemStatus::Failed));
+        failed.extend(
+            page.into_iter()
+                .filter(|item| item.status == ItemStatus::Failed),
+        );
     }
 }

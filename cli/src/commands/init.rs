@@ -27,8 +27,14 @@ pub(crate) async fn run(session: &Session, output: Output) -> Result<Exit, Failu
     let report = repository.init(with_key, Timestamp::now()).await?;
     let catalog = indexes(session).await;
     let store = repository.location().to_string();
-    let document = Document { store, repository: &report, catalog_indexes: catalog.is_ok() };
-    output.result(&document, || text(&document, catalog.as_ref().ok().map(String::as_str)))?;
+    let document = Document {
+        store,
+        repository: &report,
+        catalog_indexes: catalog.is_ok(),
+    };
+    output.result(&document, || {
+        text(&document, catalog.as_ref().ok().map(String::as_str))
+    })?;
     catalog?;
     Ok(Exit::Done)
 }
@@ -41,7 +47,9 @@ async fn indexes(session: &Session) -> Result<String, Failure> {
 }
 
 fn text(document: &Document<'_>, catalog: Option<&str>) -> String {
-    let Document { store, repository, .. } = document;
+    let Document {
+        store, repository, ..
+    } = document;
     let what = match (repository.created, repository.restored_from_copy) {
         (true, _) => "made repository",
         (false, true) => "restored repository.json from its copy: repository",
@@ -49,11 +57,17 @@ fn text(document: &Document<'_>, catalog: Option<&str>) -> String {
     };
     let mut lines = vec![format!("{what} {} in {store}", repository.repository_id)];
     if let Some(epoch) = repository.key_epoch {
-        let what = if repository.key_created { "made" } else { "found" };
+        let what = if repository.key_created {
+            "made"
+        } else {
+            "found"
+        };
         lines.push(format!("{what} the master key of epoch {epoch}"));
     }
     if let Some(database) = catalog {
-        lines.push(format!("the catalogue's indexes are in database {database}"));
+        lines.push(format!(
+            "the catalogue's indexes are in database {database}"
+        ));
     }
     if repository.lacks_recipient {
         lines.push(

@@ -14,13 +14,20 @@ pub(super) const SHOWN: usize = 20;
 pub(super) fn held(items: &ItemCounts) -> String {
     let of = text::count(items.expected, "item");
     let held = items.expected.saturating_sub(items.failed);
-    if items.failed == 0 { of } else { format!("{held} of {of}") }
+    if items.failed == 0 {
+        of
+    } else {
+        format!("{held} of {of}")
+    }
 }
 
 /// The contents of a backup, and the results of its items.
 pub(super) fn fields(items: &ItemCounts) -> Vec<(&'static str, String)> {
     let mut fields = vec![
-        ("holds", format!("{}, {}", held(items), text::size(items.bytes))),
+        (
+            "holds",
+            format!("{}, {}", held(items), text::size(items.bytes)),
+        ),
         ("fetched", items.done.to_string()),
         ("unchanged", items.unchanged.to_string()),
     ];
@@ -48,14 +55,20 @@ pub(super) async fn without_files(
 
 /// Items without a file, with the reasons.
 pub(super) fn failures(items: &[ItemRecord]) -> String {
-    let columns = [("ITEM", Side::Left), ("TITLE", Side::Left), ("CODE", Side::Left), ("WHY", Side::Left)];
+    let columns = [
+        ("ITEM", Side::Left),
+        ("TITLE", Side::Left),
+        ("CODE", Side::Left),
+        ("WHY", Side::Left),
+    ];
     let rows: Vec<Vec<String>> = items.iter().map(row).collect();
     text::table(&columns, &rows)
 }
 
 fn row(record: &ItemRecord) -> Vec<String> {
-    let (code, why) =
-        record.error.as_ref().map_or(("", String::new()), |error| (error.code.as_str(), error.message.clone()));
+    let (code, why) = record.error.as_ref().map_or(("", String::new()), |error| {
+        (error.code.as_str(), error.message.clone())
+    });
     let title: String = record.item.title.chars().take(40).collect();
     vec![record.item.content_id.clone(), title, code.to_owned(), why]
 }
@@ -72,10 +85,21 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_said_and_nothing_where_nothing_is() {
-        let whole = ItemCounts { expected: 3, done: 1, unchanged: 2, ..ItemCounts::default() };
+        let whole = ItemCounts {
+            expected: 3,
+            done: 1,
+            unchanged: 2,
+            ..ItemCounts::default()
+        };
         assert_eq!(held(&whole), "3 items");
         assert!(fields(&whole).iter().all(|(name, _)| *name != "failed"));
-        let partial = ItemCounts { expected: 3, done: 1, unchanged: 1, failed: 1, ..ItemCounts::default() };
+        let partial = ItemCounts {
+            expected: 3,
+            done: 1,
+            unchanged: 1,
+            failed: 1,
+            ..ItemCounts::default()
+        };
         assert_eq!(held(&partial), "2 of 3 items");
         assert!(fields(&partial).contains(&("failed", "1".to_owned())));
     }

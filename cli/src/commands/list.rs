@@ -35,7 +35,10 @@ pub(crate) async fn run(session: &Session, output: Output) -> Result<Exit, Failu
         if backups.is_empty() {
             return format!("{} holds no backup yet", repository.location());
         }
-        let rows: Vec<Vec<String>> = backups.iter().map(|backup| row(backup, &session.settings)).collect();
+        let rows: Vec<Vec<String>> = backups
+            .iter()
+            .map(|backup| row(backup, &session.settings))
+            .collect();
         text::table(&COLUMNS, &rows)
     })?;
     Ok(Exit::Done)
@@ -52,7 +55,9 @@ fn row(backup: &StoredBackup, settings: &Settings) -> Vec<String> {
             text::size(manifest.original_size),
             form(manifest),
             holds(manifest),
-            manifest.engine.as_ref().map_or_else(String::new, |engine| format!("{} {}", engine.name, engine.version)),
+            manifest.engine.as_ref().map_or_else(String::new, |engine| {
+                format!("{} {}", engine.name, engine.version)
+            }),
             SourceName::from_uri(&manifest.source.uri).to_string(),
         ],
         Err(why) => vec![id, format!("unreadable: {why}")],
@@ -91,7 +96,11 @@ fn document(backup: &StoredBackup) -> Value {
 
 /// Stored bytes of this backup alone. Files shared by backups are not counted.
 pub(crate) fn stored(manifest: &Manifest) -> u64 {
-    manifest.artifacts.iter().map(|artifact| artifact.size).sum()
+    manifest
+        .artifacts
+        .iter()
+        .map(|artifact| artifact.size)
+        .sum()
 }
 
 /// Its stored form: `gzip, encrypted`.

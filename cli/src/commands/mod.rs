@@ -70,7 +70,9 @@ pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<Exit, Fa
 }
 
 async fn opened(verb: &Verb, global: &Global, output: Output) -> Result<Session, Failure> {
-    Session::open(global, verb.keys_needed(), output).await?.opened_by(verb.opening())
+    Session::open(global, verb.keys_needed(), output)
+        .await?
+        .opened_by(verb.opening())
 }
 
 fn before_writing() -> Failure {

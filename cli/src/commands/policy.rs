@@ -2,7 +2,9 @@
 
 use clap::{Args, Subcommand};
 use holdfast_catalog::StoredPolicy;
-use holdfast_domain::{BackupType, DEFAULT_MAX_COUNT, DEFAULT_MIN_COUNT, RetentionPolicy, Timestamp};
+use holdfast_domain::{
+    BackupType, DEFAULT_MAX_COUNT, DEFAULT_MIN_COUNT, RetentionPolicy, Timestamp,
+};
 use serde::Serialize;
 
 use crate::{
@@ -96,7 +98,11 @@ struct Document {
     policy: RetentionPolicy,
 }
 
-pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output) -> Result<Exit, Failure> {
+pub(crate) async fn run(
+    arguments: &Arguments,
+    session: &Session,
+    output: Output,
+) -> Result<Exit, Failure> {
     match &arguments.what {
         What::Show => {
             for kind in [Kind::Database, Kind::Content] {
@@ -109,12 +115,23 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output
                 updated_by: environment::operator(),
                 updated_at: Timestamp::now(),
             };
-            stored.policy.check().map_err(|error| Failure::usage(error.to_string()))?;
-            session.catalog().await?.set_policy(set.kind.into(), &stored).await?;
+            stored
+                .policy
+                .check()
+                .map_err(|error| Failure::usage(error.to_string()))?;
+            session
+                .catalog()
+                .await?
+                .set_policy(set.kind.into(), &stored)
+                .await?;
             show(set.kind.into(), session, output).await?;
         }
         What::Unset { kind } => {
-            session.catalog().await?.remove_policy((*kind).into()).await?;
+            session
+                .catalog()
+                .await?
+                .remove_policy((*kind).into())
+                .await?;
             show((*kind).into(), session, output).await?;
         }
     }
@@ -124,7 +141,10 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output
 fn policy(set: &Set, session: &Session) -> RetentionPolicy {
     let limit = |limit| (!set.keep_all).then_some(limit);
     RetentionPolicy {
-        max_age_days: limit(set.max_age_days.unwrap_or_else(|| days(set.kind.into(), session))),
+        max_age_days: limit(
+            set.max_age_days
+                .unwrap_or_else(|| days(set.kind.into(), session)),
+        ),
         max_count: limit(set.max_count),
         min_count: set.min_count,
         keep_daily: set.keep_daily,
@@ -144,12 +164,35 @@ const fn days(kind: BackupType, session: &Session) -> u32 {
 async fn show(kind: BackupType, session: &Session, output: Output) -> Result<(), Failure> {
     let catalog = session.catalog().await?;
     let unconfirmed_since = catalog.policy_unconfirmed_since(kind).await?;
-    let stored = if unconfirmed_since.is_none() { catalog.policy(kind).await? } else { None };
-    let document = if let Some(StoredPolicy { policy, updated_by, updated_at }) = stored {
-        Document { kind, stored: true, updated_by, updated_at: Some(updated_at), unconfirmed_since, policy }
+    let stored = if unconfirmed_since.is_none() {
+        catalog.policy(kind).await?
+    } else {
+        None
+    };
+    let document = if let Some(StoredPolicy {
+        policy,
+        updated_by,
+        updated_at,
+    }) = stored
+    {
+        Document {
+            kind,
+            stored: true,
+            updated_by,
+            updated_at: Some(updated_at),
+            unconfirmed_since,
+            policy,
+        }
     } else {
         let policy = RetentionPolicy::of_days(days(kind, session));
-        Document { kind, stored: false, updated_by: None, updated_at: None, unconfirmed_since, policy }
+        Document {
+            kind,
+            stored: false,
+            updated_by: None,
+            updated_at: None,
+            unconfirmed_since,
+            policy,
+        }
     };
     output.result(&document, || told(&document, session))
 }
@@ -165,16 +208,35 @@ fn told(document: &Document, session: &Session) -> String {
         (Some(at), None) => format!("stored {}", text::time(*at, &session.settings)),
         (None, _) => "from the settings and the defaults".to_owned(),
     };
-    let limit = |limit: Option<u32>, unit: &str| limit.map(|number| text::count(number.into(), unit));
+    let limit =
+        |limit: Option<u32>, unit: &str| limit.map(|number| text::count(number.into(), unit));
     let lines = [
         ("delete when older than", limit(policy.max_age_days, "day")),
-        ("keep at most", policy.max_count.map(|number| number.to_string())),
+        (
+            "keep at most",
+            policy.max_count.map(|number| number.to_string()),
+        ),
         ("always keep at least", Some(policy.min_count.to_string())),
-        ("keep the newest of each of", limit(policy.keep_daily, "day")),
-        ("keep the newest of each of", limit(policy.keep_weekly, "week")),
-        ("keep the newest of each of", limit(policy.keep_monthly, "month")),
-        ("keep the newest of each of", limit(policy.keep_yearly, "year")),
+        (
+            "keep the newest of each of",
+            limit(policy.keep_daily, "day"),
+        ),
+        (
+            "keep the newest of each of",
+            limit(policy.keep_weekly, "week"),
+        ),
+        (
+            "keep the newest of each of",
+            limit(policy.keep_monthly, "month"),
+        ),
+        (
+            "keep the newest of each of",
+            limit(policy.keep_yearly, "year"),
+        ),
     ];
-    let lines: Vec<(&str, String)> = lines.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+    let lines: Vec<(&str, String)> = lines
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
+        .collect();
     format!("{kind}: {origin}\n{}", text::fields(&lines))
 }

@@ -9,12 +9,14 @@ use std::{
 
 use clap::{Args, Subcommand};
 use holdfast_database::{
-    AnonymizeReport, Existing, NamespaceMap, RestoreError, RestoreFault, RestoreOptions, RestoreProgress,
-    RestoreReport, RestoreStep, TtlIndexes, UnknownOptions, redacted_uri,
+    AnonymizeReport, Existing, NamespaceMap, RestoreError, RestoreFault, RestoreOptions,
+    RestoreProgress, RestoreReport, RestoreStep, TtlIndexes, UnknownOptions, redacted_uri,
 };
 use holdfast_domain::{BackupId, BackupType, Secret};
 use holdfast_operations::OperationError;
-use holdfast_recovery::{RestoreTarget, prove_archive, rehearse_archive, restore_archive, restore_database};
+use holdfast_recovery::{
+    RestoreTarget, prove_archive, rehearse_archive, restore_archive, restore_database,
+};
 
 use super::{anonymize, archive_file::opened, kind, restore_content, restore_lease, restored};
 use crate::{
@@ -58,7 +60,10 @@ enum What {
 }
 
 #[derive(Debug, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "these are the switches of the command line")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "these are the switches of the command line"
+)]
 struct How {
     #[command(flatten)]
     target: Target,
@@ -113,7 +118,11 @@ struct Target {
     uri_file: Option<PathBuf>,
 }
 
-pub(crate) async fn run(arguments: Arguments, session: &Session, output: Output) -> Result<Exit, Failure> {
+pub(crate) async fn run(
+    arguments: Arguments,
+    session: &Session,
+    output: Output,
+) -> Result<Exit, Failure> {
     let (source, how) = match arguments.what {
         What::Content(what) => return restore_content::run(&what, session, output).await,
         What::Database { id, how, .. } => {
@@ -125,7 +134,9 @@ pub(crate) async fn run(arguments: Arguments, session: &Session, output: Output)
     how.target.given().warn(output);
     let mut target = how.target(session).await?;
     let lease = match &source {
-        Source::Backup(id) => Some(restore_lease::protect(id, session, &mut target.options, output).await?),
+        Source::Backup(id) => {
+            Some(restore_lease::protect(id, session, &mut target.options, output).await?)
+        }
         Source::Archive(_) => None,
     };
     if !how.dry_run && !how.yes {
@@ -158,20 +169,33 @@ impl Arguments {
             What::Content(what) => return what.how_to_go_on(),
         };
         match how.existing() {
-            Existing::Merge => "some targets may be incomplete. The same command adds the missing documents",
+            Existing::Merge => {
+                "some targets may be incomplete. The same command adds the missing documents"
+            }
             Existing::Drop => {
                 "each target with earlier data is unchanged or completely replaced. The others may be incomplete: run \
                  the same command again"
             }
-            Existing::Refuse | Existing::DropFirst => "some targets may be incomplete: restore again with --drop",
+            Existing::Refuse | Existing::DropFirst => {
+                "some targets may be incomplete: restore again with --drop"
+            }
         }
     }
 }
 
 impl Target {
     fn given(&self) -> Given<'_> {
-        let Self { uri, uri_env, uri_file } = self;
-        Given { option: "--to-uri", plainly: uri.as_ref(), variable: uri_env.as_deref(), file: uri_file.as_deref() }
+        let Self {
+            uri,
+            uri_env,
+            uri_file,
+        } = self;
+        Given {
+            option: "--to-uri",
+            plainly: uri.as_ref(),
+            variable: uri_env.as_deref(),
+            file: uri_file.as_deref(),
+        }
     }
 }
 
@@ -179,10 +203,15 @@ impl How {
     async fn target(&self, session: &Session) -> Result<RestoreTarget, Failure> {
         let given = self.target.given();
         let options = RestoreOptions {
-            map: NamespaceMap::parse(&self.ns_from, &self.ns_to).map_err(|error| Failure::usage(error.to_string()))?,
+            map: NamespaceMap::parse(&self.ns_from, &self.ns_to)
+                .map_err(|error| Failure::usage(error.to_string()))?,
             existing: self.existing(),
             ttl_indexes: TtlIndexes::Keep,
-            unknown_options: if self.skip_unknown_options { UnknownOptions::LeaveOut } else { UnknownOptions::Pass },
+            unknown_options: if self.skip_unknown_options {
+                UnknownOptions::LeaveOut
+            } else {
+                UnknownOptions::Pass
+            },
             dry_run: self.dry_run,
             only: Some(self.only.clone()).filter(|names| !names.is_empty()),
             database: None,
@@ -208,7 +237,9 @@ impl How {
     const fn existing(&self) -> Existing {
         match self {
             Self { drop: true, .. } => Existing::Drop,
-            Self { drop_first: true, .. } => Existing::DropFirst,
+            Self {
+                drop_first: true, ..
+            } => Existing::DropFirst,
             Self { merge: true, .. } => Existing::Merge,
             _ => Existing::Refuse,
         }
@@ -216,7 +247,11 @@ impl How {
 }
 
 /// Shows the plan, then asks for confirmation. Refuses at once if no person can answer.
-async fn preview_and_ask(source: &Source, session: &Session, target: &RestoreTarget) -> Result<(), Failure> {
+async fn preview_and_ask(
+    source: &Source,
+    session: &Session,
+    target: &RestoreTarget,
+) -> Result<(), Failure> {
     if !confirm::can_ask() || source.is_stdin() {
         return Err(confirm::cannot_ask("--yes or --dry-run"));
     }
@@ -228,17 +263,33 @@ async fn preview_and_ask(source: &Source, session: &Session, target: &RestoreTar
     confirm::ask("Restore this?").await
 }
 
-fn finish(source: &Source, target: &RestoreTarget, report: &RestoreReport, output: Output) -> Result<Exit, Failure> {
+fn finish(
+    source: &Source,
+    target: &RestoreTarget,
+    report: &RestoreReport,
+    output: Output,
+) -> Result<Exit, Failure> {
     let (source, target) = (source.to_string(), shown(target));
     output.result(&restored::document(&source, &target, report), || {
         let text = restored::text(&source, &target, report);
-        if report.dry_run { format!("{text}\nnothing was changed") } else { text }
+        if report.dry_run {
+            format!("{text}\nnothing was changed")
+        } else {
+            text
+        }
     })?;
     refuse_in_the_way(report)?;
-    let misfits = report.anonymized.as_ref().map(AnonymizeReport::problems).unwrap_or_default();
+    let misfits = report
+        .anonymized
+        .as_ref()
+        .map(AnonymizeReport::problems)
+        .unwrap_or_default();
     if !misfits.is_empty() {
-        return Err(Failure::refused(format!("the rules do not match the data: {}", misfits.join("; ")))
-            .hint("correct the rules. For a rule without a match, set `optional: true`"));
+        return Err(Failure::refused(format!(
+            "the rules do not match the data: {}",
+            misfits.join("; ")
+        ))
+        .hint("correct the rules. For a rule without a match, set `optional: true`"));
     }
     if report.is_faithful() {
         return Ok(Exit::Done);
@@ -251,18 +302,31 @@ fn refuse_in_the_way(report: &RestoreReport) -> Result<(), Failure> {
     if report.in_the_way.is_empty() {
         return Ok(());
     }
-    Err(OperationError::from(RestoreError::from(RestoreFault::NotEmpty(report.in_the_way.clone()))).into())
+    Err(
+        OperationError::from(RestoreError::from(RestoreFault::NotEmpty(
+            report.in_the_way.clone(),
+        )))
+        .into(),
+    )
 }
 
 /// A partial restore, or the plan of one. The report names each missing namespace, and the reason.
 fn incomplete(report: &RestoreReport) -> Failure {
-    let failed: Vec<&str> = restored::not_restored(report).map(|namespace| namespace.to.as_str()).collect();
+    let failed: Vec<&str> = restored::not_restored(report)
+        .map(|namespace| namespace.to.as_str())
+        .collect();
     let names = failed.join(", ");
     if report.dry_run {
-        return Failure::new(Exit::Incomplete, format!("these would not be restored (reasons above): {names}"));
+        return Failure::new(
+            Exit::Incomplete,
+            format!("these would not be restored (reasons above): {names}"),
+        );
     }
-    Failure::new(Exit::Incomplete, format!("restore incomplete, these are not restored (reasons above): {names}"))
-        .hint("correct the cause, then restore each of these again, by --only and --drop")
+    Failure::new(
+        Exit::Incomplete,
+        format!("restore incomplete, these are not restored (reasons above): {names}"),
+    )
+    .hint("correct the cause, then restore each of these again, by --only and --drop")
 }
 
 /// The server. The table shows the databases.
@@ -273,7 +337,9 @@ fn shown(target: &RestoreTarget) -> String {
 
 fn server_of(uri: &str) -> &str {
     let hosts = uri.find("://").map_or(0, |at| at + 3);
-    uri[hosts..].find('/').map_or(uri, |slash| &uri[..hosts + slash])
+    uri[hosts..]
+        .find('/')
+        .map_or(uri, |slash| &uri[..hosts + slash])
 }
 
 fn names_a_database(uri: &Secret) -> bool {
@@ -301,7 +367,11 @@ impl Source {
         matches!(self, Self::Archive(file) if file == Path::new("-"))
     }
 
-    async fn restore(&self, session: &Session, target: &RestoreTarget) -> Result<RestoreReport, Failure> {
+    async fn restore(
+        &self,
+        session: &Session,
+        target: &RestoreTarget,
+    ) -> Result<RestoreReport, Failure> {
         let meter = Arc::new(Meter::new(&format!("reading {self}")));
         match self {
             Self::Backup(id) => of_backup(id, session, target, &meter).await,
@@ -358,7 +428,9 @@ fn reads_twice(options: &RestoreOptions) -> Option<&'static str> {
     match options.existing {
         Existing::DropFirst => Some("--drop-first"),
         // Nothing is replaced before the archive was read to its end.
-        Existing::Refuse | Existing::Merge | Existing::Drop => options.anonymizer.as_ref().map(|_| "--anonymize"),
+        Existing::Refuse | Existing::Merge | Existing::Drop => {
+            options.anonymizer.as_ref().map(|_| "--anonymize")
+        }
     }
 }
 

@@ -10,7 +10,9 @@ use std::{
 
 use clap::Args;
 use holdfast_domain::{BackupId, BackupType};
-use holdfast_recovery::{CarReport, ContentRestoreProgress, export_car, readers::Purpose, restore_content};
+use holdfast_recovery::{
+    CarReport, ContentRestoreProgress, export_car, readers::Purpose, restore_content,
+};
 use holdfast_repository::RepositoryError;
 
 use super::{decrypt::stdout_for_data, items, kind, restored_content};
@@ -67,7 +69,11 @@ impl Arguments {
     }
 }
 
-pub(super) async fn run(arguments: &Arguments, session: &Session, output: Output) -> Result<Exit, Failure> {
+pub(super) async fn run(
+    arguments: &Arguments,
+    session: &Session,
+    output: Output,
+) -> Result<Exit, Failure> {
     kind::expect(BackupType::Content, &arguments.id, session).await?;
     session.begin_writing();
     let lease = reading::protect(session, &arguments.id, Purpose::Restore).await?;
@@ -79,7 +85,11 @@ pub(super) async fn run(arguments: &Arguments, session: &Session, output: Output
     restored
 }
 
-async fn restore(arguments: &Arguments, session: &Session, output: Output) -> Result<Exit, Failure> {
+async fn restore(
+    arguments: &Arguments,
+    session: &Session,
+    output: Output,
+) -> Result<Exit, Failure> {
     match (&arguments.place.to, &arguments.place.to_car) {
         (Some(directory), _) => to_directory(arguments, directory, session, output).await,
         (None, Some(file)) if file == Path::new("-") => to_stdout(arguments, session, output).await,
@@ -88,22 +98,43 @@ async fn restore(arguments: &Arguments, session: &Session, output: Output) -> Re
     }
 }
 
-async fn to_directory(what: &Arguments, to: &Path, session: &Session, output: Output) -> Result<Exit, Failure> {
+async fn to_directory(
+    what: &Arguments,
+    to: &Path,
+    session: &Session,
+    output: Output,
+) -> Result<Exit, Failure> {
     if fs::metadata(to).is_ok_and(|found| !found.is_dir()) {
-        return Err(Failure::refused(format!("--to needs a directory: {} is something else", to.display()))
-            .hint("name a directory. A missing one is created"));
+        return Err(Failure::refused(format!(
+            "--to needs a directory: {} is something else",
+            to.display()
+        ))
+        .hint("name a directory. A missing one is created"));
     }
     let repository = session.repository()?;
     let meter = Meter::new(&format!("restoring {}", what.id));
     let progress = |progress: &ContentRestoreProgress| {
-        meter.say(format!("restoring {}, {},", what.id, text::size(progress.bytes)));
+        meter.say(format!(
+            "restoring {}, {},",
+            what.id,
+            text::size(progress.bytes)
+        ));
         meter.count(progress.items, progress.expected);
     };
-    let report = restore_content(&repository, &what.id, to, what.content_id.as_deref(), &progress).await?;
+    let report = restore_content(
+        &repository,
+        &what.id,
+        to,
+        what.content_id.as_deref(),
+        &progress,
+    )
+    .await?;
     let missing = match report.not_backed_up {
         0 => Vec::new(),
         // If the items cannot be listed, the files are restored all the same, and the number of items is reported.
-        _ => items::without_files(&repository, &what.id, items::SHOWN).await.unwrap_or_default(),
+        _ => items::without_files(&repository, &what.id, items::SHOWN)
+            .await
+            .unwrap_or_default(),
     };
     meter.clear();
     restored_content::tell(&what.id, to, &report, &missing, output)
@@ -115,14 +146,22 @@ async fn to_stdout(what: &Arguments, session: &Session, output: Output) -> Resul
     Ok(Exit::Done)
 }
 
-async fn to_car(what: &Arguments, place: &Path, session: &Session, output: Output) -> Result<Exit, Failure> {
+async fn to_car(
+    what: &Arguments,
+    place: &Path,
+    session: &Session,
+    output: Output,
+) -> Result<Exit, Failure> {
     let unwritable = |error: io::Error| Failure::file("write", place, &error);
     let (part, file) = PartFile::create(place).map_err(unwritable)?;
     let report = export(what, session, file).await?;
     part.keep(output).map_err(unwritable)?;
     let shown = place.display().to_string();
     output.result(&restored_content::car_document(place, &report), || {
-        format!("{}\n`ipfs dag import {shown}` brings them into a node", restored_content::of_car(&shown, &report))
+        format!(
+            "{}\n`ipfs dag import {shown}` brings them into a node",
+            restored_content::of_car(&shown, &report)
+        )
     })?;
     Ok(Exit::Done)
 }
@@ -130,7 +169,11 @@ async fn to_car(what: &Arguments, place: &Path, session: &Session, output: Outpu
 async fn export(what: &Arguments, session: &Session, file: File) -> Result<CarReport, Failure> {
     let repository = session.repository()?;
     let meter = Arc::new(Meter::new(&format!("rebuilding the blocks of {}", what.id)));
-    let out = Metered { inner: BufWriter::with_capacity(1 << 20, file), meter: Arc::clone(&meter), written: 0 };
+    let out = Metered {
+        inner: BufWriter::with_capacity(1 << 20, file),
+        meter: Arc::clone(&meter),
+        written: 0,
+    };
     let exported = export_car(&repository, &what.id, what.content_id.as_deref(), out).await;
     meter.clear();
     let report = match exported {

@@ -24,14 +24,20 @@ pub(crate) async fn protect(
 }
 
 /// `--drop-first` needs the complete backup after it dropped the targets. The other modes keep the data of a target.
-fn refuse_to_drop_first(id: &BackupId, protection: &Protection, options: &RestoreOptions) -> Result<(), Failure> {
+fn refuse_to_drop_first(
+    id: &BackupId,
+    protection: &Protection,
+    options: &RestoreOptions,
+) -> Result<(), Failure> {
     let drops = options.existing == Existing::DropFirst && !options.dry_run;
     if !drops || *protection != Protection::BeingDeleted {
         return Ok(());
     }
-    let message =
-        format!("retention has begun to delete backup {id}: --drop-first could drop targets without a backup");
-    Err(Failure::refused(message).hint("pass --drop: it replaces a target only after the copy is compared"))
+    let message = format!(
+        "retention has begun to delete backup {id}: --drop-first could drop targets without a backup"
+    );
+    Err(Failure::refused(message)
+        .hint("pass --drop: it replaces a target only after the copy is compared"))
 }
 
 #[cfg(test)]
@@ -45,10 +51,23 @@ mod tests {
     async fn a_restore_of_a_backup_asks_its_lease_before_it_drops_or_replaces_data() {
         let folder = tempfile::tempdir().unwrap();
         let store = StoreLocation::parse(&format!("file://{}", folder.path().display())).unwrap();
-        let (global, output) = (Global { json: true, store: Some(store) }, Output::new(true));
-        let session = Session::open(&global, KeysNeeded::Optional, output).await.unwrap();
-        let mut options = RestoreOptions { existing: Existing::DropFirst, ..RestoreOptions::default() };
-        let lease = protect(&"db_1_aa".parse().unwrap(), &session, &mut options, output).await.unwrap();
+        let (global, output) = (
+            Global {
+                json: true,
+                store: Some(store),
+            },
+            Output::new(true),
+        );
+        let session = Session::open(&global, KeysNeeded::Optional, output)
+            .await
+            .unwrap();
+        let mut options = RestoreOptions {
+            existing: Existing::DropFirst,
+            ..RestoreOptions::default()
+        };
+        let lease = protect(&"db_1_aa".parse().unwrap(), &session, &mut options, output)
+            .await
+            .unwrap();
         assert!(options.confirmation.is_some());
         lease.release().await;
     }

@@ -11,8 +11,11 @@ use crate::text::{self, Side};
 
 /// Adds document counts from the manifest, because a dry run does not read the documents.
 pub(super) fn expect_documents(report: &mut RestoreReport, manifest: &Manifest) {
-    let counts: HashMap<String, u64> =
-        manifest.namespaces.iter().map(|held| (format!("{}.{}", held.db, held.collection), held.documents)).collect();
+    let counts: HashMap<String, u64> = manifest
+        .namespaces
+        .iter()
+        .map(|held| (format!("{}.{}", held.db, held.collection), held.documents))
+        .collect();
     for namespace in &mut report.namespaces {
         namespace.documents = counts.get(&namespace.from).copied().unwrap_or_default();
     }
@@ -20,7 +23,10 @@ pub(super) fn expect_documents(report: &mut RestoreReport, manifest: &Manifest) 
 
 /// Namespaces that are not faithfully restored.
 pub(super) fn not_restored(report: &RestoreReport) -> impl Iterator<Item = &RestoredNamespace> {
-    report.namespaces.iter().filter(|namespace| !namespace.is_faithful())
+    report
+        .namespaces
+        .iter()
+        .filter(|namespace| !namespace.is_faithful())
 }
 
 /// The report with its two ends.
@@ -33,8 +39,17 @@ pub(super) struct Document<'a> {
     report: &'a RestoreReport,
 }
 
-pub(super) fn document<'a>(source: &'a str, target: &'a str, report: &'a RestoreReport) -> Document<'a> {
-    Document { source, target, faithful: report.is_faithful(), report }
+pub(super) fn document<'a>(
+    source: &'a str,
+    target: &'a str,
+    report: &'a RestoreReport,
+) -> Document<'a> {
+    Document {
+        source,
+        target,
+        faithful: report.is_faithful(),
+        report,
+    }
 }
 
 pub(super) fn text(source: &str, target: &str, report: &RestoreReport) -> String {
@@ -47,32 +62,75 @@ pub(super) fn text(source: &str, target: &str, report: &RestoreReport) -> String
         ("THERE BEFORE", Side::Left),
         (if report.dry_run { "" } else { "RESULT" }, Side::Left),
     ];
-    let rows: Vec<Vec<String>> = report.namespaces.iter().map(|namespace| row(namespace, report)).collect();
-    let verb = if report.dry_run { "would be restored" } else { "was restored" };
-    let mut parts = vec![format!("{source} {verb} into {target}"), text::table(&columns, &rows)];
+    let rows: Vec<Vec<String>> = report
+        .namespaces
+        .iter()
+        .map(|namespace| row(namespace, report))
+        .collect();
+    let verb = if report.dry_run {
+        "would be restored"
+    } else {
+        "was restored"
+    };
+    let mut parts = vec![
+        format!("{source} {verb} into {target}"),
+        text::table(&columns, &rows),
+    ];
     for namespace in &report.namespaces {
         parts.extend(lines_of(namespace).map(|line| format!("{}: {line}", namespace.to)));
     }
     parts.extend(space(report));
-    parts.extend(report.removed_scratch.iter().map(|name| format!("removed {name}, left by a killed restore")));
+    parts.extend(
+        report
+            .removed_scratch
+            .iter()
+            .map(|name| format!("removed {name}, left by a killed restore")),
+    );
+    parts.extend(
+        report
+            .left_out
+            .iter()
+            .map(|left_out| format!("left out {}: {}", left_out.namespace, left_out.reason)),
+    );
+    parts.extend(
+        report
+            .anonymized
+            .iter()
+            .map(|rules| anonymize::text(rules, report.dry_run)),
+    );
     parts
-        .extend(report.left_out.iter().map(|left_out| format!("left out {}: {}", left_out.namespace, left_out.reason)));
-    parts.extend(report.anonymized.iter().map(|rules| anonymize::text(rules, report.dry_run)));
-    parts.iter().map(|part| part.trim_end()).collect::<Vec<_>>().join("\n")
+        .iter()
+        .map(|part| part.trim_end())
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// Failures, differences and intended changes of a namespace.
 fn lines_of(namespace: &RestoredNamespace) -> impl Iterator<Item = String> {
-    let differences = namespace.structure.iter().map(|difference| format!("DIFFERS: {difference}"));
+    let differences = namespace
+        .structure
+        .iter()
+        .map(|difference| format!("DIFFERS: {difference}"));
     let notes = namespace.notes.iter().map(|note| format!("note: {note}"));
     let adjustments = namespace.adjustments.iter().map(ToString::to_string);
-    namespace.failures.iter().cloned().chain(differences).chain(adjustments).chain(notes)
+    namespace
+        .failures
+        .iter()
+        .cloned()
+        .chain(differences)
+        .chain(adjustments)
+        .chain(notes)
 }
 
 /// While a copy is restored, the target still takes its space.
 fn space(report: &RestoreReport) -> Option<String> {
-    let is_replaced = |target: &TargetState| matches!(target, TargetState::Replaced(number) if *number > 0);
-    let replaced = report.namespaces.iter().filter(|namespace| is_replaced(&namespace.target)).count();
+    let is_replaced =
+        |target: &TargetState| matches!(target, TargetState::Replaced(number) if *number > 0);
+    let replaced = report
+        .namespaces
+        .iter()
+        .filter(|namespace| is_replaced(&namespace.target))
+        .count();
     (report.dry_run && replaced > 0).then(|| {
         let targets = text::count(u64::try_from(replaced).unwrap_or(u64::MAX), "target");
         format!("the server needs space for a second copy of {targets}, until each copy has replaced its target")
@@ -82,15 +140,27 @@ fn space(report: &RestoreReport) -> Option<String> {
 fn row(namespace: &RestoredNamespace, report: &RestoreReport) -> Vec<String> {
     let dry_run = report.dry_run;
     // A dry run reads only the archive's list of namespaces, so the number of documents is unknown.
-    let unknown = dry_run && report.namespaces.iter().all(|namespace| namespace.documents == 0);
+    let unknown = dry_run
+        && report
+            .namespaces
+            .iter()
+            .all(|namespace| namespace.documents == 0);
     vec![
         namespace.from.clone(),
         namespace.to.clone(),
         namespace.kind.to_string(),
-        if unknown { "?".to_owned() } else { namespace.documents.to_string() },
+        if unknown {
+            "?".to_owned()
+        } else {
+            namespace.documents.to_string()
+        },
         namespace.indexes.len().to_string(),
         there_before(namespace, dry_run),
-        if dry_run { String::new() } else { result(namespace) },
+        if dry_run {
+            String::new()
+        } else {
+            result(namespace)
+        },
     ]
 }
 
@@ -104,9 +174,13 @@ fn there_before(namespace: &RestoredNamespace, dry_run: bool) -> String {
     match &namespace.target {
         TargetState::Absent => "nothing".to_owned(),
         TargetState::Empty => "an empty collection".to_owned(),
-        TargetState::Dropped(number) if dry_run => format!("{}, to be dropped first", documents(number)),
+        TargetState::Dropped(number) if dry_run => {
+            format!("{}, to be dropped first", documents(number))
+        }
         TargetState::Dropped(number) => format!("{}, dropped", documents(number)),
-        TargetState::Replaced(number) if dry_run => format!("{}, to be replaced", documents(number)),
+        TargetState::Replaced(number) if dry_run => {
+            format!("{}, to be replaced", documents(number))
+        }
         TargetState::Replaced(number) if is_replaced => format!("{}, replaced", documents(number)),
         TargetState::Replaced(number) if namespace.result == RestoreResult::Kept => {
             format!("{}, kept", documents(number))
@@ -121,7 +195,9 @@ fn there_before(namespace: &RestoredNamespace, dry_run: bool) -> String {
 fn result(namespace: &RestoredNamespace) -> String {
     let compared = match &namespace.comparison {
         // Only the archive was compared with its manifest. It does not contain earlier documents of the target.
-        Comparison::Equal if matches!(namespace.target, TargetState::Merged(_)) => "merged, not compared".to_owned(),
+        Comparison::Equal if matches!(namespace.target, TargetState::Merged(_)) => {
+            "merged, not compared".to_owned()
+        }
         Comparison::Equal => "equal".to_owned(),
         Comparison::Anonymized => "anonymised".to_owned(),
         Comparison::NotDone => "not compared".to_owned(),
@@ -136,7 +212,10 @@ fn result(namespace: &RestoredNamespace) -> String {
         (false, RestoreResult::Kept) => ", NOT RESTORED: target unchanged",
         (false, _) => ", INCOMPLETE",
     };
-    format!("{} inserted{skipped}, {compared}{failed}", namespace.inserted)
+    format!(
+        "{} inserted{skipped}, {compared}{failed}",
+        namespace.inserted
+    )
 }
 
 #[cfg(test)]
@@ -169,7 +248,10 @@ mod tests {
             }],
             failures: vec!["an index was refused".to_owned()],
         };
-        let left_out = LeftOut { namespace: "admin.system.version".to_owned(), reason: "the server's own".to_owned() };
+        let left_out = LeftOut {
+            namespace: "admin.system.version".to_owned(),
+            reason: "the server's own".to_owned(),
+        };
         RestoreReport {
             dry_run,
             namespaces: vec![namespace],
@@ -204,20 +286,40 @@ mod tests {
         planned.namespaces[0].target = TargetState::Replaced(7);
         planned.namespaces[0].replaces = Some(holdfast_archive::NamespaceKind::Timeseries);
         let shown = text("backup x", "mongodb://h/", &planned);
-        assert!(shown.contains("a timeseries of 7 documents, to be replaced"), "{shown}");
-        assert!(shown.contains("space for a second copy of 1 target"), "{shown}");
+        assert!(
+            shown.contains("a timeseries of 7 documents, to be replaced"),
+            "{shown}"
+        );
+        assert!(
+            shown.contains("space for a second copy of 1 target"),
+            "{shown}"
+        );
         let mut kept = report(false, 3);
         kept.namespaces[0].target = TargetState::Replaced(7);
         kept.namespaces[0].result = RestoreResult::Kept;
         let shown = text("backup x", "mongodb://h/", &kept);
-        assert!(shown.contains("7 documents, kept") && shown.contains("NOT RESTORED"), "{shown}");
+        assert!(
+            shown.contains("7 documents, kept") && shown.contains("NOT RESTORED"),
+            "{shown}"
+        );
     }
 
     #[test]
     fn a_dry_run_does_not_say_that_it_did_anything() {
         let text = text("archive x", "mongodb://h/", &report(true, 0));
-        assert!(text.contains("b.users: option autoIndexId left out"), "{text}");
-        assert!(text.contains("would be restored") && text.contains("to be dropped") && text.contains(" ?"), "{text}");
-        assert!(!text.contains("inserted") && !text.contains("RESULT"), "{text}");
+        assert!(
+            text.contains("b.users: option autoIndexId left out"),
+            "{text}"
+        );
+        assert!(
+            text.contains("would be restored")
+                && text.contains("to be dropped")
+                && text.contains(" ?"),
+            "{text}"
+        );
+        assert!(
+            !text.contains("inserted") && !text.contains("RESULT"),
+            "{text}"
+        );
     }
 }

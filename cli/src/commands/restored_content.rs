@@ -26,8 +26,11 @@ pub(super) fn tell(
         return Ok(Exit::Done);
     }
     let failed = text::count(report.failed.len() as u64, "file");
-    Err(Failure::new(Exit::Incomplete, format!("restore incomplete: {failed} not restored (see above)"))
-        .hint("correct the cause, then repeat the command: it restores the missing files"))
+    Err(Failure::new(
+        Exit::Incomplete,
+        format!("restore incomplete: {failed} not restored (see above)"),
+    )
+    .hint("correct the cause, then repeat the command: it restores the missing files"))
 }
 
 fn document(id: &BackupId, to: &Path, report: &ContentRestoreReport) -> Value {
@@ -46,12 +49,22 @@ fn document(id: &BackupId, to: &Path, report: &ContentRestoreReport) -> Value {
 
 fn text(id: &BackupId, to: &Path, report: &ContentRestoreReport, missing: &[ItemRecord]) -> String {
     let restored = text::count(report.restored, "file");
-    let mut lines = vec![format!("{id}: {restored}, {}, restored to {}", text::size(report.bytes), to.display())];
+    let mut lines = vec![format!(
+        "{id}: {restored}, {}, restored to {}",
+        text::size(report.bytes),
+        to.display()
+    )];
     if report.kept > 0 {
-        lines.push(format!("{} kept, the same as in the backup", text::count(report.kept, "file")));
+        lines.push(format!(
+            "{} kept, the same as in the backup",
+            text::count(report.kept, "file")
+        ));
     }
     if report.not_backed_up > 0 {
-        lines.push(format!("{} not in the backup. Its reasons:", were(report.not_backed_up, "item")));
+        lines.push(format!(
+            "{} not in the backup. Its reasons:",
+            were(report.not_backed_up, "item")
+        ));
         lines.push(items::failures(&missing[..missing.len().min(items::SHOWN)]));
         lines.extend(items::and_more(report.not_backed_up));
     }
@@ -61,16 +74,28 @@ fn text(id: &BackupId, to: &Path, report: &ContentRestoreReport, missing: &[Item
         lines.extend(report.failed.iter().take(items::SHOWN).map(not_restored));
         lines.extend(items::and_more(failed));
     }
-    lines.iter().map(|line| line.trim_end()).collect::<Vec<_>>().join("\n")
+    lines
+        .iter()
+        .map(|line| line.trim_end())
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 fn not_restored(failed: &NotRestored) -> String {
-    let item = failed.content_id.as_ref().map(|id| format!("item {id}, ")).unwrap_or_default();
+    let item = failed
+        .content_id
+        .as_ref()
+        .map(|id| format!("item {id}, "))
+        .unwrap_or_default();
     format!("  {item}{}: {}", failed.file_name, failed.reason)
 }
 
 fn were(number: u64, noun: &str) -> String {
-    format!("{} {}", text::count(number, noun), if number == 1 { "was" } else { "were" })
+    format!(
+        "{} {}",
+        text::count(number, noun),
+        if number == 1 { "was" } else { "were" }
+    )
 }
 
 pub(super) fn car_document(place: &Path, report: &CarReport) -> Value {
@@ -86,9 +111,21 @@ pub(super) fn car_document(place: &Path, report: &CarReport) -> Value {
 
 /// The contents of a CAR.
 pub(super) fn of_car(place: &str, report: &CarReport) -> String {
-    let (blocks, items) = (text::count(report.blocks, "block"), text::count(report.items, "item"));
-    let mut lines = vec![format!("{place} contains {blocks}, {}, of {items}", text::size(report.bytes))];
-    lines.extend(report.roots.iter().take(items::SHOWN).map(|root| format!("root {root}")));
+    let (blocks, items) = (
+        text::count(report.blocks, "block"),
+        text::count(report.items, "item"),
+    );
+    let mut lines = vec![format!(
+        "{place} contains {blocks}, {}, of {items}",
+        text::size(report.bytes)
+    )];
+    lines.extend(
+        report
+            .roots
+            .iter()
+            .take(items::SHOWN)
+            .map(|root| format!("root {root}")),
+    );
     lines.extend(items::and_more(report.roots.len() as u64));
     if report.without_blocks > 0 {
         lines.push(blockless(report));
@@ -99,7 +136,9 @@ pub(super) fn of_car(place: &str, report: &CarReport) -> String {
 /// The items that a CAR cannot contain.
 fn blockless(report: &CarReport) -> String {
     let items = text::count(report.without_blocks, "item");
-    format!("{items} without blocks (from Gaia, or from a gateway without blocks). `--to` restores them as files")
+    format!(
+        "{items} without blocks (from Gaia, or from a gateway without blocks). `--to` restores them as files"
+    )
 }
 
 #[cfg(test)]
@@ -117,8 +156,18 @@ mod tests {
             creator: None,
             cut: std::collections::BTreeMap::new(),
         };
-        let error = ItemFailure { code: ItemFailureCode::NotFound, message: "no gateway has it".to_owned() };
-        ItemRecord { item, status: ItemStatus::Failed, attempts: 1, file_name: None, file: None, error: Some(error) }
+        let error = ItemFailure {
+            code: ItemFailureCode::NotFound,
+            message: "no gateway has it".to_owned(),
+        };
+        ItemRecord {
+            item,
+            status: ItemStatus::Failed,
+            attempts: 1,
+            file_name: None,
+            file: None,
+            error: Some(error),
+        }
     }
 
     #[test]
@@ -128,10 +177,20 @@ mod tests {
             file_name: "7_x.png".to_owned(),
             reason: "its object is damaged".to_owned(),
         };
-        let report =
-            ContentRestoreReport { restored: 5, kept: 2, bytes: 1024, not_backed_up: 25, failed: vec![failed; 21] };
+        let report = ContentRestoreReport {
+            restored: 5,
+            kept: 2,
+            bytes: 1024,
+            not_backed_up: 25,
+            failed: vec![failed; 21],
+        };
         let missing: Vec<ItemRecord> = (0..25).map(missing).collect();
-        let text = text(&"content_1_aa".parse().unwrap(), Path::new("/to"), &report, &missing);
+        let text = text(
+            &"content_1_aa".parse().unwrap(),
+            Path::new("/to"),
+            &report,
+            &missing,
+        );
         for expected in [
             "5 files, 1.0 KiB, restored to /to",
             "2 files kept",
@@ -145,6 +204,9 @@ mod tests {
         ] {
             assert!(text.contains(expected), "{expected}: {text}");
         }
-        assert!(!text.contains('\u{1b}') && text.lines().count() < 50, "{text}");
+        assert!(
+            !text.contains('\u{1b}') && text.lines().count() < 50,
+            "{text}"
+        );
     }
 }

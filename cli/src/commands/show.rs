@@ -3,7 +3,8 @@
 use clap::Args;
 use holdfast_catalog::CatalogError;
 use holdfast_domain::{
-    BackupId, BackupType, Job, JobCopy, Manifest, Source, Timestamp, VerificationStatus, settings::Settings,
+    BackupId, BackupType, Job, JobCopy, Manifest, Source, Timestamp, VerificationStatus,
+    settings::Settings,
 };
 use holdfast_operations::{OperationError, job_in_detail};
 use holdfast_repository::RepositoryError;
@@ -44,12 +45,20 @@ struct Document<'a> {
     catalog_problem: Option<String>,
 }
 
-pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output) -> Result<Exit, Failure> {
+pub(crate) async fn run(
+    arguments: &Arguments,
+    session: &Session,
+    output: Output,
+) -> Result<Exit, Failure> {
     let id = &arguments.id;
     match id.backup_type() {
-        BackupType::Content if arguments.failed => return failed_items::run(id, session, output).await,
+        BackupType::Content if arguments.failed => {
+            return failed_items::run(id, session, output).await;
+        }
         _ if arguments.failed => {
-            return Err(Failure::usage(format!("--failed needs a content backup: {id} is not one")));
+            return Err(Failure::usage(format!(
+                "--failed needs a content backup: {id} is not one"
+            )));
         }
         BackupType::Full => return show_full::run(id, session, output).await,
         BackupType::Content | BackupType::Database => {}
@@ -63,21 +72,30 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output
         return Err(catalog_problem.unwrap_or_else(|| OperationError::NotFound(id.clone()).into()));
     }
     let catalog_problem = catalog_problem.map(|failure| failure.message().to_owned());
-    let document =
-        Document { backup_id: id, manifest: manifest.as_ref(), not_authenticated, job: job.as_ref(), catalog_problem };
+    let document = Document {
+        backup_id: id,
+        manifest: manifest.as_ref(),
+        not_authenticated,
+        job: job.as_ref(),
+        catalog_problem,
+    };
     output.result(&document, || text(&document, &session.settings))?;
     Ok(Exit::Done)
 }
 
 /// The manifest, and the reason if it was not authenticated. No key is needed to inspect a backup.
-async fn manifest(id: &BackupId, session: &Session) -> Result<(Option<Manifest>, Option<String>), Failure> {
+async fn manifest(
+    id: &BackupId,
+    session: &Session,
+) -> Result<(Option<Manifest>, Option<String>), Failure> {
     let repository = session.repository()?;
     match repository.manifest(id).await {
         Ok(manifest) => Ok((Some(manifest), None)),
         Err(RepositoryError::NotFound(_)) => Ok((None, None)),
-        Err(reason @ RepositoryError::Key(_)) => {
-            Ok((Some(repository.unauthenticated(id).await?), Some(reason.to_string())))
-        }
+        Err(reason @ RepositoryError::Key(_)) => Ok((
+            Some(repository.unauthenticated(id).await?),
+            Some(reason.to_string()),
+        )),
         Err(error) => Err(error.into()),
     }
 }
@@ -85,7 +103,9 @@ async fn manifest(id: &BackupId, session: &Session) -> Result<(Option<Manifest>,
 pub(super) async fn job(id: &BackupId, session: &Session) -> Result<Option<Job>, Failure> {
     match job_in_detail(&session.catalog().await?, id, Timestamp::now()).await {
         Ok(job) => Ok(Some(job)),
-        Err(OperationError::NotFound(_) | OperationError::Catalog(CatalogError::NotFound { .. })) => Ok(None),
+        Err(
+            OperationError::NotFound(_) | OperationError::Catalog(CatalogError::NotFound { .. }),
+        ) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }
@@ -98,7 +118,11 @@ fn text(document: &Document<'_>, settings: &Settings) -> String {
             parts.push(namespaces(manifest));
         }
     } else {
-        parts.push(gone::why_no_manifest(document.backup_id, document.job, settings));
+        parts.push(gone::why_no_manifest(
+            document.backup_id,
+            document.job,
+            settings,
+        ));
     }
     if let Some(reason) = &document.not_authenticated {
         parts.push(format!("the manifest was not authenticated: {reason}\n"));
@@ -125,20 +149,33 @@ fn of_manifest(manifest: &Manifest, settings: &Settings) -> Vec<(&'static str, S
     ];
     if let Some(at) = manifest.source.last_write_at {
         let lag = manifest.source.lag_seconds.filter(|lag| *lag > 0);
-        let behind = lag.map(|lag| format!(", {} behind", text::duration(lag * 1000))).unwrap_or_default();
-        fields.push(("last write", format!("{}{behind}", text::time(at, settings))));
+        let behind = lag
+            .map(|lag| format!(", {} behind", text::duration(lag * 1000)))
+            .unwrap_or_default();
+        fields.push((
+            "last write",
+            format!("{}{behind}", text::time(at, settings)),
+        ));
     }
     if let Some(engine) = &manifest.engine {
         fields.push(("engine", format!("{} {}", engine.name, engine.version)));
     }
     if let Some(encryption) = &manifest.encryption {
-        fields.push(("encryption", format!("{}, key epoch {}", encryption.suite, encryption.key_epoch)));
+        fields.push((
+            "encryption",
+            format!("{}, key epoch {}", encryption.suite, encryption.key_epoch),
+        ));
     }
     if let Some(content) = &manifest.content {
         fields.extend(items::fields(&content.items));
         fields.push(("item list", content.item_list.to_string()));
     }
-    fields.extend(manifest.parent_id.iter().map(|parent| ("part of", parent.to_string())));
+    fields.extend(
+        manifest
+            .parent_id
+            .iter()
+            .map(|parent| ("part of", parent.to_string())),
+    );
     for artifact in &manifest.artifacts {
         fields.push(("artifact", artifact.key.to_string()));
         fields.push(("sha256", artifact.sha256.to_string()));
@@ -147,8 +184,16 @@ fn of_manifest(manifest: &Manifest, settings: &Settings) -> Vec<(&'static str, S
 }
 
 fn source(manifest: &Manifest) -> String {
-    let Source { uri, server_version, .. } = &manifest.source;
-    if server_version.is_empty() { uri.clone() } else { format!("{uri}, server {server_version}") }
+    let Source {
+        uri,
+        server_version,
+        ..
+    } = &manifest.source;
+    if server_version.is_empty() {
+        uri.clone()
+    } else {
+        format!("{uri}, server {server_version}")
+    }
 }
 
 fn namespaces(manifest: &Manifest) -> String {
@@ -169,7 +214,12 @@ fn namespaces(manifest: &Manifest) -> String {
                 namespace.documents.to_string(),
                 text::size(namespace.bytes),
                 // As a restore counts them: the index on _id comes with the collection.
-                namespace.indexes.iter().filter(|name| *name != "_id_").count().to_string(),
+                namespace
+                    .indexes
+                    .iter()
+                    .filter(|name| *name != "_id_")
+                    .count()
+                    .to_string(),
             ]
         })
         .collect();
@@ -186,14 +236,34 @@ pub(super) fn of_job(job: &Job, settings: &Settings) -> Vec<(&'static str, Strin
         fields.push(("took", text::duration(ms)));
     }
     if let Some(items) = job.items.filter(|_| job.status.is_active()) {
-        let rate = items.per_minute.map(|rate| format!(", {rate} a minute")).unwrap_or_default();
-        fields.push(("progress", format!("{} of {}{rate}", items.settled(), text::count(items.expected, "item"))));
+        let rate = items
+            .per_minute
+            .map(|rate| format!(", {rate} a minute"))
+            .unwrap_or_default();
+        fields.push((
+            "progress",
+            format!(
+                "{} of {}{rate}",
+                items.settled(),
+                text::count(items.expected, "item")
+            ),
+        ));
     } else if let Some(items) = job.items.filter(|items| items.failed > 0) {
-        let (failed, of, id) = (items.failed, text::count(items.expected, "item"), &job.backup_id);
-        fields.push(("failed", format!("{failed} of {of}: see `holdfast show {id} --failed`")));
+        let (failed, of, id) = (
+            items.failed,
+            text::count(items.expected, "item"),
+            &job.backup_id,
+        );
+        fields.push((
+            "failed",
+            format!("{failed} of {of}: see `holdfast show {id} --failed`"),
+        ));
     }
     if let Some(progress) = &job.progress {
-        let (read, of) = (text::size(progress.bytes_read), text::size(progress.bytes_expected));
+        let (read, of) = (
+            text::size(progress.bytes_read),
+            text::size(progress.bytes_expected),
+        );
         fields.push(("progress", format!("{read} of about {of} read")));
     }
     if let Some(found) = &job.verification {
@@ -204,7 +274,11 @@ pub(super) fn of_job(job: &Job, settings: &Settings) -> Vec<(&'static str, Strin
         };
         fields.push(("verified", format!("{what} at level {level}, {at}")));
     }
-    fields.extend(job.copy.as_ref().map(|copy| ("copy", of_copy(copy, settings))));
+    fields.extend(
+        job.copy
+            .as_ref()
+            .map(|copy| ("copy", of_copy(copy, settings))),
+    );
     fields.extend(gone::fields(job, settings));
     if let Some(error) = &job.error {
         fields.push(("error", format!("{} ({})", error.message, error.code)));
@@ -215,9 +289,23 @@ pub(super) fn of_job(job: &Job, settings: &Settings) -> Vec<(&'static str, Strin
 }
 
 fn of_copy(copy: &JobCopy, settings: &Settings) -> String {
-    let JobCopy { status, at, store, bytes, error } = copy;
-    let sent = bytes.filter(|bytes| *bytes > 0).map(|bytes| format!(", {} sent", text::size(bytes)));
-    let why = error.as_ref().map(|error| format!(": {} ({})", error.message, error.code));
+    let JobCopy {
+        status,
+        at,
+        store,
+        bytes,
+        error,
+    } = copy;
+    let sent = bytes
+        .filter(|bytes| *bytes > 0)
+        .map(|bytes| format!(", {} sent", text::size(bytes)));
+    let why = error
+        .as_ref()
+        .map(|error| format!(": {} ({})", error.message, error.code));
     let at = text::time(*at, settings);
-    format!("{status} in {store}, {at}{}{}", sent.unwrap_or_default(), why.unwrap_or_default())
+    format!(
+        "{status} in {store}, {at}{}{}",
+        sent.unwrap_or_default(),
+        why.unwrap_or_default()
+    )
 }

@@ -45,7 +45,12 @@ pub(super) async fn run(id: &BackupId, session: &Session, output: Output) -> Res
         return Err(problem.unwrap_or_else(|| OperationError::NotFound(id.clone()).into()));
     }
     let catalog_problem = problem.map(|failure| failure.message().to_owned());
-    let document = Document { backup_id: id.clone(), job, parts: parts(stored, &children), catalog_problem };
+    let document = Document {
+        backup_id: id.clone(),
+        job,
+        parts: parts(stored, &children),
+        catalog_problem,
+    };
     output.result(&document, || text(&document, session))?;
     Ok(Exit::Done)
 }
@@ -56,19 +61,37 @@ async fn known(id: &BackupId, session: &Session) -> Result<(Option<Job>, Vec<Job
 }
 
 fn parts(stored: Vec<BackupId>, children: &[Job]) -> Vec<Part> {
-    let mut parts: BTreeMap<BackupId, (Option<JobStatus>, bool)> =
-        children.iter().map(|child| (child.backup_id.clone(), (Some(child.status), false))).collect();
+    let mut parts: BTreeMap<BackupId, (Option<JobStatus>, bool)> = children
+        .iter()
+        .map(|child| (child.backup_id.clone(), (Some(child.status), false)))
+        .collect();
     for id in stored {
         parts.entry(id).or_default().1 = true;
     }
-    parts.into_iter().map(|(backup_id, (status, stored))| Part { backup_id, status, stored }).collect()
+    parts
+        .into_iter()
+        .map(|(backup_id, (status, stored))| Part {
+            backup_id,
+            status,
+            stored,
+        })
+        .collect()
 }
 
 fn text(document: &Document, session: &Session) -> String {
     let mut fields = vec![("backup", document.backup_id.to_string())];
-    fields.extend(document.job.iter().flat_map(|job| show::of_job(job, &session.settings)));
+    fields.extend(
+        document
+            .job
+            .iter()
+            .flat_map(|job| show::of_job(job, &session.settings)),
+    );
     let mut lines = vec![text::fields(&fields)];
-    let columns = [("PART", Side::Left), ("JOB", Side::Left), ("IN THE STORE", Side::Left)];
+    let columns = [
+        ("PART", Side::Left),
+        ("JOB", Side::Left),
+        ("IN THE STORE", Side::Left),
+    ];
     let rows: Vec<Vec<String>> = document.parts.iter().map(row).collect();
     lines.push(text::table(&columns, &rows));
     if let Some(problem) = &document.catalog_problem {
@@ -78,8 +101,14 @@ fn text(document: &Document, session: &Session) -> String {
 }
 
 fn row(part: &Part) -> Vec<String> {
-    let status = part.status.map_or_else(|| "not known".to_owned(), |status| status.to_string());
-    vec![part.backup_id.to_string(), status, if part.stored { "yes" } else { "no" }.to_owned()]
+    let status = part
+        .status
+        .map_or_else(|| "not known".to_owned(), |status| status.to_string());
+    vec![
+        part.backup_id.to_string(),
+        status,
+        if part.stored { "yes" } else { "no" }.to_owned(),
+    ]
 }
 
 #[cfg(test)]
@@ -90,11 +119,24 @@ mod tests {
 
     #[test]
     fn a_part_is_known_by_its_job_or_by_its_manifest() {
-        let (database, content): (BackupId, BackupId) = ("db_1_aa".parse().unwrap(), "content_1_aa".parse().unwrap());
-        let trigger = Trigger { kind: TriggerKind::Manual, by: None };
+        let (database, content): (BackupId, BackupId) =
+            ("db_1_aa".parse().unwrap(), "content_1_aa".parse().unwrap());
+        let trigger = Trigger {
+            kind: TriggerKind::Manual,
+            by: None,
+        };
         let running = Job::pending(content.clone(), trigger, Timestamp::UNIX_EPOCH);
         let parts = parts(vec![database.clone()], &[running]);
-        let told: Vec<_> = parts.into_iter().map(|part| (part.backup_id, part.status, part.stored)).collect();
-        assert_eq!(told, [(content, Some(JobStatus::Pending), false), (database, None, true)]);
+        let told: Vec<_> = parts
+            .into_iter()
+            .map(|part| (part.backup_id, part.status, part.stored))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                (content, Some(JobStatus::Pending), false),
+                (database, None, true)
+            ]
+        );
     }
 }

@@ -3,9 +3,12 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use holdfast_catalog::JobFilter;
-use holdfast_domain::{BackupId, Timestamp, VerificationLevel, VerificationStatus, settings::Settings};
+use holdfast_domain::{
+    BackupId, Timestamp, VerificationLevel, VerificationStatus, settings::Settings,
+};
 use holdfast_operations::{
-    Durations, Holdfast, Silent, SourceStatus, Status, SuccessRate, TypeStatistics, VerificationStatistics,
+    Durations, Holdfast, Silent, SourceStatus, Status, SuccessRate, TypeStatistics,
+    VerificationStatistics,
 };
 
 use crate::{
@@ -27,39 +30,71 @@ pub(crate) async fn run(session: &Session, output: Output) -> Result<Exit, Failu
 }
 
 /// The newest backup with a failed verification, for each level. A number alone does not lead to the backup.
-async fn damaged(h: &Holdfast, status: &Status) -> Result<BTreeMap<VerificationLevel, BackupId>, Failure> {
+async fn damaged(
+    h: &Holdfast,
+    status: &Status,
+) -> Result<BTreeMap<VerificationLevel, BackupId>, Failure> {
     /// Failed verifications are rare: behind so many jobs none is looked for.
     const LOOK_AT: u32 = 500;
-    let is_failed = |count: &VerificationStatistics| count.status == VerificationStatus::Failed && count.count > 0;
+    let is_failed = |count: &VerificationStatistics| {
+        count.status == VerificationStatus::Failed && count.count > 0
+    };
     if !status.statistics.verifications.iter().any(is_failed) {
         return Ok(BTreeMap::new());
     }
     let (jobs, _) = h.catalog.list(JobFilter::default(), 1, LOOK_AT).await?;
     // Oldest first, so that the newest one is kept.
     let failed = jobs.into_iter().rev().filter_map(|job| {
-        let found = job.verification.filter(|found| found.status == VerificationStatus::Failed)?;
+        let found = job
+            .verification
+            .filter(|found| found.status == VerificationStatus::Failed)?;
         Some((found.level, job.backup_id))
     });
     Ok(failed.collect())
 }
 
-fn told(told: &Status, damaged: &BTreeMap<VerificationLevel, BackupId>, settings: &Settings) -> String {
+fn told(
+    told: &Status,
+    damaged: &BTreeMap<VerificationLevel, BackupId>,
+    settings: &Settings,
+) -> String {
     let (now, then) = (&told.status, &told.statistics);
-    let running: Vec<&str> = now.scheduler.active_backups.iter().map(holdfast_domain::BackupId::as_str).collect();
-    let drill = then
-        .last_drill
-        .as_ref()
-        .map(|drill| format!("{} at {}, of {}", word(drill.status), text::time(drill.at, settings), drill.backup_id));
+    let running: Vec<&str> = now
+        .scheduler
+        .active_backups
+        .iter()
+        .map(holdfast_domain::BackupId::as_str)
+        .collect();
+    let drill = then.last_drill.as_ref().map(|drill| {
+        format!(
+            "{} at {}, of {}",
+            word(drill.status),
+            text::time(drill.at, settings),
+            drill.backup_id
+        )
+    });
     let retention = &then.retention;
     let all = text::fields(&[
-        ("schedules", if now.scheduler.running { "on" } else { "off" }.to_owned()),
+        (
+            "schedules",
+            if now.scheduler.running { "on" } else { "off" }.to_owned(),
+        ),
         ("running", or_none(running.join(", "))),
         (
             "verified",
-            or_none(then.verifications.iter().map(|count| verified(count, damaged)).collect::<Vec<_>>().join(", ")),
+            or_none(
+                then.verifications
+                    .iter()
+                    .map(|count| verified(count, damaged))
+                    .collect::<Vec<_>>()
+                    .join(", "),
+            ),
         ),
         ("last drill", drill.unwrap_or_else(|| NONE.to_owned())),
-        ("deleted", stored(retention.deleted_backups, retention.deleted_bytes)),
+        (
+            "deleted",
+            stored(retention.deleted_backups, retention.deleted_bytes),
+        ),
     ]);
     let database = of_type(&now.database, &then.database, settings);
     let content = of_type(&now.content, &then.content, settings);
@@ -73,7 +108,11 @@ fn of_type(source: &SourceStatus, then: &TypeStatistics, settings: &Settings) ->
     });
     let due = match then.next_due_at {
         Some(at) if source.hours_overdue > 0.0 => {
-            format!("{}: {:.1} hours overdue", text::time(at, settings), source.hours_overdue)
+            format!(
+                "{}: {:.1} hours overdue",
+                text::time(at, settings),
+                source.hours_overdue
+            )
         }
         Some(at) => text::time(at, settings),
         None if source.enabled => "now: there was none yet".to_owned(),
@@ -98,23 +137,36 @@ fn of_type(source: &SourceStatus, then: &TypeStatistics, settings: &Settings) ->
         ("  stored", stored(kept.backups, kept.backup_bytes)),
     ];
     if lost > 0 {
-        told.push(("  lost", format!("{}: see `holdfast lost list`", text::count(lost, "backup"))));
+        told.push((
+            "  lost",
+            format!("{}: see `holdfast lost list`", text::count(lost, "backup")),
+        ));
     }
     match (kept.objects, kept.object_bytes) {
         (Some(0), _) => {}
         (Some(objects), Some(bytes)) => {
-            told.push(("  files", format!("{}, {}", text::count(objects, "object"), text::size(bytes))));
+            told.push((
+                "  files",
+                format!("{}, {}", text::count(objects, "object"), text::size(bytes)),
+            ));
         }
         _ => told.push(("  files", "too many to count in time".to_owned())),
     }
     if let Some(percent) = then.growth_percent {
-        told.push(("  growth", format!("{percent:+.1}% compared with the week before")));
+        told.push((
+            "  growth",
+            format!("{percent:+.1}% compared with the week before"),
+        ));
     }
     text::fields(&told)
 }
 
 fn or_none(text: String) -> String {
-    if text.is_empty() { NONE.to_owned() } else { text }
+    if text.is_empty() {
+        NONE.to_owned()
+    } else {
+        text
+    }
 }
 
 fn stored(backups: u64, bytes: u64) -> String {
@@ -123,7 +175,8 @@ fn stored(backups: u64, bytes: u64) -> String {
 
 fn rate(rate: SuccessRate) -> String {
     let of = rate.completed + rate.failed;
-    rate.percent.map_or_else(|| NONE.to_owned(), |percent| format!("{percent}% of {of}"))
+    rate.percent
+        .map_or_else(|| NONE.to_owned(), |percent| format!("{percent}% of {of}"))
 }
 
 fn takes(durations: &Durations) -> String {
@@ -140,12 +193,17 @@ fn takes(durations: &Durations) -> String {
 }
 
 /// `checksum: 14 passed`, `structure: 1 FAILED (newest: db_…)`.
-fn verified(count: &VerificationStatistics, damaged: &BTreeMap<VerificationLevel, BackupId>) -> String {
+fn verified(
+    count: &VerificationStatistics,
+    damaged: &BTreeMap<VerificationLevel, BackupId>,
+) -> String {
     let (level, number) = (count.level.as_str(), count.count);
     match count.status {
         VerificationStatus::Passed => format!("{level}: {number} passed"),
         VerificationStatus::Failed => {
-            let newest = damaged.get(&count.level).map(|id| format!(" (newest: {id})"));
+            let newest = damaged
+                .get(&count.level)
+                .map(|id| format!(" (newest: {id})"));
             format!("{level}: {number} FAILED{}", newest.unwrap_or_default())
         }
     }

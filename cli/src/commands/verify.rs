@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use holdfast_database::RestoreProgress;
-use holdfast_domain::{BackupId, DrilledCollection, Timestamp, VerificationLevel, VerificationStatus};
+use holdfast_domain::{
+    BackupId, DrilledCollection, Timestamp, VerificationLevel, VerificationStatus,
+};
 use holdfast_operations::{compare_with_job, record_verification};
 use holdfast_recovery::{RecoveryError, Verification, drill, readers::Purpose};
 use serde::Serialize;
@@ -82,7 +84,11 @@ struct Document<'a> {
     catalog_problem: Option<&'a str>,
 }
 
-pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output) -> Result<Exit, Failure> {
+pub(crate) async fn run(
+    arguments: &Arguments,
+    session: &Session,
+    output: Output,
+) -> Result<Exit, Failure> {
     kind::expect_one(&arguments.id, session).await?;
     if arguments.drill_uri_env.is_some() && !arguments.is_drill() {
         return Err(Failure::usage("--drill-uri-env needs --level drill"));
@@ -99,7 +105,11 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output
     let mut found = found?;
     let recorded = record(&mut found, session).await;
     let problem = recorded.as_ref().err().map(Failure::message);
-    let document = Document { verification: &found, recorded: recorded.is_ok(), catalog_problem: problem };
+    let document = Document {
+        verification: &found,
+        recorded: recorded.is_ok(),
+        catalog_problem: problem,
+    };
     output.result(&document, || text(&document))?;
     Ok(match found.status {
         VerificationStatus::Failed => Exit::Corrupt,
@@ -108,29 +118,60 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output
     })
 }
 
-async fn read(arguments: &Arguments, session: &Session, meter: &Arc<Meter>) -> Result<Verification, Failure> {
+async fn read(
+    arguments: &Arguments,
+    session: &Session,
+    meter: &Arc<Meter>,
+) -> Result<Verification, Failure> {
     let (repository, shown) = (session.repository()?, Arc::clone(meter));
     let progress = move |read, of| shown.set(read, of);
     let level = arguments.level.into();
-    Ok(holdfast_recovery::verify(&repository, &arguments.id, level, Timestamp::now(), progress).await?)
+    Ok(holdfast_recovery::verify(
+        &repository,
+        &arguments.id,
+        level,
+        Timestamp::now(),
+        progress,
+    )
+    .await?)
 }
 
-async fn drilled(arguments: &Arguments, session: &Session, meter: &Arc<Meter>) -> Result<Verification, Failure> {
+async fn drilled(
+    arguments: &Arguments,
+    session: &Session,
+    meter: &Arc<Meter>,
+) -> Result<Verification, Failure> {
     let variable = arguments.drill_uri_env.as_deref();
-    let given = Given { option: "--drill-uri", plainly: None, variable, file: None };
+    let given = Given {
+        option: "--drill-uri",
+        plainly: None,
+        variable,
+        file: None,
+    };
     let server = match (&session.settings.drill.uri, variable) {
         (None, None) => {
             return Err(Failure::new(Exit::Settings, "a drill needs a server for its scratch databases")
                 .hint("set BACKUP_DRILL_URI, or name a variable with its connection string: --drill-uri-env"));
         }
         (Some(uri), _) => given.or_else(|| Ok(uri))?,
-        (None, Some(_)) => given.or_else(|| Err(Failure::usage("--drill-uri-env names no variable")))?,
+        (None, Some(_)) => {
+            given.or_else(|| Err(Failure::usage("--drill-uri-env names no variable")))?
+        }
     };
     let repository = session.repository()?;
     let progress = |progress: &RestoreProgress| meter.set(progress.bytes, 0);
-    let drill = drill(&repository, &arguments.id, &server, Timestamp::now(), interrupt::next(), &progress);
+    let drill = drill(
+        &repository,
+        &arguments.id,
+        &server,
+        Timestamp::now(),
+        interrupt::next(),
+        &progress,
+    );
     match Box::pin(drill).await {
-        Err(error @ RecoveryError::Unfinished(_)) => Err(Failure::new(Exit::Interrupted, error.to_string())),
+        Err(error @ RecoveryError::Unfinished(_)) => {
+            Err(Failure::new(Exit::Interrupted, error.to_string()))
+        }
         drilled => Ok(drilled?),
     }
 }
@@ -139,7 +180,9 @@ async fn drilled(arguments: &Arguments, session: &Session, meter: &Arc<Meter>) -
 /// backup in the catalogue.
 async fn record(found: &mut Verification, session: &Session) -> Result<(), Failure> {
     if session.is_elsewhere() {
-        return Err(Failure::failed("the backups of --store are not those of the catalogue"));
+        return Err(Failure::failed(
+            "the backups of --store are not those of the catalogue",
+        ));
     }
     let catalog = session.catalog().await?;
     compare_with_job(&catalog, &session.repository()?, found).await?;
@@ -149,15 +192,28 @@ async fn record(found: &mut Verification, session: &Session) -> Result<(), Failu
 fn text(document: &Document<'_>) -> String {
     let found = document.verification;
     let (id, level) = (&found.backup_id, found.level.as_str());
-    let read = format!("{} read in {}", text::size(found.bytes_read), text::duration(found.duration_ms));
-    let holds = found.items.as_ref().map(|items| format!("{}, ", items::held(items))).unwrap_or_default();
+    let read = format!(
+        "{} read in {}",
+        text::size(found.bytes_read),
+        text::duration(found.duration_ms)
+    );
+    let holds = found
+        .items
+        .as_ref()
+        .map(|items| format!("{}, ", items::held(items)))
+        .unwrap_or_default();
     let mut lines = match found.status {
         VerificationStatus::Passed => vec![format!("{id} passed at level {level}: {holds}{read}")],
         VerificationStatus::Failed => vec![format!("{id} FAILED at level {level}: {holds}{read}")],
     };
     lines.extend(found.collections.iter().map(collection));
     lines.extend(found.problems.iter().map(|problem| format!("  {problem}")));
-    lines.extend(found.repository_problems.iter().map(|problem| format!("  repository: {problem}")));
+    lines.extend(
+        found
+            .repository_problems
+            .iter()
+            .map(|problem| format!("  repository: {problem}")),
+    );
     lines.extend(found.notes.iter().map(|note| format!("  note: {note}")));
     if let Some(problem) = document.catalog_problem {
         lines.push(format!("not recorded: {problem}"));
@@ -166,7 +222,15 @@ fn text(document: &Document<'_>) -> String {
 }
 
 fn collection(drilled: &DrilledCollection) -> String {
-    let DrilledCollection { namespace, expected, restored, same_content, indexes, indexes_left_out, .. } = drilled;
+    let DrilledCollection {
+        namespace,
+        expected,
+        restored,
+        same_content,
+        indexes,
+        indexes_left_out,
+        ..
+    } = drilled;
     let content = match same_content {
         Some(true) => ", the same content",
         Some(false) => ", OTHER CONTENT",
@@ -174,7 +238,13 @@ fn collection(drilled: &DrilledCollection) -> String {
     };
     let left_out = match indexes_left_out.as_slice() {
         [] => String::new(),
-        names => format!(", left out because they delete documents: {}", names.join(", ")),
+        names => format!(
+            ", left out because they delete documents: {}",
+            names.join(", ")
+        ),
     };
-    format!("  {namespace}: {restored} of {expected} documents{content}, {} indexes{left_out}", indexes.len())
+    format!(
+        "  {namespace}: {restored} of {expected} documents{content}, {} indexes{left_out}",
+        indexes.len()
+    )
 }

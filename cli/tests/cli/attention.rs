@@ -20,7 +20,11 @@ fn warned(place: &Place, expected: &str) {
     let ended = place.holdfast(&["run", "database", "--json"]).expect(9);
     let job: serde_json::Value = serde_json::from_str(ended.text().trim()).unwrap();
     let warnings = job["warnings"].as_array().unwrap();
-    assert_eq!((&job["status"], warnings.len()), (&"completed".into(), 1), "{job}");
+    assert_eq!(
+        (&job["status"], warnings.len()),
+        (&"completed".into(), 1),
+        "{job}"
+    );
     assert!(warnings[0].as_str().unwrap().contains(expected), "{job}");
     assert!(job["message"].as_str().unwrap().contains(expected), "{job}");
 }
@@ -41,7 +45,10 @@ async fn data_more_than_five_minutes_old() {
     place.env.insert("MONGODB_URI", proxy.uri(&place.database));
     place.back_up();
     is_behind.store(true, Ordering::SeqCst);
-    warned(&place, "seconds old: the last write applied by the server member was at");
+    warned(
+        &place,
+        "seconds old: the last write applied by the server member was at",
+    );
     is_behind.store(false, Ordering::SeqCst);
     place.holdfast(&["run", "database"]).expect(0);
     place.remove().await;
@@ -51,8 +58,17 @@ async fn data_more_than_five_minutes_old() {
 async fn a_collection_that_the_last_backup_had_and_this_one_lacks() {
     let place = Place::initialised().await;
     place.back_up();
-    place.client.database(&place.database).collection::<Document>("contents").drop().await.unwrap();
-    warned(&place, &format!("{}.contents. Check the user's privileges", place.database));
+    place
+        .client
+        .database(&place.database)
+        .collection::<Document>("contents")
+        .drop()
+        .await
+        .unwrap();
+    warned(
+        &place,
+        &format!("{}.contents. Check the user's privileges", place.database),
+    );
     place.holdfast(&["run", "database"]).expect(0);
     place.remove().await;
 }
@@ -61,9 +77,18 @@ async fn a_collection_that_the_last_backup_had_and_this_one_lacks() {
 async fn a_capped_collection_that_rolled_over_while_it_was_read() {
     let mut place = Place::initialised().await;
     let platform = place.client.database(&place.database);
-    platform.create_collection("capped").capped(true).size(100_000_000).await.unwrap();
+    platform
+        .create_collection("capped")
+        .capped(true)
+        .size(100_000_000)
+        .await
+        .unwrap();
     let documents = (0..CAPPED).map(|number| doc! { "_id": number, "text": "x".repeat(50_000) });
-    platform.collection("capped").insert_many(documents).await.unwrap();
+    platform
+        .collection("capped")
+        .insert_many(documents)
+        .await
+        .unwrap();
     let left = Arc::new(AtomicU64::new(0));
     let proxy = MongoProxy::start(losing_position("capped", &left)).await;
     place.env.insert("MONGODB_URI", proxy.uri(&place.database));
@@ -71,7 +96,10 @@ async fn a_capped_collection_that_rolled_over_while_it_was_read() {
     left.store(1, Ordering::SeqCst);
     warned(
         &place,
-        &format!("overwrote documents of these capped collections while they were read: {}.capped", place.database),
+        &format!(
+            "overwrote documents of these capped collections while they were read: {}.capped",
+            place.database
+        ),
     );
     assert_eq!(left.load(Ordering::SeqCst), 0);
     place.holdfast(&["run", "database"]).expect(0);
@@ -81,9 +109,17 @@ async fn a_capped_collection_that_rolled_over_while_it_was_read() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_exclusion_that_matches_nothing() {
     let mut place = Place::initialised().await;
-    place.env.insert("BACKUP_DATABASE_EXCLUDE_COLLECTIONS", "empty,contnets".to_owned());
-    warned(&place, "BACKUP_DATABASE_EXCLUDE_COLLECTIONS has names without a collection in the source: \"contnets\"");
-    place.env.insert("BACKUP_DATABASE_EXCLUDE_COLLECTIONS", "empty".to_owned());
+    place.env.insert(
+        "BACKUP_DATABASE_EXCLUDE_COLLECTIONS",
+        "empty,contnets".to_owned(),
+    );
+    warned(
+        &place,
+        "BACKUP_DATABASE_EXCLUDE_COLLECTIONS has names without a collection in the source: \"contnets\"",
+    );
+    place
+        .env
+        .insert("BACKUP_DATABASE_EXCLUDE_COLLECTIONS", "empty".to_owned());
     place.holdfast(&["run", "database"]).expect(0);
     place.remove().await;
 }
@@ -92,9 +128,15 @@ async fn an_exclusion_that_matches_nothing() {
 async fn a_temporary_collection_that_is_left_out() {
     let place = Place::initialised().await;
     place.back_up();
-    let left = place.client.database(&place.database).collection::<Document>("tmp.agg_out.left");
+    let left = place
+        .client
+        .database(&place.database)
+        .collection::<Document>("tmp.agg_out.left");
     left.insert_one(doc! { "_id": 1 }).await.unwrap();
-    warned(&place, "not in the dump, because the server lists them as temporary");
+    warned(
+        &place,
+        "not in the dump, because the server lists them as temporary",
+    );
     left.drop().await.unwrap();
     place.holdfast(&["run", "database"]).expect(0);
     place.remove().await;
@@ -105,9 +147,15 @@ async fn a_faulty_repository_file() {
     let place = Place::initialised().await;
     let id = place.back_up();
     let copy = place.object("repository.copy.json").await;
-    place.put_object("repository.copy.json", b"{".to_vec()).await;
+    place
+        .put_object("repository.copy.json", b"{".to_vec())
+        .await;
     let ended = place.holdfast(&["verify", &id]).expect(9);
-    assert!(ended.text().contains("repository.copy.json"), "{}", ended.text());
+    assert!(
+        ended.text().contains("repository.copy.json"),
+        "{}",
+        ended.text()
+    );
     place.put_object("repository.copy.json", copy).await;
     place.holdfast(&["verify", &id]).expect(0);
     place.remove().await;

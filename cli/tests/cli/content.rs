@@ -26,31 +26,67 @@ async fn what_was_fetched_once_is_kept_and_comes_back_to_the_byte() {
 
     files.node.reset_requests().await;
     let job = files.back_up();
-    assert_eq!((&job["items"]["unchanged"], &job["items"]["failed"]), (&json!(10), &json!(0)), "{job}");
+    assert_eq!(
+        (&job["items"]["unchanged"], &job["items"]["failed"]),
+        (&json!(10), &json!(0)),
+        "{job}"
+    );
     let asked = files.node.requests().await;
-    assert_eq!((asked.gateway.car, asked.gateway.raw, asked.gateway.plain), (0, 0, 0), "nothing is fetched again");
-    assert_eq!((asked.gaia.full, asked.gaia.not_modified), (0, 3), "what changes is asked for by its marks");
+    assert_eq!(
+        (asked.gateway.car, asked.gateway.raw, asked.gateway.plain),
+        (0, 0, 0),
+        "nothing is fetched again"
+    );
+    assert_eq!(
+        (asked.gaia.full, asked.gaia.not_modified),
+        (0, 3),
+        "what changes is asked for by its marks"
+    );
 
     let id = id_of(&job);
     let listed = place.json(&["list"]);
     assert_eq!(listed.len(), 2);
-    assert_eq!((&listed[0]["backupId"], &listed[0]["items"]["expected"]), (&json!(id), &json!(10)), "{listed:?}");
-    assert!(place.holdfast(&["list"]).expect(0).text().contains("10 items"));
+    assert_eq!(
+        (&listed[0]["backupId"], &listed[0]["items"]["expected"]),
+        (&json!(id), &json!(10)),
+        "{listed:?}"
+    );
+    assert!(
+        place
+            .holdfast(&["list"])
+            .expect(0)
+            .text()
+            .contains("10 items")
+    );
     let shown = place.holdfast(&["show", &id]).expect(0).text();
-    assert!(shown.contains("items.") && shown.contains("unchanged") && !shown.contains("NAMESPACE"), "{shown}");
+    assert!(
+        shown.contains("items.") && shown.contains("unchanged") && !shown.contains("NAMESPACE"),
+        "{shown}"
+    );
     for level in ["exists", "checksum", "structure"] {
         let found = &place.json(&["verify", &id, "--level", level])[0];
-        assert_eq!((&found["status"], &found["recorded"]), (&json!("passed"), &json!(true)), "{found}");
+        assert_eq!(
+            (&found["status"], &found["recorded"]),
+            (&json!("passed"), &json!(true)),
+            "{found}"
+        );
     }
 
     let folder = tempfile::tempdir().unwrap();
     let to = folder.path().join("made/on/the/way");
     let restore = ["restore", "content", &id, "--to", text(&to)];
     let report = &place.json(&restore)[0];
-    assert_eq!((&report["restored"], &report["kept"], &report["faithful"]), (&json!(10), &json!(0), &json!(true)));
+    assert_eq!(
+        (&report["restored"], &report["kept"], &report["faithful"]),
+        (&json!(10), &json!(0), &json!(true))
+    );
     files.assert_restored_in(&to);
     let report = &place.json(&restore)[0];
-    assert_eq!((&report["restored"], &report["kept"]), (&json!(0), &json!(10)), "{report}");
+    assert_eq!(
+        (&report["restored"], &report["kept"]),
+        (&json!(0), &json!(10)),
+        "{report}"
+    );
     files.remove().await;
 }
 
@@ -61,9 +97,19 @@ async fn the_blocks_come_back_under_the_cids_they_had() {
     let id = id_of(&files.back_up());
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("blocks.car");
-    let report = place.json(&["restore", "content", &id, "--to-car", text(&file)]).remove(0);
-    assert_eq!((&report["items"], &report["withoutBlocks"]), (&json!(7), &json!(3)), "{report}");
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing half-written is left");
+    let report = place
+        .json(&["restore", "content", &id, "--to-car", text(&file)])
+        .remove(0);
+    assert_eq!(
+        (&report["items"], &report["withoutBlocks"]),
+        (&json!(7), &json!(3)),
+        "{report}"
+    );
+    assert_eq!(
+        fs::read_dir(folder.path()).unwrap().count(),
+        1,
+        "nothing half-written is left"
+    );
 
     let fresh = IpfsNode::start();
     let imported = fresh.import(fs::read(&file).unwrap()).await.unwrap();
@@ -72,10 +118,22 @@ async fn the_blocks_come_back_under_the_cids_they_had() {
     for (content_id, path) in &files.paths {
         assert!(fresh.file(path).await == files.held[content_id], "{path}");
     }
-    let piped = place.holdfast(&["restore", "content", &id, "--to-car", "-"]).expect(0).saying(&["3 items without"]);
-    assert!(piped.stdout == fs::read(&file).unwrap(), "stdout takes the same");
-    let told = place.holdfast(&["restore", "content", &id, "--to-car", text(&file)]).expect(0).text();
-    assert!(told.contains("ipfs dag import") && told.contains(&imported.roots[0]), "{told}");
+    let piped = place
+        .holdfast(&["restore", "content", &id, "--to-car", "-"])
+        .expect(0)
+        .saying(&["3 items without"]);
+    assert!(
+        piped.stdout == fs::read(&file).unwrap(),
+        "stdout takes the same"
+    );
+    let told = place
+        .holdfast(&["restore", "content", &id, "--to-car", text(&file)])
+        .expect(0)
+        .text();
+    assert!(
+        told.contains("ipfs dag import") && told.contains(&imported.roots[0]),
+        "{told}"
+    );
     files.remove().await;
 }
 
@@ -86,21 +144,64 @@ async fn one_item_is_restored_by_itself() {
     let id = id_of(&files.back_up());
     let folder = tempfile::tempdir().unwrap();
     let (to, car) = (folder.path().join("to"), folder.path().join("car"));
-    place.holdfast(&["restore", "content", &id, "--to", text(&to), "--content-id", "3"]).expect(0);
-    let names: Vec<_> = fs::read_dir(&to).unwrap().map(|entry| entry.unwrap().path()).collect();
+    place
+        .holdfast(&[
+            "restore",
+            "content",
+            &id,
+            "--to",
+            text(&to),
+            "--content-id",
+            "3",
+        ])
+        .expect(0);
+    let names: Vec<_> = fs::read_dir(&to)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     assert_eq!(names.len(), 1, "{names:?}");
     assert_eq!(fs::read(&names[0]).unwrap(), files.held["3"]);
 
-    let one = |content_id| ["restore", "content", &id, "--to-car", text(&car), "--content-id", content_id];
+    let one = |content_id| {
+        [
+            "restore",
+            "content",
+            &id,
+            "--to-car",
+            text(&car),
+            "--content-id",
+            content_id,
+        ]
+    };
     place.holdfast(&one("3")).expect(0);
     let fresh = IpfsNode::start();
-    assert_eq!(fresh.import(fs::read(&car).unwrap()).await.unwrap().roots, [files.paths["3"].clone()]);
+    assert_eq!(
+        fresh.import(fs::read(&car).unwrap()).await.unwrap().roots,
+        [files.paths["3"].clone()]
+    );
     assert!(fresh.file(&files.paths["3"]).await == files.held["3"]);
 
     fs::remove_file(&car).unwrap();
-    place.holdfast(&one("8")).expect(4).saying(&["blocks", "--to"]);
-    place.holdfast(&one("no such item")).expect(4).saying(&["no such item"]);
-    place.holdfast(&["restore", "content", &id, "--to", text(&to), "--content-id", "99"]).expect(4).saying(&["99"]);
+    place
+        .holdfast(&one("8"))
+        .expect(4)
+        .saying(&["blocks", "--to"]);
+    place
+        .holdfast(&one("no such item"))
+        .expect(4)
+        .saying(&["no such item"]);
+    place
+        .holdfast(&[
+            "restore",
+            "content",
+            &id,
+            "--to",
+            text(&to),
+            "--content-id",
+            "99",
+        ])
+        .expect(4)
+        .saying(&["99"]);
     assert!(!car.exists(), "what failed leaves nothing");
     files.remove().await;
 }
@@ -110,20 +211,43 @@ async fn a_few_missing_items_are_reported_and_cause_no_failure() {
     let files = Files::new().await;
     let place = &files.place;
     files.add_missing("lost").await;
-    let told = place.holdfast(&["run", "content"]).expect(0).saying(&["1 of 11 items", "--failed"]);
+    let told = place
+        .holdfast(&["run", "content"])
+        .expect(0)
+        .saying(&["1 of 11 items", "--failed"]);
     assert!(told.text().contains("10 of 11 items"), "{}", told.text());
     let id = id_of(&place.json(&["list"])[0]);
     let failed = place.json(&["show", &id, "--failed"]);
     assert_eq!(failed.len(), 1, "{failed:?}");
-    assert_eq!((&failed[0]["contentId"], &failed[0]["error"]["code"]), (&json!("lost"), &json!("not-found")));
+    assert_eq!(
+        (&failed[0]["contentId"], &failed[0]["error"]["code"]),
+        (&json!("lost"), &json!("not-found"))
+    );
     let table = place.holdfast(&["show", &id, "--failed"]).expect(0).text();
-    assert!(table.contains("not-found") && table.contains("1 item failed"), "{table}");
-    assert!(place.holdfast(&["show", &id]).expect(0).text().contains("--failed"));
-    place.holdfast(&["verify", &id, "--level", "structure"]).expect(0);
+    assert!(
+        table.contains("not-found") && table.contains("1 item failed"),
+        "{table}"
+    );
+    assert!(
+        place
+            .holdfast(&["show", &id])
+            .expect(0)
+            .text()
+            .contains("--failed")
+    );
+    place
+        .holdfast(&["verify", &id, "--level", "structure"])
+        .expect(0);
 
     let folder = tempfile::tempdir().unwrap();
-    let restored = place.holdfast(&["restore", "content", &id, "--to", text(folder.path())]).expect(0).text();
-    assert!(restored.contains("1 item was not in the backup") && restored.contains("not-found"), "{restored}");
+    let restored = place
+        .holdfast(&["restore", "content", &id, "--to", text(folder.path())])
+        .expect(0)
+        .text();
+    assert!(
+        restored.contains("1 item was not in the backup") && restored.contains("not-found"),
+        "{restored}"
+    );
     files.assert_restored_in(folder.path());
     files.remove().await;
 }
@@ -135,11 +259,23 @@ async fn a_backup_that_would_lack_too_much_is_none_and_its_items_say_why() {
     for n in 0..2 {
         files.add_missing(&format!("lost{n}")).await;
     }
-    place.holdfast(&["run", "content"]).expect(1).saying(&["too-many-failures", "--failed"]);
+    place
+        .holdfast(&["run", "content"])
+        .expect(1)
+        .saying(&["too-many-failures", "--failed"]);
     assert!(place.json(&["list"]).is_empty());
-    let jobs = place.catalog().await.list(holdfast_catalog::JobFilter::default(), 1, 10).await.unwrap().0;
+    let jobs = place
+        .catalog()
+        .await
+        .list(holdfast_catalog::JobFilter::default(), 1, 10)
+        .await
+        .unwrap()
+        .0;
     let failed = place.json(&["show", jobs[0].backup_id.as_str(), "--failed"]);
-    let ids: Vec<_> = failed.iter().map(|item| item["contentId"].as_str().unwrap()).collect();
+    let ids: Vec<_> = failed
+        .iter()
+        .map(|item| item["contentId"].as_str().unwrap())
+        .collect();
     assert_eq!(ids, ["lost0", "lost1"]);
     files.remove().await;
 }
@@ -148,11 +284,20 @@ async fn a_backup_that_would_lack_too_much_is_none_and_its_items_say_why() {
 async fn where_there_is_nothing_to_back_up_the_backup_says_so() {
     let files = Files::none().await;
     let told = files.place.holdfast(&["run", "content"]).expect(0).text();
-    assert!(told.contains("0 items") && told.contains("nothing to back up"), "{told}");
+    assert!(
+        told.contains("0 items") && told.contains("nothing to back up"),
+        "{told}"
+    );
     let id = id_of(&files.place.json(&["list"])[0]);
-    files.place.holdfast(&["verify", &id, "--level", "structure"]).expect(0);
+    files
+        .place
+        .holdfast(&["verify", &id, "--level", "structure"])
+        .expect(0);
     let folder = tempfile::tempdir().unwrap();
-    files.place.holdfast(&["restore", "content", &id, "--to", text(folder.path())]).expect(0);
+    files
+        .place
+        .holdfast(&["restore", "content", &id, "--to", text(folder.path())])
+        .expect(0);
     let car = folder.path().join("car");
     files
         .place
@@ -171,25 +316,51 @@ async fn existing_files_are_never_overwritten_by_a_restore() {
     let folder = tempfile::tempdir().unwrap();
     let (file, to) = (folder.path().join("file"), folder.path().join("to"));
     fs::write(&file, "mine").unwrap();
-    place.holdfast(&["restore", "content", &id, "--to", text(&file)]).expect(5).saying(&["--to", "directory"]);
-    place.holdfast(&["restore", "content", &id, "--to-car", text(folder.path())]).expect(1).saying(&["regular file"]);
+    place
+        .holdfast(&["restore", "content", &id, "--to", text(&file)])
+        .expect(5)
+        .saying(&["--to", "directory"]);
+    place
+        .holdfast(&["restore", "content", &id, "--to-car", text(folder.path())])
+        .expect(1)
+        .saying(&["regular file"]);
     assert_eq!(fs::read(&file).unwrap(), b"mine");
 
-    place.holdfast(&["restore", "content", &id, "--to", text(&to)]).expect(0);
-    let other = fs::read_dir(&to).unwrap().map(|entry| entry.unwrap().path()).find(|path| starts(path, "3_")).unwrap();
+    place
+        .holdfast(&["restore", "content", &id, "--to", text(&to)])
+        .expect(0);
+    let other = fs::read_dir(&to)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| starts(path, "3_"))
+        .unwrap();
     fs::write(&other, "mine").unwrap();
-    let gone = fs::read_dir(&to).unwrap().map(|entry| entry.unwrap().path()).find(|path| starts(path, "4_")).unwrap();
+    let gone = fs::read_dir(&to)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| starts(path, "4_"))
+        .unwrap();
     fs::remove_file(&gone).unwrap();
-    let again =
-        place.holdfast(&["restore", "content", &id, "--to", text(&to)]).expect(8).saying(&["1 file not restored"]);
-    assert!(again.text().contains("1 file was NOT restored"), "{}", again.text());
+    let again = place
+        .holdfast(&["restore", "content", &id, "--to", text(&to)])
+        .expect(8)
+        .saying(&["1 file not restored"]);
+    assert!(
+        again.text().contains("1 file was NOT restored"),
+        "{}",
+        again.text()
+    );
     assert_eq!(fs::read(&other).unwrap(), b"mine");
     assert!(gone.is_file(), "what can be restored is");
     files.remove().await;
 }
 
 fn starts(path: &Path, with: &str) -> bool {
-    path.file_name().unwrap().to_str().unwrap().starts_with(with)
+    path.file_name()
+        .unwrap()
+        .to_str()
+        .unwrap()
+        .starts_with(with)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -198,11 +369,26 @@ async fn a_wrong_command_line_says_what_it_takes() {
     let place = &files.place;
     let (content, database) = (id_of(&files.back_up()), place.back_up());
     for (words, said) in [
-        (vec!["restore", "content", &content], vec!["--to", "--to-car"]),
-        (vec!["restore", "content", &content, "--to", "a", "--to-car", "b"], vec!["--to-car"]),
-        (vec!["restore", "content", "content_x", "--to", "a"], vec!["(db|content|full)_"]),
-        (vec!["restore", "content", &database, "--to", "a"], vec!["restore database"]),
-        (vec!["restore", "database", &content, "--yes"], vec!["restore content"]),
+        (
+            vec!["restore", "content", &content],
+            vec!["--to", "--to-car"],
+        ),
+        (
+            vec!["restore", "content", &content, "--to", "a", "--to-car", "b"],
+            vec!["--to-car"],
+        ),
+        (
+            vec!["restore", "content", "content_x", "--to", "a"],
+            vec!["(db|content|full)_"],
+        ),
+        (
+            vec!["restore", "content", &database, "--to", "a"],
+            vec!["restore database"],
+        ),
+        (
+            vec!["restore", "database", &content, "--yes"],
+            vec!["restore content"],
+        ),
         (vec!["show", &database, "--failed"], vec!["--failed"]),
         (vec!["run", "contents"], vec!["content"]),
     ] {
@@ -224,12 +410,23 @@ async fn a_wrong_command_line_says_what_it_takes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn encrypted_content_opens_with_its_key_and_shows_no_name_without_it() {
     let mut files = Files::none().await;
-    files.place.env.insert("BACKUP_CONTENT_ENCRYPTION", "true".to_owned());
-    files.place.env.insert("BACKUP_ENCRYPTION_KEY", "07".repeat(32));
+    files
+        .place
+        .env
+        .insert("BACKUP_CONTENT_ENCRYPTION", "true".to_owned());
+    files
+        .place
+        .env
+        .insert("BACKUP_ENCRYPTION_KEY", "07".repeat(32));
     let told = files.place.holdfast(&["init"]).expect(0).text();
-    assert!(told.contains("epoch 1"), "content alone is reason enough for a key: {told}");
+    assert!(
+        told.contains("epoch 1"),
+        "content alone is reason enough for a key: {told}"
+    );
     let url = files.node.put_gaia("hub/secret-name.txt", "a secret").await;
-    files.add("gaia", &url, "A Secret Title", b"a secret".to_vec()).await;
+    files
+        .add("gaia", &url, "A Secret Title", b"a secret".to_vec())
+        .await;
     let place = &files.place;
     let id = id_of(&files.back_up());
 
@@ -237,22 +434,39 @@ async fn encrypted_content_opens_with_its_key_and_shows_no_name_without_it() {
     let list = keys.iter().find(|key| key.contains("/items.")).unwrap();
     let mut lines = String::new();
     let decrypted = place.holdfast(&["decrypt", list]).expect(0).stdout;
-    GunzipReader::new(&decrypted[..]).read_to_string(&mut lines).unwrap();
+    GunzipReader::new(&decrypted[..])
+        .read_to_string(&mut lines)
+        .unwrap();
     assert!(lines.contains("A Secret Title"), "{lines}");
-    let object = keys.iter().find(|key| key.starts_with("content/objects/")).unwrap();
+    let object = keys
+        .iter()
+        .find(|key| key.starts_with("content/objects/"))
+        .unwrap();
     assert_eq!(object.rsplit('.').next(), Some("enc"), "{object}");
     for key in &keys {
         let stored = place.object(key).await;
         let readable = String::from_utf8_lossy(&stored);
-        assert!(!readable.contains("Secret Title") && !readable.contains("secret-name"), "{key}");
+        assert!(
+            !readable.contains("Secret Title") && !readable.contains("secret-name"),
+            "{key}"
+        );
     }
     let folder = tempfile::tempdir().unwrap();
-    place.holdfast(&["restore", "content", &id, "--to", text(folder.path())]).expect(0);
+    place
+        .holdfast(&["restore", "content", &id, "--to", text(folder.path())])
+        .expect(0);
     files.assert_restored_in(folder.path());
 
-    files.place.env.insert("BACKUP_ENCRYPTION_KEY", "ab".repeat(32));
+    files
+        .place
+        .env
+        .insert("BACKUP_ENCRYPTION_KEY", "ab".repeat(32));
     let to = folder.path().join("other");
-    files.place.holdfast(&["restore", "content", &id, "--to", text(&to)]).expect(3).saying(&["epoch 1"]);
+    files
+        .place
+        .holdfast(&["restore", "content", &id, "--to", text(&to)])
+        .expect(3)
+        .saying(&["epoch 1"]);
     assert!(!to.exists() || fs::read_dir(&to).unwrap().next().is_none());
     files.remove().await;
 }
@@ -263,7 +477,10 @@ async fn a_flipped_byte_of_a_file_is_found_and_never_restored() {
     let place = &files.place;
     let id = id_of(&files.back_up());
     let keys = place.keys().await;
-    let key = keys.iter().find(|key| key.starts_with("content/objects/")).unwrap();
+    let key = keys
+        .iter()
+        .find(|key| key.starts_with("content/objects/"))
+        .unwrap();
     let mut stored = place.object(key).await;
     let middle = stored.len() / 2;
     if stored.is_empty() {
@@ -275,12 +492,17 @@ async fn a_flipped_byte_of_a_file_is_found_and_never_restored() {
     let found = place.holdfast(&["verify", &id, "--json"]).expect(6);
     assert!(found.text().contains(key.as_str()), "{}", found.text());
     let folder = tempfile::tempdir().unwrap();
-    let told = place.holdfast(&["restore", "content", &id, "--to", text(folder.path())]).expect(8);
+    let told = place
+        .holdfast(&["restore", "content", &id, "--to", text(folder.path())])
+        .expect(8);
     assert!(told.text().contains("NOT restored"), "{}", told.text());
     for entry in fs::read_dir(folder.path()).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         if let Some((id, _)) = name.split_once('_') {
-            assert!(fs::read(folder.path().join(&name)).unwrap() == files.held[id], "{name}");
+            assert!(
+                fs::read(folder.path().join(&name)).unwrap() == files.held[id],
+                "{name}"
+            );
         }
     }
     files.remove().await;

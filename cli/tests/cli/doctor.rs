@@ -24,7 +24,9 @@ fn examined(place: &Place, exit: i32) -> Vec<Value> {
 
 /// Each finding that is not good, prefixed by its part.
 fn complaints(findings: &[Value]) -> Vec<String> {
-    let complaints = findings.iter().filter(|finding| finding["health"] != "good");
+    let complaints = findings
+        .iter()
+        .filter(|finding| finding["health"] != "good");
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     complaints
         .map(|finding| {
@@ -37,40 +39,76 @@ fn complaints(findings: &[Value]) -> Vec<String> {
 
 #[track_caller]
 fn assert_told(complaints: &[String], part: &str, words: &[&str]) {
-    let is_told = |told: &&String| told.starts_with(part) && words.iter().all(|word| told.contains(word));
-    assert!(complaints.iter().any(|told| is_told(&told)), "{part} {words:?} is not in {complaints:#?}");
+    let is_told =
+        |told: &&String| told.starts_with(part) && words.iter().all(|word| told.contains(word));
+    assert!(
+        complaints.iter().any(|told| is_told(&told)),
+        "{part} {words:?} is not in {complaints:#?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_as_it_should_be_is_said_part_by_part_and_nothing_is_left_behind() {
     let mut place = with_gateway().await;
-    place.env.insert("BACKUP_CONTENT_ALLOWED_ORIGINS", place.env["BACKUP_IPFS_GATEWAYS"].clone());
-    place.env.insert("BACKUP_DRILL_URI", place.env["MONGODB_URI"].clone());
-    place.env.insert("BACKUP_CLOUD_BUCKET", format!("{}/second", place.bucket));
+    place.env.insert(
+        "BACKUP_CONTENT_ALLOWED_ORIGINS",
+        place.env["BACKUP_IPFS_GATEWAYS"].clone(),
+    );
+    place
+        .env
+        .insert("BACKUP_DRILL_URI", place.env["MONGODB_URI"].clone());
+    place
+        .env
+        .insert("BACKUP_CLOUD_BUCKET", format!("{}/second", place.bucket));
     place.holdfast(&["init"]).expect(0);
     let keys = place.keys().await;
     let findings = examined(&place, 0);
     // The second store has no repository before the first copy.
     assert_eq!(complaints(&findings), Vec::<String>::new());
-    for part in ["database", "dump engine", "clock", "catalogue", "store", "keys", "second store", "drill server"] {
-        assert!(findings.iter().any(|finding| finding["part"] == part), "{part}: {findings:#?}");
+    for part in [
+        "database",
+        "dump engine",
+        "clock",
+        "catalogue",
+        "store",
+        "keys",
+        "second store",
+        "drill server",
+    ] {
+        assert!(
+            findings.iter().any(|finding| finding["part"] == part),
+            "{part}: {findings:#?}"
+        );
     }
     assert_eq!(place.keys().await, keys);
-    let catalog = place.client.database(&place.catalog().await.location().database);
+    let catalog = place
+        .client
+        .database(&place.catalog().await.location().database);
     let rows = catalog.collection::<bson::Document>("backup_verifications");
     assert_eq!(rows.count_documents(bson::doc! {}).await.unwrap(), 0);
 
     let second = place.env["BACKUP_CLOUD_BUCKET"].clone();
-    place.holdfast(&["init", "--store", &format!("s3://{second}")]).expect(0);
-    assert_told(&complaints(&examined(&place, 1)), "bad second store: ", &[&second, "BACKUP_CLOUD_BUCKET"]);
+    place
+        .holdfast(&["init", "--store", &format!("s3://{second}")])
+        .expect(0);
+    assert_told(
+        &complaints(&examined(&place, 1)),
+        "bad second store: ",
+        &[&second, "BACKUP_CLOUD_BUCKET"],
+    );
     for file in ["repository.json", "repository.copy.json"] {
-        let deleting = holdfast_testing::s3_client().delete_object().bucket(&place.bucket);
+        let deleting = holdfast_testing::s3_client()
+            .delete_object()
+            .bucket(&place.bucket);
         deleting.key(format!("second/{file}")).send().await.unwrap();
     }
 
     place.env.remove("BACKUP_CLOUD_BUCKET");
     let told = place.holdfast(&["doctor"]).expect(0).text();
-    assert!(told.contains("ok    store") && told.contains("No problems."), "{told}");
+    assert!(
+        told.contains("ok    store") && told.contains("No problems."),
+        "{told}"
+    );
     place.remove().await;
 }
 
@@ -78,19 +116,37 @@ async fn what_is_as_it_should_be_is_said_part_by_part_and_nothing_is_left_behind
 async fn what_is_away_is_named_each_with_what_to_do() {
     let mut place = with_gateway().await;
     place.env.insert("MONGODB_URI", UNREACHABLE.to_owned());
-    place.env.insert("BACKUP_CATALOG_URI", UNREACHABLE.to_owned());
+    place
+        .env
+        .insert("BACKUP_CATALOG_URI", UNREACHABLE.to_owned());
     place.env.insert("BACKUP_DRILL_URI", UNREACHABLE.to_owned());
-    place.env.insert("BACKUP_STORE", "s3://holdfast-no-such-bucket".to_owned());
-    place.env.insert("BACKUP_IPFS_GATEWAYS", holdfast_testing::parts().aws_endpoint.clone());
-    place.env.insert("BACKUP_CONTENT_ALLOWED_ORIGINS", "http://127.0.0.1:9".to_owned());
+    place
+        .env
+        .insert("BACKUP_STORE", "s3://holdfast-no-such-bucket".to_owned());
+    place.env.insert(
+        "BACKUP_IPFS_GATEWAYS",
+        holdfast_testing::parts().aws_endpoint.clone(),
+    );
+    place.env.insert(
+        "BACKUP_CONTENT_ALLOWED_ORIGINS",
+        "http://127.0.0.1:9".to_owned(),
+    );
     let told = complaints(&examined(&place, 1));
     assert_told(&told, "bad database: ", &["127.0.0.1:9", "MONGODB_URI"]);
     assert_told(&told, "bad catalogue: ", &["retry"]);
     assert_told(&told, "bad drill server: ", &["BACKUP_DRILL_URI"]);
     assert_told(&told, "bad store: ", &["holdfast-no-such-bucket"]);
     assert_told(&told, "warning IPFS gateway: ", &["BACKUP_IPFS_GATEWAYS"]);
-    assert_told(&told, "bad IPFS gateway: no gateway", &["no file on IPFS can be backed up"]);
-    assert_told(&told, "warning origin: ", &["127.0.0.1:9", "BACKUP_CONTENT_ALLOWED_ORIGINS"]);
+    assert_told(
+        &told,
+        "bad IPFS gateway: no gateway",
+        &["no file on IPFS can be backed up"],
+    );
+    assert_told(
+        &told,
+        "warning origin: ",
+        &["127.0.0.1:9", "BACKUP_CONTENT_ALLOWED_ORIGINS"],
+    );
     assert!(!told.concat().contains("hunter2"), "{told:#?}");
     place.remove().await;
 }
@@ -98,26 +154,39 @@ async fn what_is_away_is_named_each_with_what_to_do() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_repository_an_empty_database_and_wrong_settings_are_reported() {
     let mut place = with_gateway().await;
-    place.env.insert("MONGODB_URI", uri_of(&holdfast_testing::unique("misspelt")));
+    place
+        .env
+        .insert("MONGODB_URI", uri_of(&holdfast_testing::unique("misspelt")));
     let told = complaints(&examined(&place, 1));
     assert_told(&told, "bad store: ", &["holdfast init"]);
     assert_told(&told, "warning database: ", &["holds nothing", "misspelt"]);
     place.env.insert("BACKUP_MAX_CONCURRENT", "0".to_owned());
     place.env.insert("BACKUP_DUMP_ENGINE", "pg_dump".to_owned());
-    place.holdfast(&["doctor"]).expect(3).saying(&["BACKUP_MAX_CONCURRENT", "BACKUP_DUMP_ENGINE"]);
+    place
+        .holdfast(&["doctor"])
+        .expect(3)
+        .saying(&["BACKUP_MAX_CONCURRENT", "BACKUP_DUMP_ENGINE"]);
     place.remove().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_useless_key_and_a_key_without_a_copy_are_reported() {
     let mut place = with_gateway().await;
-    place.env.insert("BACKUP_DATABASE_ENCRYPTION", "true".to_owned());
+    place
+        .env
+        .insert("BACKUP_DATABASE_ENCRYPTION", "true".to_owned());
     place.env.insert("BACKUP_ENCRYPTION_KEY", KEY.to_owned());
     place.holdfast(&["init"]).expect(0);
     let told = complaints(&examined(&place, 0));
     assert!(told.len() == 1, "{told:#?}");
-    assert_told(&told, "warning keys: ", &["no offline recipient", "holdfast key export"]);
-    place.env.insert("BACKUP_ENCRYPTION_KEY", OTHER_KEY.to_owned());
+    assert_told(
+        &told,
+        "warning keys: ",
+        &["no offline recipient", "holdfast key export"],
+    );
+    place
+        .env
+        .insert("BACKUP_ENCRYPTION_KEY", OTHER_KEY.to_owned());
     let told = complaints(&examined(&place, 1));
     assert_told(&told, "bad keys: ", &["epoch 1", "does not open"]);
     place.remove().await;

@@ -35,7 +35,9 @@ impl Files {
         for n in 0..3 {
             let (path, file) = (format!("hub/{n}.txt"), bytes(2_000 + n, n));
             let url = files.node.put_gaia(&path, file.clone()).await;
-            files.add("gaia", &url, "../../etc/passwd\u{202e}", file).await;
+            files
+                .add("gaia", &url, "../../etc/passwd\u{202e}", file)
+                .await;
         }
         files
     }
@@ -47,10 +49,21 @@ impl Files {
 
     pub(crate) fn none_in(mut place: Place) -> Self {
         let node = IpfsNode::start();
-        place.env.insert("BACKUP_IPFS_GATEWAYS", node.address().to_owned());
-        place.env.insert("BACKUP_CONTENT_ALLOWED_ORIGINS", node.address().to_owned());
-        place.env.insert("BACKUP_CONTENT_RETRY_ATTEMPTS", "1".to_owned());
-        Self { place, node, held: BTreeMap::new(), paths: BTreeMap::new() }
+        place
+            .env
+            .insert("BACKUP_IPFS_GATEWAYS", node.address().to_owned());
+        place
+            .env
+            .insert("BACKUP_CONTENT_ALLOWED_ORIGINS", node.address().to_owned());
+        place
+            .env
+            .insert("BACKUP_CONTENT_RETRY_ATTEMPTS", "1".to_owned());
+        Self {
+            place,
+            node,
+            held: BTreeMap::new(),
+            paths: BTreeMap::new(),
+        }
     }
 
     pub(crate) async fn add_ipfs(&mut self) {
@@ -62,25 +75,60 @@ impl Files {
         self.add_at(&cid, "Deep", a.clone()).await;
         self.add_at(&cid, "The same again", a.clone()).await;
         self.add_at(&other, "Small", b.clone()).await;
-        self.add_at(&self.node.add(Vec::new(), &small).await, "Empty", Vec::new()).await;
+        self.add_at(
+            &self.node.add(Vec::new(), &small).await,
+            "Empty",
+            Vec::new(),
+        )
+        .await;
         let entries = [("a file.bin", cid.as_str()), ("b.txt", other.as_str())];
-        let plain = self.node.add_directory(entries, &DirectoryShape::plain()).await;
-        self.add_at(&format!("{plain}/b.txt"), "In a directory", b.clone()).await;
-        let sharded = self.node.add_directory(entries, &DirectoryShape::sharded(8).v1()).await;
-        self.add_at(&format!("{sharded}/a%20file.bin"), "In a sharded directory", a).await;
-        self.add_at(&self.node.add(bytes(5_000, 3), &FileShape::v1().chunk(700).trickle()).await, "", bytes(5_000, 3))
+        let plain = self
+            .node
+            .add_directory(entries, &DirectoryShape::plain())
             .await;
+        self.add_at(&format!("{plain}/b.txt"), "In a directory", b.clone())
+            .await;
+        let sharded = self
+            .node
+            .add_directory(entries, &DirectoryShape::sharded(8).v1())
+            .await;
+        self.add_at(
+            &format!("{sharded}/a%20file.bin"),
+            "In a sharded directory",
+            a,
+        )
+        .await;
+        self.add_at(
+            &self
+                .node
+                .add(bytes(5_000, 3), &FileShape::v1().chunk(700).trickle())
+                .await,
+            "",
+            bytes(5_000, 3),
+        )
+        .await;
     }
 
     async fn add_at(&mut self, path: &str, title: &str, file: Vec<u8>) {
-        let id = self.add("ipfs", &format!("ipfs://{path}"), title, file).await;
+        let id = self
+            .add("ipfs", &format!("ipfs://{path}"), title, file)
+            .await;
         self.paths.insert(id, path.to_owned());
     }
 
     /// Adds an item with this file. Returns its content id.
-    pub(crate) async fn add(&mut self, storage_type: &str, url: &str, title: &str, file: Vec<u8>) -> String {
+    pub(crate) async fn add(
+        &mut self,
+        storage_type: &str,
+        url: &str,
+        title: &str,
+        file: Vec<u8>,
+    ) -> String {
         let number = i32::try_from(self.held.len()).unwrap() + 1;
-        self.add_document(doc! { "contentId": number, "storageType": storage_type, "url": url, "title": title }).await;
+        self.add_document(
+            doc! { "contentId": number, "storageType": storage_type, "url": url, "title": title },
+        )
+        .await;
         self.held.insert(number.to_string(), file);
         number.to_string()
     }
@@ -88,13 +136,18 @@ impl Files {
     /// Adds an item without a file.
     pub(crate) async fn add_missing(&self, content_id: &str) {
         let url = format!("{}/gaia/nothing/{content_id}", self.node.address());
-        let item = doc! { "contentId": content_id, "storageType": "gaia", "url": url, "title": "lost" };
+        let item =
+            doc! { "contentId": content_id, "storageType": "gaia", "url": url, "title": "lost" };
         self.add_document(item).await;
     }
 
     pub(crate) async fn add_document(&self, mut item: Document) {
         item.insert("isRemoved", false);
-        let contents = self.place.client.database(&self.place.database).collection("contents");
+        let contents = self
+            .place
+            .client
+            .database(&self.place.database)
+            .collection("contents");
         contents.insert_one(item).await.unwrap();
     }
 
@@ -117,7 +170,12 @@ impl Files {
                 assert_eq!(name, "manifest.json");
             }
         }
-        assert!(found == self.held, "{:?} are there, of {:?}", found.keys(), self.held.keys());
+        assert!(
+            found == self.held,
+            "{:?} are there, of {:?}",
+            found.keys(),
+            self.held.keys()
+        );
     }
 
     pub(crate) async fn remove(self) {

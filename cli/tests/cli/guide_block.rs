@@ -16,7 +16,10 @@ const GUIDE: [(&str, &str); 27] = [
     ("BACKUP_DATABASE_RETENTION_DAYS", "30"),
     ("BACKUP_DATABASE_COMPRESSION", "true"),
     ("BACKUP_DATABASE_ENCRYPTION", "false"),
-    ("BACKUP_ENCRYPTION_KEY", "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"),
+    (
+        "BACKUP_ENCRYPTION_KEY",
+        "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f",
+    ),
     ("BACKUP_DATABASE_DIR", "./backups/database"),
     ("BACKUP_CONTENT_ENABLED", "true"),
     ("BACKUP_CONTENT_INTERVAL_HOURS", "24"),
@@ -41,17 +44,37 @@ const GUIDE: [(&str, &str); 27] = [
 async fn the_guides_own_block_backs_up_verifies_and_restores() {
     let folder = tempfile::tempdir().unwrap();
     let mut place = place_in(folder.path()).await;
-    place.env.extend(GUIDE.map(|(name, value)| (name, value.to_owned())));
+    place
+        .env
+        .extend(GUIDE.map(|(name, value)| (name, value.to_owned())));
     let uri = place.env["MONGODB_URI"].clone();
     let separator = if uri.contains('?') { '&' } else { '?' };
-    place.env.insert("MONGODB_URI", format!("{uri}{separator}useNewUrlParser=true&"));
+    place.env.insert(
+        "MONGODB_URI",
+        format!("{uri}{separator}useNewUrlParser=true&"),
+    );
     let files = Files::in_place(place).await;
     let [database, content] = there_and_back(&files, folder.path()).await;
     let parts = folder.path().join(NAME).join("backups");
-    assert!(parts.join("database").join(&database).join("manifest.json").exists());
-    assert!(parts.join("content").join(&content).join("manifest.json").exists());
+    assert!(
+        parts
+            .join("database")
+            .join(&database)
+            .join("manifest.json")
+            .exists()
+    );
+    assert!(
+        parts
+            .join("content")
+            .join(&content)
+            .join("manifest.json")
+            .exists()
+    );
     assert_eq!(fs::read_dir(&parts).unwrap().count(), 2);
     let doctor = files.place.holdfast(&["doctor"]).expect(0).text();
-    assert!(doctor.contains("useNewUrlParser is unknown and is ignored"), "{doctor}");
+    assert!(
+        doctor.contains("useNewUrlParser is unknown and is ignored"),
+        "{doctor}"
+    );
     files.remove().await;
 }

@@ -20,8 +20,13 @@ const WEEK: Duration = Duration::from_hours(8 * 24);
 /// Every file of the backups, with its contents.
 fn stored(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let parts = ["database", "content"].map(|part| root.join(part));
-    let files = parts.iter().filter(|part| part.exists()).flat_map(|part| files_below(part));
-    files.map(|path| (path.clone(), fs::read(&path).unwrap())).collect()
+    let files = parts
+        .iter()
+        .filter(|part| part.exists())
+        .flat_map(|part| files_below(part));
+    files
+        .map(|path| (path.clone(), fs::read(&path).unwrap()))
+        .collect()
 }
 
 fn make_old(root: &Path) {
@@ -32,14 +37,21 @@ fn make_old(root: &Path) {
 }
 
 fn manifest(root: &Path, id: &str) -> PathBuf {
-    let part = if id.starts_with("db_") { "database" } else { "content" };
+    let part = if id.starts_with("db_") {
+        "database"
+    } else {
+        "content"
+    };
     root.join(part).join(id).join("manifest.json")
 }
 
 /// Removes these manifests, and makes every other file a week old.
 fn lose(root: &Path, ids: &[&String]) -> Vec<(PathBuf, Vec<u8>)> {
-    let lost: Vec<_> =
-        ids.iter().map(|id| manifest(root, id)).map(|path| (path.clone(), fs::read(path).unwrap())).collect();
+    let lost: Vec<_> = ids
+        .iter()
+        .map(|id| manifest(root, id))
+        .map(|path| (path.clone(), fs::read(path).unwrap()))
+        .collect();
     for (path, _) in &lost {
         fs::remove_file(path).unwrap();
     }
@@ -48,12 +60,18 @@ fn lose(root: &Path, ids: &[&String]) -> Vec<(PathBuf, Vec<u8>)> {
 }
 
 fn clean_up(place: &Place, words: &[&str]) -> Value {
-    let ended = place.holdfast(&[&["cleanup", "--json"], words].concat()).expect(9);
+    let ended = place
+        .holdfast(&[&["cleanup", "--json"], words].concat())
+        .expect(9);
     serde_json::from_str(ended.text().lines().next().unwrap()).unwrap()
 }
 
 fn ids_of<'a>(backups: &'a [Value], kind: &str) -> Vec<&'a str> {
-    backups.iter().filter(|it| it["type"] == kind).map(|it| it["backupId"].as_str().unwrap()).collect()
+    backups
+        .iter()
+        .filter(|it| it["type"] == kind)
+        .map(|it| it["backupId"].as_str().unwrap())
+        .collect()
 }
 
 /// One database manifest and all content manifests are lost, of so many database and content backups.
@@ -62,24 +80,46 @@ async fn nothing_else_disappears(databases: usize, contents: usize) {
     let files = Files::in_place(place_in(folder.path()).await).await;
     let (place, root) = (&files.place, folder.path().join(NAME));
     let databases: Vec<String> = (0..databases).map(|_| place.back_up()).collect();
-    let contents: Vec<String> =
-        (0..contents).map(|_| files.back_up()["backupId"].as_str().unwrap().to_owned()).collect();
+    let contents: Vec<String> = (0..contents)
+        .map(|_| files.back_up()["backupId"].as_str().unwrap().to_owned())
+        .collect();
     let all: Vec<&String> = databases.iter().chain(&contents).collect();
     let ids: Vec<&String> = databases.iter().take(1).chain(&contents).collect();
     let lost = lose(&root, &ids);
     let before = stored(&root);
     for _ in 0..3 {
         let dry = clean_up(place, &["--dry-run"]);
-        assert!(dry["collectionSuspended"].as_str().unwrap().contains("manifests are missing"), "{dry}");
+        assert!(
+            dry["collectionSuspended"]
+                .as_str()
+                .unwrap()
+                .contains("manifests are missing"),
+            "{dry}"
+        );
         let report = clean_up(place, &["--yes"]);
-        assert_eq!((&report["collection"]["deleted"], &report["problems"]), (&json!(0), &json!([])), "{report}");
-        let told: Vec<_> =
-            ["database", "content"].iter().flat_map(|kind| report[kind]["lost"].as_array().unwrap()).collect();
+        assert_eq!(
+            (&report["collection"]["deleted"], &report["problems"]),
+            (&json!(0), &json!([])),
+            "{report}"
+        );
+        let told: Vec<_> = ["database", "content"]
+            .iter()
+            .flat_map(|kind| report[kind]["lost"].as_array().unwrap())
+            .collect();
         assert_eq!(told.len(), ids.len(), "{report}");
-        assert!(stored(&root) == before, "a file disappeared, or was changed: {report}");
+        assert!(
+            stored(&root) == before,
+            "a file disappeared, or was changed: {report}"
+        );
     }
-    let listed: Value = serde_json::from_str(&place.holdfast(&["lost", "list", "--json"]).expect(9).text()).unwrap();
-    assert_eq!(listed["backups"].as_array().unwrap().len(), ids.len(), "{listed}");
+    let listed: Value =
+        serde_json::from_str(&place.holdfast(&["lost", "list", "--json"]).expect(9).text())
+            .unwrap();
+    assert_eq!(
+        listed["backups"].as_array().unwrap().len(),
+        ids.len(),
+        "{listed}"
+    );
 
     for (path, bytes) in &lost {
         fs::write(path, bytes).unwrap();
@@ -87,15 +127,37 @@ async fn nothing_else_disappears(databases: usize, contents: usize) {
     place.holdfast(&["cleanup", "--yes"]).expect(0);
     assert_eq!(place.json(&["lost", "list"])[0]["backups"], json!([]));
     for id in &all {
-        assert_eq!(place.json(&["verify", id, "--level", "structure"])[0]["status"], "passed");
+        assert_eq!(
+            place.json(&["verify", id, "--level", "structure"])[0]["status"],
+            "passed"
+        );
         assert_eq!(place.json(&["show", id])[0]["job"]["status"], "completed");
     }
     let copy = holdfast_testing::unique("copy");
     let (from, to) = (format!("{}.*", place.database), format!("{copy}.*"));
-    place.holdfast(&["restore", "database", &databases[0], "--ns-from", &from, "--ns-to", &to, "--yes"]).expect(0);
+    place
+        .holdfast(&[
+            "restore",
+            "database",
+            &databases[0],
+            "--ns-from",
+            &from,
+            "--ns-to",
+            &to,
+            "--yes",
+        ])
+        .expect(0);
     place.assert_same_in(&copy).await;
     let restored = folder.path().join("restored");
-    place.holdfast(&["restore", "content", &contents[0], "--to", restored.to_str().unwrap()]).expect(0);
+    place
+        .holdfast(&[
+            "restore",
+            "content",
+            &contents[0],
+            "--to",
+            restored.to_str().unwrap(),
+        ])
+        .expect(0);
     files.assert_restored_in(&restored);
     files.remove().await;
 }
@@ -117,22 +179,54 @@ async fn an_accepted_loss_is_deleted_by_the_next_cleanup() {
     let place = initialised_in(folder.path()).await;
     let root = folder.path().join(NAME);
     let ids = [place.back_up(), place.back_up()];
-    place.holdfast(&["lost", "list"]).expect(0).text().find("no backup is lost").unwrap();
+    place
+        .holdfast(&["lost", "list"])
+        .expect(0)
+        .text()
+        .find("no backup is lost")
+        .unwrap();
     lose(&root, &[&ids[0]]);
     let text = place.holdfast(&["cleanup", "--yes"]).expect(9).text();
-    assert!(text.contains(&format!("holdfast lost accept {}", ids[0])), "{text}");
-    assert_eq!(place.json(&["status"])[0]["status"]["database"]["lostBackups"], json!(1));
+    assert!(
+        text.contains(&format!("holdfast lost accept {}", ids[0])),
+        "{text}"
+    );
+    assert_eq!(
+        place.json(&["status"])[0]["status"]["database"]["lostBackups"],
+        json!(1)
+    );
     let examined = place.holdfast(&["doctor"]).text();
-    assert!(examined.contains(&ids[0]) && examined.contains("holdfast lost list"), "{examined}");
+    assert!(
+        examined.contains(&ids[0]) && examined.contains("holdfast lost list"),
+        "{examined}"
+    );
     let listed = place.holdfast(&["lost", "list"]).expect(9).text();
     let shown = place.holdfast(&["show", &ids[0]]).expect(0).text();
-    assert!(shown.contains("is lost: its manifest is missing") && shown.contains("found lost"), "{shown}");
-    assert!(shown.contains("holdfast lost accept") && !shown.contains("never completed"), "{shown}");
-    assert!(listed.contains(&ids[0]) && listed.contains("missing") && !listed.contains(&ids[1]), "{listed}");
+    assert!(
+        shown.contains("is lost: its manifest is missing") && shown.contains("found lost"),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("holdfast lost accept") && !shown.contains("never completed"),
+        "{shown}"
+    );
+    assert!(
+        listed.contains(&ids[0]) && listed.contains("missing") && !listed.contains(&ids[1]),
+        "{listed}"
+    );
 
-    place.holdfast(&["lost", "accept", &ids[0]]).expect(5).saying(&["--yes", "lost list"]);
-    place.holdfast(&["lost", "accept", &ids[1], "--yes"]).expect(5).saying(&["is not lost", &ids[1]]);
-    place.holdfast(&["lost", "accept", "db_1_a", "--yes"]).expect(4).saying(&["db_1_a"]);
+    place
+        .holdfast(&["lost", "accept", &ids[0]])
+        .expect(5)
+        .saying(&["--yes", "lost list"]);
+    place
+        .holdfast(&["lost", "accept", &ids[1], "--yes"])
+        .expect(5)
+        .saying(&["is not lost", &ids[1]]);
+    place
+        .holdfast(&["lost", "accept", "db_1_a", "--yes"])
+        .expect(4)
+        .saying(&["db_1_a"]);
     place.holdfast(&["lost", "accept", "--yes"]).expect(2);
     place.holdfast(&["cleanup", "--dry-run"]).expect(9);
     let accepted = place.json(&["lost", "accept", &ids[0], "--yes"]).remove(0);
@@ -142,7 +236,10 @@ async fn an_accepted_loss_is_deleted_by_the_next_cleanup() {
     place.holdfast(&["cleanup", "--yes"]).expect(0);
     assert!(!root.join("database").join(&ids[0]).exists());
     let shown = place.holdfast(&["show", &ids[0]]).expect(0).text();
-    assert!(shown.contains("was deleted: its loss was accepted by ada, "), "{shown}");
+    assert!(
+        shown.contains("was deleted: its loss was accepted by ada, "),
+        "{shown}"
+    );
     let listed = place.json(&["list"]);
     assert_eq!(ids_of(&listed, "database"), [&ids[1]]);
     place.remove().await;
@@ -157,17 +254,32 @@ async fn all_losses_are_accepted_together_and_only_those() {
     lose(&root, &[&ids[0], &ids[2]]);
     let report = clean_up(&place, &["--yes"]);
     let why = report["database"]["suspended"].as_str().unwrap();
-    assert!(why.contains("1 of the 3") && why.contains("BACKUP_STORE") && why.contains("lost list"), "{why}");
+    assert!(
+        why.contains("1 of the 3") && why.contains("BACKUP_STORE") && why.contains("lost list"),
+        "{why}"
+    );
     let before = stored(&root);
-    for words in [&["lost", "accept", "--all", "--yes"][..], &["lost", "accept", &ids[0], "--yes"]] {
-        place.holdfast(words).expect(5).saying(&["no loss was accepted", "1 of the 3", "BACKUP_STORE"]);
+    for words in [
+        &["lost", "accept", "--all", "--yes"][..],
+        &["lost", "accept", &ids[0], "--yes"],
+    ] {
+        place.holdfast(words).expect(5).saying(&[
+            "no loss was accepted",
+            "1 of the 3",
+            "BACKUP_STORE",
+        ]);
     }
-    assert!(stored(&root) == before && place.json(&["show", &ids[0]])[0]["job"]["status"] == "completed");
+    assert!(
+        stored(&root) == before
+            && place.json(&["show", &ids[0]])[0]["job"]["status"] == "completed"
+    );
     ids.push(place.back_up());
     let accepted = place.json(&["lost", "accept", "--all", "--yes"]);
     assert_eq!(accepted.len(), 2, "{accepted:?}");
     place.holdfast(&["cleanup", "--yes"]).expect(0);
-    assert!(manifest(&root, &ids[1]).exists() && !manifest(&root, &ids[0]).parent().unwrap().exists());
+    assert!(
+        manifest(&root, &ids[1]).exists() && !manifest(&root, &ids[0]).parent().unwrap().exists()
+    );
     assert!(place.json(&["lost", "accept", "--all", "--yes"]).is_empty());
     place.remove().await;
 }

@@ -47,14 +47,20 @@ impl Place {
             ("AWS_ACCESS_KEY_ID", "test".to_owned()),
             ("AWS_SECRET_ACCESS_KEY", "test".to_owned()),
             ("AWS_REGION", "us-east-1".to_owned()),
-            ("AWS_ENDPOINT_URL", holdfast_testing::parts().aws_endpoint.clone()),
+            (
+                "AWS_ENDPOINT_URL",
+                holdfast_testing::parts().aws_endpoint.clone(),
+            ),
         ]);
         place
     }
 
     /// The same in this store, with nothing of AWS in the environment, and no bucket.
     pub(crate) async fn without_aws(server: &str, store: &str) -> Self {
-        let (database, catalog) = (holdfast_testing::unique("source"), holdfast_testing::unique("catalog"));
+        let (database, catalog) = (
+            holdfast_testing::unique("source"),
+            holdfast_testing::unique("catalog"),
+        );
         let client = Client::with_uri_str(server).await.unwrap();
         let env = BTreeMap::from([
             ("BACKUP_STORE", store.to_owned()),
@@ -64,7 +70,14 @@ impl Place {
             ("USER", "ada".to_owned()),
         ]);
         let (bucket, server) = (String::new(), server.to_owned());
-        let place = Self { bucket, database, client, server, catalog, env };
+        let place = Self {
+            bucket,
+            database,
+            client,
+            server,
+            catalog,
+            env,
+        };
         place.fill().await;
         place
     }
@@ -78,11 +91,23 @@ impl Place {
 
     pub(crate) async fn fill(&self) {
         let database = self.client.database(&self.database);
-        let users: Vec<Document> = (0..500).map(|n| doc! { "_id": n, "name": format!("user {n}") }).collect();
-        database.collection("users").insert_many(users).await.unwrap();
+        let users: Vec<Document> = (0..500)
+            .map(|n| doc! { "_id": n, "name": format!("user {n}") })
+            .collect();
+        database
+            .collection("users")
+            .insert_many(users)
+            .await
+            .unwrap();
         let padding = "x".repeat(1000);
-        let contents: Vec<Document> = (0..300).map(|n| doc! { "contentId": n, "title": &padding }).collect();
-        database.collection("contents").insert_many(contents).await.unwrap();
+        let contents: Vec<Document> = (0..300)
+            .map(|n| doc! { "contentId": n, "title": &padding })
+            .collect();
+        database
+            .collection("contents")
+            .insert_many(contents)
+            .await
+            .unwrap();
         database.create_collection("empty").await.unwrap();
         database
             .create_collection("names")
@@ -91,8 +116,15 @@ impl Place {
             .await
             .unwrap();
         let unique = IndexOptions::builder().unique(true).build();
-        let index = IndexModel::builder().keys(doc! { "name": 1 }).options(unique).build();
-        database.collection::<Document>("users").create_index(index).await.unwrap();
+        let index = IndexModel::builder()
+            .keys(doc! { "name": 1 })
+            .options(unique)
+            .build();
+        database
+            .collection::<Document>("users")
+            .create_index(index)
+            .await
+            .unwrap();
     }
 
     /// The binary, with only the listed variables of this process's environment.
@@ -126,7 +158,12 @@ impl Place {
     /// The same, answering in JSON: the lines of stdout.
     pub(crate) fn json(&self, words: &[&str]) -> Vec<Value> {
         let words: Vec<&str> = words.iter().copied().chain(["--json"]).collect();
-        self.holdfast(&words).expect(0).text().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        self.holdfast(&words)
+            .expect(0)
+            .text()
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
     }
 
     /// Backs up the database and returns the backup's id.
@@ -153,38 +190,80 @@ impl Place {
 
     /// Sets the last heartbeat of every run far into the past.
     pub(crate) async fn let_time_pass(&self) {
-        let leases = self.client.database(&self.catalog).collection::<Document>("backup_leases");
-        let long_ago = bson::DateTime::from_millis(bson::DateTime::now().timestamp_millis() - 10 * 60 * 1000);
+        let leases = self
+            .client
+            .database(&self.catalog)
+            .collection::<Document>("backup_leases");
+        let long_ago =
+            bson::DateTime::from_millis(bson::DateTime::now().timestamp_millis() - 10 * 60 * 1000);
         let update = doc! { "$set": { "beatAt": long_ago, "takenAt": long_ago } };
-        leases.update_many(doc! { "beatAt": { "$exists": true } }, update).await.unwrap();
+        leases
+            .update_many(doc! { "beatAt": { "$exists": true } }, update)
+            .await
+            .unwrap();
     }
 
     /// Keys of the bucket, without the repository's prefix.
     pub(crate) async fn keys(&self) -> Vec<String> {
-        let listed = holdfast_testing::s3_client().list_objects_v2().bucket(&self.bucket).send().await.unwrap();
-        let key =
-            |object: &aws_sdk_s3::types::Object| object.key().unwrap().trim_start_matches("repository/").to_owned();
+        let listed = holdfast_testing::s3_client()
+            .list_objects_v2()
+            .bucket(&self.bucket)
+            .send()
+            .await
+            .unwrap();
+        let key = |object: &aws_sdk_s3::types::Object| {
+            object
+                .key()
+                .unwrap()
+                .trim_start_matches("repository/")
+                .to_owned()
+        };
         listed.contents().iter().map(key).collect()
     }
 
     pub(crate) async fn object(&self, key: &str) -> Vec<u8> {
-        let request = holdfast_testing::s3_client().get_object().bucket(&self.bucket).key(format!("repository/{key}"));
-        request.send().await.unwrap().body.collect().await.unwrap().to_vec()
+        let request = holdfast_testing::s3_client()
+            .get_object()
+            .bucket(&self.bucket)
+            .key(format!("repository/{key}"));
+        request
+            .send()
+            .await
+            .unwrap()
+            .body
+            .collect()
+            .await
+            .unwrap()
+            .to_vec()
     }
 
     pub(crate) async fn put_object(&self, key: &str, bytes: Vec<u8>) {
-        let request = holdfast_testing::s3_client().put_object().bucket(&self.bucket).key(format!("repository/{key}"));
+        let request = holdfast_testing::s3_client()
+            .put_object()
+            .bucket(&self.bucket)
+            .key(format!("repository/{key}"));
         request.body(bytes.into()).send().await.unwrap();
     }
 
     /// The documents of a database, by collection.
     pub(crate) async fn content(&self, database: &str) -> BTreeMap<String, CollectionContent> {
         let uri = Secret::new(uri_at(&self.server, database));
-        let connection = Connection::open(&uri, ReadPreference::Primary, "tests").await.unwrap();
+        let connection = Connection::open(&uri, ReadPreference::Primary, "tests")
+            .await
+            .unwrap();
         let mut content = BTreeMap::new();
-        for name in self.client.database(database).list_collection_names().await.unwrap() {
+        for name in self
+            .client
+            .database(database)
+            .list_collection_names()
+            .await
+            .unwrap()
+        {
             if name != "names" && !name.starts_with("system.") {
-                content.insert(name.clone(), content_hash_of(&connection, database, &name).await.unwrap());
+                content.insert(
+                    name.clone(),
+                    content_hash_of(&connection, database, &name).await.unwrap(),
+                );
             }
         }
         content
@@ -193,12 +272,26 @@ impl Place {
     /// Asserts that the copy equals the source: documents, indexes, view.
     pub(crate) async fn assert_same_in(&self, copy: &str) {
         let (source, restored) = (self.content(&self.database).await, self.content(copy).await);
-        assert_eq!(source.keys().collect::<Vec<_>>(), ["contents", "empty", "users"]);
+        assert_eq!(
+            source.keys().collect::<Vec<_>>(),
+            ["contents", "empty", "users"]
+        );
         assert_eq!(source, restored);
         let database = self.client.database(copy);
-        let indexes = database.collection::<Document>("users").list_index_names().await.unwrap();
+        let indexes = database
+            .collection::<Document>("users")
+            .list_index_names()
+            .await
+            .unwrap();
         assert!(indexes.contains(&"name_1".to_owned()), "{indexes:?}");
-        assert_eq!(database.collection::<Document>("names").count_documents(doc! {}).await.unwrap(), 500);
+        assert_eq!(
+            database
+                .collection::<Document>("names")
+                .count_documents(doc! {})
+                .await
+                .unwrap(),
+            500
+        );
         database.drop().await.unwrap();
     }
 
@@ -208,9 +301,18 @@ impl Place {
             let s3 = holdfast_testing::s3_client();
             for key in self.keys().await {
                 let key = format!("repository/{key}");
-                s3.delete_object().bucket(&self.bucket).key(key).send().await.unwrap();
+                s3.delete_object()
+                    .bucket(&self.bucket)
+                    .key(key)
+                    .send()
+                    .await
+                    .unwrap();
             }
-            s3.delete_bucket().bucket(&self.bucket).send().await.unwrap();
+            s3.delete_bucket()
+                .bucket(&self.bucket)
+                .send()
+                .await
+                .unwrap();
         }
         self.client.database(&self.database).drop().await.unwrap();
         self.client.database(&self.catalog).drop().await.unwrap();
@@ -220,7 +322,13 @@ impl Place {
 impl Ended {
     #[track_caller]
     pub(crate) fn expect(self, code: i32) -> Self {
-        assert_eq!(self.code, code, "stdout: {}\nstderr: {}", self.text(), self.stderr);
+        assert_eq!(
+            self.code,
+            code,
+            "stdout: {}\nstderr: {}",
+            self.text(),
+            self.stderr
+        );
         self
     }
 
@@ -232,7 +340,11 @@ impl Ended {
     #[track_caller]
     pub(crate) fn saying(self, expected: &[&str]) -> Self {
         for expected in expected {
-            assert!(self.stderr.contains(expected), "{expected:?} is not in: {}", self.stderr);
+            assert!(
+                self.stderr.contains(expected),
+                "{expected:?} is not in: {}",
+                self.stderr
+            );
         }
         self
     }

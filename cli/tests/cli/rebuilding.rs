@@ -16,9 +16,24 @@ async fn a_lost_catalogue_is_brought_back_and_what_no_store_knows_is_said() {
     place.holdfast(&["run", "full"]).expect(0);
     place.lose_the_catalogue().await;
 
-    let told = place.holdfast(&["catalog", "rebuild", "--dry-run"]).expect(0).text();
-    assert!(told.contains("3 backups would be added") && told.contains("10 items"), "{told}");
-    assert!(!told.contains("retention") && place.catalog().await.backups_with_items().await.unwrap().is_empty());
+    let told = place
+        .holdfast(&["catalog", "rebuild", "--dry-run"])
+        .expect(0)
+        .text();
+    assert!(
+        told.contains("3 backups would be added") && told.contains("10 items"),
+        "{told}"
+    );
+    assert!(
+        !told.contains("retention")
+            && place
+                .catalog()
+                .await
+                .backups_with_items()
+                .await
+                .unwrap()
+                .is_empty()
+    );
     let told = place.holdfast(&["catalog", "rebuild"]).expect(0);
     assert_eq!(told.stderr, "", "quiet without a terminal");
     let told = told.text();
@@ -37,15 +52,29 @@ async fn a_lost_catalogue_is_brought_back_and_what_no_store_knows_is_said() {
     }
 
     let again = &place.json(&["catalog", "rebuild"])[0];
-    assert_eq!((&again["added"], &again["stood"], &again["unread"]), (&json!([]), &json!(2), &json!([])), "{again}");
-    assert_eq!((&again["dryRun"], &again["retentionDeletes"]), (&json!(false), &json!(0)), "{again}");
+    assert_eq!(
+        (&again["added"], &again["stood"], &again["unread"]),
+        (&json!([]), &json!(2), &json!([])),
+        "{again}"
+    );
+    assert_eq!(
+        (&again["dryRun"], &again["retentionDeletes"]),
+        (&json!(false), &json!(0)),
+        "{again}"
+    );
     let told = place.holdfast(&["catalog", "rebuild"]).expect(0).text();
-    assert!(told.contains("0 backups added") && told.contains("SUSPENDED"), "{told}");
+    assert!(
+        told.contains("0 backups added") && told.contains("SUSPENDED"),
+        "{told}"
+    );
     for kind in ["database", "content"] {
         place.holdfast(&["policy", "unset", kind]).expect(0);
     }
     let told = place.holdfast(&["catalog", "rebuild"]).expect(0).text();
-    assert!(told.contains("0 backups added") && told.lines().count() == 1, "{told}");
+    assert!(
+        told.contains("0 backups added") && told.lines().count() == 1,
+        "{told}"
+    );
     let plan = place.holdfast(&["cleanup", "--dry-run"]).expect(0).text();
     assert!(!plan.contains("the catalogue has no job"), "{plan}");
     files.remove().await;
@@ -62,13 +91,23 @@ async fn retention_is_suspended_after_a_rebuild_until_the_settings_are_confirmed
     let remedy = "holdfast policy unset database";
     for words in [["cleanup", "--dry-run"], ["cleanup", "--yes"]] {
         let told = place.holdfast(&words).expect(9).text();
-        assert!(told.contains("suspended") && told.contains(remedy), "{told}");
+        assert!(
+            told.contains("suspended") && told.contains(remedy),
+            "{told}"
+        );
     }
     let told = place.holdfast(&["policy", "show"]).expect(0).text();
-    assert!(told.contains(remedy) && !told.contains("holdfast policy unset content"), "{told}");
+    assert!(
+        told.contains(remedy) && !told.contains("holdfast policy unset content"),
+        "{told}"
+    );
     assert!(place.holdfast(&["doctor"]).text().contains(remedy));
     let shown = &place.json(&["policy", "unset", "database"])[0];
-    assert_eq!((&shown["stored"], &shown["unconfirmedSince"]), (&json!(false), &json!(null)), "{shown}");
+    assert_eq!(
+        (&shown["stored"], &shown["unconfirmedSince"]),
+        (&json!(false), &json!(null)),
+        "{shown}"
+    );
     place.holdfast(&["cleanup", "--yes"]).expect(0);
     assert!(!place.holdfast(&["doctor"]).text().contains("suspended"));
     place.remove().await;
@@ -81,16 +120,31 @@ async fn what_retention_would_delete_then_is_said_before_it_does() {
         place.back_up();
     }
     place.lose_the_catalogue().await;
-    place.holdfast(&["policy", "set", "database", "--max-count", "1", "--min-count", "1"]).expect(0);
+    place
+        .holdfast(&[
+            "policy",
+            "set",
+            "database",
+            "--max-count",
+            "1",
+            "--min-count",
+            "1",
+        ])
+        .expect(0);
     let told = place.holdfast(&["catalog", "rebuild"]).expect(0).text();
-    assert!(told.contains("DELETES 2 backups") && !told.contains("SUSPENDED"), "{told}");
+    assert!(
+        told.contains("DELETES 2 backups") && !told.contains("SUSPENDED"),
+        "{told}"
+    );
     place.remove().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn encrypted_backups_come_back_by_what_is_kept_offline_and_not_without() {
     let mut place = Place::new().await;
-    place.env.insert("BACKUP_DATABASE_ENCRYPTION", "true".to_owned());
+    place
+        .env
+        .insert("BACKUP_DATABASE_ENCRYPTION", "true".to_owned());
     place.env.insert("BACKUP_ENCRYPTION_KEY", "07".repeat(32));
     place.holdfast(&["init"]).expect(0);
     let id = place.back_up();
@@ -99,13 +153,22 @@ async fn encrypted_backups_come_back_by_what_is_kept_offline_and_not_without() {
 
     place.env.insert("BACKUP_ENCRYPTION_KEY", "ab".repeat(32));
     let told = place.holdfast(&["catalog", "rebuild"]).expect(3).text();
-    for expected in ["0 backups added", &format!("NOT ADDED {id}"), "epoch 1", "BACKUP_ENCRYPTION_KEY", "--exported"] {
+    for expected in [
+        "0 backups added",
+        &format!("NOT ADDED {id}"),
+        "epoch 1",
+        "BACKUP_ENCRYPTION_KEY",
+        "--exported",
+    ] {
         assert!(told.contains(expected), "{expected}: {told}");
     }
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("exported");
     fs::write(&file, exported).unwrap();
-    let told = place.holdfast(&["catalog", "rebuild", "--exported", file.to_str().unwrap()]).expect(0).text();
+    let told = place
+        .holdfast(&["catalog", "rebuild", "--exported", file.to_str().unwrap()])
+        .expect(0)
+        .text();
     assert!(told.contains(&format!("added {id}")), "{told}");
     place.remove().await;
 }
@@ -114,14 +177,22 @@ async fn encrypted_backups_come_back_by_what_is_kept_offline_and_not_without() {
 async fn damage_is_reported_with_its_own_exit_code() {
     let place = Place::initialised().await;
     let (broken, dumpless) = (place.back_up(), place.back_up());
-    place.put_object(&format!("database/{broken}/manifest.json"), b"{".to_vec()).await;
+    place
+        .put_object(&format!("database/{broken}/manifest.json"), b"{".to_vec())
+        .await;
     let keys = place.keys().await;
-    let dump = keys.iter().find(|key| key.contains(&dumpless) && key.contains("dump.")).unwrap();
+    let dump = keys
+        .iter()
+        .find(|key| key.contains(&dumpless) && key.contains("dump."))
+        .unwrap();
     place.put_object(dump, b"short".to_vec()).await;
     place.lose_the_catalogue().await;
     let told = place.holdfast(&["catalog", "rebuild"]).expect(6).text();
     assert!(told.contains(&format!("NOT ADDED {broken}")), "{told}");
-    assert!(told.contains(&format!("DAMAGED {dumpless}")) && told.contains("holdfast verify"), "{told}");
+    assert!(
+        told.contains(&format!("DAMAGED {dumpless}")) && told.contains("holdfast verify"),
+        "{told}"
+    );
     let shown = &place.json(&["show", &dumpless])[0];
     assert_eq!(shown["job"]["verification"]["status"], "failed", "{shown}");
     place.remove().await;
@@ -130,13 +201,22 @@ async fn damage_is_reported_with_its_own_exit_code() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_missing_for_a_rebuild_is_named() {
     let mut place = Place::new().await;
-    place.holdfast(&["catalog", "rebuild"]).expect(4).saying(&["holdfast init"]);
+    place
+        .holdfast(&["catalog", "rebuild"])
+        .expect(4)
+        .saying(&["holdfast init"]);
     place.holdfast(&["catalog"]).expect(2).saying(&["rebuild"]);
     place.holdfast(&["init"]).expect(0);
     let script = place.holdfast(&["completions", "bash"]).expect(0).text();
     assert!(script.contains("catalog") && script.contains("rebuild"));
-    let catalogue = place.env.insert("BACKUP_CATALOG_URI", UNREACHABLE.to_owned()).unwrap();
-    place.holdfast(&["catalog", "rebuild"]).expect(7).saying(&["catalogue"]);
+    let catalogue = place
+        .env
+        .insert("BACKUP_CATALOG_URI", UNREACHABLE.to_owned())
+        .unwrap();
+    place
+        .holdfast(&["catalog", "rebuild"])
+        .expect(7)
+        .saying(&["catalogue"]);
     place.env.insert("BACKUP_CATALOG_URI", catalogue);
     place.remove().await;
 }

@@ -13,22 +13,55 @@ async fn a_policy_is_shown_stored_and_removed() {
         (&shown[0]["type"], &shown[0]["stored"], &shown[0]["policy"]),
         (&json!("database"), &json!(false), &default)
     );
-    assert_eq!((&shown[1]["type"], &shown[1]["policy"]), (&json!("content"), &default));
+    assert_eq!(
+        (&shown[1]["type"], &shown[1]["policy"]),
+        (&json!("content"), &default)
+    );
 
-    let set = ["policy", "set", "database", "--max-age-days", "7", "--min-count", "2", "--keep-weekly", "4"];
+    let set = [
+        "policy",
+        "set",
+        "database",
+        "--max-age-days",
+        "7",
+        "--min-count",
+        "2",
+        "--keep-weekly",
+        "4",
+    ];
     let set = place.json(&set);
     let expected = json!({ "maxAgeDays": 7, "maxCount": 30, "minCount": 2, "keepWeekly": 4 });
-    assert_eq!((&set[0]["policy"], &set[0]["updatedBy"]), (&expected, &json!("ada")));
+    assert_eq!(
+        (&set[0]["policy"], &set[0]["updatedBy"]),
+        (&expected, &json!("ada"))
+    );
     let text = place.holdfast(&["policy", "show"]).expect(0).text();
-    assert!(text.contains("stored by ada") && text.contains("7 days") && text.contains("4 weeks"), "{text}");
+    assert!(
+        text.contains("stored by ada") && text.contains("7 days") && text.contains("4 weeks"),
+        "{text}"
+    );
     let all = place.json(&["policy", "set", "content", "--keep-all"]);
     assert_eq!(all[0]["policy"], json!({ "minCount": 3 }));
 
-    place.holdfast(&["policy", "set", "database", "--min-count", "0"]).expect(2);
-    place.holdfast(&["policy", "set", "database", "--keep-all", "--max-count", "9"]).expect(2);
+    place
+        .holdfast(&["policy", "set", "database", "--min-count", "0"])
+        .expect(2);
+    place
+        .holdfast(&[
+            "policy",
+            "set",
+            "database",
+            "--keep-all",
+            "--max-count",
+            "9",
+        ])
+        .expect(2);
     place.holdfast(&["policy", "set", "full"]).expect(2);
     let unset = place.json(&["policy", "unset", "database"]);
-    assert_eq!((&unset[0]["stored"], &unset[0]["policy"]), (&json!(false), &default));
+    assert_eq!(
+        (&unset[0]["stored"], &unset[0]["policy"]),
+        (&json!(false), &default)
+    );
     place.remove().await;
 }
 
@@ -36,25 +69,63 @@ async fn a_policy_is_shown_stored_and_removed() {
 async fn what_goes_is_said_first_and_deleted_when_confirmed() {
     let place = Place::initialised().await;
     let (goes, stays) = (place.back_up(), place.back_up());
-    place.holdfast(&["policy", "set", "database", "--max-count", "1", "--min-count", "1"]).expect(0);
+    place
+        .holdfast(&[
+            "policy",
+            "set",
+            "database",
+            "--max-count",
+            "1",
+            "--min-count",
+            "1",
+        ])
+        .expect(0);
     let dry = place.json(&["cleanup", "--dry-run"]);
     let database = &dry[0]["plan"]["database"];
-    assert_eq!((&database["keep"], &database["delete"], &dry[0]["unreferenced"]), (&json!(1), &json!(1), &json!(0)));
     assert_eq!(
-        (&database["backups"][1]["backupId"], &database["backups"][0]["backupId"]),
+        (
+            &database["keep"],
+            &database["delete"],
+            &dry[0]["unreferenced"]
+        ),
+        (&json!(1), &json!(1), &json!(0))
+    );
+    assert_eq!(
+        (
+            &database["backups"][1]["backupId"],
+            &database["backups"][0]["backupId"]
+        ),
         (&json!(goes), &json!(stays))
     );
-    assert_eq!(database["backups"][1]["reasons"], json!(["there is a newer good one, and the maximum is one"]));
+    assert_eq!(
+        database["backups"][1]["reasons"],
+        json!(["there is a newer good one, and the maximum is one"])
+    );
     let text = place.holdfast(&["cleanup", "--dry-run"]).expect(0).text();
-    assert!(text.contains("keeps 1 backup and deletes 1 backup") && text.contains(&goes), "{text}");
+    assert!(
+        text.contains("keeps 1 backup and deletes 1 backup") && text.contains(&goes),
+        "{text}"
+    );
 
-    place.holdfast(&["cleanup"]).expect(5).saying(&["--dry-run"]);
+    place
+        .holdfast(&["cleanup"])
+        .expect(5)
+        .saying(&["--dry-run"]);
     assert_eq!(place.json(&["list"]).len(), 2);
     let done = place.holdfast(&["cleanup", "--yes"]).expect(0).text();
-    assert!(done.contains(&format!("deleted {goes}")) && done.contains("1 left, 1 of them good"), "{done}");
+    assert!(
+        done.contains(&format!("deleted {goes}")) && done.contains("1 left, 1 of them good"),
+        "{done}"
+    );
     assert_eq!(place.json(&["list"]).len(), 1);
     let again = place.json(&["cleanup", "--yes"]);
-    assert_eq!((&again[0]["database"]["deleted"], &again[0]["database"]["retained"]), (&json!([]), &json!(1)));
+    assert_eq!(
+        (
+            &again[0]["database"]["deleted"],
+            &again[0]["database"]["retained"]
+        ),
+        (&json!([]), &json!(1))
+    );
     place.remove().await;
 }
 
@@ -66,22 +137,56 @@ async fn backups_of_nothing_never_push_out_the_last_that_holds_something() {
     let before = place.back_up();
     place.env.insert("MONGODB_URI", right);
     place.holdfast(&["run", "database"]).expect(9);
-    let real = place.json(&["list"])[0]["backupId"].as_str().unwrap().to_owned();
+    let real = place.json(&["list"])[0]["backupId"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     place.env.insert("MONGODB_URI", empty);
     place.holdfast(&["run", "database"]).expect(9);
-    let after = place.json(&["list"])[0]["backupId"].as_str().unwrap().to_owned();
-    place.holdfast(&["policy", "set", "database", "--max-count", "1", "--min-count", "1"]).expect(0);
+    let after = place.json(&["list"])[0]["backupId"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    place
+        .holdfast(&[
+            "policy",
+            "set",
+            "database",
+            "--max-count",
+            "1",
+            "--min-count",
+            "1",
+        ])
+        .expect(0);
     let plan = place.json(&["cleanup", "--dry-run"]).remove(0);
-    let told: Vec<_> = plan["plan"]["database"]["backups"].as_array().unwrap().iter().collect();
-    let ids: Vec<_> = told.iter().map(|backup| backup["backupId"].as_str().unwrap()).collect();
+    let told: Vec<_> = plan["plan"]["database"]["backups"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .collect();
+    let ids: Vec<_> = told
+        .iter()
+        .map(|backup| backup["backupId"].as_str().unwrap())
+        .collect();
     assert_eq!(ids, [&after, &real, &before]);
-    let (good, verdicts): (Vec<_>, Vec<_>) =
-        told.iter().map(|backup| (backup["isGood"].clone(), backup["verdict"].clone())).unzip();
+    let (good, verdicts): (Vec<_>, Vec<_>) = told
+        .iter()
+        .map(|backup| (backup["isGood"].clone(), backup["verdict"].clone()))
+        .unzip();
     assert_eq!(json!(good), json!([false, true, true]));
     assert_eq!(json!(verdicts), json!(["keep", "keep", "delete"]));
-    assert!(told[0]["reasons"].to_string().contains("it is empty, but"), "{}", told[0]);
+    assert!(
+        told[0]["reasons"].to_string().contains("it is empty, but"),
+        "{}",
+        told[0]
+    );
     place.holdfast(&["cleanup", "--yes"]).expect(0);
-    place.holdfast(&["verify", &real, "--level", "structure"]).expect(0);
-    assert_eq!(place.json(&["status"])[0]["statistics"]["database"]["lastGoodBackup"]["backupId"], json!(real));
+    place
+        .holdfast(&["verify", &real, "--level", "structure"])
+        .expect(0);
+    assert_eq!(
+        place.json(&["status"])[0]["statistics"]["database"]["lastGoodBackup"]["backupId"],
+        json!(real)
+    );
     place.remove().await;
 }

@@ -18,7 +18,10 @@ async fn status_reports_an_empty_and_a_filled_place() {
         assert!(text.contains(expected), "{expected}: {text}");
     }
     let document = place.json(&["status"]);
-    assert_eq!(document[0]["statistics"]["database"]["lastGoodBackup"]["backupId"], json!(id));
+    assert_eq!(
+        document[0]["statistics"]["database"]["lastGoodBackup"]["backupId"],
+        json!(id)
+    );
     assert_eq!(document[0]["status"]["database"]["hoursOverdue"], 0.0);
     place.remove().await;
 }
@@ -28,15 +31,33 @@ async fn an_export_is_in_the_store_and_behind_its_link() {
     let place = Place::initialised().await;
     let id = place.back_up();
     let told = place.json(&["export"]).remove(0);
-    assert_eq!((&told["jobs"], &told["unreadable"]), (&json!(1), &json!(0)), "{told}");
+    assert_eq!(
+        (&told["jobs"], &told["unreadable"]),
+        (&json!(1), &json!(0)),
+        "{told}"
+    );
     let key = told["key"].as_str().unwrap();
     assert!(key.starts_with("exports/backup_metadata_"), "{told}");
-    let object = holdfast_testing::s3_client().get_object().bucket(&place.bucket).key(format!("repository/{key}"));
-    let bytes = object.send().await.unwrap().body.collect().await.unwrap().into_bytes();
+    let object = holdfast_testing::s3_client()
+        .get_object()
+        .bucket(&place.bucket)
+        .key(format!("repository/{key}"));
+    let bytes = object
+        .send()
+        .await
+        .unwrap()
+        .body
+        .collect()
+        .await
+        .unwrap()
+        .into_bytes();
     assert_eq!(told["size"], bytes.len());
     let document: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
     assert_eq!(document["jobs"][0]["backupId"], json!(id));
     let text = place.holdfast(&["export"]).expect(0).text();
-    assert!(text.contains("X-Amz-Expires=900") && text.contains("at the latest"), "{text}");
+    assert!(
+        text.contains("X-Amz-Expires=900") && text.contains("at the latest"),
+        "{text}"
+    );
     place.remove().await;
 }

@@ -16,7 +16,12 @@ pub(crate) struct Claims(Option<Map<String, Value>>);
 impl Claims {
     /// Reads the claims in API Gateway's event.
     pub(crate) fn of(event: &Value) -> Self {
-        Self(event.pointer("/requestContext/authorizer/jwt/claims").and_then(Value::as_object).cloned())
+        Self(
+            event
+                .pointer("/requestContext/authorizer/jwt/claims")
+                .and_then(Value::as_object)
+                .cloned(),
+        )
     }
 }
 
@@ -45,44 +50,85 @@ impl Access {
     /// values are enough to check its callers.
     pub(crate) fn of(reading: &Reading) -> Self {
         if let Ok(settings) = &reading.settings {
-            return Self { role_claim: settings.access.role_claim.clone(), creator: settings.access.creator };
+            return Self {
+                role_claim: settings.access.role_claim.clone(),
+                creator: settings.access.creator,
+            };
         }
-        let shown = |name: &str| reading.shown.iter().find(|(shown, _)| *shown == name).map(|(_, value)| value.clone());
+        let shown = |name: &str| {
+            reading
+                .shown
+                .iter()
+                .find(|(shown, _)| *shown == name)
+                .map(|(_, value)| value.clone())
+        };
         let creator = match shown("BACKUP_CREATOR_ACCESS").as_deref() {
             Some("full" | "read") => CreatorAccess::Read,
             _ => CreatorAccess::None,
         };
-        Self { role_claim: shown("BACKUP_ROLE_CLAIM").unwrap_or_default(), creator }
+        Self {
+            role_claim: shown("BACKUP_ROLE_CLAIM").unwrap_or_default(),
+            creator,
+        }
     }
 
     /// Returns the caller if the role permits the call.
-    pub(crate) fn check(&self, claims: Option<&Claims>, method: &Method) -> Result<Caller, Failure> {
-        let claims = claims.and_then(|claims| claims.0.as_ref()).ok_or_else(Failure::unauthorized)?;
+    pub(crate) fn check(
+        &self,
+        claims: Option<&Claims>,
+        method: &Method,
+    ) -> Result<Caller, Failure> {
+        let claims = claims
+            .and_then(|claims| claims.0.as_ref())
+            .ok_or_else(Failure::unauthorized)?;
         let changes = !matches!(*method, Method::GET | Method::HEAD);
         let role = claims.get(&self.role_claim).and_then(role);
         match (role, self.creator) {
-            (None, _) => Err(Failure::forbidden("the token has neither the role admin nor the role creator")),
-            (Some(Role::Creator), CreatorAccess::None) => Err(Failure::forbidden("this call requires the role admin")),
+            (None, _) => Err(Failure::forbidden(
+                "the token has neither the role admin nor the role creator",
+            )),
+            (Some(Role::Creator), CreatorAccess::None) => {
+                Err(Failure::forbidden("this call requires the role admin"))
+            }
             (Some(Role::Creator), CreatorAccess::Read) if changes => {
                 Err(Failure::forbidden("the role creator has read-only access"))
             }
-            _ => Ok(Caller { subject: subject(claims) }),
+            _ => Ok(Caller {
+                subject: subject(claims),
+            }),
         }
     }
 }
 
 fn subject(claims: &Map<String, Value>) -> Option<String> {
     let subject = claims.get("sub")?.as_str()?;
-    Some(subject.chars().filter(|c| !c.is_control()).take(MAX_SUBJECT).collect())
+    Some(
+        subject
+            .chars()
+            .filter(|c| !c.is_control())
+            .take(MAX_SUBJECT)
+            .collect(),
+    )
 }
 
 /// The strongest role in a claim. A claim is one value, a JSON array, or an array in the form of HTTP APIs: `[a b]`.
 fn role(claim: &Value) -> Option<Role> {
     match claim {
-        Value::Array(values) => values.iter().filter_map(Value::as_str).filter_map(word).max(),
-        Value::String(text) => match text.strip_prefix('[').and_then(|text| text.strip_suffix(']')) {
+        Value::Array(values) => values
+            .iter()
+            .filter_map(Value::as_str)
+            .filter_map(word)
+            .max(),
+        Value::String(text) => match text
+            .strip_prefix('[')
+            .and_then(|text| text.strip_suffix(']'))
+        {
             None => word(text),
-            Some(many) => many.split([' ', ',']).map(|one| one.trim_matches('"')).filter_map(word).max(),
+            Some(many) => many
+                .split([' ', ','])
+                .map(|one| one.trim_matches('"'))
+                .filter_map(word)
+                .max(),
         },
         _ => None,
     }
@@ -105,9 +151,14 @@ mod tests {
 
     fn status(claims: &Value, creator: CreatorAccess, method: &Method) -> u16 {
         let event = json!({ "requestContext": { "authorizer": { "jwt": { "claims": claims } } } });
-        let access = Access { role_claim: "role".to_owned(), creator };
+        let access = Access {
+            role_claim: "role".to_owned(),
+            creator,
+        };
         let outcome = access.check(Some(&Claims::of(&event)), method);
-        outcome.map_or_else(|failure| failure.status(), |_| StatusCode::OK).as_u16()
+        outcome
+            .map_or_else(|failure| failure.status(), |_| StatusCode::OK)
+            .as_u16()
     }
 
     #[test]
@@ -132,13 +183,18 @@ mod tests {
 
     #[test]
     fn without_verified_claims_every_call_is_refused() {
-        let access = Access { role_claim: "role".to_owned(), creator: CreatorAccess::Full };
+        let access = Access {
+            role_claim: "role".to_owned(),
+            creator: CreatorAccess::Full,
+        };
         for event in [
             json!({}),
             json!({ "headers": { "authorization": "Bearer x", "role": "admin" }, "claims": { "role": "admin" } }),
             json!({ "requestContext": { "authorizer": { "lambda": { "role": "admin" } } } }),
         ] {
-            let refused = access.check(Some(&Claims::of(&event)), &Method::GET).unwrap_err();
+            let refused = access
+                .check(Some(&Claims::of(&event)), &Method::GET)
+                .unwrap_err();
             assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
         }
         assert!(access.check(None, &Method::GET).is_err());
@@ -147,22 +203,37 @@ mod tests {
     #[test]
     fn creators_do_what_the_setting_says() {
         let creator = json!({ "role": "creator" });
-        for (access, get, post) in
-            [(CreatorAccess::Full, 200, 200), (CreatorAccess::Read, 200, 403), (CreatorAccess::None, 403, 403)]
-        {
+        for (access, get, post) in [
+            (CreatorAccess::Full, 200, 200),
+            (CreatorAccess::Read, 200, 403),
+            (CreatorAccess::None, 403, 403),
+        ] {
             assert_eq!(status(&creator, access, &Method::GET), get, "{access}");
             assert_eq!(status(&creator, access, &Method::POST), post, "{access}");
-            assert_eq!(status(&json!({ "role": "admin" }), access, &Method::POST), 200);
+            assert_eq!(
+                status(&json!({ "role": "admin" }), access, &Method::POST),
+                200
+            );
         }
-        assert_eq!(status(&json!({ "role": "viewer" }), CreatorAccess::Full, &Method::GET), 403);
+        assert_eq!(
+            status(
+                &json!({ "role": "viewer" }),
+                CreatorAccess::Full,
+                &Method::GET
+            ),
+            403
+        );
         assert_eq!(status(&json!({}), CreatorAccess::Full, &Method::GET), 403);
     }
 
     #[test]
     fn wrong_settings_never_open_the_door_wider() {
         let rules = |creator: &str| {
-            let variables =
-                [("BACKUP_FROBNICATE", "1"), ("BACKUP_CREATOR_ACCESS", creator), ("BACKUP_ROLE_CLAIM", "groups")];
+            let variables = [
+                ("BACKUP_FROBNICATE", "1"),
+                ("BACKUP_CREATOR_ACCESS", creator),
+                ("BACKUP_ROLE_CLAIM", "groups"),
+            ];
             let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
             Access::of(&holdfast_domain::settings::read(variables))
         };

@@ -39,7 +39,10 @@ impl Serialize for True {
 
 impl<T> Answer<T> {
     pub(crate) const fn new(data: T) -> Self {
-        Self { success: True, data }
+        Self {
+            success: True,
+            data,
+        }
     }
 }
 
@@ -62,7 +65,12 @@ pub(crate) struct Failure {
 
 impl Failure {
     fn new(status: StatusCode, code: &'static str, outer: impl Into<String>) -> Self {
-        Self { status, code, outer: outer.into(), data: None }
+        Self {
+            status,
+            code,
+            outer: outer.into(),
+            data: None,
+        }
     }
 
     fn with(mut self, data: Value) -> Self {
@@ -78,12 +86,20 @@ impl Failure {
 
     /// An invalid value.
     pub(crate) fn invalid(field: &str, problem: impl Display) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "INVALID_REQUEST", format!("{field}: {problem}"))
-            .with(json!({ "field": field }))
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "INVALID_REQUEST",
+            format!("{field}: {problem}"),
+        )
+        .with(json!({ "field": field }))
     }
 
     pub(crate) fn unauthorized() -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", "the call has no verified token")
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "UNAUTHORIZED",
+            "the call has no verified token",
+        )
     }
 
     pub(crate) fn forbidden(why: &str) -> Self {
@@ -91,11 +107,19 @@ impl Failure {
     }
 
     pub(crate) fn unknown_path() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", "unknown path: GET /api/backups/openapi.json lists all calls")
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "NOT_FOUND",
+            "unknown path: GET /api/backups/openapi.json lists all calls",
+        )
     }
 
     pub(crate) fn wrong_method() -> Self {
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "method not allowed")
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "METHOD_NOT_ALLOWED",
+            "method not allowed",
+        )
     }
 
     pub(crate) fn too_large(limit_bytes: usize) -> Self {
@@ -132,7 +156,8 @@ impl Failure {
             "{} verifications are running or requested, the maximum that BACKUP_MAX_CONCURRENT allows: try again later",
             running.len()
         );
-        Self::new(StatusCode::CONFLICT, "CONCURRENCY_LIMIT", outer).with(json!({ "running": running }))
+        Self::new(StatusCode::CONFLICT, "CONCURRENCY_LIMIT", outer)
+            .with(json!({ "running": running }))
     }
 
     pub(crate) fn misconfigured() -> Self {
@@ -146,13 +171,15 @@ impl Failure {
     }
 
     pub(crate) fn cleanup_not_handed_over(inner: &dyn Display) -> Self {
-        let outer = "the run of retention could not be started: try again, or wait for its schedule";
+        let outer =
+            "the run of retention could not be started: try again, or wait for its schedule";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "HANDOVER_FAILED", outer).because(inner)
     }
 
     pub(crate) fn timeout() -> Self {
         let outer = "the call exceeded the time limit of the function: try again";
-        Self::new(StatusCode::GATEWAY_TIMEOUT, "TIMEOUT", outer).because(&"the function's time ran out")
+        Self::new(StatusCode::GATEWAY_TIMEOUT, "TIMEOUT", outer)
+            .because(&"the function's time ran out")
     }
 
     pub(crate) fn internal(inner: &dyn Display) -> Self {
@@ -162,12 +189,19 @@ impl Failure {
 
     fn catalog(error: &CatalogError) -> Self {
         match error {
-            CatalogError::NotFound { id } => {
-                Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", format!("there is no backup {id}"))
-            }
+            CatalogError::NotFound { id } => Self::new(
+                StatusCode::NOT_FOUND,
+                "NOT_FOUND",
+                format!("there is no backup {id}"),
+            ),
             CatalogError::Unavailable { .. } | CatalogError::Denied { .. } => {
                 let outer = "the catalogue in MongoDB cannot be reached: the function's log contains the cause";
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "CATALOG_UNAVAILABLE", outer).because(error)
+                Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "CATALOG_UNAVAILABLE",
+                    outer,
+                )
+                .because(error)
             }
             _ => Self::internal(error),
         }
@@ -188,11 +222,14 @@ impl From<RepositoryError> for Failure {
 impl From<OperationError> for Failure {
     fn from(error: OperationError) -> Self {
         match &error {
-            OperationError::AlreadyRunning { backup_id } | OperationError::AlreadyVerifying(backup_id) => {
+            OperationError::AlreadyRunning { backup_id }
+            | OperationError::AlreadyVerifying(backup_id) => {
                 Self::new(StatusCode::CONFLICT, "ALREADY_RUNNING", error.to_string())
                     .with(json!({ "backupId": backup_id }))
             }
-            OperationError::Collecting => Self::new(StatusCode::CONFLICT, "ALREADY_RUNNING", error.to_string()),
+            OperationError::Collecting => {
+                Self::new(StatusCode::CONFLICT, "ALREADY_RUNNING", error.to_string())
+            }
             OperationError::ConcurrencyLimit { running } => {
                 Self::new(StatusCode::CONFLICT, "CONCURRENCY_LIMIT", error.to_string())
                     .with(json!({ "running": running }))
@@ -200,18 +237,27 @@ impl From<OperationError> for Failure {
             OperationError::NotCancellable { .. } => {
                 Self::new(StatusCode::CONFLICT, "NOT_CANCELLABLE", error.to_string())
             }
-            OperationError::NotVerifiable { .. } => Self::new(StatusCode::CONFLICT, "NOT_COMPLETED", error.to_string()),
+            OperationError::NotVerifiable { .. } => {
+                Self::new(StatusCode::CONFLICT, "NOT_COMPLETED", error.to_string())
+            }
             OperationError::Drill(..) => {
                 let outer = "restore drills need a separate server: set BACKUP_DRILL_URI";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "DISABLED", outer)
             }
-            OperationError::Disabled(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "DISABLED", error.to_string()),
-            OperationError::NotFound(_) => Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", error.to_string()),
+            OperationError::Disabled(_) => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "DISABLED",
+                error.to_string(),
+            ),
+            OperationError::NotFound(_) => {
+                Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", error.to_string())
+            }
             OperationError::Config(_) => Self::misconfigured().because(&error),
             OperationError::Catalog(inner) => Self::catalog(inner),
             OperationError::Store(_) => {
                 let outer = "the store cannot be reached: the function's log contains the cause";
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "STORE_UNAVAILABLE", outer).because(&error)
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "STORE_UNAVAILABLE", outer)
+                    .because(&error)
             }
             _ => Self::internal(&error),
         }
@@ -232,13 +278,18 @@ impl IntoResponse for Failure {
 pub(crate) async fn with_headers(mut response: Response) -> Response {
     const HEADERS: [(header::HeaderName, &str); 5] = [
         (header::CACHE_CONTROL, "no-store"),
-        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; frame-ancestors 'none'",
+        ),
         (header::REFERRER_POLICY, "no-referrer"),
         (header::STRICT_TRANSPORT_SECURITY, "max-age=31536000"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ];
     for (name, value) in HEADERS {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
+        response
+            .headers_mut()
+            .insert(name, HeaderValue::from_static(value));
     }
     response
 }

@@ -50,7 +50,10 @@ struct Common;
 
 impl Modify for Common {
     fn modify(&self, document: &mut openapi::OpenApi) {
-        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
+        let bearer = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .bearer_format("JWT")
+            .build();
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("jwt", SecurityScheme::Http(bearer));
         document.security = Some(vec![SecurityRequirement::new("jwt", [""; 0])]);
@@ -90,17 +93,29 @@ fn add_failures(operation: &mut Operation) {
             "A value is invalid (`data.field`), or the answer is too large (`ANSWER_TOO_LARGE`): request smaller pages",
             own(),
         ),
-        ("401", "The token is missing or invalid. API Gateway or the function answers", either()),
+        (
+            "401",
+            "The token is missing or invalid. API Gateway or the function answers",
+            either(),
+        ),
         ("403", "The role does not permit this call", own()),
         ("429", "Too many calls. API Gateway answers", gateways()),
         ("500", "Internal failure", either()),
-        ("503", "Backups are disabled, settings are invalid, or a required service is unavailable", either()),
+        (
+            "503",
+            "Backups are disabled, settings are invalid, or a required service is unavailable",
+            either(),
+        ),
         ("504", "The call timed out", own()),
     ] {
         let response: Response = ResponseBuilder::new()
             .description(description)
             .content("application/json", Content::new(Some(schema)))
             .build();
-        operation.responses.responses.entry(status.to_owned()).or_insert(response.into());
+        operation
+            .responses
+            .responses
+            .entry(status.to_owned())
+            .or_insert(response.into());
     }
 }

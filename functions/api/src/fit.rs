@@ -7,7 +7,11 @@ pub(crate) const MAX_ANSWER_BYTES: usize = 6_000_000;
 
 /// The bytes of a text inside a JSON string. JSON texts hold no control characters, so that nothing else is escaped.
 pub(crate) fn escaped_bytes(json: &[u8]) -> usize {
-    json.len() + json.iter().filter(|byte| matches!(byte, b'"' | b'\\')).count()
+    json.len()
+        + json
+            .iter()
+            .filter(|byte| matches!(byte, b'"' | b'\\'))
+            .count()
 }
 
 /// The remaining bytes of a response.
@@ -45,7 +49,8 @@ mod tests {
 
     #[test]
     fn an_answer_is_measured_as_lambda_sends_it() {
-        let answer = serde_json::to_string(&serde_json::json!({ "a\"b": "\u{0}\u{1F980}\\" })).unwrap();
+        let answer =
+            serde_json::to_string(&serde_json::json!({ "a\"b": "\u{0}\u{1F980}\\" })).unwrap();
         let sent = serde_json::to_string(&answer).unwrap();
         assert_eq!(escaped_bytes(answer.as_bytes()) + 2, sent.len());
     }
@@ -58,7 +63,10 @@ mod tests {
         let mut many = vec!["\"".repeat(1000); 100_000];
         let omitted = budget.fit(&mut many);
         assert_eq!(omitted + many.len() as u64, 100_000);
-        assert!(escaped_bytes(&serde_json::to_vec(&many).unwrap()) < MAX_ANSWER_BYTES && many.len() > 1000);
+        assert!(
+            escaped_bytes(&serde_json::to_vec(&many).unwrap()) < MAX_ANSWER_BYTES
+                && many.len() > 1000
+        );
         assert_eq!(budget.fit(&mut vec!["x".repeat(2_000_000)]), 1);
         assert_eq!(budget.fit(&mut vec!["x"]), 1, "order is kept");
     }

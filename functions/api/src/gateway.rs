@@ -27,7 +27,8 @@ pub(crate) async fn answer(
     event: &Value,
     deadline: Timestamp,
 ) -> Result<ApiGatewayV2httpResponse, Error> {
-    let request = request(event).inspect_err(|error| tracing::error!(%error, "the event is not for this function"))?;
+    let request = request(event)
+        .inspect_err(|error| tracing::error!(%error, "the event is not for this function"))?;
     let call = AssertUnwindSafe(router.oneshot(request)).catch_unwind();
     let left = Duration::try_from(deadline.duration_since(Timestamp::now())).unwrap_or_default();
     let response = match tokio::time::timeout(left.saturating_sub(MARGIN), call).await {
@@ -38,7 +39,9 @@ pub(crate) async fn answer(
     to_gateway(response).await
 }
 
-async fn to_gateway(response: http::Response<body::Body>) -> Result<ApiGatewayV2httpResponse, Error> {
+async fn to_gateway(
+    response: http::Response<body::Body>,
+) -> Result<ApiGatewayV2httpResponse, Error> {
     let (mut parts, body) = response.into_parts();
     let mut body = body::to_bytes(body, usize::MAX).await?;
     let size_bytes = escaped_bytes(&body);
@@ -52,7 +55,8 @@ async fn to_gateway(response: http::Response<body::Body>) -> Result<ApiGatewayV2
     let mut answer = ApiGatewayV2httpResponse::default();
     answer.status_code = parts.status.as_u16().into();
     answer.headers = parts.headers;
-    answer.body = (!body.is_empty()).then(|| Body::Text(String::from_utf8_lossy(&body).into_owned()));
+    answer.body =
+        (!body.is_empty()).then(|| Body::Text(String::from_utf8_lossy(&body).into_owned()));
     Ok(answer)
 }
 
@@ -65,7 +69,8 @@ fn request(event: &Value) -> Result<Request, Error> {
 /// The event, reduced to the parts that the calls need.
 fn plain(event: &Value) -> Result<Value, Error> {
     let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str);
-    let method = text("/requestContext/http/method").ok_or("not an event of an HTTP API, payload version 2.0")?;
+    let method = text("/requestContext/http/method")
+        .ok_or("not an event of an HTTP API, payload version 2.0")?;
     let stage = text("/requestContext/stage").unwrap_or("$default");
     let path = without_stage(text("/rawPath").unwrap_or("/"), stage);
     let mut headers = Map::new();
@@ -86,21 +91,34 @@ fn plain(event: &Value) -> Result<Value, Error> {
 /// The content type, if it is valid.
 fn content_type(event: &Value) -> Option<&str> {
     let headers = event.get("headers")?.as_object()?;
-    let (_, value) = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-type"))?;
-    value.as_str().filter(|value| value.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' '))
+    let (_, value) = headers
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case("content-type"))?;
+    value.as_str().filter(|value| {
+        value
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() || byte == b' ')
+    })
 }
 
 /// A named stage precedes the path. The one called `$default` does not.
 fn without_stage<'a>(path: &'a str, stage: &str) -> &'a str {
-    let rest = path.strip_prefix('/').and_then(|path| path.strip_prefix(stage));
-    rest.filter(|rest| rest.is_empty() || rest.starts_with('/')).unwrap_or(path)
+    let rest = path
+        .strip_prefix('/')
+        .and_then(|path| path.strip_prefix(stage));
+    rest.filter(|rest| rest.is_empty() || rest.starts_with('/'))
+        .unwrap_or(path)
 }
 
 /// API Gateway decodes a path before it passes it on. Characters that are illegal in a URI are encoded again.
 fn encoded(text: &str, kept: &[u8]) -> String {
     use std::fmt::Write;
     let bytes = text.as_bytes();
-    let is_escape = |at: usize| bytes.get(at + 1..at + 3).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit));
+    let is_escape = |at: usize| {
+        bytes
+            .get(at + 1..at + 3)
+            .is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit))
+    };
     let mut out = String::with_capacity(text.len());
     for (at, &byte) in bytes.iter().enumerate() {
         if byte.is_ascii_alphanumeric() || kept.contains(&byte) || (byte == b'%' && is_escape(at)) {
@@ -130,9 +148,21 @@ mod tests {
     #[test]
     fn whatever_a_path_or_query_holds_becomes_a_request() {
         for (path, query, expected) in [
-            ("/api/backups/jobs", "page=2&limit=5", "/api/backups/jobs?page=2&limit=5"),
-            ("/api/backups/jobs/a b?c#d", "", "/api/backups/jobs/a%20b%3Fc%23d"),
-            ("/a\n\u{0}é%25%zz", "q=é \"<>#&%41", "/a%0A%00%C3%A9%25%25zz?q=%C3%A9%20%22%3C%3E%23&%41"),
+            (
+                "/api/backups/jobs",
+                "page=2&limit=5",
+                "/api/backups/jobs?page=2&limit=5",
+            ),
+            (
+                "/api/backups/jobs/a b?c#d",
+                "",
+                "/api/backups/jobs/a%20b%3Fc%23d",
+            ),
+            (
+                "/a\n\u{0}é%25%zz",
+                "q=é \"<>#&%41",
+                "/a%0A%00%C3%A9%25%25zz?q=%C3%A9%20%22%3C%3E%23&%41",
+            ),
             ("/", "", "/"),
         ] {
             let request = request(&event(path, query)).unwrap();
@@ -143,7 +173,10 @@ mod tests {
 
     #[test]
     fn a_named_stage_is_not_part_of_the_path() {
-        assert_eq!(without_stage("/prod/api/backups/status", "prod"), "/api/backups/status");
+        assert_eq!(
+            without_stage("/prod/api/backups/status", "prod"),
+            "/api/backups/status"
+        );
         assert_eq!(without_stage("/production/x", "prod"), "/production/x");
         assert_eq!(without_stage("/api/backups", "$default"), "/api/backups");
         assert_eq!(without_stage("/prod", "prod"), "");
@@ -156,12 +189,21 @@ mod tests {
     #[tokio::test]
     async fn a_call_that_panics_or_takes_too_long_still_has_the_json_shape() {
         let panicking = Router::new().route("/", get(panics));
-        let failed = answer(panicking, &event("/", ""), Timestamp::now() + MARGIN * 9).await.unwrap();
+        let failed = answer(panicking, &event("/", ""), Timestamp::now() + MARGIN * 9)
+            .await
+            .unwrap();
         assert_eq!(failed.status_code, 500);
-        let Some(Body::Text(text)) = failed.body else { panic!("no text: {:?}", failed.body) };
-        assert!(text.contains("\"INTERNAL\"") && !text.contains("as this test wants"), "{text}");
+        let Some(Body::Text(text)) = failed.body else {
+            panic!("no text: {:?}", failed.body)
+        };
+        assert!(
+            text.contains("\"INTERNAL\"") && !text.contains("as this test wants"),
+            "{text}"
+        );
         let hanging = Router::new().route("/", get(std::future::pending::<()>));
-        let late = answer(hanging, &event("/", ""), Timestamp::now() + MARGIN).await.unwrap();
+        let late = answer(hanging, &event("/", ""), Timestamp::now() + MARGIN)
+            .await
+            .unwrap();
         assert_eq!(late.status_code, 504);
     }
 
@@ -172,13 +214,22 @@ mod tests {
             Router::new().route("/", get(async move || text))
         };
         let deadline = || Timestamp::now() + MARGIN * 9;
-        let whole = answer(of(MAX_ANSWER_BYTES / 2), &event("/", ""), deadline()).await.unwrap();
+        let whole = answer(of(MAX_ANSWER_BYTES / 2), &event("/", ""), deadline())
+            .await
+            .unwrap();
         assert_eq!(whole.status_code, 200);
-        let refused = answer(of(MAX_ANSWER_BYTES / 2 + 1), &event("/", ""), deadline()).await.unwrap();
+        let refused = answer(of(MAX_ANSWER_BYTES / 2 + 1), &event("/", ""), deadline())
+            .await
+            .unwrap();
         assert_eq!(refused.status_code, 400);
         assert!(refused.headers.contains_key("cache-control"));
-        let Some(Body::Text(text)) = refused.body else { panic!("no text: {:?}", refused.body) };
-        assert!(text.contains("ANSWER_TOO_LARGE") && text.contains("limit"), "{text}");
+        let Some(Body::Text(text)) = refused.body else {
+            panic!("no text: {:?}", refused.body)
+        };
+        assert!(
+            text.contains("ANSWER_TOO_LARGE") && text.contains("limit"),
+            "{text}"
+        );
     }
 
     #[test]

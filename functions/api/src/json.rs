@@ -19,11 +19,17 @@ pub(crate) enum JsonFault {
 pub(crate) fn parse(text: &[u8]) -> Result<Value, JsonFault> {
     let repeated = RefCell::default();
     let mut deserializer = serde_json::Deserializer::from_slice(text);
-    let parsed = Once(&repeated).deserialize(&mut deserializer).and_then(|value| {
-        deserializer.end()?;
-        Ok(value)
-    });
-    parsed.map_err(|error| repeated.take().map_or(JsonFault::Malformed(error), JsonFault::Repeated))
+    let parsed = Once(&repeated)
+        .deserialize(&mut deserializer)
+        .and_then(|value| {
+            deserializer.end()?;
+            Ok(value)
+        });
+    parsed.map_err(|error| {
+        repeated
+            .take()
+            .map_or(JsonFault::Malformed(error), JsonFault::Repeated)
+    })
 }
 
 /// Reads a value and remembers the first field that an object repeats.
@@ -104,21 +110,41 @@ mod tests {
             (r#"[1,{"c":null,"c":null}]"#, "c"),
             (r#"{"":1,"":2}"#, ""),
         ] {
-            assert!(matches!(parse(text.as_bytes()), Err(JsonFault::Repeated(found)) if found == name), "{text}");
+            assert!(
+                matches!(parse(text.as_bytes()), Err(JsonFault::Repeated(found)) if found == name),
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn all_else_is_read_as_ever() {
-        for text in
-            ["{}", "null", "true", "-1", "18446744073709551615", "0.5", "\"\\ud83d\\ude00\"", r#"{"a":[{"a":1}]}"#]
-        {
-            assert_eq!(parse(text.as_bytes()).unwrap(), serde_json::from_str::<Value>(text).unwrap(), "{text}");
+        for text in [
+            "{}",
+            "null",
+            "true",
+            "-1",
+            "18446744073709551615",
+            "0.5",
+            "\"\\ud83d\\ude00\"",
+            r#"{"a":[{"a":1}]}"#,
+        ] {
+            assert_eq!(
+                parse(text.as_bytes()).unwrap(),
+                serde_json::from_str::<Value>(text).unwrap(),
+                "{text}"
+            );
         }
         for text in ["", "{", "{}x", "{'a':1}", "[1,]", "\u{feff}{}"] {
-            assert!(matches!(parse(text.as_bytes()), Err(JsonFault::Malformed(_))), "{text}");
+            assert!(
+                matches!(parse(text.as_bytes()), Err(JsonFault::Malformed(_))),
+                "{text}"
+            );
         }
         let deep = "[".repeat(100_000);
-        assert!(matches!(parse(deep.as_bytes()), Err(JsonFault::Malformed(_))), "depth is limited");
+        assert!(
+            matches!(parse(deep.as_bytes()), Err(JsonFault::Malformed(_))),
+            "depth is limited"
+        );
     }
 }

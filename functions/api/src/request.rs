@@ -79,7 +79,10 @@ impl<S: Send + Sync> FromRequestParts<S> for NoQuery {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
-        pairs(parts, state).await?.first().map_or(Ok(Self), |(name, _)| Err(unknown(name)))
+        pairs(parts, state)
+            .await?
+            .first()
+            .map_or(Ok(Self), |(name, _)| Err(unknown(name)))
     }
 }
 
@@ -91,7 +94,9 @@ impl<S: Send + Sync> FromRequestParts<S> for JobsQuery {
     }
 }
 
-impl<S: Send + Sync, const DEFAULT: u32, const MOST: u32> FromRequestParts<S> for PageQuery<DEFAULT, MOST> {
+impl<S: Send + Sync, const DEFAULT: u32, const MOST: u32> FromRequestParts<S>
+    for PageQuery<DEFAULT, MOST>
+{
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
@@ -102,7 +107,10 @@ impl<S: Send + Sync, const DEFAULT: u32, const MOST: u32> FromRequestParts<S> fo
 impl<const DEFAULT: u32, const MOST: u32> PageQuery<DEFAULT, MOST> {
     fn parse(pairs: &[(String, String)]) -> Result<Self, Failure> {
         refuse_repeated(pairs)?;
-        let mut query = Self { page: 1, limit: DEFAULT };
+        let mut query = Self {
+            page: 1,
+            limit: DEFAULT,
+        };
         for (name, value) in pairs {
             match name.as_str() {
                 "page" => query.page = number(name, value, u32::MAX)?,
@@ -126,15 +134,29 @@ fn refuse_repeated(pairs: &[(String, String)]) -> Result<(), Failure> {
 impl JobsQuery {
     fn parse(pairs: &[(String, String)]) -> Result<Self, Failure> {
         refuse_repeated(pairs)?;
-        let mut query = Self { page: 1, limit: 20, filter: JobFilter::default() };
+        let mut query = Self {
+            page: 1,
+            limit: 20,
+            filter: JobFilter::default(),
+        };
         for (name, value) in pairs {
             match name.as_str() {
                 "page" => query.page = number(name, value, MAX_PAGE)?,
                 "limit" => query.limit = number(name, value, 100)?,
                 "type" => {
-                    query.filter.backup_type = Some(value.parse().map_err(|error| Failure::invalid(name, error))?);
+                    query.filter.backup_type = Some(
+                        value
+                            .parse()
+                            .map_err(|error| Failure::invalid(name, error))?,
+                    );
                 }
-                "status" => query.filter.status = Some(value.parse().map_err(|error| Failure::invalid(name, error))?),
+                "status" => {
+                    query.filter.status = Some(
+                        value
+                            .parse()
+                            .map_err(|error| Failure::invalid(name, error))?,
+                    )
+                }
                 _ => return Err(unknown(name)),
             }
         }
@@ -145,8 +167,13 @@ impl JobsQuery {
 /// Accepts only digits. `parse` would also accept a `+`.
 fn number(name: &str, value: &str, maximum: u32) -> Result<u32, Failure> {
     let digits = value.bytes().all(|byte| byte.is_ascii_digit());
-    let number = value.parse().ok().filter(|number| digits && (1..=maximum).contains(number));
-    number.ok_or_else(|| Failure::invalid(name, format!("expected a whole number from 1 to {maximum}")))
+    let number = value
+        .parse()
+        .ok()
+        .filter(|number| digits && (1..=maximum).contains(number));
+    number.ok_or_else(|| {
+        Failure::invalid(name, format!("expected a whole number from 1 to {maximum}"))
+    })
 }
 
 fn unknown(name: &str) -> Failure {
@@ -162,7 +189,10 @@ fn unknown_field(name: &str) -> Failure {
     Failure::invalid(&shown(name), "unknown field")
 }
 
-async fn pairs<S: Send + Sync>(parts: &mut Parts, state: &S) -> Result<Vec<(String, String)>, Failure> {
+async fn pairs<S: Send + Sync>(
+    parts: &mut Parts,
+    state: &S,
+) -> Result<Vec<(String, String)>, Failure> {
     match Query::from_request_parts(parts, state).await {
         Ok(Query(pairs)) => Ok(pairs),
         Err(error) => Err(Failure::invalid("query", error.body_text())),
@@ -174,8 +204,12 @@ impl<S: Send + Sync> FromRequestParts<S> for BackupPath {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
         let invalid = |problem: String| Failure::invalid("backupId", problem);
-        let Path(text) = Path::<String>::from_request_parts(parts, state).await.map_err(|e| invalid(e.body_text()))?;
-        text.parse().map(Self).map_err(|error: holdfast_domain::IdError| invalid(error.to_string()))
+        let Path(text) = Path::<String>::from_request_parts(parts, state)
+            .await
+            .map_err(|e| invalid(e.body_text()))?;
+        text.parse()
+            .map(Self)
+            .map_err(|error: holdfast_domain::IdError| invalid(error.to_string()))
     }
 }
 
@@ -221,8 +255,9 @@ impl<S: Send + Sync> FromRequest<S> for VerifyRequest {
             None | Some(Value::Null) => Ok(Self { level: None }),
             Some(Value::Object(fields)) => match fields.keys().find(|name| *name != "level") {
                 Some(name) => Err(unknown_field(name)),
-                None => serde_json::from_value(Value::Object(fields))
-                    .map_err(|_| Failure::invalid("level", "expected exists, checksum, structure or drill")),
+                None => serde_json::from_value(Value::Object(fields)).map_err(|_| {
+                    Failure::invalid("level", "expected exists, checksum, structure or drill")
+                }),
             },
             Some(_) => Err(Failure::invalid("body", "expected a JSON object")),
         }
@@ -231,7 +266,9 @@ impl<S: Send + Sync> FromRequest<S> for VerifyRequest {
 
 /// The body as JSON, or `None` if it is empty.
 async fn json_body(headers: &HeaderMap, body: Body) -> Result<Option<Value>, Failure> {
-    let bytes = body::to_bytes(body, MAX_BODY_BYTES).await.map_err(|_| Failure::too_large(MAX_BODY_BYTES))?;
+    let bytes = body::to_bytes(body, MAX_BODY_BYTES)
+        .await
+        .map_err(|_| Failure::too_large(MAX_BODY_BYTES))?;
     if bytes.is_empty() {
         return Ok(None);
     }
@@ -245,7 +282,10 @@ async fn json_body(headers: &HeaderMap, body: Body) -> Result<Option<Value>, Fai
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
-    let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let given = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     let essence = given.split(';').next().unwrap_or_default().trim();
     essence.eq_ignore_ascii_case("application/json")
 }
@@ -257,35 +297,70 @@ mod tests {
     use super::*;
 
     fn parse(pairs: &[(&str, &str)]) -> Result<JobsQuery, Failure> {
-        let pairs: Vec<_> = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let pairs: Vec<_> = pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
         JobsQuery::parse(&pairs)
     }
 
     #[test]
     fn a_page_has_no_more_entries_than_the_call_allows() {
         let parse = |pairs: &[(&str, &str)]| {
-            let pairs: Vec<_> = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            let pairs: Vec<_> = pairs
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect();
             PageQuery::<10, 50>::parse(&pairs)
         };
         assert_eq!(parse(&[]).unwrap(), PageQuery { page: 1, limit: 10 });
-        assert_eq!(parse(&[("limit", "50"), ("page", "3")]).unwrap(), PageQuery { page: 3, limit: 50 });
-        for wrong in
-            [&[("limit", "51")][..], &[("page", "0")], &[("type", "database")], &[("page", "1"), ("page", "1")]]
-        {
+        assert_eq!(
+            parse(&[("limit", "50"), ("page", "3")]).unwrap(),
+            PageQuery { page: 3, limit: 50 }
+        );
+        for wrong in [
+            &[("limit", "51")][..],
+            &[("page", "0")],
+            &[("type", "database")],
+            &[("page", "1"), ("page", "1")],
+        ] {
             assert!(parse(wrong).is_err(), "{wrong:?}");
         }
     }
 
     #[test]
     fn the_default_is_the_first_page_of_twenty() {
-        assert_eq!(parse(&[]).unwrap(), JobsQuery { page: 1, limit: 20, filter: JobFilter::default() });
+        assert_eq!(
+            parse(&[]).unwrap(),
+            JobsQuery {
+                page: 1,
+                limit: 20,
+                filter: JobFilter::default()
+            }
+        );
     }
 
     #[test]
     fn given_query_parameters_are_used() {
-        let query = parse(&[("page", "3"), ("limit", "100"), ("type", "database"), ("status", "failed")]).unwrap();
-        let filter = JobFilter { backup_type: Some(BackupType::Database), status: Some(JobStatus::Failed) };
-        assert_eq!(query, JobsQuery { page: 3, limit: 100, filter });
+        let query = parse(&[
+            ("page", "3"),
+            ("limit", "100"),
+            ("type", "database"),
+            ("status", "failed"),
+        ])
+        .unwrap();
+        let filter = JobFilter {
+            backup_type: Some(BackupType::Database),
+            status: Some(JobStatus::Failed),
+        };
+        assert_eq!(
+            query,
+            JobsQuery {
+                page: 3,
+                limit: 100,
+                filter
+            }
+        );
     }
 
     #[test]
@@ -309,6 +384,9 @@ mod tests {
             assert!(parse(&[pair]).is_err(), "{pair:?}");
         }
         assert!(parse(&[("page", "1"), ("page", "1")]).is_err());
-        assert!(parse(&[("page", "2147483647")]).is_ok(), "the largest page of the contract");
+        assert!(
+            parse(&[("page", "2147483647")]).is_ok(),
+            "the largest page of the contract"
+        );
     }
 }

@@ -16,10 +16,19 @@ type Function = (&'static str, Run);
 
 const FUNCTIONS: [Function; 8] = [
     ("api", || Box::pin(holdfast_api::run())),
-    ("content-backup", || Box::pin(holdfast_content_backup::run())),
-    ("content-download", || Box::pin(holdfast_content_download::run())),
-    ("content-finalize", || Box::pin(holdfast_content_finalize::run())),
-    ("database-backup", || Box::pin(holdfast_database_backup::run())),
+    (
+        "content-backup",
+        || Box::pin(holdfast_content_backup::run()),
+    ),
+    ("content-download", || {
+        Box::pin(holdfast_content_download::run())
+    }),
+    ("content-finalize", || {
+        Box::pin(holdfast_content_finalize::run())
+    }),
+    ("database-backup", || {
+        Box::pin(holdfast_database_backup::run())
+    }),
     ("replication", || Box::pin(holdfast_replication::run())),
     ("retention", || Box::pin(holdfast_retention::run())),
     ("verification", || Box::pin(holdfast_verification::run())),
@@ -65,23 +74,33 @@ mod tests {
     use super::*;
 
     fn names() -> BTreeSet<String> {
-        FUNCTIONS.iter().map(|(name, _)| (*name).to_owned()).collect()
+        FUNCTIONS
+            .iter()
+            .map(|(name, _)| (*name).to_owned())
+            .collect()
     }
 
     #[test]
     fn every_function_of_the_template_has_its_own_handler() {
         let template = include_str!("../../../template.yaml");
-        let resources =
-            template.split("\n\n").filter(|resource| resource.contains("Type: AWS::Serverless::Function\n"));
+        let resources = template
+            .split("\n\n")
+            .filter(|resource| resource.contains("Type: AWS::Serverless::Function\n"));
         let values = |resource: &str, key: &str| {
-            let lines = resource.lines().filter_map(|line| line.trim().strip_prefix(key).map(str::to_owned));
+            let lines = resource
+                .lines()
+                .filter_map(|line| line.trim().strip_prefix(key).map(str::to_owned));
             lines.collect::<Vec<_>>()
         };
         let mut handlers = Vec::new();
         for resource in resources {
             let own = values(resource, "Handler: ");
             assert_eq!(own.len(), 1, "{resource}");
-            assert_eq!(values(resource, "FunctionName: !Sub ${AWS::StackName}-"), own, "{resource}");
+            assert_eq!(
+                values(resource, "FunctionName: !Sub ${AWS::StackName}-"),
+                own,
+                "{resource}"
+            );
             handlers.extend(own);
         }
         assert_eq!(handlers.len(), FUNCTIONS.len());
@@ -91,14 +110,19 @@ mod tests {
     #[test]
     fn every_crate_of_a_function_is_in_the_program() {
         let functions = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-        let folders = fs::read_dir(functions).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let folders = fs::read_dir(functions)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap());
         let mut expected = names();
         expected.insert("bootstrap".to_owned());
         assert_eq!(folders.collect::<BTreeSet<_>>(), expected);
     }
 
     fn selected(handler: &str, function_name: &str) -> Result<&'static str, String> {
-        let identity = Identity { handler: handler.to_owned(), function_name: function_name.to_owned() };
+        let identity = Identity {
+            handler: handler.to_owned(),
+            function_name: function_name.to_owned(),
+        };
         function(&identity).map(|(name, _)| name)
     }
 
@@ -113,17 +137,29 @@ mod tests {
     fn a_function_made_by_cargo_lambda_is_selected_by_the_end_of_its_name() {
         for name in names() {
             assert_eq!(selected("bootstrap", &name).unwrap(), name);
-            assert_eq!(selected("bootstrap", &format!("my-stack-{name}")).unwrap(), name);
+            assert_eq!(
+                selected("bootstrap", &format!("my-stack-{name}")).unwrap(),
+                name
+            );
             assert!(selected("bootstrap", &format!("my{name}")).is_err());
         }
     }
 
     #[test]
     fn an_unknown_handler_is_refused_with_all_names() {
-        for (handler, function_name) in [("bootstrap", "holdfast"), ("", "x-api"), ("API", "x-api"), ("retention ", "")]
-        {
+        for (handler, function_name) in [
+            ("bootstrap", "holdfast"),
+            ("", "x-api"),
+            ("API", "x-api"),
+            ("retention ", ""),
+        ] {
             let error = selected(handler, function_name).unwrap_err();
-            assert!(error.contains(&format!("{handler:?} for Handler of function {function_name:?}")), "{error}");
+            assert!(
+                error.contains(&format!(
+                    "{handler:?} for Handler of function {function_name:?}"
+                )),
+                "{error}"
+            );
             for name in names() {
                 assert!(error.contains(&name), "{error}");
             }

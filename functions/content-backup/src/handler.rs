@@ -6,7 +6,8 @@
 use holdfast_domain::{BackupType, Timestamp};
 use holdfast_lambda::{Function, InvocationError, answer, record_misconfigured_run, request, tell};
 use holdfast_operations::{
-    BackupOutcome, BackupRequest, DiscoveryOutcome, OperationError, RunLimits, Step, discover_content,
+    BackupOutcome, BackupRequest, DiscoveryOutcome, OperationError, RunLimits, Step,
+    discover_content,
 };
 use serde_json::{Value, json};
 
@@ -17,9 +18,11 @@ pub(crate) async fn handle(
     deadline: Timestamp,
 ) -> Result<Value, InvocationError> {
     let request = request(payload, BackupType::Content)?;
-    let outcome = run(function, &request, deadline).await.inspect_err(|error| {
-        tell(function, BackupType::Content, Err(error));
-    })?;
+    let outcome = run(function, &request, deadline)
+        .await
+        .inspect_err(|error| {
+            tell(function, BackupType::Content, Err(error));
+        })?;
     match outcome {
         DiscoveryOutcome::HandOn { backup_id } => {
             function.hand_on(&backup_id, Step::Discover).await?;
@@ -34,9 +37,10 @@ pub(crate) async fn handle(
             Ok(json!({ "backupId": backup_id, "status": "finalizing", "handedOn": Step::Finalize }))
         }
         DiscoveryOutcome::Failed(job) => Ok(told(function, &BackupOutcome::Failed(job))),
-        DiscoveryOutcome::Skipped { backup_id, reason } => {
-            Ok(told(function, &BackupOutcome::Skipped { backup_id, reason }))
-        }
+        DiscoveryOutcome::Skipped { backup_id, reason } => Ok(told(
+            function,
+            &BackupOutcome::Skipped { backup_id, reason },
+        )),
     }
 }
 
@@ -50,14 +54,24 @@ async fn run(
     request: &BackupRequest,
     deadline: Timestamp,
 ) -> Result<DiscoveryOutcome, OperationError> {
-    let limits = RunLimits { deadline: Some(deadline) };
+    let limits = RunLimits {
+        deadline: Some(deadline),
+    };
     let begun = async { Ok((function.holdfast().await?, function.queue().await?)) };
     match begun.await {
-        Ok((holdfast, queue)) => Box::pin(discover_content(holdfast, &queue, request.clone(), limits)).await,
-        Err(OperationError::Config(faults)) => match record_misconfigured_run(function, request, faults).await? {
-            BackupOutcome::Failed(job) | BackupOutcome::Completed(job) => Ok(DiscoveryOutcome::Failed(job)),
-            BackupOutcome::Skipped { backup_id, reason } => Ok(DiscoveryOutcome::Skipped { backup_id, reason }),
-        },
+        Ok((holdfast, queue)) => {
+            Box::pin(discover_content(holdfast, &queue, request.clone(), limits)).await
+        }
+        Err(OperationError::Config(faults)) => {
+            match record_misconfigured_run(function, request, faults).await? {
+                BackupOutcome::Failed(job) | BackupOutcome::Completed(job) => {
+                    Ok(DiscoveryOutcome::Failed(job))
+                }
+                BackupOutcome::Skipped { backup_id, reason } => {
+                    Ok(DiscoveryOutcome::Skipped { backup_id, reason })
+                }
+            }
+        }
         Err(error) => Err(error),
     }
 }
@@ -92,10 +106,23 @@ mod tests {
     impl Stage {
         async fn new() -> Self {
             let sqs = aws_sdk_sqs::Client::new(&aws_config());
-            let queue = sqs.create_queue().queue_name(unique("content-backup")).send().await.unwrap();
+            let queue = sqs
+                .create_queue()
+                .queue_name(unique("content-backup"))
+                .send()
+                .await
+                .unwrap();
             let queue = queue.queue_url.unwrap();
-            let (platform, catalog, node) = (unique("platform"), unique("catalog"), parts().ipfs_node());
-            Self { store: TestStore::new().await, platform, catalog, sqs, queue, node }
+            let (platform, catalog, node) =
+                (unique("platform"), unique("catalog"), parts().ipfs_node());
+            Self {
+                store: TestStore::new().await,
+                platform,
+                catalog,
+                sqs,
+                queue,
+                node,
+            }
         }
 
         fn function(&self, more: &[(&str, &str)]) -> Function {
@@ -103,36 +130,57 @@ mod tests {
             let mut variables = vec![
                 ("MONGODB_URI".to_owned(), uri(&self.platform)),
                 ("BACKUP_CATALOG_URI".to_owned(), uri(&self.catalog)),
-                ("BACKUP_STORE".to_owned(), format!("s3://{}/{}", self.store.bucket, self.store.prefix)),
+                (
+                    "BACKUP_STORE".to_owned(),
+                    format!("s3://{}/{}", self.store.bucket, self.store.prefix),
+                ),
                 ("BACKUP_CONTENT_QUEUE".to_owned(), self.queue.clone()),
-                ("BACKUP_IPFS_GATEWAYS".to_owned(), self.node.address().to_owned()),
+                (
+                    "BACKUP_IPFS_GATEWAYS".to_owned(),
+                    self.node.address().to_owned(),
+                ),
             ];
-            variables.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+            variables.extend(
+                more.iter()
+                    .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+            );
             Function::new(variables, Clients::new(aws_config()))
         }
 
         /// Makes the platform have this many items.
         async fn publish(&self, count: i64) {
-            let client = mongodb::Client::with_uri_str(&parts().mongodb_uri).await.unwrap();
+            let client = mongodb::Client::with_uri_str(&parts().mongodb_uri)
+                .await
+                .unwrap();
             let cid = self.node.add("a file", &FileShape::v1()).await;
             let items = (1..=count).map(
                 |id| doc! { "contentId": id, "title": "x", "url": &cid, "storageType": "ipfs", "isRemoved": false },
             );
-            client.database(&self.platform).collection("contents").insert_many(items).await.unwrap();
+            client
+                .database(&self.platform)
+                .collection("contents")
+                .insert_many(items)
+                .await
+                .unwrap();
         }
 
         /// The content ids in the queue's messages, in their order.
         async fn queued(&self, backup: &str) -> Vec<String> {
             let mut ids = Vec::new();
             loop {
-                let received = self.sqs.receive_message().queue_url(&self.queue).max_number_of_messages(10);
+                let received = self
+                    .sqs
+                    .receive_message()
+                    .queue_url(&self.queue)
+                    .max_number_of_messages(10);
                 let received = received.send().await.unwrap().messages.unwrap_or_default();
                 if received.is_empty() {
                     ids.sort_unstable();
                     return ids;
                 }
                 for message in received {
-                    let message: DownloadMessage = serde_json::from_str(&message.body.unwrap()).unwrap();
+                    let message: DownloadMessage =
+                        serde_json::from_str(&message.body.unwrap()).unwrap();
                     assert_eq!(message.backup_id.as_str(), backup);
                     ids.push(message.content_id);
                 }
@@ -141,11 +189,18 @@ mod tests {
 
         async fn remove(self) {
             let uri = Secret::new(&parts().mongodb_uri);
-            let server = Connection::open(&uri, ReadPreference::Primary, "tests").await.unwrap();
+            let server = Connection::open(&uri, ReadPreference::Primary, "tests")
+                .await
+                .unwrap();
             for database in [&self.platform, &self.catalog] {
                 server.drop_database(database).await.unwrap();
             }
-            self.sqs.delete_queue().queue_url(&self.queue).send().await.unwrap();
+            self.sqs
+                .delete_queue()
+                .queue_url(&self.queue)
+                .send()
+                .await
+                .unwrap();
             self.store.remove().await;
         }
     }
@@ -157,7 +212,9 @@ mod tests {
     #[test]
     fn ticks_requests_and_what_is_handed_on_are_taken_and_nothing_else() {
         let asked: BackupId = "content_1777604400000_0a1b2c3d".parse().unwrap();
-        let request_of = |name: &str| request(&event(name), BackupType::Content).map_err(|error| error.to_string());
+        let request_of = |name: &str| {
+            request(&event(name), BackupType::Content).map_err(|error| error.to_string())
+        };
         let tick = "2026-05-01T03:00:00Z".parse().unwrap();
         assert!(matches!(
             request_of("schedule-content"),
@@ -170,7 +227,12 @@ mod tests {
                 "{name}: {request:?}"
             );
         }
-        for name in ["manual-database", "handed-on-finalize", "api-post-content", "sqs-content-download"] {
+        for name in [
+            "manual-database",
+            "handed-on-finalize",
+            "api-post-content",
+            "sqs-content-download",
+        ] {
             assert!(request_of(name).is_err(), "{name}");
         }
     }
@@ -181,20 +243,33 @@ mod tests {
         stage.publish(23).await;
         let function = stage.function(&[]);
         let first = run(&function, &event("schedule-content")).await.unwrap();
-        assert_eq!((&first["status"], &first["items"]["expected"]), (&json!("running"), &json!(23)), "{first}");
+        assert_eq!(
+            (&first["status"], &first["items"]["expected"]),
+            (&json!("running"), &json!(23)),
+            "{first}"
+        );
         let second = run(&function, &event("schedule-content")).await.unwrap();
         assert_eq!(second["backupId"], first["backupId"], "{second}");
         let mut expected: Vec<String> = (1..=23).map(|id| id.to_string()).collect();
         expected.sort_unstable();
-        assert_eq!(stage.queued(first["backupId"].as_str().unwrap()).await, expected);
+        assert_eq!(
+            stage.queued(first["backupId"].as_str().unwrap()).await,
+            expected
+        );
         stage.remove().await;
     }
 
     #[tokio::test]
     async fn a_platform_without_items_is_handed_on_at_once() {
         let stage = Stage::new().await;
-        let answer = run(&stage.function(&[]), &event("schedule-content")).await.unwrap();
-        assert_eq!((&answer["status"], &answer["handedOn"]), (&json!("finalizing"), &json!("finalize")), "{answer}");
+        let answer = run(&stage.function(&[]), &event("schedule-content"))
+            .await
+            .unwrap();
+        assert_eq!(
+            (&answer["status"], &answer["handedOn"]),
+            (&json!("finalizing"), &json!("finalize")),
+            "{answer}"
+        );
         stage.remove().await;
     }
 
@@ -204,24 +279,46 @@ mod tests {
         stage.publish(1).await;
         let function = stage.function(&[]);
         let soon = Timestamp::now() + Duration::from_secs(30);
-        let answer = handle(&function, &event("schedule-content"), soon).await.unwrap();
-        assert_eq!((&answer["status"], &answer["handedOn"]), (&json!("running"), &json!("discover")), "{answer}");
+        let answer = handle(&function, &event("schedule-content"), soon)
+            .await
+            .unwrap();
+        assert_eq!(
+            (&answer["status"], &answer["handedOn"]),
+            (&json!("running"), &json!("discover")),
+            "{answer}"
+        );
         let mut next = event("handed-on-discover");
         next["detail"]["backupId"] = answer["backupId"].clone();
         let answer = run(&function, &next).await.unwrap();
-        assert_eq!((&answer["status"], &answer["items"]["expected"]), (&json!("running"), &json!(1)), "{answer}");
-        assert_eq!(stage.queued(answer["backupId"].as_str().unwrap()).await, ["1"]);
+        assert_eq!(
+            (&answer["status"], &answer["items"]["expected"]),
+            (&json!("running"), &json!(1)),
+            "{answer}"
+        );
+        assert_eq!(
+            stage.queued(answer["backupId"].as_str().unwrap()).await,
+            ["1"]
+        );
         stage.remove().await;
     }
 
     #[tokio::test]
     async fn with_wrong_settings_the_job_is_failed_and_names_every_fault() {
         let stage = Stage::new().await;
-        let function = stage.function(&[("BACKUP_FROBNICATE", "1"), ("BACKUP_CONTENT_ENCRYPTION", "true")]);
+        let function = stage.function(&[
+            ("BACKUP_FROBNICATE", "1"),
+            ("BACKUP_CONTENT_ENCRYPTION", "true"),
+        ]);
         let answer = run(&function, &event("schedule-content")).await.unwrap();
-        assert_eq!((&answer["status"], &answer["error"]["code"]), (&json!("failed"), &json!("config-invalid")));
+        assert_eq!(
+            (&answer["status"], &answer["error"]["code"]),
+            (&json!("failed"), &json!("config-invalid"))
+        );
         let message = answer["error"]["message"].as_str().unwrap();
-        assert!(message.contains("BACKUP_FROBNICATE") && message.contains("BACKUP_ENCRYPTION_KEY"), "{message}");
+        assert!(
+            message.contains("BACKUP_FROBNICATE") && message.contains("BACKUP_ENCRYPTION_KEY"),
+            "{message}"
+        );
         stage.store.assert_empty().await;
         stage.remove().await;
     }
@@ -230,8 +327,14 @@ mod tests {
     async fn a_request_without_its_job_is_an_error_and_writes_nothing() {
         let stage = Stage::new().await;
         for name in ["manual-content", "handed-on-discover"] {
-            let error = run(&stage.function(&[]), &event(name)).await.unwrap_err().to_string();
-            assert!(error.contains("content_1777604400000_0a1b2c3d"), "{name}: {error}");
+            let error = run(&stage.function(&[]), &event(name))
+                .await
+                .unwrap_err()
+                .to_string();
+            assert!(
+                error.contains("content_1777604400000_0a1b2c3d"),
+                "{name}: {error}"
+            );
         }
         stage.store.assert_empty().await;
         stage.remove().await;

@@ -6,7 +6,9 @@ use std::{collections::BTreeSet, time::Duration};
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use holdfast_domain::{DownloadMessage, Timestamp};
-use holdfast_lambda::{Function, InvocationError, SqsQueue, comes_again, hand_on_if_settled, message_in};
+use holdfast_lambda::{
+    Function, InvocationError, SqsQueue, comes_again, hand_on_if_settled, message_in,
+};
 use holdfast_operations::{DownloadOutcome, Downloader, OperationError, RunLimits, download_item};
 use tokio::sync::OnceCell;
 
@@ -21,7 +23,10 @@ pub(crate) struct Worker {
 
 impl Worker {
     pub(crate) const fn new(function: Function) -> Self {
-        Self { function, downloader: OnceCell::const_new() }
+        Self {
+            function,
+            downloader: OnceCell::const_new(),
+        }
     }
 
     /// Downloads the files of a batch. The response names the messages to retry.
@@ -32,12 +37,19 @@ impl Worker {
     ) -> Result<SqsBatchResponse, InvocationError> {
         let holdfast = self.function.holdfast().await?;
         let queue = self.function.queue().await?;
-        let downloader = self.downloader.get_or_try_init(|| async { Downloader::new(&holdfast.settings) }).await?;
-        let limits = RunLimits { deadline: Some(deadline) };
+        let downloader = self
+            .downloader
+            .get_or_try_init(|| async { Downloader::new(&holdfast.settings) })
+            .await?;
+        let limits = RunLimits {
+            deadline: Some(deadline),
+        };
         let mut again = Vec::new();
         let mut backups = BTreeSet::new();
         for record in batch.records {
-            let Some(message) = message_in(&record) else { continue };
+            let Some(message) = message_in(&record) else {
+                continue;
+            };
             let outcome = Box::pin(download_item(holdfast, downloader, &message, limits)).await;
             if let Some(wait) = wait_of(&message, outcome) {
                 show_again(&queue, &record, wait).await;
@@ -55,13 +67,19 @@ impl Worker {
 }
 
 /// Time until the redelivery of the message. `None` if it is done.
-fn wait_of(message: &DownloadMessage, outcome: Result<DownloadOutcome, OperationError>) -> Option<Duration> {
+fn wait_of(
+    message: &DownloadMessage,
+    outcome: Result<DownloadOutcome, OperationError>,
+) -> Option<Duration> {
     match outcome {
         Ok(DownloadOutcome::Settled | DownloadOutcome::AlreadySettled) => None,
         Ok(DownloadOutcome::Retry { after, .. }) => Some(after),
         Ok(DownloadOutcome::NoTime) => Some(Duration::ZERO),
         Err(error) => {
-            let DownloadMessage { backup_id, content_id } = message;
+            let DownloadMessage {
+                backup_id,
+                content_id,
+            } = message;
             tracing::error!(backupId = %backup_id, contentId = content_id, %error, code = %error.code(), "a download could not be settled");
             Some(AFTER_A_FAULT)
         }
@@ -83,16 +101,24 @@ mod tests {
     use holdfast_database::Connection;
     use holdfast_domain::{BackupId, BackupType, JobStatus, Secret, settings::ReadPreference};
     use holdfast_lambda::Clients;
-    use holdfast_operations::{BackupRequest, DiscoveryOutcome, LocalQueue, discover_content, trigger};
-    use holdfast_testing::{FileShape, IpfsNode, Origin, TestStore, aws_config, origin::Answer, parts, unique};
+    use holdfast_operations::{
+        BackupRequest, DiscoveryOutcome, LocalQueue, discover_content, trigger,
+    };
+    use holdfast_testing::{
+        FileShape, IpfsNode, Origin, TestStore, aws_config, origin::Answer, parts, unique,
+    };
     use mongodb::bson::doc;
 
     use super::*;
 
     /// The messages of `events/sqs-content-download.json`, of this backup.
     fn batch(backup: &BackupId) -> SqsEvent {
-        let path = format!("{}/../../events/sqs-content-download.json", env!("CARGO_MANIFEST_DIR"));
-        let mut batch: SqsEvent = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        let path = format!(
+            "{}/../../events/sqs-content-download.json",
+            env!("CARGO_MANIFEST_DIR")
+        );
+        let mut batch: SqsEvent =
+            serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
         for record in &mut batch.records {
             let body = record.body.as_mut().unwrap();
             *body = body.replace("content_1777604400000_0a1b2c3d", backup.as_str());
@@ -101,7 +127,11 @@ mod tests {
     }
 
     fn failed(response: &SqsBatchResponse) -> Vec<&str> {
-        response.batch_item_failures.iter().map(|failure| failure.item_identifier.as_str()).collect()
+        response
+            .batch_item_failures
+            .iter()
+            .map(|failure| failure.item_identifier.as_str())
+            .collect()
     }
 
     /// One test's own platform, catalogue and store, and a running backup of two items.
@@ -115,52 +145,107 @@ mod tests {
 
     impl Stage {
         async fn new() -> Self {
-            let (store, node, origin) = (TestStore::new().await, parts().ipfs_node(), Origin::start().await);
+            let (store, node, origin) = (
+                TestStore::new().await,
+                parts().ipfs_node(),
+                Origin::start().await,
+            );
             let databases = [unique("platform"), unique("catalog")];
             let uri = |database: &str| parts().mongodb_uri.replace("/?", &format!("/{database}?"));
             let variables = [
                 ("MONGODB_URI", uri(&databases[0])),
                 ("BACKUP_CATALOG_URI", uri(&databases[1])),
-                ("BACKUP_STORE", format!("s3://{}/{}", store.bucket, store.prefix)),
-                ("BACKUP_CONTENT_QUEUE", format!("{}/000000000000/nobodys", parts().aws_endpoint)),
+                (
+                    "BACKUP_STORE",
+                    format!("s3://{}/{}", store.bucket, store.prefix),
+                ),
+                (
+                    "BACKUP_CONTENT_QUEUE",
+                    format!("{}/000000000000/nobodys", parts().aws_endpoint),
+                ),
                 ("BACKUP_IPFS_GATEWAYS", node.address().to_owned()),
-                ("BACKUP_CONTENT_ALLOWED_ORIGINS", origin.address().to_owned()),
+                (
+                    "BACKUP_CONTENT_ALLOWED_ORIGINS",
+                    origin.address().to_owned(),
+                ),
             ];
-            let variables = variables.map(|(name, value)| (name.to_owned(), value)).to_vec();
+            let variables = variables
+                .map(|(name, value)| (name.to_owned(), value))
+                .to_vec();
             let worker = Worker::new(Function::new(variables, Clients::new(aws_config())));
-            Self { worker, store, databases, node, origin }
+            Self {
+                worker,
+                store,
+                databases,
+                node,
+                origin,
+            }
         }
 
         /// Begins a backup of an IPFS item and a Gaia item. The Gaia origin sends these responses.
         async fn begun(&self, answers: impl IntoIterator<Item = Answer>) -> BackupId {
             self.origin.answer("/2", answers);
-            let client = mongodb::Client::with_uri_str(&parts().mongodb_uri).await.unwrap();
+            let client = mongodb::Client::with_uri_str(&parts().mongodb_uri)
+                .await
+                .unwrap();
             let cid = self.node.add("a file", &FileShape::v1()).await;
             let item = |id: i32, storage_type: &str, url: &str| {
                 doc! { "contentId": id, "title": "x", "url": url, "storageType": storage_type, "isRemoved": false }
             };
-            let items = [item(1, "ipfs", &cid), item(2, "gaia", &self.origin.url("/2"))];
-            client.database(&self.databases[0]).collection("contents").insert_many(items).await.unwrap();
+            let items = [
+                item(1, "ipfs", &cid),
+                item(2, "gaia", &self.origin.url("/2")),
+            ];
+            client
+                .database(&self.databases[0])
+                .collection("contents")
+                .insert_many(items)
+                .await
+                .unwrap();
             let holdfast = self.worker.function.holdfast().await.unwrap();
-            let backup_id = trigger(holdfast, BackupType::Content, None, Timestamp::now()).await.unwrap().backup_id;
-            let request = BackupRequest::Triggered { backup_id: backup_id.clone() };
+            let backup_id = trigger(holdfast, BackupType::Content, None, Timestamp::now())
+                .await
+                .unwrap()
+                .backup_id;
+            let request = BackupRequest::Triggered {
+                backup_id: backup_id.clone(),
+            };
             let queue = LocalQueue::new(10);
-            let discovered = discover_content(holdfast, &queue, request, RunLimits::none()).await.unwrap();
-            assert!(matches!(discovered, DiscoveryOutcome::Queued { .. }), "{discovered:?}");
+            let discovered = discover_content(holdfast, &queue, request, RunLimits::none())
+                .await
+                .unwrap();
+            assert!(
+                matches!(discovered, DiscoveryOutcome::Queued { .. }),
+                "{discovered:?}"
+            );
             backup_id
         }
 
         async fn handle(&self, batch: SqsEvent) -> SqsBatchResponse {
-            self.worker.handle(batch, Timestamp::now() + Duration::from_mins(5)).await.unwrap()
+            self.worker
+                .handle(batch, Timestamp::now() + Duration::from_mins(5))
+                .await
+                .unwrap()
         }
 
         async fn status(&self, id: &BackupId) -> JobStatus {
-            self.worker.function.holdfast().await.unwrap().catalog.get(id).await.unwrap().status
+            self.worker
+                .function
+                .holdfast()
+                .await
+                .unwrap()
+                .catalog
+                .get(id)
+                .await
+                .unwrap()
+                .status
         }
 
         async fn remove(self) {
             let uri = Secret::new(&parts().mongodb_uri);
-            let server = Connection::open(&uri, ReadPreference::Primary, "tests").await.unwrap();
+            let server = Connection::open(&uri, ReadPreference::Primary, "tests")
+                .await
+                .unwrap();
             for database in &self.databases {
                 server.drop_database(database).await.unwrap();
             }
@@ -176,20 +261,33 @@ mod tests {
         first.records.truncate(1);
         second.records.remove(0);
         assert_eq!(failed(&stage.handle(first).await), [""; 0]);
-        assert_eq!(stage.status(&id).await, JobStatus::Running, "one of two is settled");
+        assert_eq!(
+            stage.status(&id).await,
+            JobStatus::Running,
+            "one of two is settled"
+        );
         assert_eq!(failed(&stage.handle(second.clone()).await), [""; 0]);
         assert_eq!(stage.status(&id).await, JobStatus::Finalizing);
-        assert_eq!(failed(&stage.handle(second).await), [""; 0], "a message that comes late is done with");
+        assert_eq!(
+            failed(&stage.handle(second).await),
+            [""; 0],
+            "a message that comes late is done with"
+        );
         stage.remove().await;
     }
 
     #[tokio::test]
     async fn only_what_may_succeed_later_comes_again() {
         let stage = Stage::new().await;
-        let id = stage.begun([Answer::status(503), Answer::status(410)]).await;
+        let id = stage
+            .begun([Answer::status(503), Answer::status(410)])
+            .await;
         let mut again = batch(&id);
         let record = again.records.remove(1);
-        assert_eq!(failed(&stage.handle(batch(&id)).await), [record.message_id.as_deref().unwrap()]);
+        assert_eq!(
+            failed(&stage.handle(batch(&id)).await),
+            [record.message_id.as_deref().unwrap()]
+        );
         assert_eq!(stage.status(&id).await, JobStatus::Running);
         again.records = vec![record];
         assert_eq!(failed(&stage.handle(again).await), [""; 0], "gone for good");
@@ -219,11 +317,23 @@ mod tests {
 
     #[tokio::test]
     async fn a_batch_that_cannot_be_settled_is_redelivered() {
-        let variables =
-            [("MONGODB_URI", "mongodb://127.0.0.1:9/x?serverSelectionTimeoutMS=100"), ("BACKUP_STORE", "s3://x")];
-        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+        let variables = [
+            (
+                "MONGODB_URI",
+                "mongodb://127.0.0.1:9/x?serverSelectionTimeoutMS=100",
+            ),
+            ("BACKUP_STORE", "s3://x"),
+        ];
+        let variables = variables
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .to_vec();
         let worker = Worker::new(Function::new(variables, Clients::new(aws_config())));
         let in_time = Timestamp::now() + Duration::from_mins(5);
-        assert!(worker.handle(batch(&"content_1_a".parse().unwrap()), in_time).await.is_err());
+        assert!(
+            worker
+                .handle(batch(&"content_1_a".parse().unwrap()), in_time)
+                .await
+                .is_err()
+        );
     }
 }

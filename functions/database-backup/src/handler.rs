@@ -5,7 +5,9 @@
 
 use holdfast_domain::{BackupType, Timestamp};
 use holdfast_lambda::{Function, InvocationError, answer, record_misconfigured_run, request, tell};
-use holdfast_operations::{BackupOutcome, BackupRequest, OperationError, RunLimits, back_up_database};
+use holdfast_operations::{
+    BackupOutcome, BackupRequest, OperationError, RunLimits, back_up_database,
+};
 use serde_json::Value;
 
 /// Makes the requested backup.
@@ -27,8 +29,19 @@ async fn run(
 ) -> Result<BackupOutcome, OperationError> {
     match function.holdfast().await {
         // Boxed: the future of the use case is too deep a type for the compiler's layout.
-        Ok(holdfast) => Box::pin(back_up_database(holdfast, request, RunLimits { deadline: Some(deadline) })).await,
-        Err(OperationError::Config(faults)) => record_misconfigured_run(function, &request, faults).await,
+        Ok(holdfast) => {
+            Box::pin(back_up_database(
+                holdfast,
+                request,
+                RunLimits {
+                    deadline: Some(deadline),
+                },
+            ))
+            .await
+        }
+        Err(OperationError::Config(faults)) => {
+            record_misconfigured_run(function, &request, faults).await
+        }
         Err(error) => Err(error),
     }
 }
@@ -58,7 +71,10 @@ mod tests {
 
     impl Stage {
         async fn new() -> Self {
-            Self { store: TestStore::new().await, catalog: unique("catalog") }
+            Self {
+                store: TestStore::new().await,
+                catalog: unique("catalog"),
+            }
         }
 
         fn function(&self, more: &[(&str, &str)]) -> Function {
@@ -66,15 +82,23 @@ mod tests {
             let mut variables = vec![
                 ("MONGODB_URI".to_owned(), uri("holdfast-tests-nothing")),
                 ("BACKUP_CATALOG_URI".to_owned(), uri(&self.catalog)),
-                ("BACKUP_STORE".to_owned(), format!("s3://{}/{}", self.store.bucket, self.store.prefix)),
+                (
+                    "BACKUP_STORE".to_owned(),
+                    format!("s3://{}/{}", self.store.bucket, self.store.prefix),
+                ),
             ];
-            variables.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+            variables.extend(
+                more.iter()
+                    .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+            );
             Function::new(variables, Clients::new(aws_config()))
         }
 
         async fn remove(self) {
             let uri = Secret::new(&parts().mongodb_uri);
-            let server = Connection::open(&uri, ReadPreference::Primary, "tests").await.unwrap();
+            let server = Connection::open(&uri, ReadPreference::Primary, "tests")
+                .await
+                .unwrap();
             server.drop_database(&self.catalog).await.unwrap();
             self.store.remove().await;
         }
@@ -89,10 +113,14 @@ mod tests {
         let tick = "2026-05-01T03:00:00Z".parse().unwrap();
         for name in ["schedule-database", "rule-database"] {
             let request = request(&event(name), BackupType::Database).unwrap();
-            assert!(matches!(request, BackupRequest::Scheduled { tick: at, by: Some(_), .. } if at == tick), "{name}");
+            assert!(
+                matches!(request, BackupRequest::Scheduled { tick: at, by: Some(_), .. } if at == tick),
+                "{name}"
+            );
         }
         let asked: BackupId = "db_1777604400000_0a1b2c3d".parse().unwrap();
-        let request_of = |event: &Value| request(event, BackupType::Database).map_err(|error| error.to_string());
+        let request_of =
+            |event: &Value| request(event, BackupType::Database).map_err(|error| error.to_string());
         assert!(matches!(
             request_of(&event("manual-database")),
             Ok(BackupRequest::Triggered { backup_id }) if backup_id == asked
@@ -110,10 +138,25 @@ mod tests {
         let first = run(&function, &event("schedule-database")).await.unwrap();
         assert_eq!(first["status"], "completed", "{first}");
         let second = run(&function, &event("schedule-database")).await.unwrap();
-        assert_eq!((&second["status"], &second["backupId"]), (&json!("skipped"), &first["backupId"]), "{second}");
-        let late = run(&stage.function(&[("BACKUP_FROBNICATE", "1")]), &event("schedule-database")).await.unwrap();
+        assert_eq!(
+            (&second["status"], &second["backupId"]),
+            (&json!("skipped"), &first["backupId"]),
+            "{second}"
+        );
+        let late = run(
+            &stage.function(&[("BACKUP_FROBNICATE", "1")]),
+            &event("schedule-database"),
+        )
+        .await
+        .unwrap();
         assert_eq!(late["status"], "skipped", "{late}");
-        let manifests = stage.store.all_keys().await.into_iter().filter(|key| key.ends_with("/manifest.json")).count();
+        let manifests = stage
+            .store
+            .all_keys()
+            .await
+            .into_iter()
+            .filter(|key| key.ends_with("/manifest.json"))
+            .count();
         assert_eq!(manifests, 1);
         stage.remove().await;
     }
@@ -133,13 +176,28 @@ mod tests {
     #[tokio::test]
     async fn with_wrong_settings_the_job_is_failed_and_names_every_fault() {
         let stage = Stage::new().await;
-        let function = stage.function(&[("BACKUP_FROBNICATE", "1"), ("BACKUP_DATABASE_ENCRYPTION", "true")]);
+        let function = stage.function(&[
+            ("BACKUP_FROBNICATE", "1"),
+            ("BACKUP_DATABASE_ENCRYPTION", "true"),
+        ]);
         let answer = run(&function, &event("schedule-database")).await.unwrap();
-        assert_eq!((&answer["status"], &answer["error"]["code"]), (&json!("failed"), &json!("config-invalid")));
+        assert_eq!(
+            (&answer["status"], &answer["error"]["code"]),
+            (&json!("failed"), &json!("config-invalid"))
+        );
         let message = answer["error"]["message"].as_str().unwrap();
-        assert!(message.contains("BACKUP_FROBNICATE") && message.contains("BACKUP_ENCRYPTION_KEY"), "{message}");
+        assert!(
+            message.contains("BACKUP_FROBNICATE") && message.contains("BACKUP_ENCRYPTION_KEY"),
+            "{message}"
+        );
         let id: BackupId = answer["backupId"].as_str().unwrap().parse().unwrap();
-        let job = function.catalog_in_spite().await.unwrap().get(&id).await.unwrap();
+        let job = function
+            .catalog_in_spite()
+            .await
+            .unwrap()
+            .get(&id)
+            .await
+            .unwrap();
         assert_eq!(job.error.unwrap().message, message);
         stage.store.assert_empty().await;
         stage.remove().await;
@@ -148,7 +206,10 @@ mod tests {
     #[tokio::test]
     async fn a_request_without_its_job_is_an_error_and_writes_nothing() {
         let stage = Stage::new().await;
-        let error = run(&stage.function(&[]), &event("manual-database")).await.unwrap_err().to_string();
+        let error = run(&stage.function(&[]), &event("manual-database"))
+            .await
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("db_1777604400000_0a1b2c3d"), "{error}");
         stage.store.assert_empty().await;
         stage.remove().await;
@@ -158,7 +219,10 @@ mod tests {
     async fn wrong_settings_without_a_catalogue_are_an_error_for_the_events_source() {
         let stage = Stage::new().await;
         let function = stage.function(&[("BACKUP_CATALOG_URI", "nonsense")]);
-        let error = run(&function, &event("schedule-database")).await.unwrap_err().to_string();
+        let error = run(&function, &event("schedule-database"))
+            .await
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("BACKUP_CATALOG_URI"), "{error}");
         stage.remove().await;
     }

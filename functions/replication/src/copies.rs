@@ -10,8 +10,8 @@ use holdfast_catalog::CatalogError;
 use holdfast_domain::{BackupId, BackupType, Timestamp};
 use holdfast_lambda::{CopyMessage, Function, Metric, comes_again};
 use holdfast_operations::{
-    CopyMode, CopyStep, DueCopies, Holdfast, OperationError, RunLimits, copies_due, copy_backup, expect_copies,
-    is_copied,
+    CopyMode, CopyStep, DueCopies, Holdfast, OperationError, RunLimits, copies_due, copy_backup,
+    expect_copies, is_copied,
 };
 use holdfast_repository::Repository;
 use serde_json::{Value, json};
@@ -31,7 +31,8 @@ pub(crate) async fn make(
     let second = function.second_repository().await?;
     let mut response = SqsBatchResponse::default();
     for record in batch.records {
-        let message = serde_json::from_str::<CopyMessage>(record.body.as_deref().unwrap_or_default());
+        let message =
+            serde_json::from_str::<CopyMessage>(record.body.as_deref().unwrap_or_default());
         let message = match message {
             Ok(message) => message,
             Err(error) => {
@@ -60,12 +61,24 @@ async fn one(
     if id.backup_type() == BackupType::Full || was_copied(holdfast, second, id).await? {
         return Ok(());
     }
-    let limits = RunLimits { deadline: Some(deadline) };
+    let limits = RunLimits {
+        deadline: Some(deadline),
+    };
     // Boxed: the future of the use case is too deep a type for the compiler's layout.
-    let copy = Box::pin(copy_backup(holdfast, second, id, CopyMode::Missing, limits, &|_, _| ()));
+    let copy = Box::pin(copy_backup(
+        holdfast,
+        second,
+        id,
+        CopyMode::Missing,
+        limits,
+        &|_, _| (),
+    ));
     match copy.await {
         Ok(CopyStep::Done(report)) => {
-            function.metrics().emit(id.backup_type(), &[(Metric::CopyBytes, bytes(report.bytes))]);
+            function.metrics().emit(
+                id.backup_type(),
+                &[(Metric::CopyBytes, bytes(report.bytes))],
+            );
             Ok(())
         }
         Ok(CopyStep::Continue) => hand_on(function, message, Duration::ZERO).await,
@@ -77,14 +90,20 @@ async fn one(
         Err(error @ OperationError::Catalog(_)) => Err(error),
         // Its job has the reason, and the time of the next attempt.
         Err(_) => {
-            function.metrics().emit(id.backup_type(), &[(Metric::CopyFailed, 1.0)]);
+            function
+                .metrics()
+                .emit(id.backup_type(), &[(Metric::CopyFailed, 1.0)]);
             Ok(())
         }
     }
 }
 
 /// Whether the copy exists: a message may be delivered twice, or sent again because it was late.
-async fn was_copied(holdfast: &Holdfast, second: &Repository, id: &BackupId) -> Result<bool, OperationError> {
+async fn was_copied(
+    holdfast: &Holdfast,
+    second: &Repository,
+    id: &BackupId,
+) -> Result<bool, OperationError> {
     match holdfast.catalog.get(id).await {
         Ok(job) => Ok(is_copied(&job, second)),
         Err(CatalogError::NotFound { .. }) => Ok(false),
@@ -92,31 +111,64 @@ async fn was_copied(holdfast: &Holdfast, second: &Repository, id: &BackupId) -> 
     }
 }
 
-async fn hand_on(function: &Function, message: &CopyMessage, delay: Duration) -> Result<(), OperationError> {
+async fn hand_on(
+    function: &Function,
+    message: &CopyMessage,
+    delay: Duration,
+) -> Result<(), OperationError> {
     let CopyMessage { backup_id, rounds } = message;
     if *rounds >= MOST_ROUNDS {
         tracing::warn!(backupId = %backup_id, rounds, "a copy is no longer handed on: the hourly run requests it again");
         return Ok(());
     }
-    let next = CopyMessage { backup_id: backup_id.clone(), rounds: rounds + 1 };
+    let next = CopyMessage {
+        backup_id: backup_id.clone(),
+        rounds: rounds + 1,
+    };
     Ok(function.copy_queue().await?.send(&next, delay).await?)
 }
 
 /// Sends messages for due copies that were not sent or failed, and reports overdue ones.
 pub(crate) async fn ask_for_what_is_due(function: &Function) -> Result<Value, OperationError> {
-    let (holdfast, second) = (function.holdfast().await?, function.second_repository().await?);
+    let (holdfast, second) = (
+        function.holdfast().await?,
+        function.second_repository().await?,
+    );
     let queue = function.copy_queue().await?;
     let now = Timestamp::now();
-    let due = if holdfast.settings.enabled { copies_due(holdfast, &second, now).await? } else { DueCopies::default() };
+    let due = if holdfast.settings.enabled {
+        copies_due(holdfast, &second, now).await?
+    } else {
+        DueCopies::default()
+    };
     for backup_id in &due.due {
-        queue.send(&CopyMessage { backup_id: backup_id.clone(), rounds: 0 }, Duration::ZERO).await?;
+        queue
+            .send(
+                &CopyMessage {
+                    backup_id: backup_id.clone(),
+                    rounds: 0,
+                },
+                Duration::ZERO,
+            )
+            .await?;
     }
     expect_copies(holdfast, &second, &due.due, now).await?;
     for kind in [BackupType::Database, BackupType::Content] {
-        let overdue = due.overdue.iter().filter(|id| id.backup_type() == kind).count();
-        function.metrics().emit(kind, &[(Metric::CopiesOverdue, bytes(overdue as u64))]);
+        let overdue = due
+            .overdue
+            .iter()
+            .filter(|id| id.backup_type() == kind)
+            .count();
+        function
+            .metrics()
+            .emit(kind, &[(Metric::CopiesOverdue, bytes(overdue as u64))]);
     }
-    tracing::info!(asked = due.due.len(), uncopied = due.uncopied, overdue = due.overdue.len(), "copies are requested");
+    tracing::info!(
+        asked = due.due.len(),
+        uncopied = due.uncopied,
+        overdue = due.overdue.len(),
+        "copies are requested"
+    );
     Ok(json!({ "asked": due.due, "uncopied": due.uncopied, "overdue": due.overdue }))
 }
 

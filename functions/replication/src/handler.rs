@@ -15,7 +15,8 @@ pub(crate) async fn handle(
     deadline: Timestamp,
 ) -> Result<Value, InvocationError> {
     if payload.get("Records").is_some() {
-        let batch = SqsEvent::deserialize(payload).map_err(|error| EventFault::Malformed(error.to_string()))?;
+        let batch = SqsEvent::deserialize(payload)
+            .map_err(|error| EventFault::Malformed(error.to_string()))?;
         return Ok(json!(copies::make(function, batch, deadline).await?));
     }
     match Event::parse(payload)? {

@@ -15,8 +15,13 @@ pub(crate) fn is_its_schedule(schedule: Option<&str>) -> bool {
 }
 
 pub(crate) async fn run(function: &Function, deadline: Timestamp) -> Result<Value, OperationError> {
-    let limits = RunLimits { deadline: Some(deadline) };
-    let (holdfast, second) = (function.holdfast().await?, function.second_repository().await?);
+    let limits = RunLimits {
+        deadline: Some(deadline),
+    };
+    let (holdfast, second) = (
+        function.holdfast().await?,
+        function.second_repository().await?,
+    );
     // Boxed: the future of the use case is too deep a type for the compiler's layout.
     match Box::pin(remove_copies(holdfast, &second, limits, Timestamp::now())).await {
         Ok(report) => {
@@ -38,19 +43,28 @@ pub(crate) async fn run(function: &Function, deadline: Timestamp) -> Result<Valu
 
 fn tell(function: &Function, report: &RemovedCopies) {
     for problem in report.all_problems() {
-        tracing::error!(error = problem, "a step of retention in the second store failed, and the others continued");
+        tracing::error!(
+            error = problem,
+            "a step of retention in the second store failed, and the others continued"
+        );
     }
     if let Some(why) = &report.suspended {
         tracing::error!(why, "retention in the second store is suspended");
     }
     if let Some(why) = &report.collection.suspended {
-        tracing::error!(why, "the collection of content objects in the second store is suspended");
+        tracing::error!(
+            why,
+            "the collection of content objects in the second store is suspended"
+        );
     }
     if report.all_problems().next().is_some() || report.suspended.is_some() {
         failed(function);
     }
     if let Some(why) = &report.collection.skipped {
-        tracing::info!(why, "content objects of the second store are left to the next run");
+        tracing::info!(
+            why,
+            "content objects of the second store are left to the next run"
+        );
     }
     tracing::info!(
         deleted = report.deleted.len(),
@@ -64,5 +78,7 @@ fn tell(function: &Function, report: &RemovedCopies) {
 
 /// Of whichever type: there is one second store.
 fn failed(function: &Function) {
-    function.metrics().emit(BackupType::Database, &[(Metric::CopyFailed, 1.0)]);
+    function
+        .metrics()
+        .emit(BackupType::Database, &[(Metric::CopyFailed, 1.0)]);
 }

@@ -14,8 +14,14 @@ pub(crate) fn is_its_schedule(schedule: Option<&str>) -> bool {
 }
 
 /// Runs retention. A failed step is logged, and its metric raises the alarm. The run of the next day continues.
-pub(crate) async fn run(function: &Function, by: Option<&str>, deadline: Timestamp) -> Result<Value, OperationError> {
-    let limits = RunLimits { deadline: Some(deadline) };
+pub(crate) async fn run(
+    function: &Function,
+    by: Option<&str>,
+    deadline: Timestamp,
+) -> Result<Value, OperationError> {
+    let limits = RunLimits {
+        deadline: Some(deadline),
+    };
     let holdfast = function.holdfast().await?;
     // Boxed: the future of the use case is too deep a type for the compiler's layout.
     let report = match Box::pin(retain(holdfast, limits, Timestamp::now())).await {
@@ -38,23 +44,42 @@ pub(crate) async fn run(function: &Function, by: Option<&str>, deadline: Timesta
 fn values(report: &RetentionReport, kind: BackupType) -> Vec<(Metric, f64)> {
     let (of_kind, collection) = (report.of(kind), &report.collection);
     let is_content = kind == BackupType::Content;
-    let (collected, freed, blocked) =
-        if is_content { (collection.deleted, collection.bytes_freed, collection.blocked) } else { (0, 0, 0) };
+    let (collected, freed, blocked) = if is_content {
+        (
+            collection.deleted,
+            collection.bytes_freed,
+            collection.blocked,
+        )
+    } else {
+        (0, 0, 0)
+    };
     let told = [
         (Metric::BackupsDeleted, of_kind.deleted.len() as u64),
         (Metric::BackupsRetained, of_kind.retained),
-        (Metric::RetentionBlocked, of_kind.blocked.len() as u64 + blocked),
+        (
+            Metric::RetentionBlocked,
+            of_kind.blocked.len() as u64 + blocked,
+        ),
         (Metric::BytesFreed, of_kind.bytes_freed + freed),
         (Metric::RetentionViolated, of_kind.violations()),
     ];
-    let objects = [(Metric::ObjectsCollected, collected), (Metric::OrphanBytes, collection.unreferenced_bytes)];
+    let objects = [
+        (Metric::ObjectsCollected, collected),
+        (Metric::OrphanBytes, collection.unreferenced_bytes),
+    ];
     let objects = objects.into_iter().filter(|_| is_content);
-    told.into_iter().chain(objects).map(|(metric, value)| (metric, value as f64)).collect()
+    told.into_iter()
+        .chain(objects)
+        .map(|(metric, value)| (metric, value as f64))
+        .collect()
 }
 
 fn log(report: &RetentionReport, by: Option<&str>) {
     for problem in report.all_problems() {
-        tracing::error!(error = problem, "a step of retention failed, and the others continued");
+        tracing::error!(
+            error = problem,
+            "a step of retention failed, and the others continued"
+        );
     }
     for kind in RETAINED_TYPES {
         let of_kind = report.of(kind);
@@ -71,8 +96,15 @@ fn log(report: &RetentionReport, by: Option<&str>) {
     if let Some(why) = &report.collection.suspended {
         tracing::error!(why, "the collection of content objects is suspended");
     }
-    for step in report.unfinished.iter().chain(&report.collection.unfinished) {
-        tracing::warn!(step, "a step of retention reached its time limit: the next run continues it");
+    for step in report
+        .unfinished
+        .iter()
+        .chain(&report.collection.unfinished)
+    {
+        tracing::warn!(
+            step,
+            "a step of retention reached its time limit: the next run continues it"
+        );
     }
     if let Some(why) = &report.collection.skipped {
         tracing::info!(why, "content objects are left to the next run");
@@ -113,13 +145,28 @@ mod tests {
         let variables = [
             ("MONGODB_URI", parts().mongodb_uri.clone()),
             ("BACKUP_CATALOG_URI", catalog),
-            ("BACKUP_STORE", format!("s3://{}/{}", store.bucket, store.prefix)),
+            (
+                "BACKUP_STORE",
+                format!("s3://{}/{}", store.bucket, store.prefix),
+            ),
         ];
-        let variables = variables.map(|(name, value)| (name.to_owned(), value)).to_vec();
+        let variables = variables
+            .map(|(name, value)| (name.to_owned(), value))
+            .to_vec();
         let function = Function::new(variables, Clients::new(aws_config()));
         let answer = run(&function, Some("ada"), Timestamp::MAX).await.unwrap();
-        assert_eq!((&answer["database"]["retained"], &answer["problems"]), (&json!(0), &json!([])), "{answer}");
-        let report = retain(function.holdfast().await.unwrap(), RunLimits::none(), Timestamp::now()).await.unwrap();
+        assert_eq!(
+            (&answer["database"]["retained"], &answer["problems"]),
+            (&json!(0), &json!([])),
+            "{answer}"
+        );
+        let report = retain(
+            function.holdfast().await.unwrap(),
+            RunLimits::none(),
+            Timestamp::now(),
+        )
+        .await
+        .unwrap();
         let zero = |metric| (metric, 0.0);
         let common = [
             Metric::BackupsDeleted,
@@ -131,19 +178,33 @@ mod tests {
         .map(zero);
         assert_eq!(values(&report, BackupType::Database), common);
         let objects = [Metric::ObjectsCollected, Metric::OrphanBytes].map(zero);
-        assert_eq!(values(&report, BackupType::Content), [&common[..], &objects].concat());
+        assert_eq!(
+            values(&report, BackupType::Content),
+            [&common[..], &objects].concat()
+        );
         let found = RetentionReport {
-            collection: CollectionReport { unreferenced_bytes: 9, deleted: 2, ..CollectionReport::default() },
+            collection: CollectionReport {
+                unreferenced_bytes: 9,
+                deleted: 2,
+                ..CollectionReport::default()
+            },
             ..report
         };
         let told = values(&found, BackupType::Content);
         assert!(
-            told.contains(&(Metric::OrphanBytes, 9.0)) && told.contains(&(Metric::ObjectsCollected, 2.0)),
+            told.contains(&(Metric::OrphanBytes, 9.0))
+                && told.contains(&(Metric::ObjectsCollected, 2.0)),
             "{told:?}"
         );
-        assert_eq!(values(&found, BackupType::Database), common, "objects are of content");
+        assert_eq!(
+            values(&found, BackupType::Database),
+            common,
+            "objects are of content"
+        );
         let uri = Secret::new(&parts().mongodb_uri);
-        let server = Connection::open(&uri, ReadPreference::Primary, "tests").await.unwrap();
+        let server = Connection::open(&uri, ReadPreference::Primary, "tests")
+            .await
+            .unwrap();
         server.drop_database(&database).await.unwrap();
         store.remove().await;
     }

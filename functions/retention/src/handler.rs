@@ -18,7 +18,9 @@ pub(crate) async fn handle(
         Event::Tick { schedule, .. } if cleanup::is_its_schedule(schedule.as_deref()) => {
             Ok(cleanup::run(function, schedule.as_deref(), deadline).await?)
         }
-        Event::CleanupRequested { by } => Ok(cleanup::run(function, by.as_deref(), deadline).await?),
+        Event::CleanupRequested { by } => {
+            Ok(cleanup::run(function, by.as_deref(), deadline).await?)
+        }
         Event::Tick { .. } => sweep_once(function, deadline).await,
         _ => Err(EventFault::Malformed("a request is not for this function".to_owned()).into()),
     }
@@ -27,7 +29,9 @@ pub(crate) async fn handle(
 async fn sweep_once(function: &Function, deadline: Timestamp) -> Result<Value, InvocationError> {
     let report = run(function, deadline).await.inspect_err(|error| {
         if matches!(error, OperationError::Config(_)) {
-            function.metrics().emit(BackupType::Database, &[(Metric::BackupFailure, 1.0)]);
+            function
+                .metrics()
+                .emit(BackupType::Database, &[(Metric::BackupFailure, 1.0)]);
         }
     })?;
     for kind in [BackupType::Database, BackupType::Content] {
@@ -38,11 +42,19 @@ async fn sweep_once(function: &Function, deadline: Timestamp) -> Result<Value, I
 }
 
 async fn run(function: &Function, deadline: Timestamp) -> Result<SweepReport, OperationError> {
-    let limits = RunLimits { deadline: Some(deadline) };
+    let limits = RunLimits {
+        deadline: Some(deadline),
+    };
     let queue = function.queue().await?;
     // Boxed: the future of the use case is too deep a type for the compiler's layout.
     let holdfast = function.holdfast().await?;
-    let mut report = Box::pin(sweep_within(holdfast, Some(&queue), limits, Timestamp::now())).await?;
+    let mut report = Box::pin(sweep_within(
+        holdfast,
+        Some(&queue),
+        limits,
+        Timestamp::now(),
+    ))
+    .await?;
     for HandOn { backup_id, step } in &report.hand_on {
         if let Err(error) = function.hand_on(backup_id, *step).await {
             report.problems.push(format!("job {backup_id}: {error}"));
@@ -83,17 +95,32 @@ fn values(report: &SweepReport, kind: BackupType) -> Vec<(Metric, f64)> {
             ],
         ),
     };
-    let counted = counted.into_iter().chain(more).filter(|(_, value)| *value > 0.0);
-    let always = [(Metric::HoursOverdue, overdue), (Metric::OrphanBytes, bytes(orphan_bytes))];
-    always.into_iter().chain(measured.iter().flat_map(stored)).chain(counted).collect()
+    let counted = counted
+        .into_iter()
+        .chain(more)
+        .filter(|(_, value)| *value > 0.0);
+    let always = [
+        (Metric::HoursOverdue, overdue),
+        (Metric::OrphanBytes, bytes(orphan_bytes)),
+    ];
+    always
+        .into_iter()
+        .chain(measured.iter().flat_map(stored))
+        .chain(counted)
+        .collect()
 }
 
 /// Omits counts that did not end in time, and growth without a comparison.
 fn stored(measured: &Measured) -> impl Iterator<Item = (Metric, f64)> {
-    let Measured { stored, growth_percent } = *measured;
+    let Measured {
+        stored,
+        growth_percent,
+    } = *measured;
     let stored_bytes = stored.bytes().map(|all| (Metric::StoredBytes, bytes(all)));
     let growth = growth_percent.map(|percent| (Metric::StorageGrowthPercent, percent));
-    std::iter::once((Metric::TotalBackups, bytes(stored.backups))).chain(stored_bytes).chain(growth)
+    std::iter::once((Metric::TotalBackups, bytes(stored.backups)))
+        .chain(stored_bytes)
+        .chain(growth)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "CloudWatch keeps doubles")]
@@ -106,16 +133,33 @@ fn number(count: impl TryInto<u32>) -> f64 {
 }
 
 fn log(report: &SweepReport) {
-    let each =
-        |ids: &[BackupId], said: &'static str| ids.iter().for_each(|id| tracing::warn!(backupId = %id, "{said}"));
-    each(&report.stalled, "the backup stopped without a result, and was settled as stalled");
-    each(&report.completed, "the run died after it wrote the manifest, and the backup was settled as completed");
-    each(&report.not_started, "no worker started the backup, and it was settled as not started");
+    let each = |ids: &[BackupId], said: &'static str| {
+        ids.iter()
+            .for_each(|id| tracing::warn!(backupId = %id, "{said}"))
+    };
+    each(
+        &report.stalled,
+        "the backup stopped without a result, and was settled as stalled",
+    );
+    each(
+        &report.completed,
+        "the run died after it wrote the manifest, and the backup was settled as completed",
+    );
+    each(
+        &report.not_started,
+        "no worker started the backup, and it was settled as not started",
+    );
     for problem in &report.problems {
-        tracing::error!(error = problem, "a step of the sweep failed, and the others continued");
+        tracing::error!(
+            error = problem,
+            "a step of the sweep failed, and the others continued"
+        );
     }
     for step in &report.unfinished {
-        tracing::warn!(step, "a step of the sweep reached its time limit: the next sweep continues it");
+        tracing::warn!(
+            step,
+            "a step of the sweep reached its time limit: the next sweep continues it"
+        );
     }
     tracing::info!(
         leasesFreed = report.leases_freed,
@@ -145,14 +189,18 @@ mod tests {
     }
 
     fn function(variables: &[(&str, &str)], aws: aws_config::SdkConfig) -> Function {
-        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let variables = variables
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
         Function::new(variables, Clients::new(aws))
     }
 
     #[test]
     fn every_sweep_emits_hours_overdue_of_each_type() {
-        let overdue =
-            |report: &SweepReport| [BackupType::Database, BackupType::Content].map(|kind| values(report, kind));
+        let overdue = |report: &SweepReport| {
+            [BackupType::Database, BackupType::Content].map(|kind| values(report, kind))
+        };
         let hours = |hours| [(Metric::HoursOverdue, hours), (Metric::OrphanBytes, 0.0)];
         assert_eq!(overdue(&SweepReport::default()), [hours(0.0), hours(0.0)]);
         let partly = SweepReport {
@@ -166,10 +214,21 @@ mod tests {
 
     #[test]
     fn stored_bytes_are_emitted_for_each_type_and_growth_only_if_known() {
-        let stored = |backups| Stored { backups, backup_bytes: 10, objects: Some(2), object_bytes: Some(5) };
+        let stored = |backups| Stored {
+            backups,
+            backup_bytes: 10,
+            objects: Some(2),
+            object_bytes: Some(5),
+        };
         let report = SweepReport {
-            database_measured: Some(Measured { stored: stored(3), growth_percent: Some(-12.5) }),
-            content_measured: Some(Measured { stored: stored(4), growth_percent: None }),
+            database_measured: Some(Measured {
+                stored: stored(3),
+                growth_percent: Some(-12.5),
+            }),
+            content_measured: Some(Measured {
+                stored: stored(4),
+                growth_percent: None,
+            }),
             content_orphan_bytes: 7,
             ..SweepReport::default()
         };
@@ -189,9 +248,19 @@ mod tests {
             (Metric::StoredBytes, 15.0),
         ];
         assert_eq!(first(BackupType::Content), content);
-        let uncounted = Measured { stored: Stored { object_bytes: None, ..stored(4) }, growth_percent: None };
+        let uncounted = Measured {
+            stored: Stored {
+                object_bytes: None,
+                ..stored(4)
+            },
+            growth_percent: None,
+        };
         let told: Vec<_> = super::stored(&uncounted).collect();
-        assert_eq!(told, [(Metric::TotalBackups, 4.0)], "half of it would look like a loss");
+        assert_eq!(
+            told,
+            [(Metric::TotalBackups, 4.0)],
+            "half of it would look like a loss"
+        );
     }
 
     #[test]
@@ -211,11 +280,18 @@ mod tests {
     #[tokio::test]
     async fn only_what_is_for_it_is_done() {
         let function = function(&[], aws_config_at("http://127.0.0.1:9"));
-        for refused in [event("manual-database"), event("handed-on-finalize"), json!({})] {
+        for refused in [
+            event("manual-database"),
+            event("handed-on-finalize"),
+            json!({}),
+        ] {
             assert!(handle(&function, &refused, Timestamp::MAX).await.is_err());
         }
         for name in ["schedule-sweep", "schedule-retention", "manual-cleanup"] {
-            let error = handle(&function, &event(name), Timestamp::MAX).await.unwrap_err().to_string();
+            let error = handle(&function, &event(name), Timestamp::MAX)
+                .await
+                .unwrap_err()
+                .to_string();
             assert!(error.contains("BACKUP_STORE"), "{name}: {error}");
         }
     }
@@ -231,14 +307,24 @@ mod tests {
             ("BACKUP_CATALOG_URI", catalog.as_str()),
             ("BACKUP_STORE", location.as_str()),
             ("BACKUP_DATABASE_INTERVAL_HOURS", "6"),
-            ("BACKUP_CONTENT_QUEUE", "http://127.0.0.1:4566/000000000000/none"),
+            (
+                "BACKUP_CONTENT_QUEUE",
+                "http://127.0.0.1:4566/000000000000/none",
+            ),
         ];
-        let answer =
-            handle(&function(&variables, aws_config()), &event("schedule-sweep"), Timestamp::MAX).await.unwrap();
+        let answer = handle(
+            &function(&variables, aws_config()),
+            &event("schedule-sweep"),
+            Timestamp::MAX,
+        )
+        .await
+        .unwrap();
         assert_eq!(answer["databaseHoursOverdue"], 6.0, "{answer}");
         assert_eq!(answer["problems"], json!([]));
         let uri = Secret::new(&parts().mongodb_uri);
-        let server = Connection::open(&uri, ReadPreference::Primary, "tests").await.unwrap();
+        let server = Connection::open(&uri, ReadPreference::Primary, "tests")
+            .await
+            .unwrap();
         server.drop_database(&database).await.unwrap();
         store.remove().await;
     }

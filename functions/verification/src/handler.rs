@@ -3,7 +3,8 @@
 use holdfast_domain::{BackupId, BackupType, Timestamp, VerificationLevel, VerificationStatus};
 use holdfast_lambda::{Event, EventFault, Function, InvocationError, Metric};
 use holdfast_operations::{
-    DueReport, OperationError, RunLimits, VerifyOutcome, expect_verifiable, verify_due, verify_on_request,
+    DueReport, OperationError, RunLimits, VerifyOutcome, expect_verifiable, verify_due,
+    verify_on_request,
 };
 use holdfast_recovery::Verification;
 use serde_json::{Value, json};
@@ -14,14 +15,19 @@ pub(crate) async fn handle(
     payload: &Value,
     deadline: Timestamp,
 ) -> Result<Value, InvocationError> {
-    let limits = RunLimits { deadline: Some(deadline) };
+    let limits = RunLimits {
+        deadline: Some(deadline),
+    };
     match Event::parse(payload)? {
         Event::Tick { .. } => Ok(do_what_is_due(function, limits).await?),
         Event::VerificationRequested { backup_id, level } => {
             let asked = answer_request(function, &backup_id, level, limits).await;
             Ok(asked.inspect_err(|error| {
                 if is_of_the_backup(error) {
-                    function.metrics().emit(backup_id.backup_type(), &[(Metric::VerificationFailed, 1.0)]);
+                    function.metrics().emit(
+                        backup_id.backup_type(),
+                        &[(Metric::VerificationFailed, 1.0)],
+                    );
                 }
             })?)
         }
@@ -35,7 +41,9 @@ async fn do_what_is_due(function: &Function, limits: RunLimits) -> Result<Value,
     let mut report = Box::pin(verify_due(holdfast, limits, Timestamp::now())).await?;
     for backup_id in &report.hand_on {
         if let Err(error) = hand_on(function, backup_id, VerificationLevel::Checksum).await {
-            report.problems.push(format!("backup {backup_id}: {error}. The next run retries it"));
+            report.problems.push(format!(
+                "backup {backup_id}: {error}. The next run retries it"
+            ));
         }
     }
     for kind in [BackupType::Database, BackupType::Content] {
@@ -62,10 +70,20 @@ async fn answer_request(
 ) -> Result<Value, OperationError> {
     let holdfast = function.holdfast().await?;
     expect_verifiable(holdfast, id, level).await?;
-    match Box::pin(verify_on_request(holdfast, id, level, limits, Timestamp::now())).await? {
+    match Box::pin(verify_on_request(
+        holdfast,
+        id,
+        level,
+        limits,
+        Timestamp::now(),
+    ))
+    .await?
+    {
         VerifyOutcome::Done(verification) => {
             tell(&verification);
-            function.metrics().emit(id.backup_type(), &metrics_of(&verification));
+            function
+                .metrics()
+                .emit(id.backup_type(), &metrics_of(&verification));
             Ok(brief(&verification))
         }
         VerifyOutcome::HandOn => {
@@ -83,21 +101,39 @@ async fn answer_request(
     }
 }
 
-async fn hand_on(function: &Function, id: &BackupId, level: VerificationLevel) -> Result<(), OperationError> {
-    let asked = function.events().await?.request_verification(id, level, None).await;
+async fn hand_on(
+    function: &Function,
+    id: &BackupId,
+    level: VerificationLevel,
+) -> Result<(), OperationError> {
+    let asked = function
+        .events()
+        .await?
+        .request_verification(id, level, None)
+        .await;
     asked.map_err(|error| OperationError::HandOver(error.to_string()))
 }
 
 /// Whether the backup itself is at fault: everything is reachable, but the backup cannot be read, so it cannot be
 /// restored.
 fn is_of_the_backup(error: &OperationError) -> bool {
-    matches!(error, OperationError::Key(_) | OperationError::Repository(_))
+    matches!(
+        error,
+        OperationError::Key(_) | OperationError::Repository(_)
+    )
 }
 
 fn metrics_of(verification: &Verification) -> Vec<(Metric, f64)> {
-    let result = if is_well(verification) { Metric::VerificationPassed } else { Metric::VerificationFailed };
+    let result = if is_well(verification) {
+        Metric::VerificationPassed
+    } else {
+        Metric::VerificationFailed
+    };
     let has_faults = !verification.repository_problems.is_empty();
-    std::iter::once(result).chain(has_faults.then_some(Metric::RepositoryFaults)).map(|metric| (metric, 1.0)).collect()
+    std::iter::once(result)
+        .chain(has_faults.then_some(Metric::RepositoryFaults))
+        .map(|metric| (metric, 1.0))
+        .collect()
 }
 
 /// Whether neither the backup nor the repository's files need a person's attention.
@@ -107,21 +143,40 @@ fn is_well(verification: &Verification) -> bool {
 
 /// Every run emits the hours of drills, even 0, because a missing value means that no drill runs.
 fn values(report: &DueReport, kind: BackupType) -> Vec<(Metric, f64)> {
-    let of_kind = report.verified.iter().filter(|done| done.backup_id.backup_type() == kind);
+    let of_kind = report
+        .verified
+        .iter()
+        .filter(|done| done.backup_id.backup_type() == kind);
     let (passed, failed): (Vec<_>, Vec<_>) = of_kind.partition(|done| is_well(done));
-    let faults = failed.iter().filter(|done| !done.repository_problems.is_empty()).count();
-    let unjudged = report.unjudged.iter().filter(|(id, _)| id.backup_type() == kind).count();
+    let faults = failed
+        .iter()
+        .filter(|done| !done.repository_problems.is_empty())
+        .count();
+    let unjudged = report
+        .unjudged
+        .iter()
+        .filter(|(id, _)| id.backup_type() == kind)
+        .count();
     let counted = [
         (Metric::VerificationPassed, passed.len()),
         (Metric::VerificationFailed, failed.len() + unjudged),
         (Metric::RepositoryFaults, faults),
     ];
     let number = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
-    let counted = counted.into_iter().filter(|(_, count)| *count > 0).map(|(metric, count)| (metric, number(count)));
-    let drills =
-        [(Metric::HoursSinceDrill, report.hours_since_drill), (Metric::DrillHoursOverdue, report.drill_hours_overdue)];
-    let drills = drills.into_iter().filter_map(|(metric, value)| Some((metric, value?)));
-    counted.chain(drills.filter(|_| kind == BackupType::Database)).collect()
+    let counted = counted
+        .into_iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(metric, count)| (metric, number(count)));
+    let drills = [
+        (Metric::HoursSinceDrill, report.hours_since_drill),
+        (Metric::DrillHoursOverdue, report.drill_hours_overdue),
+    ];
+    let drills = drills
+        .into_iter()
+        .filter_map(|(metric, value)| Some((metric, value?)));
+    counted
+        .chain(drills.filter(|_| kind == BackupType::Database))
+        .collect()
 }
 
 /// The response of one verification. All its findings are in its row.
@@ -138,7 +193,13 @@ fn brief(verification: &Verification) -> Value {
 }
 
 fn tell(verification: &Verification) {
-    let Verification { backup_id, level, bytes_read, duration_ms, .. } = verification;
+    let Verification {
+        backup_id,
+        level,
+        bytes_read,
+        duration_ms,
+        ..
+    } = verification;
     let level = level.as_str();
     match verification.status {
         VerificationStatus::Passed => tracing::info!(
@@ -164,10 +225,16 @@ fn log(report: &DueReport) {
         tracing::error!(backupId = %id, error, "the backup cannot be verified: no available key opens it");
     }
     for name in &report.scratch_removed {
-        tracing::warn!(database = name, "a scratch database of a dead drill was dropped");
+        tracing::warn!(
+            database = name,
+            "a scratch database of a dead drill was dropped"
+        );
     }
     for problem in &report.problems {
-        tracing::error!(error = problem, "a step of verification failed, and the others continued");
+        tracing::error!(
+            error = problem,
+            "a step of verification failed, and the others continued"
+        );
     }
     tracing::info!(
         verified = report.verified.len(),

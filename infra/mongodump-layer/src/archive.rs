@@ -24,7 +24,10 @@ pub(crate) struct Tools {
 /// Reads it; in faults it goes by the name of where it came from.
 pub(crate) fn unpack(path: &Path, name: &str) -> Result<Tools, Error> {
     let file = File::open(path).map_err(Error::at("read", path))?;
-    let fault = |fault: String| Error::NotTheTools { archive: name.into(), fault };
+    let fault = |fault: String| Error::NotTheTools {
+        archive: name.into(),
+        fault,
+    };
     let tools = read(file).map_err(|error| fault(format!("cannot be unpacked ({error})")))?;
     if tools.mongodump.is_empty() {
         return Err(fault("holds no bin/mongodump".into()));
@@ -35,7 +38,10 @@ pub(crate) fn unpack(path: &Path, name: &str) -> Result<Tools, Error> {
     Ok(tools)
 }
 
-#[expect(clippy::disallowed_methods, reason = "its digest was checked, it is one member, and it is capped here")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "its digest was checked, it is one member, and it is capped here"
+)]
 fn read(file: File) -> io::Result<Tools> {
     let mut archive = tar::Archive::new(GzDecoder::new(file).take(LIMIT_BYTES));
     let mut tools = Tools::default();
@@ -47,7 +53,11 @@ fn read(file: File) -> io::Result<Tools> {
         let path = below_its_folder(&entry.path()?);
         if path == "bin/mongodump" {
             entry.read_to_end(&mut tools.mongodump)?;
-        } else if ["LICENSE", "THIRD-PARTY-NOTICES"].iter().any(|name| path.starts_with(name)) && !path.contains('/') {
+        } else if ["LICENSE", "THIRD-PARTY-NOTICES"]
+            .iter()
+            .any(|name| path.starts_with(name))
+            && !path.contains('/')
+        {
             let mut text = Vec::new();
             entry.read_to_end(&mut text)?;
             tools.licences.push((path, text));
@@ -66,5 +76,9 @@ fn below_its_folder(path: &Path) -> String {
             _ => None,
         })
         .collect();
-    names.unwrap_or_default().get(1..).unwrap_or_default().join("/")
+    names
+        .unwrap_or_default()
+        .get(1..)
+        .unwrap_or_default()
+        .join("/")
 }

@@ -35,7 +35,10 @@ pub(crate) fn read(file: &[u8]) -> Option<Program> {
         Some(dynamic) => libraries(file, file.get(dynamic.file.clone())?, &segments)?,
         None => Vec::new(),
     };
-    Some(Program { machine: u16_at(file, 18)?, libraries })
+    Some(Program {
+        machine: u16_at(file, 18)?,
+        libraries,
+    })
 }
 
 /// A stretch of the file, and where it is loaded.
@@ -47,37 +50,56 @@ struct Segment {
 
 fn segments(file: &[u8]) -> Option<Vec<Segment>> {
     let table = usize_at(file, 32)?;
-    let (size, count) = (usize::from(u16_at(file, 54)?), usize::from(u16_at(file, 56)?));
+    let (size, count) = (
+        usize::from(u16_at(file, 54)?),
+        usize::from(u16_at(file, 56)?),
+    );
     let segment = |index: usize| {
         let header = file.get(table.checked_add(index * size)?..)?.get(..size)?;
         let start = usize_at(header, 8)?;
         let end = start.checked_add(usize_at(header, 32)?)?;
-        Some(Segment { kind: u32_at(header, 0)?, file: start..end, address: u64_at(header, 16)? })
+        Some(Segment {
+            kind: u32_at(header, 0)?,
+            file: start..end,
+            address: u64_at(header, 16)?,
+        })
     };
     (0..count).map(segment).collect()
 }
 
 fn libraries(file: &[u8], dynamic: &[u8], segments: &[Segment]) -> Option<Vec<String>> {
-    let entries = dynamic.chunks_exact(DYNAMIC_ENTRY_BYTES).map_while(|entry| {
-        let tag = u64_at(entry, 0)?;
-        (tag != DT_NULL).then_some((tag, u64_at(entry, 8)?))
-    });
+    let entries = dynamic
+        .chunks_exact(DYNAMIC_ENTRY_BYTES)
+        .map_while(|entry| {
+            let tag = u64_at(entry, 0)?;
+            (tag != DT_NULL).then_some((tag, u64_at(entry, 8)?))
+        });
     let entries: Vec<_> = entries.collect();
-    let needed: Vec<_> = entries.iter().filter(|(tag, _)| *tag == DT_NEEDED).map(|(_, name)| *name).collect();
+    let needed: Vec<_> = entries
+        .iter()
+        .filter(|(tag, _)| *tag == DT_NEEDED)
+        .map(|(_, name)| *name)
+        .collect();
     if needed.is_empty() {
         return Some(Vec::new());
     }
     let (_, names) = entries.iter().find(|(tag, _)| *tag == DT_STRTAB)?;
     let names = file.get(offset(*names, segments)?..)?;
-    needed.into_iter().map(|name| text(names.get(usize::try_from(name).ok()?..)?)).collect()
+    needed
+        .into_iter()
+        .map(|name| text(names.get(usize::try_from(name).ok()?..)?))
+        .collect()
 }
 
 /// Where in the file an address is loaded from.
 fn offset(address: u64, segments: &[Segment]) -> Option<usize> {
-    segments.iter().filter(|segment| segment.kind == PT_LOAD).find_map(|segment| {
-        let into = usize::try_from(address.checked_sub(segment.address)?).ok()?;
-        (into < segment.file.len()).then(|| segment.file.start + into)
-    })
+    segments
+        .iter()
+        .filter(|segment| segment.kind == PT_LOAD)
+        .find_map(|segment| {
+            let into = usize::try_from(address.checked_sub(segment.address)?).ok()?;
+            (into < segment.file.len()).then(|| segment.file.start + into)
+        })
 }
 
 /// Text up to its NUL.
@@ -114,7 +136,13 @@ mod tests {
     fn what_a_linker_wrote_is_read() {
         let this = std::fs::read(std::env::current_exe().unwrap()).unwrap();
         let program = read(&this).unwrap();
-        assert!(program.libraries.iter().any(|library| library.starts_with("libc.")), "{program:?}");
+        assert!(
+            program
+                .libraries
+                .iter()
+                .any(|library| library.starts_with("libc.")),
+            "{program:?}"
+        );
     }
 
     #[test]
@@ -122,7 +150,10 @@ mod tests {
         let whole = std::fs::read(std::env::current_exe().unwrap()).unwrap();
         let program = read(&whole).unwrap();
         for end in (0..4096).chain((4096..whole.len()).step_by(whole.len() / 64)) {
-            assert!(read(&whole[..end]).is_none_or(|read| read == program), "cut at {end}");
+            assert!(
+                read(&whole[..end]).is_none_or(|read| read == program),
+                "cut at {end}"
+            );
         }
     }
 

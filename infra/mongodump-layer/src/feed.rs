@@ -46,17 +46,44 @@ struct Archive {
 }
 
 /// Finds the archive of a version for a processor.
-pub(crate) fn find(text: &[u8], feed: &str, version: &str, architecture: Architecture) -> Result<Release, Error> {
-    let parsed: Feed =
-        serde_json::from_slice(text).map_err(|error| Error::NotAFeed { url: feed.into(), cause: error.to_string() })?;
-    let found = parsed.versions.into_iter().find(|one| one.version == version);
-    let found = found.ok_or_else(|| Error::NoSuchRelease { feed: feed.into(), version: version.into() })?;
-    let fits =
-        |one: &Download| one.name == SYSTEM && architecture.is_called(&one.arch) && is_sha256(&one.archive.sha256);
-    let archive = found.downloads.into_iter().find(fits).map(|download| download.archive);
-    let no_archive = || Error::NoSuchArchive { feed: feed.into(), version: version.into(), architecture };
+pub(crate) fn find(
+    text: &[u8],
+    feed: &str,
+    version: &str,
+    architecture: Architecture,
+) -> Result<Release, Error> {
+    let parsed: Feed = serde_json::from_slice(text).map_err(|error| Error::NotAFeed {
+        url: feed.into(),
+        cause: error.to_string(),
+    })?;
+    let found = parsed
+        .versions
+        .into_iter()
+        .find(|one| one.version == version);
+    let found = found.ok_or_else(|| Error::NoSuchRelease {
+        feed: feed.into(),
+        version: version.into(),
+    })?;
+    let fits = |one: &Download| {
+        one.name == SYSTEM && architecture.is_called(&one.arch) && is_sha256(&one.archive.sha256)
+    };
+    let archive = found
+        .downloads
+        .into_iter()
+        .find(fits)
+        .map(|download| download.archive);
+    let no_archive = || Error::NoSuchArchive {
+        feed: feed.into(),
+        version: version.into(),
+        architecture,
+    };
     let Archive { url, sha256 } = archive.ok_or_else(no_archive)?;
-    Ok(Release { architecture, version: version.into(), url, sha256: sha256.to_ascii_lowercase() })
+    Ok(Release {
+        architecture,
+        version: version.into(),
+        url,
+        sha256: sha256.to_ascii_lowercase(),
+    })
 }
 
 fn is_sha256(text: &str) -> bool {
@@ -71,29 +98,51 @@ mod tests {
 
     fn feed(arch: &str, name: &str, sha256: &str) -> String {
         let archive = json!({ "url": "https://site/tools.tgz", "sha256": sha256 });
-        let downloads = json!([{ "name": "windows" }, { "name": name, "arch": arch, "archive": archive }]);
+        let downloads =
+            json!([{ "name": "windows" }, { "name": name, "arch": arch, "archive": archive }]);
         json!({ "versions": [{ "version": "1.0.0" }, { "version": "2.0.0", "downloads": downloads }] }).to_string()
     }
 
     #[test]
     fn the_archive_of_the_version_system_and_processor_is_found_by_either_name() {
         let digest = "AB".repeat(32);
-        for (arch, architecture) in
-            [("x86_64", Architecture::X8664), ("arm64", Architecture::Arm64), ("aarch64", Architecture::Arm64)]
-        {
-            let release = find(feed(arch, "amazon2023", &digest).as_bytes(), "feed", "2.0.0", architecture).unwrap();
-            assert_eq!((release.url.as_str(), release.sha256), ("https://site/tools.tgz", digest.to_lowercase()));
+        for (arch, architecture) in [
+            ("x86_64", Architecture::X8664),
+            ("arm64", Architecture::Arm64),
+            ("aarch64", Architecture::Arm64),
+        ] {
+            let release = find(
+                feed(arch, "amazon2023", &digest).as_bytes(),
+                "feed",
+                "2.0.0",
+                architecture,
+            )
+            .unwrap();
+            assert_eq!(
+                (release.url.as_str(), release.sha256),
+                ("https://site/tools.tgz", digest.to_lowercase())
+            );
         }
     }
 
     #[test]
     fn an_archive_for_another_system_processor_or_without_a_digest_is_none() {
         let digest = "ab".repeat(32);
-        for (arch, name, digest) in
-            [("arm64", "amazon2023", &*digest), ("x86_64", "amazon2", &digest), ("x86_64", "amazon2023", "")]
-        {
-            let found = find(feed(arch, name, digest).as_bytes(), "feed", "2.0.0", Architecture::X8664);
-            assert!(matches!(found, Err(Error::NoSuchArchive { .. })), "{found:?}");
+        for (arch, name, digest) in [
+            ("arm64", "amazon2023", &*digest),
+            ("x86_64", "amazon2", &digest),
+            ("x86_64", "amazon2023", ""),
+        ] {
+            let found = find(
+                feed(arch, name, digest).as_bytes(),
+                "feed",
+                "2.0.0",
+                Architecture::X8664,
+            );
+            assert!(
+                matches!(found, Err(Error::NoSuchArchive { .. })),
+                "{found:?}"
+            );
         }
     }
 }

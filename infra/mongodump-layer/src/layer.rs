@@ -42,9 +42,17 @@ impl Layer {
         let program = checked(name, &mongodump, architecture)?;
         let note = note::on(origin, architecture, &program, &mongodump);
         let mut layer = Self::with_note(note);
-        layer.files.push(LayerFile { path: "bin/mongodump".into(), mode: 0o755, bytes: mongodump });
+        layer.files.push(LayerFile {
+            path: "bin/mongodump".into(),
+            mode: 0o755,
+            bytes: mongodump,
+        });
         for (name, bytes) in licences {
-            layer.files.push(LayerFile { path: format!("licenses/mongodump/{name}"), mode: 0o644, bytes });
+            layer.files.push(LayerFile {
+                path: format!("licenses/mongodump/{name}"),
+                mode: 0o644,
+                bytes,
+            });
         }
         Ok(layer)
     }
@@ -55,7 +63,14 @@ impl Layer {
     }
 
     fn with_note(Note { text, summary }: Note) -> Self {
-        Self { files: vec![LayerFile { path: NOTE.into(), mode: 0o644, bytes: text.into_bytes() }], summary }
+        Self {
+            files: vec![LayerFile {
+                path: NOTE.into(),
+                mode: 0o644,
+                bytes: text.into_bytes(),
+            }],
+            summary,
+        }
     }
 
     /// One sentence on what is in it.
@@ -66,11 +81,17 @@ impl Layer {
     /// Puts it into a folder that is new, empty, or an older layer.
     pub(crate) fn place(&self, out: &Path) -> Result<(), Error> {
         let before = what_is_in(out)?;
-        let parent = out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let parent = out
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
         fs::create_dir_all(parent).map_err(Error::at("make", parent))?;
-        let aside = tempfile::Builder::new().prefix(".mongodump-layer-").tempdir_in(parent);
+        let aside = tempfile::Builder::new()
+            .prefix(".mongodump-layer-")
+            .tempdir_in(parent);
         let aside = aside.map_err(Error::at("write in", parent))?;
-        self.write(aside.path()).map_err(Error::at("write in", aside.path()))?;
+        self.write(aside.path())
+            .map_err(Error::at("write in", aside.path()))?;
         if before == Before::Layer {
             fs::remove_dir_all(out).map_err(Error::at("replace", out))?;
         }
@@ -95,20 +116,37 @@ impl Layer {
 
 /// From the outermost to the innermost.
 fn folders_between<'a>(folder: &Path, file: &'a Path) -> Vec<&'a Path> {
-    let mut folders: Vec<_> = file.ancestors().skip(1).take_while(|one| *one != folder).collect();
+    let mut folders: Vec<_> = file
+        .ancestors()
+        .skip(1)
+        .take_while(|one| *one != folder)
+        .collect();
     folders.reverse();
     folders
 }
 
 /// Reads a program, and refuses one for another processor.
-pub(crate) fn checked(name: &str, mongodump: &[u8], architecture: Architecture) -> Result<Program, Error> {
+pub(crate) fn checked(
+    name: &str,
+    mongodump: &[u8],
+    architecture: Architecture,
+) -> Result<Program, Error> {
     let program = elf::read(mongodump).ok_or_else(|| Error::NotAProgram { file: name.into() })?;
     if program.machine == architecture.elf_machine() {
         return Ok(program);
     }
-    let known = [Architecture::X8664, Architecture::Arm64].into_iter().find(|one| one.elf_machine() == program.machine);
-    let found = known.map_or_else(|| format!("ELF machine {}", program.machine), |one| one.to_string());
-    Err(Error::WrongArchitecture { file: name.into(), found, wanted: architecture })
+    let known = [Architecture::X8664, Architecture::Arm64]
+        .into_iter()
+        .find(|one| one.elf_machine() == program.machine);
+    let found = known.map_or_else(
+        || format!("ELF machine {}", program.machine),
+        |one| one.to_string(),
+    );
+    Err(Error::WrongArchitecture {
+        file: name.into(),
+        found,
+        wanted: architecture,
+    })
 }
 
 /// What stands where the layer is to be.
@@ -129,6 +167,8 @@ fn what_is_in(out: &Path) -> Result<Before, Error> {
     }
     match entries.next() {
         None => Ok(Before::Nothing),
-        Some(_) => Err(Error::Occupied { folder: out.display().to_string() }),
+        Some(_) => Err(Error::Occupied {
+            folder: out.display().to_string(),
+        }),
     }
 }

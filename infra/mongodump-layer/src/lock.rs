@@ -12,7 +12,8 @@ use tempfile::NamedTempFile;
 
 use crate::{error::Error, feed::Release, platform::Architecture};
 
-const HEADER: &str = "# The archives of mongodump that builds hold to. Delete a line to take another one.\n";
+const HEADER: &str =
+    "# The archives of mongodump that builds hold to. Delete a line to take another one.\n";
 
 /// The file as it was read.
 pub(crate) struct Lock {
@@ -28,14 +29,25 @@ impl Lock {
             Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
             read => read.map_err(Error::at("read", path))?,
         };
-        let meant = text.lines().enumerate().filter(|(_, line)| !line.starts_with('#') && !line.trim().is_empty());
-        let line = |(number, line): (usize, &str)| match line.split_whitespace().collect::<Vec<_>>()[..] {
-            [architecture, version, sha256, url] => {
-                Ok((architecture.to_owned(), format!("{architecture} {version} {sha256} {url}")))
-            }
-            _ => Err(Error::LockUnreadable { lock: path.display().to_string(), line: number + 1 }),
-        };
-        Ok(Self { path: path.to_path_buf(), lines: meant.map(line).collect::<Result<_, _>>()? })
+        let meant = text
+            .lines()
+            .enumerate()
+            .filter(|(_, line)| !line.starts_with('#') && !line.trim().is_empty());
+        let line =
+            |(number, line): (usize, &str)| match line.split_whitespace().collect::<Vec<_>>()[..] {
+                [architecture, version, sha256, url] => Ok((
+                    architecture.to_owned(),
+                    format!("{architecture} {version} {sha256} {url}"),
+                )),
+                _ => Err(Error::LockUnreadable {
+                    lock: path.display().to_string(),
+                    line: number + 1,
+                }),
+            };
+        Ok(Self {
+            path: path.to_path_buf(),
+            lines: meant.map(line).collect::<Result<_, _>>()?,
+        })
     }
 
     /// Refuses what is not the archive that was taken before.
@@ -57,7 +69,8 @@ impl Lock {
         if self.held(release.architecture).is_some() {
             return Ok(());
         }
-        self.lines.push((release.architecture.to_string(), line(release)));
+        self.lines
+            .push((release.architecture.to_string(), line(release)));
         self.lines.sort();
         let lines: Vec<_> = self.lines.iter().map(|(_, line)| line.as_str()).collect();
         let folder = self.path.parent().unwrap_or(Path::new("."));
@@ -71,12 +84,17 @@ impl Lock {
 
     fn held(&self, architecture: Architecture) -> Option<&str> {
         let mut lines = self.lines.iter();
-        lines.find(|(its, _)| its == architecture.name()).map(|(_, line)| line.as_str())
+        lines
+            .find(|(its, _)| its == architecture.name())
+            .map(|(_, line)| line.as_str())
     }
 }
 
 fn line(release: &Release) -> String {
-    format!("{} {} {} {}", release.architecture, release.version, release.sha256, release.url)
+    format!(
+        "{} {} {} {}",
+        release.architecture, release.version, release.sha256, release.url
+    )
 }
 
 /// It is a file of the repository; temporary ones are made for their owner alone.

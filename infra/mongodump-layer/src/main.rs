@@ -76,7 +76,11 @@ async fn build(arguments: &Arguments) -> Result<String, Error> {
 
 async fn from_vendor(arguments: &Arguments) -> Result<String, Error> {
     // A variable that is set to nothing counts as unset.
-    let feed = if arguments.feed.is_empty() { VENDORS_FEED } else { &arguments.feed };
+    let feed = if arguments.feed.is_empty() {
+        VENDORS_FEED
+    } else {
+        &arguments.feed
+    };
     let release = vendor::release(feed, &arguments.tools_version, arguments.architecture).await?;
     let lock = lock::Lock::read(&arguments.lock)?;
     lock.allows(&release)?;

@@ -27,8 +27,14 @@ impl Origin {
     fn version(&self) -> String {
         match self {
             Self::Vendor(release) => release.version.clone(),
-            Self::Local { answer: Answer::Version(version), .. } => version.clone(),
-            Self::Local { answer: Answer::None(why), .. } => format!("unknown (not run here: {why})"),
+            Self::Local {
+                answer: Answer::Version(version),
+                ..
+            } => version.clone(),
+            Self::Local {
+                answer: Answer::None(why),
+                ..
+            } => format!("unknown (not run here: {why})"),
         }
     }
 
@@ -47,24 +53,38 @@ pub(crate) struct Note {
 }
 
 /// On a layer with mongodump.
-pub(crate) fn on(origin: &Origin, architecture: Architecture, program: &Program, bytes: &[u8]) -> Note {
+pub(crate) fn on(
+    origin: &Origin,
+    architecture: Architecture,
+    program: &Program,
+    bytes: &[u8],
+) -> Note {
     let libraries = match &program.libraries[..] {
         [] => "none; it is linked statically".to_owned(),
         some => some.join(", "),
     };
     let (version, source) = (origin.version(), origin.source());
-    let mut text = format!("mongodump of the MongoDB Database Tools, as /opt/bin/mongodump.\n\nversion: {version}\n");
+    let mut text = format!(
+        "mongodump of the MongoDB Database Tools, as /opt/bin/mongodump.\n\nversion: {version}\n"
+    );
     let mut line = |name: &str, value: &str| _ = writeln!(text, "{name}: {value}");
     line("architecture", architecture.name());
     line("source", &source);
     if let Origin::Vendor(release) = origin {
         line("sha256 of the source", &release.sha256);
     }
-    line("sha256 of bin/mongodump", &hex::encode(Sha256::digest(bytes)));
+    line(
+        "sha256 of bin/mongodump",
+        &hex::encode(Sha256::digest(bytes)),
+    );
     line("shared libraries", &libraries);
-    line("licence", "Apache-2.0, https://www.apache.org/licenses/LICENSE-2.0");
-    let summary =
-        format!("Layer: mongodump {version} for {architecture}, from {source}. Shared libraries: {libraries}.");
+    line(
+        "licence",
+        "Apache-2.0, https://www.apache.org/licenses/LICENSE-2.0",
+    );
+    let summary = format!(
+        "Layer: mongodump {version} for {architecture}, from {source}. Shared libraries: {libraries}."
+    );
     Note { text, summary }
 }
 
@@ -74,5 +94,8 @@ pub(crate) fn on_its_absence() -> Note {
                 The function dumps with its native engine; BACKUP_DUMP_ENGINE=mongodump cannot work.\n";
     let summary = "Layer: no mongodump, a note alone (MONGODUMP_BINARY=none). The function dumps with its native \
                    engine; DumpEngine=mongodump would fail every backup.";
-    Note { text: text.into(), summary: summary.into() }
+    Note {
+        text: text.into(),
+        summary: summary.into(),
+    }
 }

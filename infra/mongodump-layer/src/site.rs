@@ -17,9 +17,13 @@ pub(crate) struct Site {
 impl Site {
     /// Over TLS only, unless its own address says otherwise.
     pub(crate) fn of(url: &str) -> Result<Self, Error> {
-        let builder = Client::builder().connect_timeout(CONNECT).read_timeout(SILENCE);
+        let builder = Client::builder()
+            .connect_timeout(CONNECT)
+            .read_timeout(SILENCE);
         let client = builder.https_only(url.starts_with("https://")).build();
-        Ok(Self { client: client.map_err(|error| unreachable(url, &error))? })
+        Ok(Self {
+            client: client.map_err(|error| unreachable(url, &error))?,
+        })
     }
 
     /// Hands a file on piece by piece.
@@ -31,8 +35,15 @@ impl Site {
     ) -> Result<(), Error> {
         let mut response = self.get(url).await?;
         let mut left = limit_bytes;
-        while let Some(chunk) = response.chunk().await.map_err(|error| unreachable(url, &error))? {
-            let too_large = || Error::TooLarge { url: url.into(), limit_bytes };
+        while let Some(chunk) = response
+            .chunk()
+            .await
+            .map_err(|error| unreachable(url, &error))?
+        {
+            let too_large = || Error::TooLarge {
+                url: url.into(),
+                limit_bytes,
+            };
             left = left.checked_sub(chunk.len() as u64).ok_or_else(too_large)?;
             piece(&chunk)?;
         }
@@ -40,10 +51,18 @@ impl Site {
     }
 
     async fn get(&self, url: &str) -> Result<Response, Error> {
-        let response = self.client.get(url).send().await.map_err(|error| unreachable(url, &error))?;
+        let response = self
+            .client
+            .get(url)
+            .send()
+            .await
+            .map_err(|error| unreachable(url, &error))?;
         match response.status() {
             status if status.is_success() => Ok(response),
-            status => Err(Error::NotServed { url: url.into(), status: status.as_u16() }),
+            status => Err(Error::NotServed {
+                url: url.into(),
+                status: status.as_u16(),
+            }),
         }
     }
 }
@@ -56,5 +75,8 @@ fn unreachable(url: &str, error: &reqwest::Error) -> Error {
         cause = error.to_string();
         inner = error.source();
     }
-    Error::Unreachable { url: url.into(), cause }
+    Error::Unreachable {
+        url: url.into(),
+        cause,
+    }
 }

@@ -23,13 +23,19 @@ const FEED_LIMIT_BYTES: u64 = 64 << 20;
 const ARCHIVE_LIMIT_BYTES: u64 = 1 << 30;
 
 /// What the feed says of a version.
-pub(crate) async fn release(feed: &str, version: &str, architecture: Architecture) -> Result<Release, Error> {
+pub(crate) async fn release(
+    feed: &str,
+    version: &str,
+    architecture: Architecture,
+) -> Result<Release, Error> {
     let mut text = Vec::new();
     let collect = |piece: &[u8]| {
         text.extend_from_slice(piece);
         Ok(())
     };
-    Site::of(feed)?.fetch(feed, FEED_LIMIT_BYTES, collect).await?;
+    Site::of(feed)?
+        .fetch(feed, FEED_LIMIT_BYTES, collect)
+        .await?;
     feed::find(&text, feed, version, architecture)
 }
 
@@ -41,7 +47,13 @@ pub(crate) async fn take(release: &Release, downloads: &Path) -> Result<Layer, E
     }
     let tools = archive::unpack(&archive, &release.url)?;
     let origin = Origin::Vendor(release.clone());
-    Layer::with_mongodump(&release.url, tools.mongodump, tools.licences, &origin, release.architecture)
+    Layer::with_mongodump(
+        &release.url,
+        tools.mongodump,
+        tools.licences,
+        &origin,
+        release.architecture,
+    )
 }
 
 /// Under its name stands only what has the right digest.
@@ -51,14 +63,22 @@ async fn fetch(release: &Release, downloads: &Path, archive: &PathBuf) -> Result
     let mut digest = Sha256::new();
     let store = |piece: &[u8]| {
         digest.update(piece);
-        file.write_all(piece).map_err(Error::at("write in", downloads))
+        file.write_all(piece)
+            .map_err(Error::at("write in", downloads))
     };
-    Site::of(&release.url)?.fetch(&release.url, ARCHIVE_LIMIT_BYTES, store).await?;
+    Site::of(&release.url)?
+        .fetch(&release.url, ARCHIVE_LIMIT_BYTES, store)
+        .await?;
     let found = hex::encode(digest.finalize());
     if found != release.sha256 {
-        return Err(Error::WrongDigest { url: release.url.clone(), expected: release.sha256.clone(), found });
+        return Err(Error::WrongDigest {
+            url: release.url.clone(),
+            expected: release.sha256.clone(),
+            found,
+        });
     }
-    file.persist(archive).map_err(|error| Error::at("write", archive)(error.error))?;
+    file.persist(archive)
+        .map_err(|error| Error::at("write", archive)(error.error))?;
     Ok(())
 }
 

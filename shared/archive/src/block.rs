@@ -17,10 +17,18 @@ impl<'a> BlockHeader<'a> {
         for (name, value) in flat::fields(document)? {
             match (name, value) {
                 ("db", Value::Text(text)) if db.is_none() => db = Some(text),
-                ("collection", Value::Text(text)) if collection.is_none() => collection = Some(text),
+                ("collection", Value::Text(text)) if collection.is_none() => {
+                    collection = Some(text)
+                }
                 ("EOF", Value::Boolean(boolean)) if eof.is_none() => eof = Some(boolean),
-                ("CRC", Value::Int64(number)) if crc.is_none() => crc = Some(number.cast_unsigned()),
-                _ => return Err(format!("its field `{name}` is unknown, repeated, or of the wrong type")),
+                ("CRC", Value::Int64(number)) if crc.is_none() => {
+                    crc = Some(number.cast_unsigned())
+                }
+                _ => {
+                    return Err(format!(
+                        "its field `{name}` is unknown, repeated, or of the wrong type"
+                    ));
+                }
             }
         }
         let end = match (eof.ok_or("it has no EOF")?, crc.ok_or("it has no CRC")?) {
@@ -28,7 +36,11 @@ impl<'a> BlockHeader<'a> {
             (false, 0) => None,
             (false, _) => return Err("it has a CRC but does not end its namespace".to_owned()),
         };
-        Ok(Self { db: db.ok_or("it has no db")?, collection: collection.ok_or("it has no collection")?, end })
+        Ok(Self {
+            db: db.ok_or("it has no db")?,
+            collection: collection.ok_or("it has no collection")?,
+            end,
+        })
     }
 
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
@@ -48,7 +60,11 @@ mod tests {
     #[test]
     fn a_header_is_read_as_it_is_written() {
         for end in [None, Some(0), Some(u64::MAX)] {
-            let header = BlockHeader { db: "shop", collection: "system.buckets.m", end };
+            let header = BlockHeader {
+                db: "shop",
+                collection: "system.buckets.m",
+                end,
+            };
             assert_eq!(BlockHeader::parse(&header.to_bytes()), Ok(header));
         }
     }
@@ -59,10 +75,16 @@ mod tests {
         for name in ["db", "collection", "EOF", "CRC"] {
             let mut missing = whole.clone();
             missing.remove(name);
-            assert!(BlockHeader::parse(&missing.to_vec().unwrap()).is_err(), "without {name}");
+            assert!(
+                BlockHeader::parse(&missing.to_vec().unwrap()).is_err(),
+                "without {name}"
+            );
             let mut other = whole.clone();
             other.insert(name, 7_i32);
-            assert!(BlockHeader::parse(&other.to_vec().unwrap()).is_err(), "{name} a number");
+            assert!(
+                BlockHeader::parse(&other.to_vec().unwrap()).is_err(),
+                "{name} a number"
+            );
         }
         let mut unknown = whole.clone();
         unknown.insert("more", 7_i32);

@@ -45,7 +45,12 @@ impl ContentHash {
     #[must_use]
     pub fn to_be_bytes(self) -> [u8; 32] {
         let mut bytes = [0; 32];
-        for (eight, limb) in bytes.as_chunks_mut().0.iter_mut().zip(self.limbs.iter().rev()) {
+        for (eight, limb) in bytes
+            .as_chunks_mut()
+            .0
+            .iter_mut()
+            .zip(self.limbs.iter().rev())
+        {
             *eight = limb.to_be_bytes();
         }
         bytes
@@ -144,14 +149,20 @@ mod tests {
         let greatest: ContentHash = "f".repeat(64).parse().unwrap();
         let one: ContentHash = ONE.parse().unwrap();
         assert_eq!(greatest + one, ContentHash::default());
-        assert_eq!((greatest + greatest).to_string(), format!("{}e", "f".repeat(63)));
+        assert_eq!(
+            (greatest + greatest).to_string(),
+            format!("{}e", "f".repeat(63))
+        );
     }
 
     #[test]
     fn json_holds_the_hex_digits() {
         let one: ContentHash = ONE.parse().unwrap();
         assert_eq!(serde_json::to_string(&one).unwrap(), format!("\"{ONE}\""));
-        assert_eq!(serde_json::from_str::<ContentHash>(&format!("\"{ONE}\"")).unwrap(), one);
+        assert_eq!(
+            serde_json::from_str::<ContentHash>(&format!("\"{ONE}\"")).unwrap(),
+            one
+        );
         assert!("1".parse::<ContentHash>().is_err());
     }
 

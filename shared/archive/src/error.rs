@@ -66,7 +66,9 @@ pub enum WalkError {
         length: i32,
     },
     /// A document's last byte is not NUL.
-    #[error("the archive is corrupt at byte {offset}: the document of {namespace} there does not end with a NUL")]
+    #[error(
+        "the archive is corrupt at byte {offset}: the document of {namespace} there does not end with a NUL"
+    )]
     DocumentEnd {
         /// Beginning of the document.
         offset: u64,
@@ -137,7 +139,11 @@ pub enum WalkError {
         inside: String,
     },
     /// The bytes end between two blocks, and namespaces of the prelude are missing.
-    #[error("the archive is incomplete{}{}", names("never begun", never_begun), names("never closed", never_closed))]
+    #[error(
+        "the archive is incomplete{}{}",
+        names("never begun", never_begun),
+        names("never closed", never_closed)
+    )]
     Incomplete {
         /// Namespaces without a block.
         never_begun: Vec<String>,
@@ -195,7 +201,10 @@ mod tests {
     #[test]
     fn a_message_lists_ten_names_and_counts_the_rest() {
         let many: Vec<String> = (0..12).map(|number| format!("c{number}")).collect();
-        let error = WalkError::Incomplete { never_begun: many, never_closed: vec!["d".to_owned()] };
+        let error = WalkError::Incomplete {
+            never_begun: many,
+            never_closed: vec!["d".to_owned()],
+        };
         assert_eq!(
             error.to_string(),
             "the archive is incomplete, never begun: c0, c1, c2, c3, c4, c5, c6, c7, c8, c9 and 2 more, never closed: d"

@@ -20,19 +20,25 @@ pub(crate) enum Value<'a> {
 /// The length in the first four bytes of a document. Refuses lengths out of range.
 pub(crate) fn document_length(first: [u8; 4]) -> Result<usize, i32> {
     let length = i32::from_le_bytes(first);
-    usize::try_from(length).ok().filter(|bytes| (MIN_DOCUMENT_BYTES..=MAX_DOCUMENT_BYTES).contains(bytes)).ok_or(length)
+    usize::try_from(length)
+        .ok()
+        .filter(|bytes| (MIN_DOCUMENT_BYTES..=MAX_DOCUMENT_BYTES).contains(bytes))
+        .ok_or(length)
 }
 
 /// All fields of a document, in order. The error is the reason.
 pub(crate) fn fields(document: &[u8]) -> Result<Vec<(&str, Value<'_>)>, String> {
-    let (_, mut rest) = document.split_at_checked(4).ok_or("it is shorter than its own length")?;
+    let (_, mut rest) = document
+        .split_at_checked(4)
+        .ok_or("it is shorter than its own length")?;
     let mut fields = Vec::with_capacity(8);
     loop {
         match rest {
             [0] => return Ok(fields),
             [kind, more @ ..] => {
                 let (name, more) = name(more)?;
-                let (value, more) = value(*kind, more).map_err(|reason| format!("its field `{name}` {reason}"))?;
+                let (value, more) =
+                    value(*kind, more).map_err(|reason| format!("its field `{name}` {reason}"))?;
                 fields.push((name, value));
                 rest = more;
             }
@@ -42,7 +48,10 @@ pub(crate) fn fields(document: &[u8]) -> Result<Vec<(&str, Value<'_>)>, String> 
 }
 
 fn name(bytes: &[u8]) -> Result<(&str, &[u8]), String> {
-    let end = bytes.iter().position(|byte| *byte == 0).ok_or("a field's name does not end")?;
+    let end = bytes
+        .iter()
+        .position(|byte| *byte == 0)
+        .ok_or("a field's name does not end")?;
     let name = std::str::from_utf8(&bytes[..end]).map_err(|_| "a field's name is not UTF-8")?;
     Ok((name, &bytes[end + 1..]))
 }
@@ -69,8 +78,11 @@ fn value(kind: u8, bytes: &[u8]) -> Result<(Value<'_>, &[u8]), &'static str> {
 
 fn text(bytes: &[u8]) -> Result<(Value<'_>, &[u8]), &'static str> {
     let (length, rest) = bytes.split_first_chunk().ok_or("is cut short")?;
-    let length = usize::try_from(i32::from_le_bytes(*length)).map_err(|_| "has a negative length")?;
-    let (text, rest) = rest.split_at_checked(length).ok_or("is longer than its document")?;
+    let length =
+        usize::try_from(i32::from_le_bytes(*length)).map_err(|_| "has a negative length")?;
+    let (text, rest) = rest
+        .split_at_checked(length)
+        .ok_or("is longer than its document")?;
     let (last, text) = text.split_last().ok_or("is text without a final NUL")?;
     if *last != 0 {
         return Err("is text without a final NUL");
@@ -152,7 +164,8 @@ mod tests {
                 ("large", Value::Int64(i64::MIN)),
             ]
         );
-        let expected = bson::doc! { "text": "ünïcödé", "yes": true, "small": -1, "large": i64::MIN };
+        let expected =
+            bson::doc! { "text": "ünïcödé", "yes": true, "small": -1, "large": i64::MIN };
         assert_eq!(built, expected.to_vec().unwrap());
     }
 
@@ -162,15 +175,24 @@ mod tests {
         assert_eq!(document_length(4_i32.to_le_bytes()), Err(4));
         assert_eq!(document_length((-2_i32).to_le_bytes()), Err(-2));
         let greatest = i32::try_from(MAX_DOCUMENT_BYTES).unwrap();
-        assert_eq!(document_length(greatest.to_le_bytes()), Ok(MAX_DOCUMENT_BYTES));
-        assert_eq!(document_length((greatest + 1).to_le_bytes()), Err(greatest + 1));
+        assert_eq!(
+            document_length(greatest.to_le_bytes()),
+            Ok(MAX_DOCUMENT_BYTES)
+        );
+        assert_eq!(
+            document_length((greatest + 1).to_le_bytes()),
+            Err(greatest + 1)
+        );
     }
 
     #[test]
     fn anything_but_flat_fields_is_refused() {
-        for document in
-            [bson::doc! { "a": 1.5 }, bson::doc! { "a": {} }, bson::doc! { "a": [1] }, bson::doc! { "a": null }]
-        {
+        for document in [
+            bson::doc! { "a": 1.5 },
+            bson::doc! { "a": {} },
+            bson::doc! { "a": [1] },
+            bson::doc! { "a": null },
+        ] {
             assert!(fields(&document.to_vec().unwrap()).is_err(), "{document}");
         }
         assert!(fields(&[]).is_err());

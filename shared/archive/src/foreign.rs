@@ -52,8 +52,14 @@ const SIGNATURES: [(&[u8], ForeignFile); 13] = [
     (b"Salted__", ForeignFile::OpensslSalted),
     (b"HOLDFAST1\n", ForeignFile::HoldfastEncrypted),
     (b"age-encryption.org/", ForeignFile::Encrypted("age")),
-    (b"-----BEGIN AGE ENCRYPTED FILE-----", ForeignFile::Encrypted("age")),
-    (b"-----BEGIN PGP MESSAGE-----", ForeignFile::Encrypted("gpg")),
+    (
+        b"-----BEGIN AGE ENCRYPTED FILE-----",
+        ForeignFile::Encrypted("age"),
+    ),
+    (
+        b"-----BEGIN PGP MESSAGE-----",
+        ForeignFile::Encrypted("gpg"),
+    ),
 ];
 
 /// The magic number after a conversion to UTF-16, or after the replacement of bytes invalid in UTF-8.
@@ -64,11 +70,16 @@ impl ForeignFile {
     #[must_use]
     pub fn from_head(head: &[u8]) -> Self {
         let head = &head[..head.len().min(SEARCHED_BYTES)];
-        let signature = SIGNATURES.into_iter().find(|(signature, _)| head.starts_with(signature));
+        let signature = SIGNATURES
+            .into_iter()
+            .find(|(signature, _)| head.starts_with(signature));
         if let Some((_, file)) = signature {
             return file;
         }
-        if CONVERTED.iter().any(|converted| head.starts_with(converted)) {
+        if CONVERTED
+            .iter()
+            .any(|converted| head.starts_with(converted))
+        {
             return Self::ConvertedToText;
         }
         if head.get(257..262) == Some(b"ustar") {
@@ -92,17 +103,28 @@ impl ForeignFile {
 
 /// UTF-8 without control characters. The end may be cut inside a character.
 fn is_text(bytes: &[u8]) -> bool {
-    let is_utf8 = std::str::from_utf8(bytes).map_or_else(|error| error.error_len().is_none(), |_| true);
-    is_utf8 && bytes.iter().all(|byte| *byte >= b' ' || byte.is_ascii_whitespace() || *byte == 0x1b)
+    let is_utf8 =
+        std::str::from_utf8(bytes).map_or_else(|error| error.error_len().is_none(), |_| true);
+    is_utf8
+        && bytes
+            .iter()
+            .all(|byte| *byte >= b' ' || byte.is_ascii_whitespace() || *byte == 0x1b)
 }
 
 /// A document's length, and its first field: a type and a name.
 fn is_bson(head: &[u8]) -> bool {
-    let Some((length, fields)) = head.split_first_chunk() else { return false };
+    let Some((length, fields)) = head.split_first_chunk() else {
+        return false;
+    };
     let length = usize::try_from(i32::from_le_bytes(*length)).unwrap_or(0);
     let is_type = |kind: &u8| matches!(kind, 0x01..=0x13 | 0x7f | 0xff);
     let is_field = fields.first().is_some_and(is_type)
-        && fields.iter().take(256).skip(1).position(|byte| *byte == 0).is_some_and(|end| is_text(&fields[1..=end]));
+        && fields
+            .iter()
+            .take(256)
+            .skip(1)
+            .position(|byte| *byte == 0)
+            .is_some_and(|end| is_text(&fields[1..=end]));
     (MIN_DOCUMENT_BYTES..=MAX_DOCUMENT_BYTES).contains(&length) && (is_field || fields == [0])
 }
 
@@ -160,7 +182,12 @@ mod tests {
     #[test]
     fn each_kind_of_file_is_recognised_by_its_first_bytes() {
         let tar = [&b"dump/"[..], &[0; 252], b"ustar\0"].concat();
-        let log = [&b"2024-05-24T19:36:24.433+0000\twriting\n"[..], &MAGIC, b"\x65\0\0\0"].concat();
+        let log = [
+            &b"2024-05-24T19:36:24.433+0000\twriting\n"[..],
+            &MAGIC,
+            b"\x65\0\0\0",
+        ]
+        .concat();
         let document = bson::doc! { "_id": 1 }.to_vec().unwrap();
         for (head, file) in [
             (&b"\x1f\x8b\x08\0"[..], ForeignFile::Compressed("gzip")),
@@ -168,16 +195,28 @@ mod tests {
             (b"PK\x03\x04\x14\0", ForeignFile::Zip),
             (b"Salted__12345678", ForeignFile::OpensslSalted),
             (b"HOLDFAST1\nsuite=", ForeignFile::HoldfastEncrypted),
-            (b"-----BEGIN PGP MESSAGE-----\n", ForeignFile::Encrypted("gpg")),
+            (
+                b"-----BEGIN PGP MESSAGE-----\n",
+                ForeignFile::Encrypted("gpg"),
+            ),
             (b"\xff\xfem\0", ForeignFile::ConvertedToText),
-            ("m\u{fffd}\u{fffd}\u{fffd}e".as_bytes(), ForeignFile::ConvertedToText),
+            (
+                "m\u{fffd}\u{fffd}\u{fffd}e".as_bytes(),
+                ForeignFile::ConvertedToText,
+            ),
             (&tar, ForeignFile::Tar),
             (&log, ForeignFile::TextBeforeArchive { bytes: 37 }),
             (&document, ForeignFile::Bson),
             (b"\x05\0\0\0\0", ForeignFile::Bson),
             (b"\n [{\"a\": 1}]", ForeignFile::Json),
-            ("Failed: can't create session: ü".as_bytes(), ForeignFile::Text),
-            (b"\x81\x99\xe2\x6d\0", ForeignFile::Unknown(b"\x81\x99\xe2\x6d".to_vec())),
+            (
+                "Failed: can't create session: ü".as_bytes(),
+                ForeignFile::Text,
+            ),
+            (
+                b"\x81\x99\xe2\x6d\0",
+                ForeignFile::Unknown(b"\x81\x99\xe2\x6d".to_vec()),
+            ),
             (b"\0", ForeignFile::Unknown(b"\0".to_vec())),
         ] {
             assert_eq!(ForeignFile::from_head(head), file, "{}", hex::encode(head));
@@ -187,6 +226,9 @@ mod tests {
     #[test]
     fn text_before_an_archive_is_removed_by_the_command_of_the_message() {
         let text = ForeignFile::TextBeforeArchive { bytes: 64 }.to_string();
-        assert!(text.contains("64 bytes of text") && text.contains("tail -c +65 FILE"), "{text}");
+        assert!(
+            text.contains("64 bytes of text") && text.contains("tail -c +65 FILE"),
+            "{text}"
+        );
     }
 }

@@ -15,7 +15,10 @@ pub struct Inspector<W> {
 impl<W: Write> Inspector<W> {
     /// A stage before `inner`.
     pub fn new(inner: W) -> Self {
-        Self { inner, walker: Walker::new(()) }
+        Self {
+            inner,
+            walker: Walker::new(()),
+        }
     }
 
     /// Ends the archive.
@@ -71,7 +74,13 @@ mod tests {
         inspector.write_all(&MAGIC).unwrap();
         let error = inspector.finish().map(|_| ()).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
-        assert!(error.get_ref().unwrap().downcast_ref::<WalkError>().is_some());
+        assert!(
+            error
+                .get_ref()
+                .unwrap()
+                .downcast_ref::<WalkError>()
+                .is_some()
+        );
 
         let mut inspector = Inspector::new(io::sink());
         assert!(inspector.write_all(b"nonsense").is_err());

@@ -62,7 +62,12 @@ impl Metadata {
         let options = match fields.remove("options") {
             None | Some(Bson::Null) => Document::new(),
             Some(Bson::Document(options)) => options,
-            Some(_) => return Err(MetadataError::WrongType { field: "options", expected: "an object" }),
+            Some(_) => {
+                return Err(MetadataError::WrongType {
+                    field: "options",
+                    expected: "an object",
+                });
+            }
         };
         let kind = match text_field(&mut fields, "type")? {
             Some(name) if !name.is_empty() => NamespaceKind::from_archive(&name),
@@ -115,7 +120,10 @@ impl Metadata {
     /// The indexes' names, in their order.
     #[must_use]
     pub fn index_names(&self) -> Vec<String> {
-        self.indexes.iter().filter_map(|index| index.get_str("name").ok().map(str::to_owned)).collect()
+        self.indexes
+            .iter()
+            .filter_map(|index| index.get_str("name").ok().map(str::to_owned))
+            .collect()
     }
 }
 
@@ -123,12 +131,18 @@ fn text_field(fields: &mut Document, field: &'static str) -> Result<Option<Strin
     match fields.remove(field) {
         None | Some(Bson::Null) => Ok(None),
         Some(Bson::String(text)) => Ok(Some(text)),
-        Some(_) => Err(MetadataError::WrongType { field, expected: "text" }),
+        Some(_) => Err(MetadataError::WrongType {
+            field,
+            expected: "text",
+        }),
     }
 }
 
 fn indexes(value: Option<Bson>) -> Result<Vec<Document>, MetadataError> {
-    let wrong = || MetadataError::WrongType { field: "indexes", expected: "an array of objects" };
+    let wrong = || MetadataError::WrongType {
+        field: "indexes",
+        expected: "an array of objects",
+    };
     match value {
         None | Some(Bson::Null) => Ok(Vec::new()),
         Some(Bson::Array(values)) => values
@@ -177,15 +191,23 @@ mod tests {
         metadata.options.clear();
         metadata.indexes.clear();
         metadata.uuid = None;
-        assert_eq!(metadata.render(), r#"{"indexes":[],"collectionName":"semi;colon&amp","type":"collection"}"#);
+        assert_eq!(
+            metadata.render(),
+            r#"{"indexes":[],"collectionName":"semi;colon&amp","type":"collection"}"#
+        );
         assert_eq!(Metadata::parse(&metadata.render()).unwrap(), metadata);
     }
 
     #[test]
     fn what_old_tools_wrote_is_read() {
-        let metadata =
-            Metadata::parse(r#"{"options":{"viewOn":"a","pipeline":[]},"indexes":null,"uuid":"","later":1}"#).unwrap();
-        assert_eq!((metadata.kind, metadata.uuid, metadata.indexes.len()), (NamespaceKind::View, None, 0));
+        let metadata = Metadata::parse(
+            r#"{"options":{"viewOn":"a","pipeline":[]},"indexes":null,"uuid":"","later":1}"#,
+        )
+        .unwrap();
+        assert_eq!(
+            (metadata.kind, metadata.uuid, metadata.indexes.len()),
+            (NamespaceKind::View, None, 0)
+        );
         let unknown = Metadata::parse(r#"{"options":{},"type":"stream"}"#).unwrap();
         assert_eq!(unknown.kind, NamespaceKind::Other);
     }
@@ -206,10 +228,19 @@ mod tests {
             ("", "it is not JSON"),
             ("[]", "it is not a JSON object"),
             (r#"{"options":[]}"#, "its `options` is not an object"),
-            (r#"{"indexes":{}}"#, "its `indexes` is not an array of objects"),
-            (r#"{"indexes":[1]}"#, "its `indexes` is not an array of objects"),
+            (
+                r#"{"indexes":{}}"#,
+                "its `indexes` is not an array of objects",
+            ),
+            (
+                r#"{"indexes":[1]}"#,
+                "its `indexes` is not an array of objects",
+            ),
             (r#"{"uuid":1}"#, "its `uuid` is not text"),
-            (r#"{"collectionName":1}"#, "its `collectionName` is not text"),
+            (
+                r#"{"collectionName":1}"#,
+                "its `collectionName` is not text",
+            ),
         ] {
             let error = Metadata::parse(text).unwrap_err().to_string();
             assert!(error.starts_with(reason), "{text}: {error}");

@@ -34,9 +34,16 @@ impl Namespaces {
     pub(crate) fn new(prelude: &Prelude) -> Result<Self, WalkError> {
         let mut numbers = HashMap::with_capacity(prelude.namespaces.len());
         for (number, namespace) in prelude.namespaces.iter().enumerate() {
-            let data = namespace.data_collection(&prelude.server_version).into_owned();
-            if numbers.insert((namespace.db.clone(), data), number).is_some() {
-                return Err(WalkError::DuplicateNamespace { namespace: namespace.to_string() });
+            let data = namespace
+                .data_collection(&prelude.server_version)
+                .into_owned();
+            if numbers
+                .insert((namespace.db.clone(), data), number)
+                .is_some()
+            {
+                return Err(WalkError::DuplicateNamespace {
+                    namespace: namespace.to_string(),
+                });
             }
         }
         // The name of a time series' buckets depends on the server version. Both names are accepted.
@@ -48,11 +55,17 @@ impl Namespaces {
             }
         }
         let states: Vec<_> = prelude.namespaces.iter().map(NamespaceState::new).collect();
-        Ok(Self { unended: states.len(), states, numbers })
+        Ok(Self {
+            unended: states.len(),
+            states,
+            numbers,
+        })
     }
 
     pub(crate) fn number(&self, db: &str, collection: &str) -> Option<usize> {
-        self.numbers.get(&(db.to_owned(), collection.to_owned())).copied()
+        self.numbers
+            .get(&(db.to_owned(), collection.to_owned()))
+            .copied()
     }
 
     pub(crate) fn all_ended(&self) -> bool {
@@ -82,10 +95,17 @@ impl Namespaces {
             return Ok(self.states.into_iter().map(|state| state.summary).collect());
         }
         let names_of = |stage| {
-            let unended = self.states.iter().enumerate().filter(move |(_, state)| state.stage == stage);
+            let unended = self
+                .states
+                .iter()
+                .enumerate()
+                .filter(move |(_, state)| state.stage == stage);
             unended.map(|(number, _)| self.name(number)).collect()
         };
-        Err(WalkError::Incomplete { never_begun: names_of(Stage::NotBegun), never_closed: names_of(Stage::Open) })
+        Err(WalkError::Incomplete {
+            never_begun: names_of(Stage::NotBegun),
+            never_closed: names_of(Stage::Open),
+        })
     }
 }
 
@@ -100,7 +120,11 @@ impl NamespaceState {
             crc: 0,
             content_hash: ContentHash::default(),
         };
-        Self { summary, crc: Crc64::new(), stage: Stage::NotBegun }
+        Self {
+            summary,
+            crc: Crc64::new(),
+            stage: Stage::NotBegun,
+        }
     }
 
     pub(crate) fn has_begun(&self) -> bool {

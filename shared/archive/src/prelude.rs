@@ -80,7 +80,10 @@ impl NamespaceKind {
     /// The kind with this name in an archive or a metadata text. The oplog has no name there.
     pub(crate) fn from_archive(text: &str) -> Self {
         let known = [Self::Collection, Self::View, Self::Timeseries];
-        known.into_iter().find(|kind| kind.as_str() == text).unwrap_or(Self::Other)
+        known
+            .into_iter()
+            .find(|kind| kind.as_str() == text)
+            .unwrap_or(Self::Other)
     }
 
     /// The kind's name in an archive or a metadata text.
@@ -122,16 +125,26 @@ impl Prelude {
         let (mut concurrent, mut version, mut server, mut tool) = (None, None, None, None);
         for (name, value) in flat::fields(document)? {
             match (name, value) {
-                ("concurrent_collections", Value::Int32(number)) if concurrent.is_none() => concurrent = Some(number),
+                ("concurrent_collections", Value::Int32(number)) if concurrent.is_none() => {
+                    concurrent = Some(number)
+                }
                 ("version", Value::Text(text)) if version.is_none() => version = Some(text),
                 ("server_version", Value::Text(text)) if server.is_none() => server = Some(text),
                 ("tool_version", Value::Text(text)) if tool.is_none() => tool = Some(text),
-                _ => return Err(format!("its field `{name}` is unknown, repeated, or of the wrong type")),
+                _ => {
+                    return Err(format!(
+                        "its field `{name}` is unknown, repeated, or of the wrong type"
+                    ));
+                }
             }
         }
         match version.ok_or("it has no version")? {
             FORMAT_VERSION => {}
-            other => return Err(format!("its format version is `{other}`: expected `{FORMAT_VERSION}`")),
+            other => {
+                return Err(format!(
+                    "its format version is `{other}`: expected `{FORMAT_VERSION}`"
+                ));
+            }
         }
         Ok(Self {
             concurrent_collections: concurrent.ok_or("it has no concurrent_collections")?,
@@ -144,7 +157,11 @@ impl Prelude {
     /// Version of the extended JSON of its metadata. Tools up to 4.0 wrote version 1. Their versions equal the
     /// server's.
     pub(crate) fn json_version(&self) -> JsonVersion {
-        let mut numbers = self.tool_version.trim_start_matches(['r', 'v']).split('.').map(str::parse::<u32>);
+        let mut numbers = self
+            .tool_version
+            .trim_start_matches(['r', 'v'])
+            .split('.')
+            .map(str::parse::<u32>);
         match (numbers.next(), numbers.next()) {
             (Some(Ok(major)), Some(Ok(minor))) if (major, minor) < (4, 2) => JsonVersion::V1,
             _ => JsonVersion::V2,
@@ -153,7 +170,10 @@ impl Prelude {
 
     fn header_bytes(&self) -> Vec<u8> {
         Builder::new()
-            .field("concurrent_collections", Value::Int32(self.concurrent_collections))
+            .field(
+                "concurrent_collections",
+                Value::Int32(self.concurrent_collections),
+            )
             .field("version", Value::Text(FORMAT_VERSION))
             .field("server_version", Value::Text(&self.server_version))
             .field("tool_version", Value::Text(&self.tool_version))
@@ -196,7 +216,11 @@ impl PreludeNamespace {
     /// A text in another form than mongodump's.
     pub fn parsed_metadata(&self) -> Result<Metadata, MetadataError> {
         if self.metadata.is_empty() {
-            return Ok(Metadata { collection_name: self.collection.clone(), kind: self.kind, ..Metadata::default() });
+            return Ok(Metadata {
+                collection_name: self.collection.clone(),
+                kind: self.kind,
+                ..Metadata::default()
+            });
         }
         Metadata::parse(&self.metadata)
     }
@@ -210,15 +234,22 @@ impl PreludeNamespace {
     /// Reads the prelude's document of a namespace. A fault in its metadata concerns this namespace alone, so only its
     /// restore reports it.
     pub(crate) fn parse(document: &[u8], version: JsonVersion) -> Result<Self, String> {
-        let (mut db, mut collection, mut metadata, mut size, mut kind) = (None, None, None, None, None);
+        let (mut db, mut collection, mut metadata, mut size, mut kind) =
+            (None, None, None, None, None);
         for (name, value) in flat::fields(document)? {
             match (name, value) {
                 ("db", Value::Text(text)) if db.is_none() => db = Some(text),
-                ("collection", Value::Text(text)) if collection.is_none() => collection = Some(text),
+                ("collection", Value::Text(text)) if collection.is_none() => {
+                    collection = Some(text)
+                }
                 ("metadata", Value::Text(text)) if metadata.is_none() => metadata = Some(text),
                 ("size", Value::Int32(number)) if size.is_none() => size = Some(number),
                 ("type", Value::Text(text)) if kind.is_none() => kind = Some(text),
-                _ => return Err(format!("its field `{name}` is unknown, repeated, or of the wrong type")),
+                _ => {
+                    return Err(format!(
+                        "its field `{name}` is unknown, repeated, or of the wrong type"
+                    ));
+                }
             }
         }
         let mut namespace = Self {
@@ -245,7 +276,8 @@ impl PreludeNamespace {
         if self.db.is_empty() && self.collection == "oplog" {
             return NamespaceKind::Oplog;
         }
-        self.parsed_metadata().map_or(NamespaceKind::Collection, |metadata| metadata.kind)
+        self.parsed_metadata()
+            .map_or(NamespaceKind::Collection, |metadata| metadata.kind)
     }
 
     fn to_bytes(&self) -> Vec<u8> {
@@ -267,11 +299,17 @@ impl fmt::Display for PreludeNamespace {
 
 /// A namespace's name in messages. The oplog has no database.
 pub(crate) fn display_name(db: &str, collection: &str) -> String {
-    if db.is_empty() { collection.to_owned() } else { format!("{db}.{collection}") }
+    if db.is_empty() {
+        collection.to_owned()
+    } else {
+        format!("{db}.{collection}")
+    }
 }
 
 fn has_buckets_collections(server_version: &str) -> bool {
-    let mut numbers = server_version.split('.').map(|number| number.parse::<u32>().unwrap_or(0));
+    let mut numbers = server_version
+        .split('.')
+        .map(|number| number.parse::<u32>().unwrap_or(0));
     let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
     version < FIRST_WITHOUT_BUCKETS_COLLECTION
 }
@@ -308,28 +346,45 @@ mod tests {
     #[test]
     fn an_old_tools_namespace_without_a_type_is_known_by_its_options() {
         for (metadata, kind) in [
-            (r#"{"options":{"viewOn":"a","pipeline":[]},"indexes":[]}"#, NamespaceKind::View),
-            (r#"{"options":{"timeseries":{"timeField":"at"}},"indexes":[]}"#, NamespaceKind::Timeseries),
+            (
+                r#"{"options":{"viewOn":"a","pipeline":[]},"indexes":[]}"#,
+                NamespaceKind::View,
+            ),
+            (
+                r#"{"options":{"timeseries":{"timeField":"at"}},"indexes":[]}"#,
+                NamespaceKind::Timeseries,
+            ),
             (r#"{"options":{},"indexes":[]}"#, NamespaceKind::Collection),
             // Users and roles have no metadata.
             ("", NamespaceKind::Collection),
             ("not JSON", NamespaceKind::Collection),
         ] {
-            let document = bson::doc! { "db": "d", "collection": "c", "metadata": metadata, "size": 0 };
-            assert_eq!(parsed(&document, JsonVersion::V2).unwrap().kind, kind, "{metadata}");
+            let document =
+                bson::doc! { "db": "d", "collection": "c", "metadata": metadata, "size": 0 };
+            assert_eq!(
+                parsed(&document, JsonVersion::V2).unwrap().kind,
+                kind,
+                "{metadata}"
+            );
         }
     }
 
     #[test]
     fn a_namespace_with_an_unknown_field_is_refused_and_one_of_an_unknown_type_is_not() {
         let known = bson::doc! { "db": "d", "collection": "c", "metadata": "", "size": 0, "type": "collection" };
-        assert_eq!(parsed(&known, JsonVersion::V2).unwrap().kind, NamespaceKind::Collection);
+        assert_eq!(
+            parsed(&known, JsonVersion::V2).unwrap().kind,
+            NamespaceKind::Collection
+        );
         let mut more = known.clone();
         more.insert("more", "x");
         assert!(parsed(&more, JsonVersion::V2).is_err());
         let mut other = known;
         other.insert("type", "stream");
-        assert_eq!(parsed(&other, JsonVersion::V2).unwrap().kind, NamespaceKind::Other);
+        assert_eq!(
+            parsed(&other, JsonVersion::V2).unwrap().kind,
+            NamespaceKind::Other
+        );
     }
 
     #[test]
@@ -343,13 +398,18 @@ mod tests {
             ("holdfast 0.1.0", JsonVersion::V2),
             ("", JsonVersion::V2),
         ] {
-            let prelude = Prelude { tool_version: tool.to_owned(), ..Prelude::default() };
+            let prelude = Prelude {
+                tool_version: tool.to_owned(),
+                ..Prelude::default()
+            };
             assert_eq!(prelude.json_version(), version, "{tool}");
         }
         let metadata = r#"{"options":{"viewOn":"a","pipeline":[{"$match":{"n":{"$in":[{"$regex":"^a","$options":""}]}}}]},"indexes":[]}"#;
         let document = bson::doc! { "db": "d", "collection": "c", "metadata": metadata, "size": 0 };
         let of = |version| parsed(&document, version).unwrap().metadata;
         assert_eq!(of(JsonVersion::V2), metadata);
-        assert!(of(JsonVersion::V1).contains(r#"{"$regularExpression":{"pattern":"^a","options":""}}"#));
+        assert!(
+            of(JsonVersion::V1).contains(r#"{"$regularExpression":{"pattern":"^a","options":""}}"#)
+        );
     }
 }

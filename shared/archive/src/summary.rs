@@ -19,7 +19,10 @@ impl Summary {
     /// Documents of all namespaces together.
     #[must_use]
     pub fn documents(&self) -> u64 {
-        self.namespaces.iter().map(|namespace| namespace.documents).sum()
+        self.namespaces
+            .iter()
+            .map(|namespace| namespace.documents)
+            .sum()
     }
 }
 

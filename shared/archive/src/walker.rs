@@ -5,8 +5,9 @@
 use std::mem;
 
 use crate::{
-    ForeignFile, MAGIC, MAX_NAMESPACES, MAX_PRELUDE_BYTES, Prelude, PreludeNamespace, Summary, TERMINATOR, Visitor,
-    WalkError, block::BlockHeader, flat, line_endings::LineEndings, namespaces::Namespaces, prelude::display_name,
+    ForeignFile, MAGIC, MAX_NAMESPACES, MAX_PRELUDE_BYTES, Prelude, PreludeNamespace, Summary,
+    TERMINATOR, Visitor, WalkError, block::BlockHeader, flat, line_endings::LineEndings,
+    namespaces::Namespaces, prelude::display_name,
 };
 
 /// A carry buffer above this size is freed.
@@ -79,11 +80,19 @@ impl<V: Visitor> Walker<V> {
             (Stage::Magic, _) if bytes == 0 => Err(WalkError::Empty),
             (Stage::Block, Some(namespaces)) if self.carry.is_empty() => {
                 let namespaces = namespaces.into_summaries()?;
-                Ok((Summary { prelude: self.prelude, namespaces, bytes }, self.visitor))
+                Ok((
+                    Summary {
+                        prelude: self.prelude,
+                        namespaces,
+                        bytes,
+                    },
+                    self.visitor,
+                ))
             }
-            (stage, namespaces) => {
-                Err(WalkError::CutShort { offset: bytes, inside: place(stage, namespaces.as_ref()) })
-            }
+            (stage, namespaces) => Err(WalkError::CutShort {
+                offset: bytes,
+                inside: place(stage, namespaces.as_ref()),
+            }),
         };
         ended.map_err(|fault| explained(fault, &line_endings))
     }
@@ -111,10 +120,18 @@ impl<V: Visitor> Walker<V> {
             self.refuse_foreign(chunk)?;
         }
         while !chunk.is_empty() {
-            if self.stage == Stage::Block && self.namespaces.as_ref().is_some_and(Namespaces::all_ended) {
-                return Err(WalkError::TrailingData { offset: self.offset });
+            if self.stage == Stage::Block
+                && self.namespaces.as_ref().is_some_and(Namespaces::all_ended)
+            {
+                return Err(WalkError::TrailingData {
+                    offset: self.offset,
+                });
             }
-            chunk = if self.carry.is_empty() { self.step(chunk)? } else { self.step_through_carry(chunk)? };
+            chunk = if self.carry.is_empty() {
+                self.step(chunk)?
+            } else {
+                self.step_through_carry(chunk)?
+            };
         }
         Ok(())
     }
@@ -126,7 +143,9 @@ impl<V: Visitor> Walker<V> {
             return Ok(());
         }
         let head = [self.carry.as_slice(), chunk].concat();
-        Err(WalkError::NotAnArchive { file: ForeignFile::from_head(&head) })
+        Err(WalkError::NotAnArchive {
+            file: ForeignFile::from_head(&head),
+        })
     }
 
     /// Takes the complete items at the beginning of the chunk. Without one, carries the chunk over.
@@ -174,10 +193,12 @@ impl<V: Visitor> Walker<V> {
             None => Ok(None),
             Some(_) if self.stage == Stage::Magic => Ok(Some(MAGIC.len())),
             Some(&TERMINATOR) => Ok(Some(TERMINATOR.len())),
-            Some(first) => flat::document_length(*first).map(Some).map_err(|length| WalkError::DocumentLength {
-                offset: self.offset,
-                inside: place(self.stage, self.namespaces.as_ref()),
-                length,
+            Some(first) => flat::document_length(*first).map(Some).map_err(|length| {
+                WalkError::DocumentLength {
+                    offset: self.offset,
+                    inside: place(self.stage, self.namespaces.as_ref()),
+                    length,
+                }
             }),
         }
     }
@@ -198,7 +219,10 @@ impl<V: Visitor> Walker<V> {
             Stage::EndOf(number) if is_end => self.end_namespace(number)?,
             Stage::EndOf(number) => {
                 let namespace = self.namespaces()?.name(number);
-                return Err(WalkError::DocumentInEndBlock { offset: self.offset, namespace });
+                return Err(WalkError::DocumentInEndBlock {
+                    offset: self.offset,
+                    namespace,
+                });
             }
             Stage::Failed => return Err(WalkError::AlreadyFailed),
         }
@@ -207,7 +231,10 @@ impl<V: Visitor> Walker<V> {
     }
 
     fn take_header(&mut self, item: &[u8]) -> Result<(), WalkError> {
-        let bad = |reason| WalkError::BadPrelude { offset: self.offset, reason };
+        let bad = |reason| WalkError::BadPrelude {
+            offset: self.offset,
+            reason,
+        };
         if item == TERMINATOR {
             return Err(bad("it ends before its header".to_owned()));
         }
@@ -218,13 +245,24 @@ impl<V: Visitor> Walker<V> {
 
     fn take_namespace(&mut self, item: &[u8]) -> Result<(), WalkError> {
         if self.prelude.namespaces.len() == MAX_NAMESPACES {
-            return Err(WalkError::LimitExceeded { what: "namespaces", limit: MAX_NAMESPACES as u64 });
+            return Err(WalkError::LimitExceeded {
+                what: "namespaces",
+                limit: MAX_NAMESPACES as u64,
+            });
         }
         if self.offset + item.len() as u64 > MAX_PRELUDE_BYTES {
-            return Err(WalkError::LimitExceeded { what: "bytes of prelude", limit: MAX_PRELUDE_BYTES });
+            return Err(WalkError::LimitExceeded {
+                what: "bytes of prelude",
+                limit: MAX_PRELUDE_BYTES,
+            });
         }
-        let namespace = PreludeNamespace::parse(item, self.prelude.json_version())
-            .map_err(|reason| WalkError::BadPrelude { offset: self.offset, reason })?;
+        let namespace =
+            PreludeNamespace::parse(item, self.prelude.json_version()).map_err(|reason| {
+                WalkError::BadPrelude {
+                    offset: self.offset,
+                    reason,
+                }
+            })?;
         self.prelude.namespaces.push(namespace);
         Ok(())
     }
@@ -232,7 +270,9 @@ impl<V: Visitor> Walker<V> {
     fn end_prelude(&mut self) -> Result<(), WalkError> {
         self.namespaces = Some(Namespaces::new(&self.prelude)?);
         self.stage = Stage::Block;
-        self.visitor.prelude(&self.prelude).map_err(WalkError::Visitor)
+        self.visitor
+            .prelude(&self.prelude)
+            .map_err(WalkError::Visitor)
     }
 
     fn take_block_header(&mut self, item: &[u8]) -> Result<(), WalkError> {
@@ -241,7 +281,8 @@ impl<V: Visitor> Walker<V> {
             let reason = "a terminator replaces it".to_owned();
             return Err(WalkError::BadBlockHeader { offset, reason });
         }
-        let header = BlockHeader::parse(item).map_err(|reason| WalkError::BadBlockHeader { offset, reason })?;
+        let header = BlockHeader::parse(item)
+            .map_err(|reason| WalkError::BadBlockHeader { offset, reason })?;
         let namespaces = self.namespaces()?;
         let Some(number) = namespaces.number(header.db, header.collection) else {
             let namespace = display_name(header.db, header.collection);
@@ -259,10 +300,19 @@ impl<V: Visitor> Walker<V> {
             && expected != state.crc()
         {
             let (documents, found) = (state.documents(), state.crc());
-            return Err(WalkError::CrcMismatch { namespace, documents, expected, found });
+            return Err(WalkError::CrcMismatch {
+                namespace,
+                documents,
+                expected,
+                found,
+            });
         }
         let is_first = state.begin();
-        self.stage = if header.end.is_some() { Stage::EndOf(number) } else { Stage::DocumentOrEnd(number) };
+        self.stage = if header.end.is_some() {
+            Stage::EndOf(number)
+        } else {
+            Stage::DocumentOrEnd(number)
+        };
         if is_first {
             self.visitor.begin(number).map_err(WalkError::Visitor)?;
         }
@@ -281,7 +331,9 @@ impl<V: Visitor> Walker<V> {
                 return Err(WalkError::DocumentEnd { offset, namespace });
             }
             namespaces.state(number).count_document(document);
-            self.visitor.document(number, document).map_err(WalkError::Visitor)?;
+            self.visitor
+                .document(number, document)
+                .map_err(WalkError::Visitor)?;
             self.documents += 1;
             taken += document.len();
         }
@@ -295,7 +347,9 @@ impl<V: Visitor> Walker<V> {
             return Err(WalkError::AlreadyFailed);
         };
         self.stage = Stage::Block;
-        self.visitor.end(number, namespaces.end(number)).map_err(WalkError::Visitor)
+        self.visitor
+            .end(number, namespaces.end(number))
+            .map_err(WalkError::Visitor)
     }
 
     /// They exist after the prelude's end.
@@ -307,7 +361,9 @@ impl<V: Visitor> Walker<V> {
 /// Adds the cause to a fault, if the archive's bytes reveal it.
 fn explained(fault: WalkError, line_endings: &LineEndings) -> WalkError {
     if fault.is_of_the_bytes() && line_endings.are_translated() {
-        return WalkError::LineEndingsTranslated { fault: Box::new(fault) };
+        return WalkError::LineEndingsTranslated {
+            fault: Box::new(fault),
+        };
     }
     fault
 }
@@ -319,7 +375,11 @@ fn first_document(bytes: &[u8]) -> Option<&[u8]> {
 }
 
 fn place(stage: Stage, namespaces: Option<&Namespaces>) -> String {
-    let name = |number| namespaces.map(|namespaces| namespaces.name(number)).unwrap_or_default();
+    let name = |number| {
+        namespaces
+            .map(|namespaces| namespaces.name(number))
+            .unwrap_or_default()
+    };
     match stage {
         Stage::Magic | Stage::Failed => "the magic number".to_owned(),
         Stage::Header | Stage::NamespaceOrEnd => "the prelude".to_owned(),

@@ -99,7 +99,9 @@ impl BlockWriter {
         let mut seen = HashSet::new();
         let mut states = Vec::with_capacity(prelude.namespaces.len());
         for namespace in &prelude.namespaces {
-            let collection = namespace.data_collection(&prelude.server_version).into_owned();
+            let collection = namespace
+                .data_collection(&prelude.server_version)
+                .into_owned();
             if !seen.insert((&namespace.db, collection.clone())) {
                 return Err(WriteError::DuplicateNamespace(namespace.to_string()));
             }
@@ -112,7 +114,11 @@ impl BlockWriter {
                 is_closed: false,
             });
         }
-        Ok(Self { prelude, is_begun: false, states })
+        Ok(Self {
+            prelude,
+            is_begun: false,
+            states,
+        })
     }
 
     /// Writes the prelude.
@@ -134,7 +140,12 @@ impl BlockWriter {
     /// # Errors
     /// The writer's errors. The bytes are not complete documents. The namespace is unknown or closed. The prelude is
     /// missing.
-    pub fn documents(&mut self, out: &mut impl Write, namespace: usize, bytes: &[u8]) -> Result<u64, WriteError> {
+    pub fn documents(
+        &mut self,
+        out: &mut impl Write,
+        namespace: usize,
+        bytes: &[u8],
+    ) -> Result<u64, WriteError> {
         self.open_state(namespace)?;
         let count = count_documents(bytes).map_err(|(at, reason)| WriteError::BadDocuments {
             namespace: self.name(namespace),
@@ -175,7 +186,11 @@ impl BlockWriter {
         if !self.is_begun {
             return Err(WriteError::NotBegun);
         }
-        let open = self.states.iter().enumerate().filter(|(_, state)| !state.is_closed);
+        let open = self
+            .states
+            .iter()
+            .enumerate()
+            .filter(|(_, state)| !state.is_closed);
         let open: Vec<_> = open.map(|(number, _)| self.name(number)).collect();
         if !open.is_empty() {
             return Err(WriteError::NotClosed(open));
@@ -185,14 +200,19 @@ impl BlockWriter {
             bytes: state.bytes,
             crc: state.crc.value(),
         });
-        Ok(Written { namespaces: namespaces.collect() })
+        Ok(Written {
+            namespaces: namespaces.collect(),
+        })
     }
 
     fn open_state(&self, namespace: usize) -> Result<&State, WriteError> {
         if !self.is_begun {
             return Err(WriteError::NotBegun);
         }
-        let state = self.states.get(namespace).ok_or(WriteError::UnknownNamespace(namespace))?;
+        let state = self
+            .states
+            .get(namespace)
+            .ok_or(WriteError::UnknownNamespace(namespace))?;
         if state.is_closed {
             return Err(WriteError::AlreadyClosed(self.name(namespace)));
         }
@@ -206,8 +226,18 @@ impl BlockWriter {
         end: Option<u64>,
         documents: &[u8],
     ) -> Result<(), WriteError> {
-        let (db, collection) = (&self.prelude.namespaces[namespace].db, &self.states[namespace].collection);
-        out.write_all(&BlockHeader { db, collection, end }.to_bytes())?;
+        let (db, collection) = (
+            &self.prelude.namespaces[namespace].db,
+            &self.states[namespace].collection,
+        );
+        out.write_all(
+            &BlockHeader {
+                db,
+                collection,
+                end,
+            }
+            .to_bytes(),
+        )?;
         out.write_all(documents)?;
         out.write_all(&TERMINATOR)?;
         Ok(())
@@ -222,9 +252,14 @@ impl BlockWriter {
 fn count_documents(bytes: &[u8]) -> Result<u64, (usize, &'static str)> {
     let (mut at, mut count) = (0, 0);
     while at < bytes.len() {
-        let first = bytes[at..].first_chunk().ok_or((at, "a length is cut short"))?;
-        let length = flat::document_length(*first).map_err(|_| (at, "a document's length is out of range"))?;
-        let document = bytes[at..].get(..length).ok_or((at, "a document is cut short"))?;
+        let first = bytes[at..]
+            .first_chunk()
+            .ok_or((at, "a length is cut short"))?;
+        let length = flat::document_length(*first)
+            .map_err(|_| (at, "a document's length is out of range"))?;
+        let document = bytes[at..]
+            .get(..length)
+            .ok_or((at, "a document is cut short"))?;
         if document.last() != Some(&0) {
             return Err((at, "a document does not end with a NUL"));
         }

@@ -7,8 +7,8 @@ use holdfast_domain::{ConnectionString, Secret, Timestamp, settings::Settings};
 use mongodb::{
     Client, Collection, Database, IndexModel,
     options::{
-        Acknowledgment, ClientOptions, CollectionOptions, IndexOptions, ReadConcern, ReadPreference, SelectionCriteria,
-        WriteConcern,
+        Acknowledgment, ClientOptions, CollectionOptions, IndexOptions, ReadConcern,
+        ReadPreference, SelectionCriteria, WriteConcern,
     },
 };
 
@@ -18,7 +18,16 @@ use crate::{CatalogError, clock::ServerClock, error::duplicates};
 pub const DEFAULT_DATABASE: &str = "holdfast";
 
 /// Every collection of Holdfast.
-pub const COLLECTIONS: [&str; 8] = [JOBS, ITEMS, POLICIES, VERIFICATIONS, LEASES, READERS, OBJECTS, COLLECTING];
+pub const COLLECTIONS: [&str; 8] = [
+    JOBS,
+    ITEMS,
+    POLICIES,
+    VERIFICATIONS,
+    LEASES,
+    READERS,
+    OBJECTS,
+    COLLECTING,
+];
 
 pub(crate) const JOBS: &str = "backup_jobs";
 pub(crate) const VERIFICATIONS: &str = "backup_verifications";
@@ -45,7 +54,9 @@ pub struct CatalogLocation {
 
 impl Default for CatalogLocation {
     fn default() -> Self {
-        Self { database: DEFAULT_DATABASE.to_owned() }
+        Self {
+            database: DEFAULT_DATABASE.to_owned(),
+        }
     }
 }
 
@@ -71,7 +82,11 @@ impl Catalog {
     /// [`CatalogError::Invalid`] if the connection string is invalid. [`CatalogError::Unavailable`] if the name in a
     /// `mongodb+srv` string does not resolve.
     pub async fn connect(uri: &Secret, database: &str) -> Result<Self, CatalogError> {
-        Ok(Self::new(client(uri, "the catalogue's connection string").await?.database(database)))
+        Ok(Self::new(
+            client(uri, "the catalogue's connection string")
+                .await?
+                .database(database),
+        ))
     }
 
     /// The catalogue of the settings: the default database of `BACKUP_CATALOG_URI`, or `holdfast` there, or `holdfast`
@@ -81,22 +96,35 @@ impl Catalog {
     /// Those of [`Catalog::connect`]. The message names the variable.
     pub async fn from_settings(settings: &Settings) -> Result<Self, CatalogError> {
         let Some(uri) = &settings.catalog_uri else {
-            return Ok(Self::new(client(&settings.mongodb_uri, "MONGODB_URI").await?.database(DEFAULT_DATABASE)));
+            return Ok(Self::new(
+                client(&settings.mongodb_uri, "MONGODB_URI")
+                    .await?
+                    .database(DEFAULT_DATABASE),
+            ));
         };
         let client = client(uri, "BACKUP_CATALOG_URI").await?;
-        Ok(Self::new(client.default_database().unwrap_or_else(|| client.database(DEFAULT_DATABASE))))
+        Ok(Self::new(
+            client
+                .default_database()
+                .unwrap_or_else(|| client.database(DEFAULT_DATABASE)),
+        ))
     }
 
     /// The catalogue in this database.
     #[must_use]
     pub fn new(database: Database) -> Self {
-        Self { database, clock: Arc::default() }
+        Self {
+            database,
+            clock: Arc::default(),
+        }
     }
 
     /// Its location.
     #[must_use]
     pub fn location(&self) -> CatalogLocation {
-        CatalogLocation { database: self.database.name().to_owned() }
+        CatalogLocation {
+            database: self.database.name().to_owned(),
+        }
     }
 
     /// The time of the server, if it reports it.
@@ -116,14 +144,24 @@ impl Catalog {
     /// [`CatalogError::Unavailable`], [`CatalogError::Denied`] or [`CatalogError::Refused`].
     pub async fn ensure_indexes(&self) -> Result<(), CatalogError> {
         for (collection, keys) in indexes() {
-            let indexes = keys.into_iter().map(|keys| IndexModel::builder().keys(keys).build());
-            call("create indexes", self.collection(collection).create_indexes(indexes)).await?;
+            let indexes = keys
+                .into_iter()
+                .map(|keys| IndexModel::builder().keys(keys).build());
+            call(
+                "create indexes",
+                self.collection(collection).create_indexes(indexes),
+            )
+            .await?;
         }
         let of_parent = IndexModel::builder()
             .keys(doc! { "parentId": 1 })
             .options(IndexOptions::builder().sparse(true).build())
             .build();
-        call("create indexes", self.collection(JOBS).create_index(of_parent)).await?;
+        call(
+            "create indexes",
+            self.collection(JOBS).create_index(of_parent),
+        )
+        .await?;
         Ok(())
     }
 
@@ -137,7 +175,12 @@ impl Catalog {
         if rows.is_empty() {
             return Ok(BTreeSet::new());
         }
-        match attempt(doing, self.collection(collection).insert_many(rows).ordered(false)).await? {
+        match attempt(
+            doing,
+            self.collection(collection).insert_many(rows).ordered(false),
+        )
+        .await?
+        {
             Ok(_) => Ok(BTreeSet::new()),
             Err(error) => duplicates(&error).ok_or_else(|| CatalogError::of_driver(doing, &error)),
         }
@@ -146,7 +189,10 @@ impl Catalog {
     /// One of the catalogue's collections, with fixed concerns instead of those in the connection string. Reads go to
     /// the primary, and writes wait for a majority, so that no change of state is rolled back.
     pub(crate) fn collection(&self, name: &str) -> Collection<Document> {
-        let write = WriteConcern::builder().w(Acknowledgment::Majority).w_timeout(WRITE_TIMEOUT).build();
+        let write = WriteConcern::builder()
+            .w(Acknowledgment::Majority)
+            .w_timeout(WRITE_TIMEOUT)
+            .build();
         let options = CollectionOptions::builder()
             .selection_criteria(SelectionCriteria::ReadPreference(ReadPreference::Primary))
             .read_concern(ReadConcern::local())
@@ -178,12 +224,20 @@ fn indexes() -> [(&'static str, Vec<Document>); 4] {
                 doc! { "backupId": 1, "file.dag.key": 1, "_id": 1 },
             ],
         ),
-        (OBJECTS, vec![doc! { "address": 1 }, doc! { "file.object.key": 1 }, doc! { "file.dag.key": 1 }]),
+        (
+            OBJECTS,
+            vec![
+                doc! { "address": 1 },
+                doc! { "file.object.key": 1 },
+                doc! { "file.dag.key": 1 },
+            ],
+        ),
     ]
 }
 
 async fn client(uri: &Secret, name: &str) -> Result<Client, CatalogError> {
-    let unusable = |error: mongodb::error::Error| match CatalogError::of_driver("look up its server", &error) {
+    let unusable = |error: mongodb::error::Error| {
+        match CatalogError::of_driver("look up its server", &error) {
         error @ CatalogError::Unavailable { .. } => error,
         _ => CatalogError::Invalid {
             what: name.to_owned(),
@@ -192,12 +246,19 @@ async fn client(uri: &Secret, name: &str) -> Result<Client, CatalogError> {
                       password"
                     .to_owned(),
         },
+    }
     };
-    let read = ConnectionString::read(uri.expose())
-        .map_err(|problem| CatalogError::Invalid { what: name.to_owned(), problem })?;
+    let read = ConnectionString::read(uri.expose()).map_err(|problem| CatalogError::Invalid {
+        what: name.to_owned(),
+        problem,
+    })?;
     let mut options = ClientOptions::parse(&read.usable).await.map_err(unusable)?;
-    options.app_name.get_or_insert_with(|| "holdfast".to_owned());
-    options.server_selection_timeout.get_or_insert(SELECTION_TIMEOUT);
+    options
+        .app_name
+        .get_or_insert_with(|| "holdfast".to_owned());
+    options
+        .server_selection_timeout
+        .get_or_insert(SELECTION_TIMEOUT);
     options.connect_timeout.get_or_insert(SELECTION_TIMEOUT);
     Client::with_options(options).map_err(unusable)
 }
@@ -207,7 +268,9 @@ pub(crate) async fn call<T>(
     doing: &'static str,
     action: impl IntoFuture<Output = mongodb::error::Result<T>>,
 ) -> Result<T, CatalogError> {
-    attempt(doing, action).await?.map_err(|error| CatalogError::of_driver(doing, &error))
+    attempt(doing, action)
+        .await?
+        .map_err(|error| CatalogError::of_driver(doing, &error))
 }
 
 /// One call of the driver within the time limit. The caller inspects its error first.
@@ -215,8 +278,10 @@ pub(crate) async fn attempt<T>(
     doing: &'static str,
     action: impl IntoFuture<Output = mongodb::error::Result<T>>,
 ) -> Result<mongodb::error::Result<T>, CatalogError> {
-    tokio::time::timeout(CALL_TIMEOUT, action.into_future()).await.map_err(|_| CatalogError::Unavailable {
-        doing,
-        reason: format!("no answer within {} seconds", CALL_TIMEOUT.as_secs()),
-    })
+    tokio::time::timeout(CALL_TIMEOUT, action.into_future())
+        .await
+        .map_err(|_| CatalogError::Unavailable {
+            doing,
+            reason: format!("no answer within {} seconds", CALL_TIMEOUT.as_secs()),
+        })
 }

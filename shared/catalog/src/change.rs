@@ -1,8 +1,8 @@
 //! The fields written together with a change of state.
 
 use holdfast_domain::{
-    Consistency, EngineInfo, ItemCounts, JobDeletion, JobFailure, NamespaceCount, ObjectKey, Progress, Sha256Digest,
-    Timestamp,
+    Consistency, EngineInfo, ItemCounts, JobDeletion, JobFailure, NamespaceCount, ObjectKey,
+    Progress, Sha256Digest, Timestamp,
 };
 use serde::Serialize;
 

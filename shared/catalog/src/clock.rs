@@ -32,7 +32,8 @@ impl Compared {
     fn holds(&self, now: Timestamp, instant: Instant) -> bool {
         let elapsed = instant.saturating_duration_since(self.since);
         let by_clock = now.duration_since(self.at);
-        let off = SignedDuration::try_from(elapsed).map_or(SignedDuration::MAX, |elapsed| (by_clock - elapsed).abs());
+        let off = SignedDuration::try_from(elapsed)
+            .map_or(SignedDuration::MAX, |elapsed| (by_clock - elapsed).abs());
         elapsed < KNOWN_FOR && off < IGNORED
     }
 }
@@ -64,13 +65,22 @@ impl Catalog {
 
     async fn ahead(&self) -> Result<SignedDuration, CatalogError> {
         let (before, since) = (Timestamp::now(), Instant::now());
-        let known = self.clock.state().filter(|known| known.holds(before, since));
+        let known = self
+            .clock
+            .state()
+            .filter(|known| known.holds(before, since));
         if let Some(known) = known {
             return Ok(known.ahead);
         }
         let theirs = self.server_time().await?;
-        let ahead = theirs.map_or(SignedDuration::ZERO, |theirs| difference(theirs, before, Timestamp::now()));
-        *self.clock.state() = Some(Compared { ahead, at: before, since });
+        let ahead = theirs.map_or(SignedDuration::ZERO, |theirs| {
+            difference(theirs, before, Timestamp::now())
+        });
+        *self.clock.state() = Some(Compared {
+            ahead,
+            at: before,
+            since,
+        });
         Ok(ahead)
     }
 }
@@ -78,7 +88,11 @@ impl Catalog {
 /// How far a clock is ahead that showed `theirs` at some moment between `before` and `after`.
 fn difference(theirs: Timestamp, before: Timestamp, after: Timestamp) -> SignedDuration {
     let ahead = theirs.duration_since(theirs.clamp(before, after.max(before)));
-    if ahead.abs() < IGNORED { SignedDuration::ZERO } else { ahead }
+    if ahead.abs() < IGNORED {
+        SignedDuration::ZERO
+    } else {
+        ahead
+    }
 }
 
 #[cfg(test)]
@@ -102,14 +116,22 @@ mod tests {
             (hour, 9_000, 0, hour - 9_000),
         ] {
             let ahead = difference(at(theirs), at(before), at(after));
-            assert_eq!(ahead, SignedDuration::from_millis(ahead_ms), "{theirs} {before} {after}");
+            assert_eq!(
+                ahead,
+                SignedDuration::from_millis(ahead_ms),
+                "{theirs} {before} {after}"
+            );
         }
     }
 
     #[test]
     fn a_comparison_ends_after_a_minute_or_when_the_clock_is_set() {
         let since = Instant::now();
-        let compared = Compared { ahead: SignedDuration::ZERO, at: at(0), since };
+        let compared = Compared {
+            ahead: SignedDuration::ZERO,
+            at: at(0),
+            since,
+        };
         for (clock_ms, elapsed_ms, holds) in [
             (0, 0, true),
             (30_000, 30_000, true),
@@ -119,7 +141,11 @@ mod tests {
             (-3_570_000, 30_000, false),
         ] {
             let instant = since + Duration::from_millis(elapsed_ms);
-            assert_eq!(compared.holds(at(clock_ms), instant), holds, "{clock_ms} {elapsed_ms}");
+            assert_eq!(
+                compared.holds(at(clock_ms), instant),
+                holds,
+                "{clock_ms} {elapsed_ms}"
+            );
         }
     }
 }

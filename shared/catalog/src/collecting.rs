@@ -45,8 +45,12 @@ impl Catalog {
         let collection = self.collection(COLLECTING);
         for (number, hashes) in progress.objects.chunks(IN_A_ROW).enumerate() {
             let bytes = hashes.iter().flat_map(|hash| hash.to_be_bytes()).collect();
-            let hashes = Binary { subtype: BinarySubtype::Generic, bytes };
-            let row = doc! { "_id": format!("{name}/{run}/{number:06}"), "run": run, "hashes": hashes };
+            let hashes = Binary {
+                subtype: BinarySubtype::Generic,
+                bytes,
+            };
+            let row =
+                doc! { "_id": format!("{name}/{run}/{number:06}"), "run": run, "hashes": hashes };
             call(DOING, collection.insert_one(row)).await?;
         }
         let backups: Vec<&str> = progress.backups.iter().map(BackupId::as_str).collect();
@@ -54,7 +58,11 @@ impl Catalog {
             "_id": name, "store": &progress.store, "run": run, "backups": backups, "sha256": digest(&progress.objects),
             "part": row::int64(progress.part), "at": row::date(now),
         };
-        call(DOING, collection.replace_one(row::by_id(name), head).upsert(true)).await?;
+        call(
+            DOING,
+            collection.replace_one(row::by_id(name), head).upsert(true),
+        )
+        .await?;
         let mut earlier = range(name);
         earlier.insert("run", doc! { "$ne": run });
         call(DOING, collection.delete_many(earlier)).await.map(drop)
@@ -70,25 +78,44 @@ impl Catalog {
         store: &str,
     ) -> Result<Option<CollectingProgress>, CatalogError> {
         let collection = self.collection(COLLECTING);
-        let head = call("read a collection's progress", collection.find_one(row::by_id(name))).await?;
-        let Some(head) = head.filter(|head| head.get_str("store").is_ok_and(|kept| kept == store)) else {
+        let head = call(
+            "read a collection's progress",
+            collection.find_one(row::by_id(name)),
+        )
+        .await?;
+        let Some(head) = head.filter(|head| head.get_str("store").is_ok_and(|kept| kept == store))
+        else {
             return Ok(None);
         };
-        let Ok(run) = head.get_str("run") else { return Ok(None) };
-        let find = collection.find(range(&format!("{name}/{run}"))).sort(doc! { "_id": 1 }).batch_size(1);
+        let Ok(run) = head.get_str("run") else {
+            return Ok(None);
+        };
+        let find = collection
+            .find(range(&format!("{name}/{run}")))
+            .sort(doc! { "_id": 1 })
+            .batch_size(1);
         let mut rows = call("read a collection's progress", find).await?;
         let mut objects = Vec::new();
         while let Some(row) = call("read a collection's progress", rows.try_next()).await? {
-            let Some(Bson::Binary(Binary { bytes, .. })) = row.get("hashes") else { return Ok(None) };
+            let Some(Bson::Binary(Binary { bytes, .. })) = row.get("hashes") else {
+                return Ok(None);
+            };
             let hash = |bytes: &[u8]| bytes.try_into().map(u64::from_be_bytes);
             let hashes: Result<Vec<u64>, _> = bytes.chunks(HASH_BYTES).map(hash).collect();
             let Ok(hashes) = hashes else { return Ok(None) };
             objects.extend(hashes);
         }
-        let is_whole = head.get_str("sha256").is_ok_and(|kept| kept == digest(&objects));
+        let is_whole = head
+            .get_str("sha256")
+            .is_ok_and(|kept| kept == digest(&objects));
         let backups = backups(&head).filter(|_| is_whole);
         let part = row::unsigned(&head, "part");
-        Ok(backups.map(|backups| CollectingProgress { store: store.to_owned(), backups, objects, part }))
+        Ok(backups.map(|backups| CollectingProgress {
+            store: store.to_owned(),
+            backups,
+            objects,
+            part,
+        }))
     }
 
     /// Removes the progress of the collection with this name after it is complete.
@@ -99,13 +126,19 @@ impl Catalog {
         const DOING: &str = "forget a collection's progress";
         let collection = self.collection(COLLECTING);
         call(DOING, collection.delete_one(row::by_id(name))).await?;
-        call(DOING, collection.delete_many(range(name))).await.map(drop)
+        call(DOING, collection.delete_many(range(name)))
+            .await
+            .map(drop)
     }
 }
 
 /// Progress with an unreadable id of a backup is worthless.
 fn backups(head: &Document) -> Option<Vec<BackupId>> {
-    head.get_array("backups").ok()?.iter().map(|id| id.as_str()?.parse().ok()).collect()
+    head.get_array("backups")
+        .ok()?
+        .iter()
+        .map(|id| id.as_str()?.parse().ok())
+        .collect()
 }
 
 fn digest(objects: &[u64]) -> String {

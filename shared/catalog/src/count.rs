@@ -35,8 +35,14 @@ pub struct JobCounts(pub Vec<JobCount>);
 impl JobCounts {
     /// Number of jobs of this type (or of all types) in the states selected by `which`.
     pub fn jobs(&self, kind: Option<BackupType>, which: impl Fn(JobStatus) -> bool) -> u64 {
-        let counted = self.0.iter().filter(|count| kind.is_none_or(|kind| kind == count.backup_type));
-        counted.filter(|count| which(count.status)).map(|count| count.jobs).sum()
+        let counted = self
+            .0
+            .iter()
+            .filter(|count| kind.is_none_or(|kind| kind == count.backup_type));
+        counted
+            .filter(|count| which(count.status))
+            .map(|count| count.jobs)
+            .sum()
     }
 }
 
@@ -75,17 +81,23 @@ impl Catalog {
     /// # Errors
     /// Those of the server.
     pub async fn verification_counts(&self) -> Result<Vec<VerificationCount>, CatalogError> {
-        let group =
-            doc! { "$group": { "_id": { "level": "$level", "status": "$status" }, "verifications": { "$sum": 1 } } };
+        let group = doc! { "$group": { "_id": { "level": "$level", "status": "$status" }, "verifications": { "$sum": 1 } } };
         let groups = self.aggregate(VERIFICATIONS, group).await?;
         let mut counts: Vec<_> = groups.iter().filter_map(verification_count).collect();
         counts.sort_by_key(|count| (count.level, count.status == VerificationStatus::Failed));
         Ok(counts)
     }
 
-    async fn aggregate(&self, collection: &str, group: Document) -> Result<Vec<Document>, CatalogError> {
+    async fn aggregate(
+        &self,
+        collection: &str,
+        group: Document,
+    ) -> Result<Vec<Document>, CatalogError> {
         let collection = self.collection(collection);
-        call("count", async { collection.aggregate([group]).await?.try_collect().await }).await
+        call("count", async {
+            collection.aggregate([group]).await?.try_collect().await
+        })
+        .await
     }
 }
 
@@ -111,5 +123,8 @@ fn verification_count(group: &Document) -> Option<VerificationCount> {
 }
 
 fn word<'a, T: Deserialize<'a>>(id: &'a Document, key: &str) -> Option<T> {
-    T::deserialize(IntoDeserializer::<serde::de::value::Error>::into_deserializer(id.get_str(key).ok()?)).ok()
+    T::deserialize(
+        IntoDeserializer::<serde::de::value::Error>::into_deserializer(id.get_str(key).ok()?),
+    )
+    .ok()
 }

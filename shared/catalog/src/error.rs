@@ -105,12 +105,18 @@ const DUPLICATE_KEY: i32 = 11_000;
 
 /// The positions of the duplicate rows in an insert of many. `None` if the insert has any other fault.
 pub(crate) fn duplicates(error: &Error) -> Option<BTreeSet<usize>> {
-    let ErrorKind::InsertMany(InsertManyError { write_errors: Some(errors), write_concern_error: None, .. }) =
-        &*error.kind
+    let ErrorKind::InsertMany(InsertManyError {
+        write_errors: Some(errors),
+        write_concern_error: None,
+        ..
+    }) = &*error.kind
     else {
         return None;
     };
-    errors.iter().map(|error| (error.code == DUPLICATE_KEY).then_some(error.index)).collect()
+    errors
+        .iter()
+        .map(|error| (error.code == DUPLICATE_KEY).then_some(error.index))
+        .collect()
 }
 
 /// Whether a row with this `_id` existed already.
@@ -128,33 +134,60 @@ enum Class {
 fn classify(error: &Error) -> (Class, String) {
     let (class, reason) = match &*error.kind {
         ErrorKind::Authentication { .. } => (Class::Denied, "the login was refused".to_owned()),
-        ErrorKind::Command(command) => (class_of(command.code, error), coded(command.code, &command.code_name)),
-        ErrorKind::Write(WriteFailure::WriteError(write)) => {
-            (class_of(write.code, error), coded(write.code, write.code_name.as_deref().unwrap_or_default()))
-        }
+        ErrorKind::Command(command) => (
+            class_of(command.code, error),
+            coded(command.code, &command.code_name),
+        ),
+        ErrorKind::Write(WriteFailure::WriteError(write)) => (
+            class_of(write.code, error),
+            coded(write.code, write.code_name.as_deref().unwrap_or_default()),
+        ),
         ErrorKind::Write(WriteFailure::WriteConcernError(concern)) => {
             (Class::Unavailable, coded(concern.code, &concern.code_name))
         }
         ErrorKind::InsertMany(failure) => class_of_many(failure, error),
-        ErrorKind::ServerSelection { .. } => (Class::Unavailable, "no server answered in time".to_owned()),
-        ErrorKind::DnsResolve { .. } => (Class::Unavailable, "the host's name could not be resolved".to_owned()),
-        ErrorKind::Io(cause) => (Class::Unavailable, format!("the connection broke ({})", cause.kind())),
-        ErrorKind::ConnectionPoolCleared { .. } => (Class::Unavailable, "the connection broke".to_owned()),
+        ErrorKind::ServerSelection { .. } => {
+            (Class::Unavailable, "no server answered in time".to_owned())
+        }
+        ErrorKind::DnsResolve { .. } => (
+            Class::Unavailable,
+            "the host's name could not be resolved".to_owned(),
+        ),
+        ErrorKind::Io(cause) => (
+            Class::Unavailable,
+            format!("the connection broke ({})", cause.kind()),
+        ),
+        ErrorKind::ConnectionPoolCleared { .. } => {
+            (Class::Unavailable, "the connection broke".to_owned())
+        }
         ErrorKind::Shutdown => (Class::Unavailable, "the client is shutting down".to_owned()),
-        ErrorKind::InvalidTlsConfig { .. } => (Class::Refused, "its TLS options cannot be used".to_owned()),
-        ErrorKind::IncompatibleServer { .. } => (Class::Refused, "the server's version is not supported".to_owned()),
-        _ => (Class::Refused, "the driver or the server failed in an unexpected way".to_owned()),
+        ErrorKind::InvalidTlsConfig { .. } => {
+            (Class::Refused, "its TLS options cannot be used".to_owned())
+        }
+        ErrorKind::IncompatibleServer { .. } => (
+            Class::Refused,
+            "the server's version is not supported".to_owned(),
+        ),
+        _ => (
+            Class::Refused,
+            "the driver or the server failed in an unexpected way".to_owned(),
+        ),
     };
     (class, reason)
 }
 
 /// The first failure without a duplicate key decides for all rows.
 fn class_of_many(failure: &InsertManyError, error: &Error) -> (Class, String) {
-    let failed = failure.write_errors.iter().flatten().find(|failed| failed.code != DUPLICATE_KEY);
+    let failed = failure
+        .write_errors
+        .iter()
+        .flatten()
+        .find(|failed| failed.code != DUPLICATE_KEY);
     match (failed, &failure.write_concern_error) {
-        (Some(failed), _) => {
-            (class_of(failed.code, error), coded(failed.code, failed.code_name.as_deref().unwrap_or_default()))
-        }
+        (Some(failed), _) => (
+            class_of(failed.code, error),
+            coded(failed.code, failed.code_name.as_deref().unwrap_or_default()),
+        ),
         (None, Some(concern)) => (Class::Unavailable, coded(concern.code, &concern.code_name)),
         (None, None) => (Class::Refused, coded(DUPLICATE_KEY, "DuplicateKey")),
     }
@@ -172,9 +205,11 @@ fn class_of(code: i32, error: &Error) -> Class {
     /// Missing privilege, failed login, and the refusal of MongoDB Atlas.
     const DENIED: [i32; 3] = [13, 18, 8000];
     /// Changes of primary, shutdowns, time-outs and conflicts, by MongoDB's table of error codes.
-    const TRANSIENT: [i32; 16] =
-        [6, 7, 24, 50, 64, 89, 91, 112, 189, 262, 9001, 10_107, 11_600, 11_602, 13_435, 13_436];
-    let labelled = error.contains_label("RetryableWriteError") || error.contains_label("TransientTransactionError");
+    const TRANSIENT: [i32; 16] = [
+        6, 7, 24, 50, 64, 89, 91, 112, 189, 262, 9001, 10_107, 11_600, 11_602, 13_435, 13_436,
+    ];
+    let labelled = error.contains_label("RetryableWriteError")
+        || error.contains_label("TransientTransactionError");
     if DENIED.contains(&code) {
         Class::Denied
     } else if labelled || TRANSIENT.contains(&code) {

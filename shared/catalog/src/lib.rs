@@ -40,8 +40,8 @@ pub use error::CatalogError;
 pub use item::{AddedItem, FoundItem, Kept, MAX_ADDED, Settled};
 pub use job::JobFilter;
 pub use lease::{
-    Lease, LeaseError, LeaseKind, Leases, OrphanLease, OrphanReason, Slot, Source, UNKNOWN_HOLDER_GRACE,
-    UNSTARTED_GRACE,
+    Lease, LeaseError, LeaseKind, Leases, OrphanLease, OrphanReason, Slot, Source,
+    UNKNOWN_HOLDER_GRACE, UNSTARTED_GRACE,
 };
 pub use lost::{Expectation, ExpectedBackup};
 pub use object::{HeldSource, HoldSource, SourceId, source_id};

@@ -3,7 +3,8 @@
 use bson::{Bson, Document, doc};
 use futures_util::TryStreamExt;
 use holdfast_domain::{
-    BackupId, BackupType, DeletionCause, FailureCode, Job, JobDeletion, JobStatus, VerificationStatus,
+    BackupId, BackupType, DeletionCause, FailureCode, Job, JobDeletion, JobStatus,
+    VerificationStatus,
 };
 
 use crate::{
@@ -42,11 +43,18 @@ impl Catalog {
         let completed = doc! { "status": JobStatus::Completed.as_str() };
         let filter = doc! { "type": kind.as_str(), "$or": [completed, lost(), accepted_loss()] };
         let collection = self.collection(JOBS);
-        let find = collection.find(filter).sort(doc! { "_id": 1 }).projection(doc! { "status": 1, "deletion": 1 });
-        let rows: Vec<Document> = call("list jobs", async { find.await?.try_collect().await }).await?;
+        let find = collection
+            .find(filter)
+            .sort(doc! { "_id": 1 })
+            .projection(doc! { "status": 1, "deletion": 1 });
+        let rows: Vec<Document> =
+            call("list jobs", async { find.await?.try_collect().await }).await?;
         let expected = |row: &Document| {
             let backup_id = row::id_of(row).parse().ok()?;
-            Some(ExpectedBackup { backup_id, expectation: expectation(row) })
+            Some(ExpectedBackup {
+                backup_id,
+                expectation: expectation(row),
+            })
         };
         Ok(rows.iter().filter_map(expected).collect())
     }
@@ -58,8 +66,12 @@ impl Catalog {
     pub async fn lost_jobs(&self) -> Result<Vec<Job>, CatalogError> {
         let collection = self.collection(JOBS);
         let newest_first = doc! { "createdAt": -1, "_id": -1 };
-        let find = collection.find(lost()).sort(newest_first).projection(listed());
-        let rows: Vec<Document> = call("list jobs", async { find.await?.try_collect().await }).await?;
+        let find = collection
+            .find(lost())
+            .sort(newest_first)
+            .projection(listed());
+        let rows: Vec<Document> =
+            call("list jobs", async { find.await?.try_collect().await }).await?;
         Ok(readable(rows.into_iter().map(read)))
     }
 
@@ -70,12 +82,17 @@ impl Catalog {
     /// [`CatalogError::NotFound`]. [`CatalogError::Conflict`] if it is not lost.
     pub async fn bring_back(&self, job: &Job) -> Result<Job, CatalogError> {
         let mut unset = doc! { "error": "", "lostAt": "", "deletion": "" };
-        if job.verification.as_ref().is_some_and(|newest| newest.status == VerificationStatus::Passed) {
+        if job
+            .verification
+            .as_ref()
+            .is_some_and(|newest| newest.status == VerificationStatus::Passed)
+        {
             unset.insert("verification", "");
         }
         let update = doc! { "$set": { "status": JobStatus::Completed.as_str() }, "$unset": unset };
         let reversible = doc! { "$or": [lost(), accepted_loss()] };
-        self.change_lost(&job.backup_id, reversible, JobStatus::Completed, update).await
+        self.change_lost(&job.backup_id, reversible, JobStatus::Completed, update)
+            .await
     }
 
     /// Decides to delete a lost backup. Its remains may be removed from now on. An accepted loss can be decided again,
@@ -83,7 +100,11 @@ impl Catalog {
     ///
     /// # Errors
     /// [`CatalogError::NotFound`]. [`CatalogError::Conflict`] if it is not lost.
-    pub async fn accept_loss(&self, id: &BackupId, deletion: &JobDeletion) -> Result<Job, CatalogError> {
+    pub async fn accept_loss(
+        &self,
+        id: &BackupId,
+        deletion: &JobDeletion,
+    ) -> Result<Job, CatalogError> {
         let update = doc! { "$set": { "deletion": row::of(deletion)? } };
         let open = match deletion.cause {
             DeletionCause::AcceptedDamage => doc! { "$or": [lost(), accepted_loss()] },
@@ -119,8 +140,15 @@ fn accepted_loss() -> Document {
 }
 
 fn expectation(row: &Document) -> Expectation {
-    if !row.get_str("status").is_ok_and(|status| status == JobStatus::Deleted.as_str()) {
+    if !row
+        .get_str("status")
+        .is_ok_and(|status| status == JobStatus::Deleted.as_str())
+    {
         return Expectation::Present;
     }
-    if row.get_document("deletion").is_ok() { Expectation::AcceptedLoss } else { Expectation::Lost }
+    if row.get_document("deletion").is_ok() {
+        Expectation::AcceptedLoss
+    } else {
+        Expectation::Lost
+    }
 }

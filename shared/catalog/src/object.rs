@@ -38,7 +38,10 @@ impl fmt::Display for SourceId {
 /// The id of a source: SHA-256 of `<storage type>\0<locator>`. The locator is a CID with its path, or a URL.
 #[must_use]
 pub fn source_id(storage_type: StorageType, locator: &str) -> SourceId {
-    let hash = Sha256::new().chain_update(storage_type.as_str()).chain_update([0]).chain_update(locator);
+    let hash = Sha256::new()
+        .chain_update(storage_type.as_str())
+        .chain_update([0])
+        .chain_update(locator);
     SourceId(hex::encode(hash.finalize()))
 }
 
@@ -69,8 +72,18 @@ pub(crate) fn row_of(
     file: &KeptFile,
     updated_at: Timestamp,
 ) -> Result<Document, CatalogError> {
-    let HoldSource { storage_type, locator, address } = *source;
-    row::of(&NewRow { storage_type, locator, address, file, updated_at })
+    let HoldSource {
+        storage_type,
+        locator,
+        address,
+    } = *source;
+    row::of(&NewRow {
+        storage_type,
+        locator,
+        address,
+        file,
+        updated_at,
+    })
 }
 
 #[derive(Serialize)]
@@ -92,22 +105,39 @@ impl Catalog {
         let ids: Vec<Bson> = sources.iter().map(|id| id.as_str().into()).collect();
         let collection = self.collection(OBJECTS);
         let find = collection.find(doc! { "_id": { "$in": ids } });
-        let rows: Vec<Document> = call("look up held files", async { find.await?.try_collect().await }).await?;
-        Ok(readable(rows.into_iter().map(|row| row::read(OBJECTS, row))))
+        let rows: Vec<Document> = call("look up held files", async {
+            find.await?.try_collect().await
+        })
+        .await?;
+        Ok(readable(
+            rows.into_iter().map(|row| row::read(OBJECTS, row)),
+        ))
     }
 
     /// The file with an object of this address, from its newest source.
     ///
     /// # Errors
     /// Those of the server.
-    pub async fn held_by_address(&self, address: &Sha256Digest) -> Result<Option<KeptFile>, CatalogError> {
+    pub async fn held_by_address(
+        &self,
+        address: &Sha256Digest,
+    ) -> Result<Option<KeptFile>, CatalogError> {
         // More than one, so that an unreadable row does not hide the good one below it.
         const LOOK_AT: i64 = 10;
         let collection = self.collection(OBJECTS);
         let newest_first = doc! { "updatedAt": -1, "_id": 1 };
-        let find = collection.find(doc! { "address": address.to_string() }).sort(newest_first).limit(LOOK_AT);
-        let rows: Vec<Document> = call("look up held files", async { find.await?.try_collect().await }).await?;
-        let held = readable(rows.into_iter().map(|row| row::read::<HeldSource>(OBJECTS, row)));
+        let find = collection
+            .find(doc! { "address": address.to_string() })
+            .sort(newest_first)
+            .limit(LOOK_AT);
+        let rows: Vec<Document> = call("look up held files", async {
+            find.await?.try_collect().await
+        })
+        .await?;
+        let held = readable(
+            rows.into_iter()
+                .map(|row| row::read::<HeldSource>(OBJECTS, row)),
+        );
         Ok(held.into_iter().next().map(|held| held.file))
     }
 
@@ -115,7 +145,12 @@ impl Catalog {
     ///
     /// # Errors
     /// Those of the server.
-    pub async fn hold(&self, source: &HoldSource<'_>, file: &KeptFile, now: Timestamp) -> Result<(), CatalogError> {
+    pub async fn hold(
+        &self,
+        source: &HoldSource<'_>,
+        file: &KeptFile,
+        now: Timestamp,
+    ) -> Result<(), CatalogError> {
         // If two callers write the first row of a source at once, one of them finds the row of the other and compares
         // their ages.
         const TRIES: u32 = 2;
@@ -139,10 +174,20 @@ impl Catalog {
     ///
     /// # Errors
     /// Those of the server.
-    pub async fn forget(&self, source: &SourceId, missing: &ObjectKey) -> Result<bool, CatalogError> {
+    pub async fn forget(
+        &self,
+        source: &SourceId,
+        missing: &ObjectKey,
+    ) -> Result<bool, CatalogError> {
         let mut filter = row::by_id(source.as_str());
         filter.insert("$or", row::refers_to(missing));
-        Ok(call("forget a held file", self.collection(OBJECTS).delete_one(filter)).await?.deleted_count == 1)
+        Ok(call(
+            "forget a held file",
+            self.collection(OBJECTS).delete_one(filter),
+        )
+        .await?
+        .deleted_count
+            == 1)
     }
 
     /// Removes the rows of all sources with these objects before the objects are deleted, and returns their number.
@@ -156,7 +201,12 @@ impl Catalog {
         // One field at a time, because each has its own index.
         for field in ["file.object.key", "file.dag.key"] {
             let rows = doc! { field: { "$in": keys.clone() } };
-            forgotten += call("forget held files", self.collection(OBJECTS).delete_many(rows)).await?.deleted_count;
+            forgotten += call(
+                "forget held files",
+                self.collection(OBJECTS).delete_many(rows),
+            )
+            .await?
+            .deleted_count;
         }
         Ok(forgotten)
     }
@@ -170,7 +220,10 @@ mod tests {
     fn a_source_is_identified_by_its_storage_type_and_its_locator() {
         let ipfs = source_id(StorageType::Ipfs, "bafy/a.png");
         // printf 'ipfs\0bafy/a.png' | sha256sum
-        assert_eq!(ipfs.as_str(), "cec7d0398dd6f2dc1323d4d2625e592641fa35981092c6cfee7267e089ac3d76");
+        assert_eq!(
+            ipfs.as_str(),
+            "cec7d0398dd6f2dc1323d4d2625e592641fa35981092c6cfee7267e089ac3d76"
+        );
         assert_ne!(ipfs, source_id(StorageType::Gaia, "bafy/a.png"));
         assert_ne!(ipfs, source_id(StorageType::Ipfs, "bafy/a.pn"));
     }

@@ -35,15 +35,23 @@ impl Catalog {
     ///
     /// # Errors
     /// Those of the server.
-    pub async fn await_confirmation_of_policy(&self, kind: BackupType, since: Timestamp) -> Result<(), CatalogError> {
+    pub async fn await_confirmation_of_policy(
+        &self,
+        kind: BackupType,
+        since: Timestamp,
+    ) -> Result<(), CatalogError> {
         const DOING: &str = "record an unconfirmed policy";
         let collection = self.collection(POLICIES);
         let insert = doc! { "$setOnInsert": { UNCONFIRMED_SINCE: row::date(since) } };
-        let update = collection.update_one(row::by_id(kind.as_str()), insert).upsert(true);
+        let update = collection
+            .update_one(row::by_id(kind.as_str()), insert)
+            .upsert(true);
         match attempt(DOING, update).await? {
             // Another run inserted it at the same moment.
             Err(error) if is_duplicate(&error) => Ok(()),
-            done => done.map(drop).map_err(|error| CatalogError::of_driver(DOING, &error)),
+            done => done
+                .map(drop)
+                .map_err(|error| CatalogError::of_driver(DOING, &error)),
         }
     }
 
@@ -51,14 +59,19 @@ impl Catalog {
     ///
     /// # Errors
     /// [`CatalogError::Corrupt`] if the row has no time.
-    pub async fn policy_unconfirmed_since(&self, kind: BackupType) -> Result<Option<Timestamp>, CatalogError> {
+    pub async fn policy_unconfirmed_since(
+        &self,
+        kind: BackupType,
+    ) -> Result<Option<Timestamp>, CatalogError> {
         let mut filter = row::by_id(kind.as_str());
         filter.insert(UNCONFIRMED_SINCE, doc! { "$exists": true });
-        let Some(row) = call("read a policy", self.collection(POLICIES).find_one(filter)).await? else {
+        let Some(row) = call("read a policy", self.collection(POLICIES).find_one(filter)).await?
+        else {
             return Ok(None);
         };
         let since = row.get_datetime(UNCONFIRMED_SINCE).ok();
-        let since = since.and_then(|since| Timestamp::from_millisecond(since.timestamp_millis()).ok());
+        let since =
+            since.and_then(|since| Timestamp::from_millisecond(since.timestamp_millis()).ok());
         since.map(Some).ok_or_else(|| CatalogError::Corrupt {
             collection: POLICIES,
             id: kind.to_string(),
@@ -72,15 +85,26 @@ impl Catalog {
     /// [`CatalogError::Corrupt`] if the row is no valid policy. The policy is then unknown, and no other policy may
     /// delete anything.
     pub async fn policy(&self, kind: BackupType) -> Result<Option<StoredPolicy>, CatalogError> {
-        let found = call("read a policy", self.collection(POLICIES).find_one(row::by_id(kind.as_str()))).await?;
-        let Some(stored) = found.map(|found| row::read::<StoredPolicy>(POLICIES, found)).transpose()? else {
+        let found = call(
+            "read a policy",
+            self.collection(POLICIES)
+                .find_one(row::by_id(kind.as_str())),
+        )
+        .await?;
+        let Some(stored) = found
+            .map(|found| row::read::<StoredPolicy>(POLICIES, found))
+            .transpose()?
+        else {
             return Ok(None);
         };
-        stored.policy.check().map_err(|error| CatalogError::Corrupt {
-            collection: POLICIES,
-            id: kind.to_string(),
-            problem: error.to_string(),
-        })?;
+        stored
+            .policy
+            .check()
+            .map_err(|error| CatalogError::Corrupt {
+                collection: POLICIES,
+                id: kind.to_string(),
+                problem: error.to_string(),
+            })?;
         Ok(Some(stored))
     }
 
@@ -88,13 +112,22 @@ impl Catalog {
     ///
     /// # Errors
     /// [`CatalogError::Invalid`] if the policy is invalid.
-    pub async fn set_policy(&self, kind: BackupType, stored: &StoredPolicy) -> Result<(), CatalogError> {
-        stored.policy.check().map_err(|error| CatalogError::Invalid {
-            what: format!("the retention policy for {kind} backups"),
-            problem: format!("cannot be meant: {error}"),
-        })?;
+    pub async fn set_policy(
+        &self,
+        kind: BackupType,
+        stored: &StoredPolicy,
+    ) -> Result<(), CatalogError> {
+        stored
+            .policy
+            .check()
+            .map_err(|error| CatalogError::Invalid {
+                what: format!("the retention policy for {kind} backups"),
+                problem: format!("cannot be meant: {error}"),
+            })?;
         let collection = self.collection(POLICIES);
-        let replace = collection.replace_one(row::by_id(kind.as_str()), row::of(stored)?).upsert(true);
+        let replace = collection
+            .replace_one(row::by_id(kind.as_str()), row::of(stored)?)
+            .upsert(true);
         call("store a policy", replace).await.map(drop)
     }
 

@@ -40,7 +40,9 @@ impl Catalog {
         let mut fields = row::of(reader)?;
         fields.remove("_id");
         let collection = self.collection(READERS);
-        let record = collection.update_one(row::by_id(&reader.id), doc! { "$set": fields }).upsert(true);
+        let record = collection
+            .update_one(row::by_id(&reader.id), doc! { "$set": fields })
+            .upsert(true);
         call("record a reader", record).await.map(drop)
     }
 
@@ -49,7 +51,12 @@ impl Catalog {
     /// # Errors
     /// Those of the server.
     pub async fn remove_reader(&self, id: &str) -> Result<(), CatalogError> {
-        call("remove a reader", self.collection(READERS).delete_one(row::by_id(id))).await.map(drop)
+        call(
+            "remove a reader",
+            self.collection(READERS).delete_one(row::by_id(id)),
+        )
+        .await
+        .map(drop)
     }
 
     /// The readers of a backup with a beat after `stale_at`. An unreadable row is an error, because retention then
@@ -57,12 +64,20 @@ impl Catalog {
     ///
     /// # Errors
     /// Those of the server. [`CatalogError::Corrupt`].
-    pub async fn readers(&self, id: &BackupId, stale_at: Timestamp) -> Result<Vec<ReaderRow>, CatalogError> {
+    pub async fn readers(
+        &self,
+        id: &BackupId,
+        stale_at: Timestamp,
+    ) -> Result<Vec<ReaderRow>, CatalogError> {
         let living = doc! { "backupId": id.as_str(), "beatAt": { "$gt": row::date(stale_at) } };
         let collection = self.collection(READERS);
-        let rows: Vec<Document> =
-            call("list readers", async { collection.find(living).await?.try_collect().await }).await?;
-        rows.into_iter().map(|row| row::read(READERS, row)).collect()
+        let rows: Vec<Document> = call("list readers", async {
+            collection.find(living).await?.try_collect().await
+        })
+        .await?;
+        rows.into_iter()
+            .map(|row| row::read(READERS, row))
+            .collect()
     }
 
     /// Removes the rows of runs without a beat since this time.
@@ -71,6 +86,10 @@ impl Catalog {
     /// Those of the server.
     pub async fn forget_readers(&self, heard_of_before: Timestamp) -> Result<u64, CatalogError> {
         let dead = doc! { "beatAt": { "$lt": row::date(heard_of_before) } };
-        Ok(call("forget readers", self.collection(READERS).delete_many(dead)).await?.deleted_count)
+        Ok(
+            call("forget readers", self.collection(READERS).delete_many(dead))
+                .await?
+                .deleted_count,
+        )
     }
 }

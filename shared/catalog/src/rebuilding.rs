@@ -25,7 +25,10 @@ impl Catalog {
     pub async fn add_completed(&self, job: &Job) -> Result<bool, CatalogError> {
         if job.status != JobStatus::Completed {
             let problem = format!("is {}, expected completed", job.status);
-            return Err(CatalogError::Invalid { what: job.backup_id.to_string(), problem });
+            return Err(CatalogError::Invalid {
+                what: job.backup_id.to_string(),
+                problem,
+            });
         }
         match self.insert_job(job).await {
             Ok(()) => Ok(true),
@@ -42,7 +45,10 @@ impl Catalog {
         let collection = self.collection(JOBS);
         let named = collection.distinct("parentId", doc! { "parentId": { "$exists": true } });
         let named = call("list parents", named).await?;
-        Ok(named.iter().filter_map(|id| id.as_str()?.parse().ok()).collect())
+        Ok(named
+            .iter()
+            .filter_map(|id| id.as_str()?.parse().ok())
+            .collect())
     }
 
     /// Writes the held files of these sources with the times of their fetches, and returns the number of written rows.
@@ -60,7 +66,9 @@ impl Catalog {
                     rows.push(new_row(&id, told)?);
                     missing.push(told);
                 }
-                Some(since) if since.is_none_or(|since| since < row::date(told.1.fetched_at)) => outdated.push(told),
+                Some(since) if since.is_none_or(|since| since < row::date(told.1.fetched_at)) => {
+                    outdated.push(told)
+                }
                 Some(_) => {}
             }
         }
@@ -81,9 +89,22 @@ impl Catalog {
     ) -> Result<HashMap<String, Option<DateTime>>, CatalogError> {
         let ids: Vec<Bson> = ids.map(|id| id.as_str().into()).collect();
         let collection = self.collection(OBJECTS);
-        let find = collection.find(doc! { "_id": { "$in": ids } }).projection(doc! { "updatedAt": 1 });
-        let rows: Vec<Document> = call("look up held files", async { find.await?.try_collect().await }).await?;
-        Ok(rows.into_iter().map(|row| (row::id_of(&row), row.get_datetime("updatedAt").ok().copied())).collect())
+        let find = collection
+            .find(doc! { "_id": { "$in": ids } })
+            .projection(doc! { "updatedAt": 1 });
+        let rows: Vec<Document> = call("look up held files", async {
+            find.await?.try_collect().await
+        })
+        .await?;
+        Ok(rows
+            .into_iter()
+            .map(|row| {
+                (
+                    row::id_of(&row),
+                    row.get_datetime("updatedAt").ok().copied(),
+                )
+            })
+            .collect())
     }
 }
 
@@ -93,7 +114,10 @@ fn newest_of_each<'a>(told: &'a [Told<'a>]) -> BTreeMap<String, &'a Told<'a>> {
     for one in told {
         let (source, file) = one;
         let id = source_id(source.storage_type, source.locator).to_string();
-        if newest.get(&id).is_none_or(|(_, other)| other.fetched_at < file.fetched_at) {
+        if newest
+            .get(&id)
+            .is_none_or(|(_, other)| other.fetched_at < file.fetched_at)
+        {
             newest.insert(id, one);
         }
     }

@@ -17,7 +17,10 @@ pub(crate) fn date(at: Timestamp) -> DateTime {
 
 /// The row of a value, without `_id`.
 pub(crate) fn of<T: Serialize>(value: &T) -> Result<Document, CatalogError> {
-    let invalid = |problem| CatalogError::Invalid { what: "the row to be written".to_owned(), problem };
+    let invalid = |problem| CatalogError::Invalid {
+        what: "the row to be written".to_owned(),
+        problem,
+    };
     match serde_json::to_value(value).map_err(|error| invalid(error.to_string()))? {
         Value::Object(fields) => document(fields).map_err(invalid),
         _ => Err(invalid("is not an object".to_owned())),
@@ -38,17 +41,24 @@ fn bson(key: &str, value: Value) -> Result<Bson, String> {
     Ok(match value {
         Value::Null => Bson::Null,
         Value::Bool(flag) => Bson::Boolean(flag),
-        Value::Number(number) => {
-            Bson::Int64(number.as_i64().ok_or_else(|| format!("has a {key} of {number}, expected a 64-bit integer"))?)
-        }
+        Value::Number(number) => Bson::Int64(
+            number
+                .as_i64()
+                .ok_or_else(|| format!("has a {key} of {number}, expected a 64-bit integer"))?,
+        ),
         Value::String(text) if is_time(key) => {
-            let at: Timestamp = text.parse().map_err(|_| format!("has an invalid time in {key}"))?;
+            let at: Timestamp = text
+                .parse()
+                .map_err(|_| format!("has an invalid time in {key}"))?;
             Bson::DateTime(date(at))
         }
         Value::String(text) => Bson::String(text),
-        Value::Array(values) => {
-            Bson::Array(values.into_iter().map(|value| bson(key, value)).collect::<Result<_, _>>()?)
-        }
+        Value::Array(values) => Bson::Array(
+            values
+                .into_iter()
+                .map(|value| bson(key, value))
+                .collect::<Result<_, _>>()?,
+        ),
         Value::Object(fields) => Bson::Document(document(fields)?),
     })
 }
@@ -58,9 +68,15 @@ fn is_time(key: &str) -> bool {
 }
 
 /// The value of a row. Unknown fields are ignored, whatever their types.
-pub(crate) fn read<T: DeserializeOwned>(collection: &'static str, row: Document) -> Result<T, CatalogError> {
+pub(crate) fn read<T: DeserializeOwned>(
+    collection: &'static str,
+    row: Document,
+) -> Result<T, CatalogError> {
     let id = id_of(&row);
-    let fields = row.into_iter().map(|(key, value)| (key, json(value))).collect();
+    let fields = row
+        .into_iter()
+        .map(|(key, value)| (key, json(value)))
+        .collect();
     serde_json::from_value(Value::Object(fields)).map_err(|error| CatalogError::Corrupt {
         collection,
         id,
@@ -90,16 +106,27 @@ fn json(value: Bson) -> Value {
             Err(_) => at.timestamp_millis().into(),
         },
         Bson::Array(values) => values.into_iter().map(json).collect(),
-        Bson::Document(fields) => Value::Object(fields.into_iter().map(|(key, value)| (key, json(value))).collect()),
+        Bson::Document(fields) => Value::Object(
+            fields
+                .into_iter()
+                .map(|(key, value)| (key, json(value)))
+                .collect(),
+        ),
         // No field of Holdfast accepts an object with this key.
-        other => Value::Object(Map::from_iter([("$bson".to_owned(), format!("{:?}", other.element_type()).into())])),
+        other => Value::Object(Map::from_iter([(
+            "$bson".to_owned(),
+            format!("{:?}", other.element_type()).into(),
+        )])),
     }
 }
 
 /// A shell writes integers as doubles.
 fn whole(number: f64) -> Option<i64> {
     const EXACT: f64 = 9_007_199_254_740_992.0;
-    #[expect(clippy::cast_possible_truncation, reason = "whole and within ±2^53, where the cast is exact")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "whole and within ±2^53, where the cast is exact"
+    )]
     (number.fract() == 0.0 && number.abs() <= EXACT).then_some(number as i64)
 }
 
@@ -126,7 +153,10 @@ pub(crate) fn by_id(id: &str) -> Document {
 
 /// The alternatives of a filter for rows with this object as their file or record of blocks.
 pub(crate) fn refers_to(key: &ObjectKey) -> Vec<Document> {
-    vec![doc! { "file.object.key": key.as_str() }, doc! { "file.dag.key": key.as_str() }]
+    vec![
+        doc! { "file.object.key": key.as_str() },
+        doc! { "file.dag.key": key.as_str() },
+    ]
 }
 
 #[cfg(test)]
@@ -137,8 +167,15 @@ mod tests {
 
     fn job() -> Job {
         let at = Timestamp::from_millisecond(1_700_000_000_123).unwrap();
-        let trigger = Trigger { kind: TriggerKind::Manual, by: Some("ada".to_owned()) };
-        let mut job = Job::pending(BackupId::new(BackupType::Database, at, [1, 2, 3, 4]), trigger, at);
+        let trigger = Trigger {
+            kind: TriggerKind::Manual,
+            by: Some("ada".to_owned()),
+        };
+        let mut job = Job::pending(
+            BackupId::new(BackupType::Database, at, [1, 2, 3, 4]),
+            trigger,
+            at,
+        );
         job.size = Some(5_000_000_000);
         job
     }
@@ -146,7 +183,10 @@ mod tests {
     #[test]
     fn times_are_dates_and_numbers_are_64_bit() {
         let row = of(&job()).unwrap();
-        assert_eq!(row.get("createdAt"), Some(&Bson::DateTime(DateTime::from_millis(1_700_000_000_123))));
+        assert_eq!(
+            row.get("createdAt"),
+            Some(&Bson::DateTime(DateTime::from_millis(1_700_000_000_123)))
+        );
         assert_eq!(row.get("fence"), Some(&Bson::Int64(0)));
         assert_eq!(row.get("size"), Some(&Bson::Int64(5_000_000_000)));
         assert_eq!(read::<Job>("backup_jobs", row).unwrap(), job());
@@ -178,7 +218,10 @@ mod tests {
             ("createdAt", Bson::DateTime(DateTime::MAX)),
             ("fence", Bson::Int64(-1)),
             ("fence", Bson::Double(0.5)),
-            ("size", Bson::Decimal128(bson::Decimal128::from_bytes([0; 16]))),
+            (
+                "size",
+                Bson::Decimal128(bson::Decimal128::from_bytes([0; 16])),
+            ),
             ("engine", Bson::MaxKey),
             ("checksum", Bson::from("beef")),
         ] {
@@ -186,7 +229,10 @@ mod tests {
             row.insert("_id", "the-row");
             row.insert(field, wrong);
             let error = read::<Job>("backup_jobs", row).unwrap_err();
-            assert!(matches!(&error, CatalogError::Corrupt { id, .. } if id == "the-row"), "{field}: {error}");
+            assert!(
+                matches!(&error, CatalogError::Corrupt { id, .. } if id == "the-row"),
+                "{field}: {error}"
+            );
         }
     }
 

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use bson::{Bson, Document, doc};
 use futures_util::TryStreamExt;
 use holdfast_domain::{
-    BackupId, DeletionCause, FailureCode, JobDeletion, JobFailure, JobStatus, JobVerification, VerificationLevel,
-    VerificationStatus,
+    BackupId, DeletionCause, FailureCode, JobDeletion, JobFailure, JobStatus, JobVerification,
+    VerificationLevel, VerificationStatus,
 };
 use serde::Deserialize;
 
@@ -19,7 +19,10 @@ use crate::{
 
 /// The catalogue's knowledge of one backup.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "each is one fact about a row")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one fact about a row"
+)]
 pub struct JobStanding {
     /// The state of its job.
     pub status: JobStatus,
@@ -73,11 +76,15 @@ impl Catalog {
         let find = collection.find(doc! { "_id": { "$in": among.clone() } }).projection(doc! {
             "status": 1, "error": 1, "deletion": 1, "verification": 1, "namespaces.documents": 1, "items.expected": 1,
         });
-        let rows: Vec<Document> = call("read jobs", async { find.await?.try_collect().await }).await?;
+        let rows: Vec<Document> =
+            call("read jobs", async { find.await?.try_collect().await }).await?;
         let verified = self.deepest_failures(among).await?;
         let standing = |row: Document| {
             let id = row::id_of(&row).parse::<BackupId>().ok()?;
-            Some((id, row::read::<Row>(JOBS, row).map(|row| standing(row, &verified))))
+            Some((
+                id,
+                row::read::<Row>(JOBS, row).map(|row| standing(row, &verified)),
+            ))
         };
         Ok(rows.into_iter().filter_map(standing).collect())
     }
@@ -92,10 +99,17 @@ impl Catalog {
             .find(doc! { "backupId": { "$in": among } })
             .sort(doc! { "at": 1, "_id": 1 })
             .projection(doc! { "problems": 0, "collections": 0 });
-        let rows: Vec<Document> = call("list verifications", async { find.await?.try_collect().await }).await?;
+        let rows: Vec<Document> = call("list verifications", async {
+            find.await?.try_collect().await
+        })
+        .await?;
         let mut failures = BTreeMap::new();
-        for VerificationRecord { backup_id, level, status, .. } in
-            readable(rows.into_iter().map(|row| row::read(VERIFICATIONS, row)))
+        for VerificationRecord {
+            backup_id,
+            level,
+            status,
+            ..
+        } in readable(rows.into_iter().map(|row| row::read(VERIFICATIONS, row)))
         {
             let failed: &mut Option<VerificationLevel> = failures.entry(backup_id).or_default();
             *failed = match status {
@@ -111,14 +125,27 @@ impl Catalog {
 fn standing(row: Row, verified: &BTreeMap<BackupId, Option<VerificationLevel>>) -> JobStanding {
     let verification_failed = match verified.get(&row.id) {
         Some(failed) => failed.is_some(),
-        None => row.verification.is_some_and(|newest| newest.status == VerificationStatus::Failed),
+        None => row
+            .verification
+            .is_some_and(|newest| newest.status == VerificationStatus::Failed),
     };
-    let no_documents = row.namespaces.is_some_and(|held| held.iter().all(|namespace| namespace.documents == 0));
+    let no_documents = row
+        .namespaces
+        .is_some_and(|held| held.iter().all(|namespace| namespace.documents == 0));
     let is_empty = no_documents || row.items.is_some_and(|items| items.expected == 0);
     let error = row.error.map(|error| error.code);
     let is_corrupt = error == Some(FailureCode::StoreCorrupt);
     let is_lost = row.status == JobStatus::Deleted && row.deletion.is_none() && is_corrupt;
-    let is_accepted = row.deletion.is_some_and(|deletion| deletion.cause == DeletionCause::AcceptedLoss);
+    let is_accepted = row
+        .deletion
+        .is_some_and(|deletion| deletion.cause == DeletionCause::AcceptedLoss);
     let is_accepted_loss = row.status == JobStatus::Deleted && is_accepted;
-    JobStanding { status: row.status, error, is_lost, is_accepted_loss, verification_failed, is_empty }
+    JobStanding {
+        status: row.status,
+        error,
+        is_lost,
+        is_accepted_loss,
+        verification_failed,
+        is_empty,
+    }
 }

@@ -74,13 +74,21 @@ impl Catalog {
             } },
         ];
         let collection = self.collection(JOBS);
-        let groups: Vec<Document> =
-            call("count jobs", async { collection.aggregate(pipeline).await?.try_collect().await }).await?;
+        let groups: Vec<Document> = call("count jobs", async {
+            collection.aggregate(pipeline).await?.try_collect().await
+        })
+        .await?;
         let mut outcomes: Vec<Outcomes> = Vec::new();
         for (kind, completed, failed) in groups.iter().filter_map(ended) {
             match outcomes.iter_mut().find(|one| one.backup_type == kind) {
-                Some(one) => (one.completed, one.failed) = (one.completed + completed, one.failed + failed),
-                None => outcomes.push(Outcomes { backup_type: kind, completed, failed }),
+                Some(one) => {
+                    (one.completed, one.failed) = (one.completed + completed, one.failed + failed)
+                }
+                None => outcomes.push(Outcomes {
+                    backup_type: kind,
+                    completed,
+                    failed,
+                }),
             }
         }
         outcomes.sort_by_key(|one| one.backup_type);
@@ -92,13 +100,23 @@ impl Catalog {
     ///
     /// # Errors
     /// Those of the server.
-    pub async fn durations_ms(&self, kind: BackupType, since: Timestamp, limit: u32) -> Result<Vec<u64>, CatalogError> {
+    pub async fn durations_ms(
+        &self,
+        kind: BackupType,
+        since: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<u64>, CatalogError> {
         let filter = doc! {
             "type": kind.as_str(), "status": JobStatus::Completed.as_str(),
             "createdAt": { "$gte": row::date(since) }, "durationMs": { "$exists": true },
         };
-        let rows = self.newest_fields(filter, doc! { "durationMs": 1 }, limit).await?;
-        let rows = readable(rows.into_iter().map(|found| row::read::<DurationRow>(JOBS, found)));
+        let rows = self
+            .newest_fields(filter, doc! { "durationMs": 1 }, limit)
+            .await?;
+        let rows = readable(
+            rows.into_iter()
+                .map(|found| row::read::<DurationRow>(JOBS, found)),
+        );
         Ok(rows.into_iter().map(|found| found.duration_ms).collect())
     }
 
@@ -106,7 +124,11 @@ impl Catalog {
     ///
     /// # Errors
     /// Those of the server.
-    pub async fn sizes(&self, kind: BackupType, limit: u32) -> Result<Vec<BackupSize>, CatalogError> {
+    pub async fn sizes(
+        &self,
+        kind: BackupType,
+        limit: u32,
+    ) -> Result<Vec<BackupSize>, CatalogError> {
         let held = [JobStatus::Completed.as_str(), JobStatus::Deleted.as_str()];
         let filter = doc! {
             "type": kind.as_str(), "status": { "$in": held.to_vec() },
@@ -114,7 +136,9 @@ impl Catalog {
         };
         let fields = doc! { "createdAt": 1, "size": 1, "originalSize": 1 };
         let rows = self.newest_fields(filter, fields, limit).await?;
-        Ok(readable(rows.into_iter().map(|found| row::read(JOBS, found))))
+        Ok(readable(
+            rows.into_iter().map(|found| row::read(JOBS, found)),
+        ))
     }
 
     /// The content objects of all known sources, each counted once. The server reads all rows twice, each time within
@@ -125,10 +149,17 @@ impl Catalog {
     pub async fn held_objects(&self, patience: Duration) -> Result<HeldObjects, CatalogError> {
         let files = self.sum_objects("file.object", patience).await?;
         let dags = self.sum_objects("file.dag", patience).await?;
-        Ok(HeldObjects { objects: files.objects + dags.objects, bytes: files.bytes + dags.bytes })
+        Ok(HeldObjects {
+            objects: files.objects + dags.objects,
+            bytes: files.bytes + dags.bytes,
+        })
     }
 
-    async fn sum_objects(&self, field: &str, patience: Duration) -> Result<HeldObjects, CatalogError> {
+    async fn sum_objects(
+        &self,
+        field: &str,
+        patience: Duration,
+    ) -> Result<HeldObjects, CatalogError> {
         let (key, size) = (format!("{field}.key"), format!("${field}.size"));
         let pipeline = [
             doc! { "$match": { &key: { "$exists": true } } },
@@ -136,11 +167,21 @@ impl Catalog {
             doc! { "$group": { "_id": Bson::Null, "objects": { "$sum": 1 }, "bytes": { "$sum": "$bytes" } } },
         ];
         let collection = self.collection(OBJECTS);
-        let summed =
-            async { collection.aggregate(pipeline).allow_disk_use(true).max_time(patience).await?.try_next().await };
+        let summed = async {
+            collection
+                .aggregate(pipeline)
+                .allow_disk_use(true)
+                .max_time(patience)
+                .await?
+                .try_next()
+                .await
+        };
         let found: Option<Document> = call("sum held files", summed).await?;
         let sum = |name| found.as_ref().map_or(0, |found| row::unsigned(found, name));
-        Ok(HeldObjects { objects: sum("objects"), bytes: sum("bytes") })
+        Ok(HeldObjects {
+            objects: sum("objects"),
+            bytes: sum("bytes"),
+        })
     }
 
     async fn newest_fields(
@@ -150,7 +191,11 @@ impl Catalog {
         limit: u32,
     ) -> Result<Vec<Document>, CatalogError> {
         let collection = self.collection(JOBS);
-        let find = collection.find(filter).sort(doc! { "createdAt": -1 }).limit(i64::from(limit)).projection(fields);
+        let find = collection
+            .find(filter)
+            .sort(doc! { "createdAt": -1 })
+            .limit(i64::from(limit))
+            .projection(fields);
         call("list jobs", async { find.await?.try_collect().await }).await
     }
 }

@@ -44,7 +44,8 @@ impl Catalog {
         let to = JobStatus::Finalizing;
         let from = words([JobStatus::Finalizing, JobStatus::Committing]);
         let fence = row::int64(fence);
-        let filter = doc! { "_id": id.as_str(), "status": { "$in": from }, "fence": { "$lt": fence } };
+        let filter =
+            doc! { "_id": id.as_str(), "status": { "$in": from }, "fence": { "$lt": fence } };
         let update = doc! { "$set": { "status": to.as_str(), "fence": fence } };
         self.change_job(id, to, filter, update).await
     }
@@ -66,17 +67,31 @@ impl Catalog {
             return read(row);
         }
         let Job { status, fence, .. } = self.get(id).await?;
-        Err(CatalogError::Conflict { id: id.to_string(), to, status, fence })
+        Err(CatalogError::Conflict {
+            id: id.to_string(),
+            to,
+            status,
+            fence,
+        })
     }
 
     /// Records the progress of a run. Returns `false` if the run lost the job, or if the job is no longer running.
     ///
     /// # Errors
     /// Those of the server.
-    pub async fn record_progress(&self, id: &BackupId, fence: u64, progress: Progress) -> Result<bool, CatalogError> {
+    pub async fn record_progress(
+        &self,
+        id: &BackupId,
+        fence: u64,
+        progress: Progress,
+    ) -> Result<bool, CatalogError> {
         let filter = doc! { "_id": id.as_str(), "fence": row::int64(fence), "status": JobStatus::Running.as_str() };
         let update = doc! { "$set": { "progress": row::of(&progress)? } };
-        let result = call("record progress", self.collection(JOBS).update_one(filter, update)).await?;
+        let result = call(
+            "record progress",
+            self.collection(JOBS).update_one(filter, update),
+        )
+        .await?;
         Ok(result.matched_count == 1)
     }
 }

@@ -17,7 +17,11 @@ impl Catalog {
         let probe = doc! { "_id": format!("probe_{unique}") };
         let rows = self.collection(VERIFICATIONS);
         call("write a row", rows.insert_one(&probe)).await?;
-        let changed = call("change a row", rows.update_one(probe.clone(), doc! { "$set": { "level": "probe" } })).await;
+        let changed = call(
+            "change a row",
+            rows.update_one(probe.clone(), doc! { "$set": { "level": "probe" } }),
+        )
+        .await;
         let read = call("read a row", rows.find_one(probe.clone())).await;
         call("delete a row", rows.delete_one(probe)).await?;
         changed.and(read).map(drop)

@@ -50,17 +50,31 @@ impl Catalog {
     ///
     /// # Errors
     /// Those of the server.
-    pub async fn unsuccessful_ended_since(&self, kind: BackupType, since: Timestamp) -> Result<Vec<Job>, CatalogError> {
+    pub async fn unsuccessful_ended_since(
+        &self,
+        kind: BackupType,
+        since: Timestamp,
+    ) -> Result<Vec<Job>, CatalogError> {
         // A negated comparison also matches a row without the field.
         let ended = doc! { "$not": { "$lt": row::date(since) } };
-        self.unsuccessful(doc! { "type": kind.as_str(), "completedAt": ended }, 0).await
+        self.unsuccessful(doc! { "type": kind.as_str(), "completedAt": ended }, 0)
+            .await
     }
 
-    async fn unsuccessful(&self, mut filter: Document, limit: u32) -> Result<Vec<Job>, CatalogError> {
+    async fn unsuccessful(
+        &self,
+        mut filter: Document,
+        limit: u32,
+    ) -> Result<Vec<Job>, CatalogError> {
         filter.insert("status", doc! { "$in": words(UNSUCCESSFUL) });
         let collection = self.collection(JOBS);
-        let find = collection.find(filter).sort(doc! { "_id": 1 }).limit(i64::from(limit)).projection(without_work());
-        let rows: Vec<Document> = call("list jobs", async { find.await?.try_collect().await }).await?;
+        let find = collection
+            .find(filter)
+            .sort(doc! { "_id": 1 })
+            .limit(i64::from(limit))
+            .projection(without_work());
+        let rows: Vec<Document> =
+            call("list jobs", async { find.await?.try_collect().await }).await?;
         Ok(readable(rows.into_iter().map(read)))
     }
 }

@@ -3,7 +3,8 @@
 use bson::{Document, doc};
 use futures_util::TryStreamExt;
 use holdfast_domain::{
-    BackupId, BackupType, DrilledCollection, JobVerification, Timestamp, VerificationLevel, VerificationStatus,
+    BackupId, BackupType, DrilledCollection, JobVerification, Timestamp, VerificationLevel,
+    VerificationStatus,
 };
 use serde::{Deserialize, Serialize};
 
@@ -44,12 +45,21 @@ impl Catalog {
     ///
     /// # Errors
     /// [`CatalogError::NotFound`].
-    pub async fn set_verification(&self, id: &BackupId, verification: JobVerification) -> Result<(), CatalogError> {
-        let not_newer = doc! { "verification.at": { "$not": { "$gt": row::date(verification.at) } } };
+    pub async fn set_verification(
+        &self,
+        id: &BackupId,
+        verification: JobVerification,
+    ) -> Result<(), CatalogError> {
+        let not_newer =
+            doc! { "verification.at": { "$not": { "$gt": row::date(verification.at) } } };
         let mut filter = row::by_id(id.as_str());
         filter.extend(not_newer);
         let update = doc! { "$set": { "verification": row::of(&verification)? } };
-        let result = call("record a verification", self.collection(JOBS).update_one(filter, update)).await?;
+        let result = call(
+            "record a verification",
+            self.collection(JOBS).update_one(filter, update),
+        )
+        .await?;
         if result.matched_count == 1 {
             return Ok(());
         }
@@ -60,20 +70,38 @@ impl Catalog {
     ///
     /// # Errors
     /// Those of the server.
-    pub async fn insert_verification(&self, record: &VerificationRecord) -> Result<(), CatalogError> {
+    pub async fn insert_verification(
+        &self,
+        record: &VerificationRecord,
+    ) -> Result<(), CatalogError> {
         let row = row::of(record)?;
-        call("record a verification", self.collection(VERIFICATIONS).insert_one(row)).await.map(drop)
+        call(
+            "record a verification",
+            self.collection(VERIFICATIONS).insert_one(row),
+        )
+        .await
+        .map(drop)
     }
 
     /// The verifications of one backup, newest first.
     ///
     /// # Errors
     /// Those of the server.
-    pub async fn verifications(&self, id: &BackupId) -> Result<Vec<VerificationRecord>, CatalogError> {
+    pub async fn verifications(
+        &self,
+        id: &BackupId,
+    ) -> Result<Vec<VerificationRecord>, CatalogError> {
         let collection = self.collection(VERIFICATIONS);
-        let find = collection.find(doc! { "backupId": id.as_str() }).sort(doc! { "at": -1, "_id": -1 });
-        let rows: Vec<Document> = call("list verifications", async { find.await?.try_collect().await }).await?;
-        Ok(readable(rows.into_iter().map(|row| row::read(VERIFICATIONS, row))))
+        let find = collection
+            .find(doc! { "backupId": id.as_str() })
+            .sort(doc! { "at": -1, "_id": -1 });
+        let rows: Vec<Document> = call("list verifications", async {
+            find.await?.try_collect().await
+        })
+        .await?;
+        Ok(readable(
+            rows.into_iter().map(|row| row::read(VERIFICATIONS, row)),
+        ))
     }
 
     /// The newest verification of any backup of this type with at least this depth.
@@ -85,7 +113,10 @@ impl Catalog {
         kind: BackupType,
         from: VerificationLevel,
     ) -> Result<Option<VerificationRecord>, CatalogError> {
-        let levels: Vec<_> = VerificationLevel::ALL.into_iter().filter(|level| *level >= from).collect();
+        let levels: Vec<_> = VerificationLevel::ALL
+            .into_iter()
+            .filter(|level| *level >= from)
+            .collect();
         let levels: Vec<&str> = levels.into_iter().map(VerificationLevel::as_str).collect();
         let of_type = format!("^{}_", kind.id_prefix());
         let collection = self.collection(VERIFICATIONS);
@@ -93,6 +124,8 @@ impl Catalog {
             .find_one(doc! { "backupId": { "$regex": of_type }, "level": { "$in": levels } })
             .sort(doc! { "at": -1, "_id": -1 });
         let row = call("list verifications", find).await?;
-        Ok(readable(row.map(|row| row::read(VERIFICATIONS, row))).into_iter().next())
+        Ok(readable(row.map(|row| row::read(VERIFICATIONS, row)))
+            .into_iter()
+            .next())
     }
 }

@@ -89,8 +89,10 @@ impl Catalog {
         stale_at: Timestamp,
         now: Timestamp,
     ) -> Result<VerificationClaim, CatalogError> {
-        let free =
-            vec![doc! { "verifying": Bson::Null }, doc! { "verifying.touchedAt": { "$lt": row::date(stale_at) } }];
+        let free = vec![
+            doc! { "verifying": Bson::Null },
+            doc! { "verifying.touchedAt": { "$lt": row::date(stale_at) } },
+        ];
         let filter = doc! { "_id": id.as_str(), "$or": free };
         let update = doc! { "$set": {
             "verifying.level": level.as_str(), "verifying.run": run, "verifying.touchedAt": row::date(now),
@@ -101,14 +103,27 @@ impl Catalog {
             .return_document(ReturnDocument::Before)
             .projection(doc! { "verifying": 1 });
         let Some(before) = call("begin a verification", take).await? else {
-            let there = call("read a job", collection.count_documents(row::by_id(id.as_str()))).await?;
-            return Ok(if there > 0 { VerificationClaim::Elsewhere } else { VerificationClaim::NoJob });
+            let there = call(
+                "read a job",
+                collection.count_documents(row::by_id(id.as_str())),
+            )
+            .await?;
+            return Ok(if there > 0 {
+                VerificationClaim::Elsewhere
+            } else {
+                VerificationClaim::NoJob
+            });
         };
         // Unreadable work is discarded.
-        let held = row::read::<Row>(JOBS, before).ok().and_then(|row| row.verifying);
+        let held = row::read::<Row>(JOBS, before)
+            .ok()
+            .and_then(|row| row.verifying);
         // The progress at this level survives an unfinished run at another level.
         let is_ours = |held: &Held| held.so_far_level.unwrap_or(held.level) == level;
-        let so_far = held.filter(is_ours).map(|held| held.so_far).unwrap_or_default();
+        let so_far = held
+            .filter(is_ours)
+            .map(|held| held.so_far)
+            .unwrap_or_default();
         Ok(VerificationClaim::Taken(so_far))
     }
 
@@ -127,7 +142,11 @@ impl Catalog {
     ) -> Result<bool, CatalogError> {
         let filter = doc! { "_id": id.as_str(), "verifying.run": run };
         let update = doc! { "$set": { "verifying.soFar": row::of(so_far)?, "verifying.soFarLevel": level.as_str(), "verifying.touchedAt": row::date(touched_at) } };
-        let result = call("record a verification", self.collection(JOBS).update_one(filter, update)).await?;
+        let result = call(
+            "record a verification",
+            self.collection(JOBS).update_one(filter, update),
+        )
+        .await?;
         Ok(result.matched_count == 1)
     }
 
@@ -135,23 +154,44 @@ impl Catalog {
     ///
     /// # Errors
     /// Those of the server.
-    pub async fn request_verification(&self, id: &BackupId, now: Timestamp) -> Result<(), CatalogError> {
+    pub async fn request_verification(
+        &self,
+        id: &BackupId,
+        now: Timestamp,
+    ) -> Result<(), CatalogError> {
         let update = doc! { "$set": { "verificationRequestedAt": row::date(now) } };
         let collection = self.collection(JOBS);
-        call("request a verification", collection.update_one(row::by_id(id.as_str()), update)).await.map(drop)
+        call(
+            "request a verification",
+            collection.update_one(row::by_id(id.as_str()), update),
+        )
+        .await
+        .map(drop)
     }
 
     /// The backups with a requested verification, or with a beat of its run, after `since`.
     ///
     /// # Errors
     /// Those of the server.
-    pub async fn busy_verifications(&self, since: Timestamp) -> Result<Vec<BackupId>, CatalogError> {
+    pub async fn busy_verifications(
+        &self,
+        since: Timestamp,
+    ) -> Result<Vec<BackupId>, CatalogError> {
         let after = doc! { "$gte": row::date(since) };
-        let busy = vec![doc! { "verificationRequestedAt": after.clone() }, doc! { "verifying.touchedAt": after }];
+        let busy = vec![
+            doc! { "verificationRequestedAt": after.clone() },
+            doc! { "verifying.touchedAt": after },
+        ];
         let collection = self.collection(JOBS);
-        let find = collection.find(doc! { "$or": busy }).projection(doc! { "_id": 1 });
-        let rows: Vec<Document> = call("list jobs", async { find.await?.try_collect().await }).await?;
-        Ok(rows.iter().filter_map(|row| row::id_of(row).parse().ok()).collect())
+        let find = collection
+            .find(doc! { "$or": busy })
+            .projection(doc! { "_id": 1 });
+        let rows: Vec<Document> =
+            call("list jobs", async { find.await?.try_collect().await }).await?;
+        Ok(rows
+            .iter()
+            .filter_map(|row| row::id_of(row).parse().ok())
+            .collect())
     }
 
     /// Ends a run's verification.
@@ -161,7 +201,12 @@ impl Catalog {
     pub async fn end_verification(&self, id: &BackupId, run: &str) -> Result<(), CatalogError> {
         let filter = doc! { "_id": id.as_str(), "verifying.run": run };
         let update = doc! { "$unset": { "verifying": "", "verificationRequestedAt": "" } };
-        call("end a verification", self.collection(JOBS).update_one(filter, update)).await.map(drop)
+        call(
+            "end a verification",
+            self.collection(JOBS).update_one(filter, update),
+        )
+        .await
+        .map(drop)
     }
 
     /// Verifications with a present or past run.
@@ -170,9 +215,11 @@ impl Catalog {
     /// Those of the server.
     pub async fn verifying(&self) -> Result<Vec<Verifying>, CatalogError> {
         let collection = self.collection(JOBS);
-        let filter = doc! { "verifying": { "$exists": true }, "status": JobStatus::Completed.as_str() };
+        let filter =
+            doc! { "verifying": { "$exists": true }, "status": JobStatus::Completed.as_str() };
         let find = collection.find(filter).projection(doc! { "verifying": 1 });
-        let rows: Vec<Document> = call("list jobs", async { find.await?.try_collect().await }).await?;
+        let rows: Vec<Document> =
+            call("list jobs", async { find.await?.try_collect().await }).await?;
         let rows = readable(rows.into_iter().map(|row| row::read::<Row>(JOBS, row)));
         let held = |row: Row| row.verifying.map(|held| (row.id, held));
         let of = |(backup_id, held): (BackupId, Held)| Verifying {
@@ -187,28 +234,48 @@ impl Catalog {
     ///
     /// # Errors
     /// Those of the server.
-    pub async fn never_verified(&self, kind: BackupType, limit: u32) -> Result<Vec<Job>, CatalogError> {
+    pub async fn never_verified(
+        &self,
+        kind: BackupType,
+        limit: u32,
+    ) -> Result<Vec<Job>, CatalogError> {
         let filter = doc! {
             "type": kind.as_str(), "status": JobStatus::Completed.as_str(), "verification": Bson::Null,
         };
-        self.jobs_sorted(filter, doc! { "createdAt": -1, "_id": -1 }, limit).await
+        self.jobs_sorted(filter, doc! { "createdAt": -1, "_id": -1 }, limit)
+            .await
     }
 
     /// Verified completed backups of this type, those with the oldest verification first.
     ///
     /// # Errors
     /// Those of the server.
-    pub async fn longest_unverified(&self, kind: BackupType, limit: u32) -> Result<Vec<Job>, CatalogError> {
+    pub async fn longest_unverified(
+        &self,
+        kind: BackupType,
+        limit: u32,
+    ) -> Result<Vec<Job>, CatalogError> {
         let filter = doc! {
             "type": kind.as_str(), "status": JobStatus::Completed.as_str(), "verification.at": { "$exists": true },
         };
-        self.jobs_sorted(filter, doc! { "verification.at": 1, "_id": 1 }, limit).await
+        self.jobs_sorted(filter, doc! { "verification.at": 1, "_id": 1 }, limit)
+            .await
     }
 
-    async fn jobs_sorted(&self, filter: Document, sort: Document, limit: u32) -> Result<Vec<Job>, CatalogError> {
+    async fn jobs_sorted(
+        &self,
+        filter: Document,
+        sort: Document,
+        limit: u32,
+    ) -> Result<Vec<Job>, CatalogError> {
         let collection = self.collection(JOBS);
-        let find = collection.find(filter).sort(sort).limit(i64::from(limit)).projection(listed());
-        let rows: Vec<Document> = call("list jobs", async { find.await?.try_collect().await }).await?;
+        let find = collection
+            .find(filter)
+            .sort(sort)
+            .limit(i64::from(limit))
+            .projection(listed());
+        let rows: Vec<Document> =
+            call("list jobs", async { find.await?.try_collect().await }).await?;
         Ok(readable(rows.into_iter().map(read)))
     }
 }

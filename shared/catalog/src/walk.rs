@@ -47,7 +47,10 @@ impl Catalog {
     /// # Errors
     /// Those of the server.
     pub async fn all_verifications(&self) -> Result<Walk<VerificationRecord>, CatalogError> {
-        self.walk(VERIFICATIONS, Document::new(), |found| row::read(VERIFICATIONS, found)).await
+        self.walk(VERIFICATIONS, Document::new(), |found| {
+            row::read(VERIFICATIONS, found)
+        })
+        .await
     }
 
     async fn walk<T>(
@@ -57,7 +60,14 @@ impl Catalog {
         read: fn(Document) -> Result<T, CatalogError>,
     ) -> Result<Walk<T>, CatalogError> {
         let collection = self.collection(collection);
-        let find = collection.find(Document::new()).sort(doc! { "_id": 1 }).batch_size(BATCH).projection(fields);
-        Ok(Walk { cursor: call("list rows", find).await?, read })
+        let find = collection
+            .find(Document::new())
+            .sort(doc! { "_id": 1 })
+            .batch_size(BATCH)
+            .projection(fields);
+        Ok(Walk {
+            cursor: call("list rows", find).await?,
+            read,
+        })
     }
 }

@@ -69,7 +69,9 @@ impl Catalog {
     /// [`CatalogError::NotFound`]. [`CatalogError::Corrupt`] if it cannot be read.
     pub async fn content_work(&self, id: &BackupId) -> Result<ContentWork, CatalogError> {
         let collection = self.collection(JOBS);
-        let find = collection.find_one(row::by_id(id.as_str())).projection(doc! { "work": 1 });
+        let find = collection
+            .find_one(row::by_id(id.as_str()))
+            .projection(doc! { "work": 1 });
         let found = call("read a job's work", find).await?;
         let row = found.ok_or_else(|| CatalogError::NotFound { id: id.to_string() })?;
         Ok(row::read::<Working>(JOBS, row)?.work.unwrap_or_default())
@@ -80,11 +82,25 @@ impl Catalog {
     ///
     /// # Errors
     /// Those of the server.
-    pub async fn record_work(&self, id: &BackupId, fence: u64, work: &ContentWork) -> Result<bool, CatalogError> {
-        let active = words(JobStatus::ALL.into_iter().filter(|status| status.is_active()));
-        let filter = doc! { "_id": id.as_str(), "fence": row::int64(fence), "status": { "$in": active } };
+    pub async fn record_work(
+        &self,
+        id: &BackupId,
+        fence: u64,
+        work: &ContentWork,
+    ) -> Result<bool, CatalogError> {
+        let active = words(
+            JobStatus::ALL
+                .into_iter()
+                .filter(|status| status.is_active()),
+        );
+        let filter =
+            doc! { "_id": id.as_str(), "fence": row::int64(fence), "status": { "$in": active } };
         let update = doc! { "$set": { "work": row::of(work)? } };
-        let result = call("record a job's work", self.collection(JOBS).update_one(filter, update)).await?;
+        let result = call(
+            "record a job's work",
+            self.collection(JOBS).update_one(filter, update),
+        )
+        .await?;
         Ok(result.matched_count == 1)
     }
 }

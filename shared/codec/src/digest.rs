@@ -99,7 +99,15 @@ impl<W: Write> DigestWriter<W> {
 
     pub(crate) fn with_segments(inner: W, hasher: SegmentHasher, segment_bytes: usize) -> Self {
         let (whole, segments) = (Sha256::new(), Vec::new());
-        Self { inner, hasher, segment_bytes, size_bytes: 0, whole, segments, current: None }
+        Self {
+            inner,
+            hasher,
+            segment_bytes,
+            size_bytes: 0,
+            whole,
+            segments,
+            current: None,
+        }
     }
 
     /// Ends the last segment.
@@ -109,7 +117,14 @@ impl<W: Write> DigestWriter<W> {
     pub fn finish(mut self) -> io::Result<(W, ArtifactDigest)> {
         self.close_segment();
         let sha256 = Sha256Digest::new(self.whole.finalize().into());
-        Ok((self.inner, ArtifactDigest { size_bytes: self.size_bytes, sha256, segments: self.segments }))
+        Ok((
+            self.inner,
+            ArtifactDigest {
+                size_bytes: self.size_bytes,
+                sha256,
+                segments: self.segments,
+            },
+        ))
     }
 
     fn take_in(&mut self, mut bytes: &[u8]) {
@@ -117,7 +132,9 @@ impl<W: Write> DigestWriter<W> {
         Digest::update(&mut self.whole, bytes);
         while !bytes.is_empty() {
             let index = self.segments.len() as u64;
-            let (hash, length) = self.current.get_or_insert_with(|| (self.hasher.start(index), 0));
+            let (hash, length) = self
+                .current
+                .get_or_insert_with(|| (self.hasher.start(index), 0));
             let (now, later) = bytes.split_at(bytes.len().min(self.segment_bytes - *length));
             hash.update(now);
             *length += now.len();
@@ -167,15 +184,24 @@ mod tests {
     fn nothing_has_no_segment() {
         let digest = digest_of(&[], &SegmentHasher::plain(), 1);
         assert_eq!((digest.size_bytes, digest.segments.len()), (0, 0));
-        assert_eq!(digest.sha256.to_string(), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+        assert_eq!(
+            digest.sha256.to_string(),
+            "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+        );
     }
 
     #[test]
     fn a_keyed_digest_binds_the_segment_to_its_place() {
         let hasher = SegmentHasher::keyed(&[1; 32]);
         assert_ne!(hasher.digest(0, b"x"), hasher.digest(1, b"x"));
-        assert_ne!(hasher.digest(0, b"x"), SegmentHasher::keyed(&[2; 32]).digest(0, b"x"));
-        assert_eq!(hasher.digest(258, b"x"), keys::hmac_of(&[1; 32], b"\0\0\0\0\0\0\x01\x02x"));
+        assert_ne!(
+            hasher.digest(0, b"x"),
+            SegmentHasher::keyed(&[2; 32]).digest(0, b"x")
+        );
+        assert_eq!(
+            hasher.digest(258, b"x"),
+            keys::hmac_of(&[1; 32], b"\0\0\0\0\0\0\x01\x02x")
+        );
     }
 
     proptest! {

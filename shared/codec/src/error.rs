@@ -67,7 +67,9 @@ pub enum ArtifactError {
         found_bytes: u64,
     },
     /// Bytes follow after the artifact's expected end.
-    #[error("the artifact continues after segment {segments} of {segments}: expected its end at {size_bytes} bytes")]
+    #[error(
+        "the artifact continues after segment {segments} of {segments}: expected its end at {size_bytes} bytes"
+    )]
     Long {
         /// Expected number of segments.
         segments: u64,
@@ -83,13 +85,17 @@ pub enum ArtifactError {
         segments: u64,
     },
     /// All segments match, but the SHA-256 of the complete artifact does not.
-    #[error("the SHA-256 of the complete artifact does not match, although each of its {segments} segments matches")]
+    #[error(
+        "the SHA-256 of the complete artifact does not match, although each of its {segments} segments matches"
+    )]
     Whole {
         /// Number of segments.
         segments: u64,
     },
     /// The message authentication code at the end does not match.
-    #[error("the artifact was changed, or does not belong at {object_key}: its authentication code does not match")]
+    #[error(
+        "the artifact was changed, or does not belong at {object_key}: its authentication code does not match"
+    )]
     Mac {
         /// The expected place of the artifact.
         object_key: String,
@@ -145,7 +151,9 @@ pub enum HeaderError {
     #[error("not an encrypted artifact of Holdfast: it does not start with HOLDFAST1")]
     Magic,
     /// Something other than lines of `name=value` and padding of newlines, or another spelling of a value.
-    #[error("the header is malformed: expected lines of name=value in ASCII, and newlines to its end")]
+    #[error(
+        "the header is malformed: expected lines of name=value in ASCII, and newlines to its end"
+    )]
     Form,
     /// A line with an unknown name.
     #[error("the header has an unknown field {0:?}")]
@@ -199,13 +207,17 @@ pub enum KeyError {
         reason: String,
     },
     /// Not an age recipient.
-    #[error("the age recipient is not usable: {reason}. Expected age1 and 58 more characters, as from age-keygen")]
+    #[error(
+        "the age recipient is not usable: {reason}. Expected age1 and 58 more characters, as from age-keygen"
+    )]
     Recipient {
         /// Reason, without the text.
         reason: &'static str,
     },
     /// Not an age identity.
-    #[error("the age identity is not usable: {reason}. Expected a line AGE-SECRET-KEY-1…, as age-keygen writes it")]
+    #[error(
+        "the age identity is not usable: {reason}. Expected a line AGE-SECRET-KEY-1…, as age-keygen writes it"
+    )]
     Identity {
         /// Reason, without the text.
         reason: &'static str,

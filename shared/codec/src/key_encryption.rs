@@ -4,7 +4,10 @@
 use std::fmt;
 
 use aes_kw::{KeyInit as _, KwAes256, cipher::consts::U32};
-use base64::{Engine, alphabet, engine::DecodePaddingMode, engine::GeneralPurpose, engine::GeneralPurposeConfig};
+use base64::{
+    Engine, alphabet, engine::DecodePaddingMode, engine::GeneralPurpose,
+    engine::GeneralPurposeConfig,
+};
 use holdfast_domain::Secret;
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
@@ -89,13 +92,19 @@ impl KeyEncryptionKey {
     pub fn wrap(&self, master: &MasterKey, salt: [u8; 32]) -> WrappedMasterKey {
         let method = match &self.0 {
             Form::Raw(_) => WrapMethod::Raw,
-            Form::Passphrase(_) => WrapMethod::Pbkdf2 { salt, rounds: PASSPHRASE_ROUNDS },
+            Form::Passphrase(_) => WrapMethod::Pbkdf2 {
+                salt,
+                rounds: PASSPHRASE_ROUNDS,
+            },
         };
         let key = match &self.0 {
             Form::Raw(key) => key.clone(),
             Form::Passphrase(passphrase) => derive(passphrase, &salt, PASSPHRASE_ROUNDS),
         };
-        WrappedMasterKey { method, bytes: wrap(&key, master) }
+        WrappedMasterKey {
+            method,
+            bytes: wrap(&key, master),
+        }
     }
 
     /// Unwraps the master key. With a passphrase, the derivation takes tenths of a second.
@@ -110,7 +119,12 @@ impl KeyEncryptionKey {
                 check_rounds(*rounds)?;
                 derive(passphrase, salt, *rounds)
             }
-            (form, method) => return Err(KeyError::WrongMethod { expected: method.name(), found: form.name() }),
+            (form, method) => {
+                return Err(KeyError::WrongMethod {
+                    expected: method.name(),
+                    found: form.name(),
+                });
+            }
         };
         unwrap(&key, &wrapped.bytes)
     }
@@ -138,7 +152,9 @@ fn parse_passphrase(passphrase: &str) -> Result<Form, KeyError> {
     }
     // A line end copied from a file would be part of the passphrase here, but not on openssl's command line.
     if passphrase.trim() != passphrase || passphrase.chars().any(char::is_control) {
-        return invalid("its passphrase begins or ends in white space, or holds control characters");
+        return invalid(
+            "its passphrase begins or ends in white space, or holds control characters",
+        );
     }
     Ok(Form::Passphrase(Secret::new(passphrase)))
 }
@@ -171,16 +187,24 @@ fn check_rounds(rounds: u32) -> Result<(), KeyError> {
 }
 
 fn derive(passphrase: &Secret, salt: &[u8; 32], rounds: u32) -> Zeroizing<[u8; 32]> {
-    Zeroizing::new(pbkdf2::pbkdf2_hmac_array::<Sha256, 32>(passphrase.expose().as_bytes(), salt, rounds))
+    Zeroizing::new(pbkdf2::pbkdf2_hmac_array::<Sha256, 32>(
+        passphrase.expose().as_bytes(),
+        salt,
+        rounds,
+    ))
 }
 
 fn wrap(key: &[u8; 32], master: &MasterKey) -> [u8; 40] {
-    KwAes256::new(key.into()).wrap_fixed_key::<U32>(master.expose().into()).into()
+    KwAes256::new(key.into())
+        .wrap_fixed_key::<U32>(master.expose().into())
+        .into()
 }
 
 fn unwrap(key: &[u8; 32], wrapped: &[u8; 40]) -> Result<MasterKey, KeyError> {
     let mut master = Zeroizing::new([0; 32]);
-    KwAes256::new(key.into()).unwrap_key(wrapped, master.as_mut()).map_err(|_| KeyError::WrongKey)?;
+    KwAes256::new(key.into())
+        .unwrap_key(wrapped, master.as_mut())
+        .map_err(|_| KeyError::WrongKey)?;
     Ok(MasterKey::new(*master))
 }
 
@@ -197,16 +221,20 @@ mod tests {
     #[test]
     fn wrapping_is_that_of_rfc_3394() {
         // Section 4.6: 256 bits of key data under a 256-bit key.
-        let master = hex::decode("00112233445566778899aabbccddeeff000102030405060708090a0b0c0d0e0f")
-            .unwrap()
-            .try_into()
-            .unwrap();
+        let master =
+            hex::decode("00112233445566778899aabbccddeeff000102030405060708090a0b0c0d0e0f")
+                .unwrap()
+                .try_into()
+                .unwrap();
         let wrapped = parse(HEX).unwrap().wrap(&MasterKey::new(master), [0; 32]);
         assert_eq!(
             hex::encode(wrapped.bytes),
             "28c9f404c4b810f4cbccb35cfb87f8263f5786e2d80ed326cbc7f0e71a99f43bfb988b9b7a02dd21"
         );
-        assert_eq!(parse(HEX).unwrap().unwrap(&wrapped).unwrap().expose(), &master);
+        assert_eq!(
+            parse(HEX).unwrap().unwrap(&wrapped).unwrap().expose(),
+            &master
+        );
     }
 
     #[test]
@@ -214,29 +242,54 @@ mod tests {
         // RFC 7914, section 11.
         let mut key = [0; 64];
         pbkdf2::pbkdf2_hmac::<Sha256>(b"Password", b"NaCl", 80_000, &mut key);
-        assert_eq!(hex::encode(&key[..32]), "4ddcd8f60b98be21830cee5ef22701f9641a4418d04c0414aeff08876b34ab56");
+        assert_eq!(
+            hex::encode(&key[..32]),
+            "4ddcd8f60b98be21830cee5ef22701f9641a4418d04c0414aeff08876b34ab56"
+        );
     }
 
     #[test]
     fn a_key_is_read_in_each_of_its_forms() {
         let wrapped = parse(HEX).unwrap().wrap(&MasterKey::new([9; 32]), [0; 32]);
         let base64 = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
-        for form in
-            [HEX.to_uppercase(), format!(" {HEX}\n"), base64.to_owned(), base64.trim_end_matches('=').to_owned()]
-        {
-            assert_eq!(parse(&form).unwrap().unwrap(&wrapped).unwrap().expose(), &[9; 32], "{form}");
+        for form in [
+            HEX.to_uppercase(),
+            format!(" {HEX}\n"),
+            base64.to_owned(),
+            base64.trim_end_matches('=').to_owned(),
+        ] {
+            assert_eq!(
+                parse(&form).unwrap().unwrap(&wrapped).unwrap().expose(),
+                &[9; 32],
+                "{form}"
+            );
         }
     }
 
     #[test]
     fn a_key_of_another_form_is_refused_without_being_shown() {
-        let lengths = [HEX[2..].to_owned(), format!("{HEX}00"), BASE64.encode([7; 31]), BASE64.encode([7; 33])];
-        let others = ["", "  ", "hunter2", "passphrase:", "passphrase:fifteen letters", "Passphrase:sixteen letters!"];
+        let lengths = [
+            HEX[2..].to_owned(),
+            format!("{HEX}00"),
+            BASE64.encode([7; 31]),
+            BASE64.encode([7; 33]),
+        ];
+        let others = [
+            "",
+            "  ",
+            "hunter2",
+            "passphrase:",
+            "passphrase:fifteen letters",
+            "Passphrase:sixteen letters!",
+        ];
         for form in lengths.iter().map(String::as_str).chain(others) {
             let error = parse(form).unwrap_err();
             assert!(matches!(error, KeyError::Invalid { .. }), "{form}");
             let value = form.trim_start_matches("passphrase:").trim();
-            assert!(value.is_empty() || !error.to_string().contains(value), "{error}");
+            assert!(
+                value.is_empty() || !error.to_string().contains(value),
+                "{error}"
+            );
         }
         assert!(parse("passphrase:sixteen letters!").is_ok());
         assert!(parse("passphrase:sixteen letters!\n").is_err());
@@ -249,13 +302,35 @@ mod tests {
         let raw = parse(HEX).unwrap();
         let passphrase = parse("passphrase:correct horse battery").unwrap();
         let master = MasterKey::new([3; 32]);
-        let (by_raw, by_passphrase) = (raw.wrap(&master, [1; 32]), passphrase.wrap(&master, [1; 32]));
-        assert_eq!(passphrase.unwrap(&by_passphrase).unwrap().expose(), master.expose());
-        let refused = |key: &KeyEncryptionKey, wrapped: &WrappedMasterKey| key.unwrap(wrapped).unwrap_err();
-        assert_eq!(refused(&parse(&"ff".repeat(32)).unwrap(), &by_raw), KeyError::WrongKey);
-        assert_eq!(refused(&parse("passphrase:incorrect horse battery").unwrap(), &by_passphrase), KeyError::WrongKey);
-        assert!(matches!(refused(&raw, &by_passphrase), KeyError::WrongMethod { .. }));
-        assert!(matches!(refused(&passphrase, &by_raw), KeyError::WrongMethod { .. }));
+        let (by_raw, by_passphrase) = (
+            raw.wrap(&master, [1; 32]),
+            passphrase.wrap(&master, [1; 32]),
+        );
+        assert_eq!(
+            passphrase.unwrap(&by_passphrase).unwrap().expose(),
+            master.expose()
+        );
+        let refused =
+            |key: &KeyEncryptionKey, wrapped: &WrappedMasterKey| key.unwrap(wrapped).unwrap_err();
+        assert_eq!(
+            refused(&parse(&"ff".repeat(32)).unwrap(), &by_raw),
+            KeyError::WrongKey
+        );
+        assert_eq!(
+            refused(
+                &parse("passphrase:incorrect horse battery").unwrap(),
+                &by_passphrase
+            ),
+            KeyError::WrongKey
+        );
+        assert!(matches!(
+            refused(&raw, &by_passphrase),
+            KeyError::WrongMethod { .. }
+        ));
+        assert!(matches!(
+            refused(&passphrase, &by_raw),
+            KeyError::WrongMethod { .. }
+        ));
     }
 
     #[test]
@@ -267,18 +342,37 @@ mod tests {
             changed.bytes[at] ^= 1;
             assert_eq!(key.unwrap(&changed).unwrap_err(), KeyError::WrongKey);
         }
-        let few = WrappedMasterKey { method: WrapMethod::Pbkdf2 { salt: [1; 32], rounds: 1 }, ..wrapped };
+        let few = WrappedMasterKey {
+            method: WrapMethod::Pbkdf2 {
+                salt: [1; 32],
+                rounds: 1,
+            },
+            ..wrapped
+        };
         let passphrase = parse("passphrase:correct horse battery").unwrap();
-        assert!(matches!(passphrase.unwrap(&few), Err(KeyError::Corrupt { .. })));
+        assert!(matches!(
+            passphrase.unwrap(&few),
+            Err(KeyError::Corrupt { .. })
+        ));
     }
 
     #[test]
     fn a_wrapped_key_is_read_as_it_is_written() {
-        let salted = WrapMethod::Pbkdf2 { salt: [0xab; 32], rounds: PASSPHRASE_ROUNDS };
+        let salted = WrapMethod::Pbkdf2 {
+            salt: [0xab; 32],
+            rounds: PASSPHRASE_ROUNDS,
+        };
         for method in [WrapMethod::Raw, salted] {
-            let wrapped = WrappedMasterKey { method, bytes: [0xcd; 40] };
+            let wrapped = WrappedMasterKey {
+                method,
+                bytes: [0xcd; 40],
+            };
             let text = serde_json::to_string(&wrapped).unwrap();
-            assert_eq!(serde_json::from_str::<WrappedMasterKey>(&text).unwrap(), wrapped, "{text}");
+            assert_eq!(
+                serde_json::from_str::<WrappedMasterKey>(&text).unwrap(),
+                wrapped,
+                "{text}"
+            );
         }
         let raw = format!(r#"{{"method":"raw","bytes":"{}"}}"#, "cd".repeat(40));
         assert!(serde_json::from_str::<WrappedMasterKey>(&raw).is_ok());

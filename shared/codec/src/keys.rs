@@ -39,7 +39,9 @@ pub(crate) fn hmac_of(key: &[u8; 32], bytes: &[u8]) -> Sha256Digest {
 #[expect(clippy::expect_used, reason = "one block is within HKDF's 255")]
 pub(crate) fn hkdf(master: &[u8], salt: &[u8], info: &[u8]) -> Zeroizing<[u8; 32]> {
     let mut key = Zeroizing::new([0; 32]);
-    Hkdf::<Sha256>::new(Some(salt), master).expand(info, key.as_mut()).expect("32 bytes are one block");
+    Hkdf::<Sha256>::new(Some(salt), master)
+        .expand(info, key.as_mut())
+        .expect("32 bytes are one block");
     key
 }
 
@@ -98,14 +100,20 @@ impl MasterKey {
     /// Whether `mac` is this manifest's, in constant time.
     #[must_use]
     pub fn verify_manifest_mac(&self, manifest: &[u8], mac: &Sha256Digest) -> bool {
-        self.manifest_mac(manifest).as_bytes().ct_eq(mac.as_bytes()).into()
+        self.manifest_mac(manifest)
+            .as_bytes()
+            .ct_eq(mac.as_bytes())
+            .into()
     }
 
     /// Address of an encrypted file, from the SHA-256 of its plaintext. The same content has the same address in this
     /// repository. Without the key, an address does not reveal whether a known file is stored.
     #[must_use]
     pub fn address(&self, plain_sha256: &Sha256Digest) -> Sha256Digest {
-        hmac_of(&hkdf(&self.0, &[], b"holdfast/v1/address"), plain_sha256.as_bytes())
+        hmac_of(
+            &hkdf(&self.0, &[], b"holdfast/v1/address"),
+            plain_sha256.as_bytes(),
+        )
     }
 
     /// Identifies this key to readers without the key. It reveals nothing about the key, and every key has another
@@ -187,10 +195,24 @@ mod tests {
         let master = MasterKey::new([7; 32]);
         let one = master.artifact_keys(&[1; 32]);
         let two = master.artifact_keys(&[2; 32]);
-        let mut all = vec![one.encryption, one.mac, one.segment, one.commit, two.encryption, two.mac, two.segment];
+        let mut all = vec![
+            one.encryption,
+            one.mac,
+            one.segment,
+            one.commit,
+            two.encryption,
+            two.mac,
+            two.segment,
+        ];
         // The three of the master key itself, over the same bytes.
         let plain = Sha256Digest::new([b'x'; 32]);
-        all.extend([master.manifest_mac(&[b'x'; 32]), master.content_hash(&[b'x'; 32])].map(|mac| *mac.as_bytes()));
+        all.extend(
+            [
+                master.manifest_mac(&[b'x'; 32]),
+                master.content_hash(&[b'x'; 32]),
+            ]
+            .map(|mac| *mac.as_bytes()),
+        );
         all.extend([*master.address(&plain).as_bytes(), *plain.as_bytes()]);
         all.extend([*master.fingerprint().as_bytes(), *master.expose()]);
         all.sort_unstable();

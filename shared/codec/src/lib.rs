@@ -14,8 +14,8 @@ mod segments;
 
 pub use age::{AgeIdentity, AgeRecipient};
 pub use container::{
-    ArtifactPlace, ArtifactSecrets, DecryptReader, EncryptSummary, EncryptWriter, HEADER_BYTES, Header, SUITE,
-    TRAILER_BYTES, verify,
+    ArtifactPlace, ArtifactSecrets, DecryptReader, EncryptSummary, EncryptWriter, HEADER_BYTES,
+    Header, SUITE, TRAILER_BYTES, verify,
 };
 pub use digest::{ArtifactDigest, DigestWriter, SegmentHasher};
 pub use error::{ArtifactError, HeaderError, KeyError};

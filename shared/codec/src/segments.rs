@@ -42,7 +42,10 @@ impl<R: Read> SegmentReader<R> {
     ) -> Result<Self, ArtifactError> {
         if expected.size_bytes.div_ceil(segment_bytes as u64) != expected.segments.len() as u64 {
             let (size_bytes, segments) = (expected.size_bytes, expected.segments.len());
-            return Err(ArtifactError::Digests { size_bytes, segments });
+            return Err(ArtifactError::Digests {
+                size_bytes,
+                segments,
+            });
         }
         let (whole, buffer) = (Sha256::new(), Vec::new());
         Ok(Self {
@@ -62,7 +65,9 @@ impl<R: Read> SegmentReader<R> {
     /// The next authenticated segment. `None` after the last. The caller may change it in place.
     pub(crate) fn next_segment(&mut self) -> io::Result<Option<&mut [u8]>> {
         if self.failed {
-            return Err(io::Error::other("cannot read this artifact: an earlier read failed"));
+            return Err(io::Error::other(
+                "cannot read this artifact: an earlier read failed",
+            ));
         }
         match self.load() {
             Ok(loaded) => Ok(loaded.then_some(&mut self.buffer)),
@@ -105,20 +110,35 @@ impl<R: Read> SegmentReader<R> {
     fn fill(&mut self) -> io::Result<()> {
         let before = self.next as u64 * self.segment_bytes as u64;
         let expected_bytes = (self.expected.size_bytes - before).min(self.segment_bytes as u64);
-        self.buffer.reserve_exact(usize::try_from(expected_bytes).unwrap_or(self.segment_bytes));
-        let found_bytes = self.inner.by_ref().take(expected_bytes).read_to_end(&mut self.buffer)? as u64;
+        self.buffer
+            .reserve_exact(usize::try_from(expected_bytes).unwrap_or(self.segment_bytes));
+        let found_bytes = self
+            .inner
+            .by_ref()
+            .take(expected_bytes)
+            .read_to_end(&mut self.buffer)? as u64;
         if found_bytes == expected_bytes {
             return Ok(());
         }
         let (index, segments) = (self.next as u64, self.expected.segments.len() as u64);
-        Err(ArtifactError::Short { index, segments, expected_bytes, found_bytes }.into())
+        Err(ArtifactError::Short {
+            index,
+            segments,
+            expected_bytes,
+            found_bytes,
+        }
+        .into())
     }
 
     fn check_segment(&self, expected: &Sha256Digest) -> Result<(), ArtifactError> {
         let (index, segments) = (self.next as u64, self.expected.segments.len() as u64);
         let found = self.hasher.digest(index, &self.buffer);
         let equal: bool = found.as_bytes().ct_eq(expected.as_bytes()).into();
-        if equal { Ok(()) } else { Err(ArtifactError::Segment { index, segments }) }
+        if equal {
+            Ok(())
+        } else {
+            Err(ArtifactError::Segment { index, segments })
+        }
     }
 
     fn check_end(&mut self) -> io::Result<()> {
@@ -127,7 +147,11 @@ impl<R: Read> SegmentReader<R> {
         }
         let segments = self.expected.segments.len() as u64;
         if self.inner.by_ref().take(1).read_to_end(&mut Vec::new())? > 0 {
-            return Err(ArtifactError::Long { segments, size_bytes: self.expected.size_bytes }.into());
+            return Err(ArtifactError::Long {
+                segments,
+                size_bytes: self.expected.size_bytes,
+            }
+            .into());
         }
         if self.whole.clone().finalize()[..] != self.expected.sha256.as_bytes()[..] {
             return Err(ArtifactError::Whole { segments }.into());
@@ -139,7 +163,8 @@ impl<R: Read> SegmentReader<R> {
 
 impl<R: Read> Read for SegmentReader<R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        if self.released == self.buffer.len() && !into.is_empty() && self.next_segment()?.is_none() {
+        if self.released == self.buffer.len() && !into.is_empty() && self.next_segment()?.is_none()
+        {
             return Ok(0);
         }
         let ready = &self.buffer[self.released..];
@@ -170,13 +195,18 @@ mod tests {
 
     /// The released bytes, and the result of the last read.
     fn read(stored: &[u8], expected: &ArtifactDigest) -> (Vec<u8>, Result<usize, ArtifactError>) {
-        let mut reader = SegmentReader::with_segments(stored, SegmentHasher::plain(), expected.clone(), SMALL).unwrap();
+        let mut reader =
+            SegmentReader::with_segments(stored, SegmentHasher::plain(), expected.clone(), SMALL)
+                .unwrap();
         let mut released = Vec::new();
         let end = reader.read_to_end(&mut released);
         if end.is_err() {
             assert!(reader.read(&mut [0]).is_err(), "a failed reader has no end");
         }
-        (released, end.map_err(|error| ArtifactError::of(&error).unwrap().clone()))
+        (
+            released,
+            end.map_err(|error| ArtifactError::of(&error).unwrap().clone()),
+        )
     }
 
     #[test]
@@ -184,7 +214,13 @@ mod tests {
         let (_, mut digest) = written(129);
         digest.size_bytes = 128;
         let reader = SegmentReader::with_segments(&[][..], SegmentHasher::plain(), digest, SMALL);
-        assert!(matches!(reader.err(), Some(ArtifactError::Digests { size_bytes: 128, segments: 3 })));
+        assert!(matches!(
+            reader.err(),
+            Some(ArtifactError::Digests {
+                size_bytes: 128,
+                segments: 3
+            })
+        ));
     }
 
     #[test]
@@ -192,14 +228,29 @@ mod tests {
         let (mut bytes, digest) = written(200);
         bytes[64..192].rotate_left(64);
         let (released, end) = read(&bytes, &digest);
-        assert_eq!((released.len(), end), (64, Err(ArtifactError::Segment { index: 1, segments: 4 })));
+        assert_eq!(
+            (released.len(), end),
+            (
+                64,
+                Err(ArtifactError::Segment {
+                    index: 1,
+                    segments: 4
+                })
+            )
+        );
     }
 
     #[test]
     fn a_matching_list_with_a_wrong_total_digest_is_refused() {
         let (bytes, mut digest) = written(100);
         digest.sha256 = Sha256Digest::new([0; 32]);
-        assert_eq!(read(&bytes, &digest), (bytes[..64].to_vec(), Err(ArtifactError::Whole { segments: 2 })));
+        assert_eq!(
+            read(&bytes, &digest),
+            (
+                bytes[..64].to_vec(),
+                Err(ArtifactError::Whole { segments: 2 })
+            )
+        );
     }
 
     proptest! {

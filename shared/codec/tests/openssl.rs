@@ -12,8 +12,8 @@ use std::{
 };
 
 use holdfast_codec::{
-    ArtifactDigest, ArtifactPlace, ArtifactSecrets, DigestWriter, EncryptWriter, GzipWriter, KeyEncryptionKey,
-    MasterKey, WrapMethod, WrappedMasterKey, random_bytes,
+    ArtifactDigest, ArtifactPlace, ArtifactSecrets, DigestWriter, EncryptWriter, GzipWriter,
+    KeyEncryptionKey, MasterKey, WrapMethod, WrappedMasterKey, random_bytes,
 };
 use holdfast_domain::{RepositoryId, Secret};
 
@@ -57,7 +57,9 @@ fn place() -> ArtifactPlace {
 }
 
 fn sample() -> Vec<u8> {
-    (0_u32..200_000).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect()
+    (0_u32..200_000)
+        .flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes())
+        .collect()
 }
 
 /// A compressed and encrypted file in `folder`, and its digests.
@@ -66,7 +68,14 @@ fn write_artifact(folder: &Path, master: &MasterKey) -> ArtifactDigest {
     let keys = master.artifact_keys(&secrets.salt);
     let file = fs::File::create(folder.join("artifact")).expect("a file");
     let digest = DigestWriter::new(file, keys.segment_hasher());
-    let encrypt = EncryptWriter::new(digest, &keys, &secrets.iv, &place.repository, place.key_epoch).expect("a header");
+    let encrypt = EncryptWriter::new(
+        digest,
+        &keys,
+        &secrets.iv,
+        &place.repository,
+        place.key_epoch,
+    )
+    .expect("a header");
     let mut gzip = GzipWriter::new(encrypt, 6, NonZeroUsize::MIN).expect("a level");
     gzip.write_all(&sample()).expect("a write");
     let (encrypt, _) = gzip.finish().expect("an end");
@@ -102,7 +111,10 @@ fn variables(wrapped: &WrappedMasterKey) -> Vec<(&'static str, String)> {
 
 fn opened(script: &str, folder: &Path, wrapped: &WrappedMasterKey) -> Output {
     let variables = variables(wrapped);
-    let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let variables: Vec<_> = variables
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect();
     run(script, folder, &variables)
 }
 
@@ -114,12 +126,27 @@ fn openssl_alone_opens_what_was_written() {
     for setting in [HEX_KEY.to_owned(), format!("passphrase:{PASSPHRASE}")] {
         let key = KeyEncryptionKey::parse(&Secret::new(setting)).unwrap();
         let wrapped = key.wrap(&master, random_bytes().unwrap());
-        let output = opened(&format!("{UNWRAP}{} | gunzip", OPEN.trim_end()), folder.path(), &wrapped);
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let output = opened(
+            &format!("{UNWRAP}{} | gunzip", OPEN.trim_end()),
+            folder.path(),
+            &wrapped,
+        );
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         assert!(output.stdout == sample());
     }
-    let sum = run("openssl dgst -sha256 -r \"$FILE\" | cut -d' ' -f1", folder.path(), &[]);
-    assert_eq!(String::from_utf8_lossy(&sum.stdout).trim(), digest.sha256.to_string());
+    let sum = run(
+        "openssl dgst -sha256 -r \"$FILE\" | cut -d' ' -f1",
+        folder.path(),
+        &[],
+    );
+    assert_eq!(
+        String::from_utf8_lossy(&sum.stdout).trim(),
+        digest.sha256.to_string()
+    );
 }
 
 #[test]
@@ -131,21 +158,36 @@ fn openssl_refuses_another_key_and_a_changed_file() {
     let script = format!("{UNWRAP}{OPEN}");
 
     let other = key.wrap(&MasterKey::random().unwrap(), [0; 32]);
-    assert_eq!(opened(&script, folder.path(), &other).status.code(), Some(3), "another repository's master key");
+    assert_eq!(
+        opened(&script, folder.path(), &other).status.code(),
+        Some(3),
+        "another repository's master key"
+    );
 
     let wrapped = key.wrap(&master, [0; 32]);
     let moved = script.replace("\"$KEY\" ${#KEY}", "\"${KEY}x\" $((${#KEY} + 1))");
     assert_ne!(moved, script);
-    assert_eq!(opened(&moved, folder.path(), &wrapped).status.code(), Some(4), "another place");
+    assert_eq!(
+        opened(&moved, folder.path(), &wrapped).status.code(),
+        Some(4),
+        "another place"
+    );
 
     let mut damaged = wrapped.clone();
     damaged.bytes[0] ^= 1;
-    assert!(!opened(&script, folder.path(), &damaged).status.success(), "a wrapped key that was changed");
+    assert!(
+        !opened(&script, folder.path(), &damaged).status.success(),
+        "a wrapped key that was changed"
+    );
 
     let path = folder.path().join("artifact");
     let mut bytes = fs::read(&path).unwrap();
     bytes[5000] ^= 1;
     fs::write(&path, bytes).unwrap();
     let output = opened(&script, folder.path(), &wrapped);
-    assert_eq!((output.status.code(), output.stdout.len()), (Some(4), 0), "a flipped byte");
+    assert_eq!(
+        (output.status.code(), output.stdout.len()),
+        (Some(4), 0),
+        "a flipped byte"
+    );
 }

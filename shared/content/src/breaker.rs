@@ -57,7 +57,12 @@ enum State {
 
 impl Breaker {
     pub(crate) fn new(settings: BreakerSettings) -> Self {
-        Self { settings, state: State::Closed, failures: 0, opened: 0 }
+        Self {
+            settings,
+            state: State::Closed,
+            failures: 0,
+            opened: 0,
+        }
     }
 
     /// Requests permission to send.
@@ -69,7 +74,9 @@ impl Breaker {
             State::Closed => Ok(()),
             State::Open { until } | State::Probing { until } if now < until => Err(until - now),
             State::Open { .. } | State::Probing { .. } => {
-                self.state = State::Probing { until: now + self.settings.probe_time };
+                self.state = State::Probing {
+                    until: now + self.settings.probe_time,
+                };
                 Ok(())
             }
         }
@@ -104,11 +111,15 @@ impl Breaker {
             // The answer to a request from before it opened: many such answers are one fault.
             (State::Open { .. }, None) => {}
             (State::Open { until }, Some(wait)) => {
-                self.state = State::Open { until: until.max(now + wait.min(self.settings.longest_wait)) };
+                self.state = State::Open {
+                    until: until.max(now + wait.min(self.settings.longest_wait)),
+                };
             }
             (_, asked) => {
                 self.failures = 0;
-                let wait = asked.unwrap_or_else(|| self.next_wait()).min(self.settings.longest_wait);
+                let wait = asked
+                    .unwrap_or_else(|| self.next_wait())
+                    .min(self.settings.longest_wait);
                 self.open(now, wait);
             }
         }
@@ -135,7 +146,10 @@ impl Breaker {
 
     fn next_wait(&self) -> Duration {
         let doubled = 1_u32.checked_shl(self.opened).unwrap_or(u32::MAX);
-        self.settings.first_wait.saturating_mul(doubled).min(self.settings.longest_wait)
+        self.settings
+            .first_wait
+            .saturating_mul(doubled)
+            .min(self.settings.longest_wait)
     }
 }
 
@@ -271,7 +285,12 @@ mod tests {
     fn a_host_is_down_after_three_openings_by_failures_in_a_row_and_no_more_after_a_success() {
         let mut now = Instant::now();
         let mut breaker = opened(now);
-        for state in [HostState::Failing, HostState::Failing, HostState::Down, HostState::Down] {
+        for state in [
+            HostState::Failing,
+            HostState::Failing,
+            HostState::Down,
+            HostState::Down,
+        ] {
             assert_eq!(breaker.host_state(), state);
             now += 60 * SECOND;
             assert_eq!(breaker.admit(now), Ok(()));

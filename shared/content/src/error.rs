@@ -46,7 +46,10 @@ impl FetchError {
 
     /// The same error, without a request to the origin.
     pub(crate) fn unasked(self) -> Self {
-        Self { was_asked: false, ..self }
+        Self {
+            was_asked: false,
+            ..self
+        }
     }
 
     /// The same error, of an origin in this state.
@@ -56,12 +59,19 @@ impl FetchError {
 
     /// The same error, after a request to the origin.
     pub(crate) fn asked(self) -> Self {
-        Self { was_asked: true, host: HostState::Working, ..self }
+        Self {
+            was_asked: true,
+            host: HostState::Working,
+            ..self
+        }
     }
 
     /// The same error, as a permanent one.
     pub(crate) fn lasting(self) -> Self {
-        Self { is_lasting: true, ..self }
+        Self {
+            is_lasting: true,
+            ..self
+        }
     }
 
     /// The receiver of the file's bytes has stopped.

@@ -89,10 +89,22 @@ impl Fetcher {
     /// # Errors
     /// If TLS cannot be set up.
     pub fn with_lookup(settings: FetchSettings, lookup: &Lookup) -> Result<Self, FetchError> {
-        let client = HttpClient::new(settings.allowed_origins, lookup, settings.idle_timeout, settings.per_host)?;
+        let client = HttpClient::new(
+            settings.allowed_origins,
+            lookup,
+            settings.idle_timeout,
+            settings.per_host,
+        )?;
         let gateways = Gateways::new(settings.gateways, settings.max_file_size);
         let (max_file_size, total_timeout) = (settings.max_file_size, settings.total_timeout);
-        Ok(Self { shared: Arc::new(Shared { client, gateways, max_file_size, total_timeout }) })
+        Ok(Self {
+            shared: Arc::new(Shared {
+                client,
+                gateways,
+                max_file_size,
+                total_timeout,
+            }),
+        })
     }
 
     pub(crate) fn client(&self) -> &HttpClient {
@@ -110,13 +122,21 @@ impl Fetcher {
         validator: Option<&Validator>,
         out: &mpsc::Sender<Bytes>,
     ) -> Result<Fetched, FetchError> {
-        let Shared { client, gateways, max_file_size, total_timeout } = &*self.shared;
+        let Shared {
+            client,
+            gateways,
+            max_file_size,
+            total_timeout,
+        } = &*self.shared;
         let deadline = Instant::now() + *total_timeout;
         match location {
-            Location::Gaia(url) => gaia::fetch(client, url, validator, *max_file_size, deadline, out).await,
-            Location::Ipfs(name) => {
-                gateways.fetch(client, name, deadline, out).await.map(|file| Fetched::File(Box::new(file)))
+            Location::Gaia(url) => {
+                gaia::fetch(client, url, validator, *max_file_size, deadline, out).await
             }
+            Location::Ipfs(name) => gateways
+                .fetch(client, name, deadline, out)
+                .await
+                .map(|file| Fetched::File(Box::new(file))),
         }
     }
 }

@@ -3,7 +3,9 @@
 
 use bytes::Bytes;
 use holdfast_domain::{Validator, Verified};
-use reqwest::header::{ETAG, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
+use reqwest::header::{
+    ETAG, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED,
+};
 use tokio::{sync::mpsc, time::Instant};
 use url::Url;
 
@@ -22,7 +24,15 @@ pub(crate) async fn fetch(
     out: &mpsc::Sender<Bytes>,
 ) -> Result<Fetched, FetchError> {
     let headers = validator.map(conditions).unwrap_or_default();
-    let mut answer = client.get(&Request { url: url.clone(), gateway: None, headers, limit, deadline }).await?;
+    let mut answer = client
+        .get(&Request {
+            url: url.clone(),
+            gateway: None,
+            headers,
+            limit,
+            deadline,
+        })
+        .await?;
     if answer.is_not_modified() {
         answer.leave().await;
         return Ok(Fetched::NotModified);
@@ -41,14 +51,28 @@ pub(crate) async fn fetch(
 }
 
 fn conditions(validator: &Validator) -> HeaderMap {
-    let etag = validator.etag.as_deref().map(|value| (IF_NONE_MATCH, value));
-    let last_modified = validator.last_modified.as_deref().map(|value| (IF_MODIFIED_SINCE, value));
-    let header = |(name, value): (HeaderName, &str)| Some((name, HeaderValue::from_str(value).ok()?));
-    [etag, last_modified].into_iter().flatten().filter_map(header).collect()
+    let etag = validator
+        .etag
+        .as_deref()
+        .map(|value| (IF_NONE_MATCH, value));
+    let last_modified = validator
+        .last_modified
+        .as_deref()
+        .map(|value| (IF_MODIFIED_SINCE, value));
+    let header =
+        |(name, value): (HeaderName, &str)| Some((name, HeaderValue::from_str(value).ok()?));
+    [etag, last_modified]
+        .into_iter()
+        .flatten()
+        .filter_map(header)
+        .collect()
 }
 
 fn validator_of(answer: &Answer) -> Option<Validator> {
     let given = |name: HeaderName| answer.header(&name).map(ToOwned::to_owned);
-    let validator = Validator { etag: given(ETAG), last_modified: given(LAST_MODIFIED) };
+    let validator = Validator {
+        etag: given(ETAG),
+        last_modified: given(LAST_MODIFIED),
+    };
     (validator.etag.is_some() || validator.last_modified.is_some()).then_some(validator)
 }

@@ -46,7 +46,10 @@ pub fn locate(storage_type: StorageType, url: &str) -> Result<Location, Unsuppor
         return Err(unsupported("the item has no URL"));
     }
     if url.len() > LONGEST_URL {
-        return Err(unsupported(format!("the URL is {} bytes long, more than {LONGEST_URL}", url.len())));
+        return Err(unsupported(format!(
+            "the URL is {} bytes long, more than {LONGEST_URL}",
+            url.len()
+        )));
     }
     if url.chars().any(char::is_control) {
         return Err(unsupported("the URL contains control characters"));
@@ -58,23 +61,36 @@ pub fn locate(storage_type: StorageType, url: &str) -> Result<Location, Unsuppor
 }
 
 fn locate_gaia(text: &str) -> Result<Url, Unsupported> {
-    let mut url = Url::parse(text).map_err(|error| unsupported(format!("the URL cannot be read: {error}")))?;
+    let mut url = Url::parse(text)
+        .map_err(|error| unsupported(format!("the URL cannot be read: {error}")))?;
     match url.scheme() {
         "https" | "http" if url.host_str().is_some_and(|host| !host.is_empty()) => {
             url.set_fragment(None);
             Ok(url)
         }
-        scheme => Err(unsupported(format!("a URL of scheme {:?} is not a Gaia URL: expected https", shown(scheme)))),
+        scheme => Err(unsupported(format!(
+            "a URL of scheme {:?} is not a Gaia URL: expected https",
+            shown(scheme)
+        ))),
     }
 }
 
 fn locate_ipfs(text: &str) -> Result<IpfsName, Unsupported> {
     let ends: Vec<usize> = text.match_indices(['?', '#']).map(|(end, _)| end).collect();
-    let Some((first, further)) = ends.split_first() else { return path_of(text).map(IpfsName::from) };
+    let Some((first, further)) = ends.split_first() else {
+        return path_of(text).map(IpfsName::from);
+    };
     let cut = path_of(&text[..*first])?;
-    let longer = further.iter().copied().chain([text.len()]).rev().take(MOST_LONGER_NAMES);
+    let longer = further
+        .iter()
+        .copied()
+        .chain([text.len()])
+        .rev()
+        .take(MOST_LONGER_NAMES);
     let longer = longer.filter_map(|end| path_of(&with_escapes(&text[..end])).ok());
-    let longer = longer.filter(|path| path.cid == cut.cid && path.path != cut.path).collect();
+    let longer = longer
+        .filter(|path| path.cid == cut.cid && path.path != cut.path)
+        .collect();
     Ok(IpfsName::new(cut, &text[*first..], longer))
 }
 
@@ -89,10 +105,18 @@ fn path_of(path: &str) -> Result<IpfsPath, Unsupported> {
             "ipfs" => content_path(rest),
             "http" | "https" => on_gateway(path, rest),
             "ipns" => Err(ipns()),
-            other => Err(unsupported(format!("a URL of scheme {:?} is not an IPFS URL", shown(other)))),
+            other => Err(unsupported(format!(
+                "a URL of scheme {:?} is not an IPFS URL",
+                shown(other)
+            ))),
         },
-        None => match path.strip_prefix('/').map(|rest| rest.trim_start_matches('/')) {
-            Some(rest) if rest.starts_with("ipfs/") || rest.starts_with("ipns/") => content_path(rest),
+        None => match path
+            .strip_prefix('/')
+            .map(|rest| rest.trim_start_matches('/'))
+        {
+            Some(rest) if rest.starts_with("ipfs/") || rest.starts_with("ipns/") => {
+                content_path(rest)
+            }
             Some(_) => Err(unsupported("the path does not begin with /ipfs/")),
             None => content_path(path),
         },
@@ -103,25 +127,34 @@ fn path_of(path: &str) -> Result<IpfsPath, Unsupported> {
 fn scheme_of(text: &str) -> Option<(&str, &str)> {
     let (scheme, rest) = text.split_once(':')?;
     let mut letters = scheme.bytes();
-    let begins_well = letters.next().is_some_and(|first| first.is_ascii_alphabetic());
-    let goes_on_well = letters.all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'));
+    let begins_well = letters
+        .next()
+        .is_some_and(|first| first.is_ascii_alphabetic());
+    let goes_on_well =
+        letters.all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'));
     (begins_well && goes_on_well).then_some((scheme, rest))
 }
 
 /// Parses a gateway's URL: `https://gateway/ipfs/cid/path` or `https://cid.ipfs.gateway/path`. No request goes to this
 /// gateway.
 fn on_gateway(text: &str, after_scheme: &str) -> Result<IpfsPath, Unsupported> {
-    let url = Url::parse(text).map_err(|error| unsupported(format!("the URL cannot be read: {error}")))?;
+    let url = Url::parse(text)
+        .map_err(|error| unsupported(format!("the URL cannot be read: {error}")))?;
     // The unchanged path: a parser would have resolved its dots.
     let written = after_scheme.trim_start_matches('/');
-    let path = written.find(['/', '\\']).map_or("", |start| written[start..].trim_start_matches(['/', '\\']));
+    let path = written
+        .find(['/', '\\'])
+        .map_or("", |start| written[start..].trim_start_matches(['/', '\\']));
     let labels: Vec<&str> = match url.host() {
         Some(Host::Domain(host)) => host.split('.').collect(),
         _ => Vec::new(),
     };
     let in_host = labels.get(1) == Some(&"ipfs") && labels.len() > 2;
     if in_host && let Ok(cid) = labels[0].parse::<Cid>() {
-        return Ok(IpfsPath { cid, path: segments(path)? });
+        return Ok(IpfsPath {
+            cid,
+            path: segments(path)?,
+        });
     }
     if let Some(rest) = path.strip_prefix("ipfs/") {
         return content_path(rest);
@@ -137,7 +170,9 @@ fn on_gateway(text: &str, after_scheme: &str) -> Result<IpfsPath, Unsupported> {
     }
     match path.split_once("/ipfs/") {
         Some((_, rest)) if starts_with_cid(rest) => content_path(rest),
-        _ => Err(unsupported("the URL contains no CID: expected https://<gateway>/ipfs/<cid>")),
+        _ => Err(unsupported(
+            "the URL contains no CID: expected https://<gateway>/ipfs/<cid>",
+        )),
     }
 }
 
@@ -151,12 +186,20 @@ fn content_path(text: &str) -> Result<IpfsPath, Unsupported> {
         return Err(ipns());
     }
     let (cid, path) = text.split_once('/').unwrap_or((text, ""));
-    let parsed = cid.parse::<Cid>().map_err(|error| bad_cid(cid, &error.to_string()))?;
-    Ok(IpfsPath { cid: parsed, path: segments(path)? })
+    let parsed = cid
+        .parse::<Cid>()
+        .map_err(|error| bad_cid(cid, &error.to_string()))?;
+    Ok(IpfsPath {
+        cid: parsed,
+        path: segments(path)?,
+    })
 }
 
 fn starts_with_cid(text: &str) -> bool {
-    text.trim_start_matches('/').split('/').next().is_some_and(|segment| segment.parse::<Cid>().is_ok())
+    text.trim_start_matches('/')
+        .split('/')
+        .next()
+        .is_some_and(|segment| segment.parse::<Cid>().is_ok())
 }
 
 /// The names of a path, as gateways read it: decoded first, then without empty segments and dots.
@@ -165,20 +208,27 @@ fn segments(path: &str) -> Result<Vec<String>, Unsupported> {
         .decode_utf8()
         .map_err(|_| unsupported(format!("the path {:?} is not UTF-8", shown(path))))?;
     if decoded.contains('\0') {
-        return Err(unsupported(format!("the path {:?} contains a NUL", shown(path))));
+        return Err(unsupported(format!(
+            "the path {:?} contains a NUL",
+            shown(path)
+        )));
     }
     let mut names = Vec::new();
     for name in decoded.split('/') {
         match name {
             "" | "." => {}
             ".." => {
-                names.pop().ok_or_else(|| unsupported("the path leaves its root through \"..\""))?;
+                names
+                    .pop()
+                    .ok_or_else(|| unsupported("the path leaves its root through \"..\""))?;
             }
             name => names.push(name.to_owned()),
         }
     }
     if names.len() > DEEPEST_PATH {
-        return Err(unsupported(format!("the path has more than {DEEPEST_PATH} segments")));
+        return Err(unsupported(format!(
+            "the path has more than {DEEPEST_PATH} segments"
+        )));
     }
     Ok(names)
 }
@@ -188,7 +238,10 @@ fn ipns() -> Unsupported {
 }
 
 fn unsupported(reason: impl Into<String>) -> Unsupported {
-    Unsupported { code: ItemFailureCode::Unsupported, reason: reason.into() }
+    Unsupported {
+        code: ItemFailureCode::Unsupported,
+        reason: reason.into(),
+    }
 }
 
 fn bad_cid(text: &str, why: &str) -> Unsupported {
@@ -196,7 +249,10 @@ fn bad_cid(text: &str, why: &str) -> Unsupported {
         "" => "the CID is missing".to_owned(),
         _ => format!("{:?} is not a CID: {why}", shown(text)),
     };
-    Unsupported { code: ItemFailureCode::BadCid, reason }
+    Unsupported {
+        code: ItemFailureCode::BadCid,
+        reason,
+    }
 }
 
 /// The beginning of the text, so that a reason is readable for any input.

@@ -25,10 +25,19 @@ impl Fetcher {
     /// # Errors
     /// The reason of the failure.
     pub async fn try_gateway(&self, gateway: &Gateway) -> Result<(), FetchError> {
-        let (query, accept) =
-            if gateway.is_trustless() { (Some("format=raw"), "application/vnd.ipld.raw") } else { (None, "*/*") };
+        let (query, accept) = if gateway.is_trustless() {
+            (Some("format=raw"), "application/vnd.ipld.raw")
+        } else {
+            (None, "*/*")
+        };
         let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(accept))]);
-        ask(self.client(), gateway.address(EMPTY, query), Some(gateway.origin()), headers).await
+        ask(
+            self.client(),
+            gateway.address(EMPTY, query),
+            Some(gateway.origin()),
+            headers,
+        )
+        .await
     }
 
     /// Requests the root of an allowed origin, and accepts every response.
@@ -36,7 +45,14 @@ impl Fetcher {
     /// # Errors
     /// Why it does not respond.
     pub async fn try_origin(&self, url: &Url) -> Result<(), FetchError> {
-        match ask(self.client(), url.clone(), Origin::of(url), HeaderMap::new()).await {
+        match ask(
+            self.client(),
+            url.clone(),
+            Origin::of(url),
+            HeaderMap::new(),
+        )
+        .await
+        {
             // It has no root page, but it responded.
             Err(error) if error.code.is_permanent() => Ok(()),
             outcome => outcome,
@@ -44,7 +60,18 @@ impl Fetcher {
     }
 }
 
-async fn ask(client: &HttpClient, url: Url, exempt: Option<Origin>, headers: HeaderMap) -> Result<(), FetchError> {
-    let request = Request { url, gateway: exempt, headers, limit: LIMIT, deadline: Instant::now() + PATIENCE };
+async fn ask(
+    client: &HttpClient,
+    url: Url,
+    exempt: Option<Origin>,
+    headers: HeaderMap,
+) -> Result<(), FetchError> {
+    let request = Request {
+        url,
+        gateway: exempt,
+        headers,
+        limit: LIMIT,
+        deadline: Instant::now() + PATIENCE,
+    };
     client.get(&request).await.map(drop)
 }

@@ -14,8 +14,16 @@ const MIB: u64 = 1024 * 1024;
 /// The peak memory of this process since [`forget_peak`], in bytes.
 fn peak() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmHWM:"))
+        .unwrap();
+    line.split_whitespace()
+        .nth(1)
+        .unwrap()
+        .parse::<u64>()
+        .unwrap()
+        * 1024
 }
 
 /// Earlier, released memory must not hide later memory.
@@ -36,10 +44,19 @@ fn fetcher(gateways: &[&str], allowed: &[&str], max_file_size: u64) -> Fetcher {
 }
 
 /// Downloads and discards, slowly at first, so that any queue fills up. Returns the number of bytes.
-async fn drained(fetcher: Fetcher, storage_type: StorageType, url: &str) -> (Result<Fetched, ItemFailureCode>, u64) {
+async fn drained(
+    fetcher: Fetcher,
+    storage_type: StorageType,
+    url: &str,
+) -> (Result<Fetched, ItemFailureCode>, u64) {
     let location = locate(storage_type, url).unwrap();
     let (out, mut coming) = mpsc::channel(1);
-    let fetching = async move { fetcher.fetch(&location, None, &out).await.map_err(|error| error.code) };
+    let fetching = async move {
+        fetcher
+            .fetch(&location, None, &out)
+            .await
+            .map_err(|error| error.code)
+    };
     let draining = async {
         tokio::time::sleep(Duration::from_millis(500)).await;
         let mut came = 0;
@@ -54,15 +71,27 @@ async fn drained(fetcher: Fetcher, storage_type: StorageType, url: &str) -> (Res
 #[tokio::test]
 async fn memory_does_not_grow_with_the_file() {
     let node = IpfsNode::start();
-    let cid = node.add(vec![b'x'; 96 * 1024 * 1024], &FileShape::v0()).await;
+    let cid = node
+        .add(vec![b'x'; 96 * 1024 * 1024], &FileShape::v0())
+        .await;
     let origin = Origin::start().await;
     origin.answer("/endless", [Answer::ok(vec![b'x'; 60_000]).endless()]);
     // Both ways once with a small file, so that only growth with the file is measured.
-    let (_, came) = drained(fetcher(&[], &[origin.address()], MIB), StorageType::Gaia, &origin.url("/endless")).await;
+    let (_, came) = drained(
+        fetcher(&[], &[origin.address()], MIB),
+        StorageType::Gaia,
+        &origin.url("/endless"),
+    )
+    .await;
     assert!(came <= MIB);
     forget_peak();
     let before = peak();
-    let (fetched, came) = drained(fetcher(&[node.address()], &[], 100 * MIB), StorageType::Ipfs, &cid).await;
+    let (fetched, came) = drained(
+        fetcher(&[node.address()], &[], 100 * MIB),
+        StorageType::Ipfs,
+        &cid,
+    )
+    .await;
     assert!(matches!(fetched, Ok(Fetched::File(file)) if file.size == 96 * MIB));
     assert_eq!(came, 96 * MIB);
     let endless = fetcher(&[], &[origin.address()], 300 * MIB);

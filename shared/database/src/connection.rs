@@ -61,9 +61,15 @@ impl Connection {
         for warning in &described.ignored {
             tracing::warn!(connection = described.redacted, "{warning}");
         }
-        let (options, reading) =
-            options(&described.usable, &described.redacted, app_name, read_preference.into()).await?;
-        let client = Client::with_options(options).map_err(|error| at_opening(&error, &described.redacted))?;
+        let (options, reading) = options(
+            &described.usable,
+            &described.redacted,
+            app_name,
+            read_preference.into(),
+        )
+        .await?;
+        let client = Client::with_options(options)
+            .map_err(|error| at_opening(&error, &described.redacted))?;
         let (server_version, reading) = first_answer(&client, reading, &described.redacted).await?;
         Ok(Self {
             client,
@@ -114,11 +120,16 @@ impl Connection {
     /// # Errors
     /// The server does not answer.
     pub async fn freshness(&self) -> Result<Freshness, DatabaseError> {
-        Ok(Freshness::from_hello(&self.hello().await?, Timestamp::now()))
+        Ok(Freshness::from_hello(
+            &self.hello().await?,
+            Timestamp::now(),
+        ))
     }
 
     async fn hello(&self) -> Result<Document, DatabaseError> {
-        hello(&self.client, &self.reading()).await.map_err(|error| classify(&error).during("reading its state"))
+        hello(&self.client, &self.reading())
+            .await
+            .map_err(|error| classify(&error).during("reading its state"))
     }
 
     /// The database of the connection string, or else all except the server's own, sorted.
@@ -140,7 +151,10 @@ impl Connection {
     ///
     /// # Errors
     /// The databases cannot be listed.
-    pub async fn databases_beginning_with(&self, prefix: &str) -> Result<Vec<String>, DatabaseError> {
+    pub async fn databases_beginning_with(
+        &self,
+        prefix: &str,
+    ) -> Result<Vec<String>, DatabaseError> {
         let names = self.client.list_database_names().await;
         let mut names = names.map_err(|error| classify(&error).during("listing the databases"))?;
         names.retain(|name| name.starts_with(prefix));
@@ -163,10 +177,16 @@ impl Connection {
     /// # Errors
     /// The server refuses the write.
     pub async fn beat(&self, database: &str, of: &str, at: Timestamp) -> Result<(), DatabaseError> {
-        let beat = doc! { "_id": BEAT, "of": of, "at": bson::DateTime::from_millis(at.as_millisecond()) };
+        let beat =
+            doc! { "_id": BEAT, "of": of, "at": bson::DateTime::from_millis(at.as_millisecond()) };
         let beats = self.client.database(database).collection::<Document>(BEAT);
-        let written = beats.replace_one(doc! { "_id": BEAT }, beat).upsert(true).await;
-        written.map(drop).map_err(|error| classify(&error).during(format!("writing to {database}")))
+        let written = beats
+            .replace_one(doc! { "_id": BEAT }, beat)
+            .upsert(true)
+            .await;
+        written
+            .map(drop)
+            .map_err(|error| classify(&error).during(format!("writing to {database}")))
     }
 
     /// Time of the last beat, if any.
@@ -176,7 +196,8 @@ impl Connection {
     pub async fn last_beat(&self, database: &str) -> Result<Option<Timestamp>, DatabaseError> {
         let beats = self.client.database(database).collection::<Document>(BEAT);
         let found = beats.find_one(doc! { "_id": BEAT }).await;
-        let found = found.map_err(|error| classify(&error).during(format!("reading from {database}")))?;
+        let found =
+            found.map_err(|error| classify(&error).during(format!("reading from {database}")))?;
         let at = found.and_then(|beat| beat.get_datetime("at").ok().copied());
         Ok(at.and_then(|at| Timestamp::from_millisecond(at.timestamp_millis()).ok()))
     }
@@ -187,14 +208,17 @@ impl Connection {
     /// The server refuses it.
     pub async fn drop_database(&self, database: &str) -> Result<(), DatabaseError> {
         let dropped = self.client.database(database).drop().await;
-        dropped.map_err(|error| classify(&error).during(format!("dropping the database {database}")))
+        dropped
+            .map_err(|error| classify(&error).during(format!("dropping the database {database}")))
     }
 }
 
 /// The connection string without credentials and options. `None` for a malformed string.
 #[must_use]
 pub fn redacted_uri(uri: &Secret) -> Option<String> {
-    describe(uri.expose()).ok().map(|described| described.redacted)
+    describe(uri.expose())
+        .ok()
+        .map(|described| described.redacted)
 }
 
 struct Described {
@@ -207,26 +231,46 @@ struct Described {
 
 /// Shows only elements from the driver's own parser. A cut at `@` or `/` would show the end of an unescaped password.
 fn describe(uri: &str) -> Result<Described, DatabaseError> {
-    let holdfast_domain::ConnectionString { usable, ignored } = holdfast_domain::ConnectionString::read(uri)
-        .map_err(|problem| DatabaseError::Invalid(format!("the connection string is malformed: {problem}")))?;
-    let parsed = ConnectionString::parse(&usable).map_err(|_| DatabaseError::Invalid(what_is_malformed(&usable)))?;
+    let holdfast_domain::ConnectionString { usable, ignored } =
+        holdfast_domain::ConnectionString::read(uri).map_err(|problem| {
+            DatabaseError::Invalid(format!("the connection string is malformed: {problem}"))
+        })?;
+    let parsed = ConnectionString::parse(&usable)
+        .map_err(|_| DatabaseError::Invalid(what_is_malformed(&usable)))?;
     let (scheme, hosts) = match &parsed.host_info {
-        HostInfo::HostIdentifiers(hosts) => ("mongodb", hosts.iter().map(shown_host).collect::<Vec<_>>().join(",")),
+        HostInfo::HostIdentifiers(hosts) => (
+            "mongodb",
+            hosts.iter().map(shown_host).collect::<Vec<_>>().join(","),
+        ),
         HostInfo::DnsRecord(host) => ("mongodb+srv", host.clone()),
         _ => ("mongodb", String::new()),
     };
     let default_database = parsed.default_database.filter(|name| !name.is_empty());
-    let path = default_database.as_deref().map(|name| format!("/{name}")).unwrap_or_default();
-    Ok(Described { usable, ignored, redacted: format!("{scheme}://{hosts}{path}"), default_database })
+    let path = default_database
+        .as_deref()
+        .map(|name| format!("/{name}"))
+        .unwrap_or_default();
+    Ok(Described {
+        usable,
+        ignored,
+        redacted: format!("{scheme}://{hosts}{path}"),
+        default_database,
+    })
 }
 
 /// A host in the form of a connection string: an IPv6 address has brackets.
 fn shown_host(host: &ServerAddress) -> String {
     match host {
-        ServerAddress::Tcp { host: address, port: Some(port) } if address.parse::<Ipv6Addr>().is_ok() => {
+        ServerAddress::Tcp {
+            host: address,
+            port: Some(port),
+        } if address.parse::<Ipv6Addr>().is_ok() => {
             format!("[{address}]:{port}")
         }
-        ServerAddress::Tcp { host: address, port: None } if address.parse::<Ipv6Addr>().is_ok() => {
+        ServerAddress::Tcp {
+            host: address,
+            port: None,
+        } if address.parse::<Ipv6Addr>().is_ok() => {
             format!("[{address}]:27017")
         }
         other => other.to_string(),
@@ -253,7 +297,11 @@ async fn options(
 ) -> Result<(ClientOptions, Reading), DatabaseError> {
     let parsed = timeout(DNS_PATIENCE, ClientOptions::parse(uri)).await;
     let mut options = parsed
-        .map_err(|_| DatabaseError::Unreachable(format!("{redacted}: the host name could not be resolved in time")))?
+        .map_err(|_| {
+            DatabaseError::Unreachable(format!(
+                "{redacted}: the host name could not be resolved in time"
+            ))
+        })?
         .map_err(|error| at_opening(&error, redacted))?;
     options.app_name.get_or_insert_with(|| app_name.to_owned());
     options.server_selection_timeout.get_or_insert(PATIENCE);
@@ -266,7 +314,11 @@ async fn options(
 
 /// The server's version, and the selection of members for reads. Some servers do not report their last write, so no
 /// member satisfies a bound. Holdfast's own bound is then dropped, but never for an outdated member.
-async fn first_answer(client: &Client, reading: Reading, redacted: &str) -> Result<(String, Reading), DatabaseError> {
+async fn first_answer(
+    client: &Client,
+    reading: Reading,
+    redacted: &str,
+) -> Result<(String, Reading), DatabaseError> {
     let asked = server_version(client, &reading.preference.clone().into(), redacted).await;
     let refused = match asked {
         Err(error @ DatabaseError::Unreachable(_)) if reading.has_default_bound => error,
@@ -274,31 +326,60 @@ async fn first_answer(client: &Client, reading: Reading, redacted: &str) -> Resu
     };
     let unbounded = reading.unbounded();
     let selection = SelectionCriteria::from(unbounded.preference.clone());
-    let Ok(Ok(member)) = timeout(SECOND_LOOK, hello(client, &selection)).await else { return Err(refused) };
-    if Freshness::from_hello(&member, Timestamp::now()).last_write_at.is_some() {
+    let Ok(Ok(member)) = timeout(SECOND_LOOK, hello(client, &selection)).await else {
+        return Err(refused);
+    };
+    if Freshness::from_hello(&member, Timestamp::now())
+        .last_write_at
+        .is_some()
+    {
         return Err(DatabaseError::Unreachable(format!(
             "{redacted}: every eligible member is more than two minutes behind the primary: check the replication \
              lag, or set maxStalenessSeconds in the connection string"
         )));
     }
-    tracing::warn!(server = redacted, "the server does not report its last write, so the age of the data is unknown");
-    Ok((server_version(client, &selection, redacted).await?, unbounded))
+    tracing::warn!(
+        server = redacted,
+        "the server does not report its last write, so the age of the data is unknown"
+    );
+    Ok((
+        server_version(client, &selection, redacted).await?,
+        unbounded,
+    ))
 }
 
 async fn hello(client: &Client, reading: &SelectionCriteria) -> mongodb::error::Result<Document> {
-    client.database("admin").run_command(doc! { "hello": 1 }).selection_criteria(reading.clone()).await
+    client
+        .database("admin")
+        .run_command(doc! { "hello": 1 })
+        .selection_criteria(reading.clone())
+        .await
 }
 
-async fn server_version(client: &Client, reading: &SelectionCriteria, redacted: &str) -> Result<String, DatabaseError> {
+async fn server_version(
+    client: &Client,
+    reading: &SelectionCriteria,
+    redacted: &str,
+) -> Result<String, DatabaseError> {
     let admin = client.database("admin");
     let asked = async {
-        admin.run_command(doc! { "ping": 1 }).selection_criteria(reading.clone()).await?;
-        admin.run_command(doc! { "buildInfo": 1 }).selection_criteria(reading.clone()).await
+        admin
+            .run_command(doc! { "ping": 1 })
+            .selection_criteria(reading.clone())
+            .await?;
+        admin
+            .run_command(doc! { "buildInfo": 1 })
+            .selection_criteria(reading.clone())
+            .await
     };
     // The driver has its own time limit for finding a server. This limit is for a found server without an answer.
     let waited = timeout(FIRST_ANSWER + PATIENCE, asked).await;
     let answer: Document = waited
-        .map_err(|_| DatabaseError::Unreachable(format!("{redacted}: the server accepts connections but is silent")))?
+        .map_err(|_| {
+            DatabaseError::Unreachable(format!(
+                "{redacted}: the server accepts connections but is silent"
+            ))
+        })?
         .map_err(|error| at_opening(&error, redacted))?;
     Ok(answer.get_str("version").unwrap_or("unknown").to_owned())
 }
@@ -306,7 +387,9 @@ async fn server_version(client: &Client, reading: &SelectionCriteria, redacted: 
 /// A connection lost during opening counts as unreachable.
 fn at_opening(error: &mongodb::error::Error, redacted: &str) -> DatabaseError {
     if let mongodb::error::ErrorKind::InvalidArgument { .. } = error.kind.as_ref() {
-        return DatabaseError::Invalid(format!("{redacted}: an option of the connection string cannot be used"));
+        return DatabaseError::Invalid(format!(
+            "{redacted}: an option of the connection string cannot be used"
+        ));
     }
     match classify(error) {
         DatabaseError::Lost(text) => DatabaseError::Unreachable(text),
@@ -322,37 +405,67 @@ mod tests {
     #[test]
     fn a_connection_string_is_shown_without_credentials_and_options() {
         let uri = Secret::new("mongodb://ada:hunter2@a:1,b:2/shop?authSource=admin&appName=x");
-        assert_eq!(redacted_uri(&uri).as_deref(), Some("mongodb://a:1,b:2/shop"));
+        assert_eq!(
+            redacted_uri(&uri).as_deref(),
+            Some("mongodb://a:1,b:2/shop")
+        );
         let uri = Secret::new("mongodb+srv://ada:hunter2@c.example.net");
-        assert_eq!(redacted_uri(&uri).as_deref(), Some("mongodb+srv://c.example.net"));
+        assert_eq!(
+            redacted_uri(&uri).as_deref(),
+            Some("mongodb+srv://c.example.net")
+        );
     }
 
     #[test]
     fn an_ipv6_host_is_shown_in_brackets() {
         let shown = |uri: &str| redacted_uri(&Secret::new(uri)).unwrap();
-        assert_eq!(shown("mongodb://u:p@[::1]:27018,[fe80::2],h/x"), "mongodb://[::1]:27018,[fe80::2]:27017,h:27017/x");
+        assert_eq!(
+            shown("mongodb://u:p@[::1]:27018,[fe80::2],h/x"),
+            "mongodb://[::1]:27018,[fe80::2]:27017,h:27017/x"
+        );
         assert_eq!(shown("mongodb://127.0.0.1:1"), "mongodb://127.0.0.1:1");
     }
 
     #[tokio::test]
     async fn what_drivers_of_other_languages_take_is_taken() {
-        for given in ["useNewUrlParser=true&", "uuidRepresentation=standard", "compressors=zstd", "gssapiServiceName=x"]
-        {
+        for given in [
+            "useNewUrlParser=true&",
+            "uuidRepresentation=standard",
+            "compressors=zstd",
+            "gssapiServiceName=x",
+        ] {
             let described = describe(&format!("mongodb://ada:hunter2@h/shop?{given}")).unwrap();
-            options(&described.usable, &described.redacted, "tests", None).await.unwrap();
+            options(&described.usable, &described.redacted, "tests", None)
+                .await
+                .unwrap();
         }
-        let Err(DatabaseError::Invalid(text)) = describe("mongodb://ada:hunter2@h/shop?tls=hunter2") else {
+        let Err(DatabaseError::Invalid(text)) =
+            describe("mongodb://ada:hunter2@h/shop?tls=hunter2")
+        else {
             panic!("a flag that is none was taken")
         };
-        assert!(text.contains("option tls") && !text.contains("hunter2"), "{text}");
+        assert!(
+            text.contains("option tls") && !text.contains("hunter2"),
+            "{text}"
+        );
     }
 
     #[test]
     fn what_is_malformed_is_never_shown() {
-        for uri in ["http://ada:hunter2@h", "mongodb://ada:hun/ter2@h", "mongodb://ada:hunter2@h:port/x", "hunter2", ""]
-        {
-            let Err(DatabaseError::Invalid(text)) = describe(uri) else { panic!("{uri} was taken") };
-            assert!(!text.contains("hunter2") && !text.contains("ter2"), "{text}");
+        for uri in [
+            "http://ada:hunter2@h",
+            "mongodb://ada:hun/ter2@h",
+            "mongodb://ada:hunter2@h:port/x",
+            "hunter2",
+            "",
+        ] {
+            let Err(DatabaseError::Invalid(text)) = describe(uri) else {
+                panic!("{uri} was taken")
+            };
+            assert!(
+                !text.contains("hunter2") && !text.contains("ter2"),
+                "{text}"
+            );
         }
     }
 }

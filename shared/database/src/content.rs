@@ -47,7 +47,8 @@ impl CollectionContent {
 }
 
 /// Adds a document to a collection's content.
-pub(crate) type TakeIn = Arc<dyn Fn(&mut CollectionContent, &[u8]) -> Result<(), DatabaseError> + Send + Sync>;
+pub(crate) type TakeIn =
+    Arc<dyn Fn(&mut CollectionContent, &[u8]) -> Result<(), DatabaseError> + Send + Sync>;
 
 /// Reads a collection back from the primary. For a time series, name the collection of its buckets. A missing
 /// collection counts as empty.
@@ -72,20 +73,36 @@ pub(crate) async fn read_back(
     collection: &str,
     take_in: TakeIn,
 ) -> Result<CollectionContent, DatabaseError> {
-    let failed =
-        |error: mongodb::error::Error| classify(&error).during(format!("reading back {database}.{collection}"));
+    let failed = |error: mongodb::error::Error| {
+        classify(&error).during(format!("reading back {database}.{collection}"))
+    };
     let database_handle = connection.client().database(database);
-    let lister = Lister { database: database_handle.clone(), selection: ReadPreference::Primary.into() };
-    let average = lister.size(collection).await.ok().and_then(Size::average_bytes);
+    let lister = Lister {
+        database: database_handle.clone(),
+        selection: ReadPreference::Primary.into(),
+    };
+    let average = lister
+        .size(collection)
+        .await
+        .ok()
+        .and_then(Size::average_bytes);
     let handle = database_handle.collection::<bson::RawDocumentBuf>(collection);
-    let find = handle.find(bson::Document::new()).selection_criteria(ReadPreference::Primary.into());
-    let mut batches = find.batch_size(batch_size(average)).batch().await.map_err(failed)?;
+    let find = handle
+        .find(bson::Document::new())
+        .selection_criteria(ReadPreference::Primary.into());
+    let mut batches = find
+        .batch_size(batch_size(average))
+        .batch()
+        .await
+        .map_err(failed)?;
     let mut content = CollectionContent::default();
     while let Some(batch) = batches.try_next().await.map_err(failed)? {
         // Hashing would delay the connection's other work.
         let take_in = Arc::clone(&take_in);
         let hashed = spawn_blocking(move || CollectionContent::of(&batch, &take_in)).await;
-        content.add(hashed.map_err(|_| DatabaseError::Refused("hashing a batch failed".to_owned()))??);
+        content.add(
+            hashed.map_err(|_| DatabaseError::Refused("hashing a batch failed".to_owned()))??,
+        );
     }
     Ok(content)
 }

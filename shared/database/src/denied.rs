@@ -8,8 +8,16 @@ const ROLES: &str = "Grant it, or a role that has it: `backup` to dump, `restore
 /// The text of an error of a user without a privilege.
 pub(crate) fn denied(message: &str) -> String {
     match missing(message) {
-        Some(Missing { what, actions, place }) => {
-            let privileges = if actions.len() == 1 { "privilege" } else { "privileges" };
+        Some(Missing {
+            what,
+            actions,
+            place,
+        }) => {
+            let privileges = if actions.len() == 1 {
+                "privilege"
+            } else {
+                "privileges"
+            };
             format!(
                 "the user is not authorized to run `{what}`: it needs the {privileges} {} on {place}. {ROLES}",
                 quoted(&actions)
@@ -41,28 +49,53 @@ fn missing(message: &str) -> Option<Missing> {
 /// `user is not allowed to do action [find] on [shop.things]`.
 fn of_atlas(message: &str) -> Option<Missing> {
     let (action, rest) = message.split_once(ATLAS_ACTION)?.1.split_once(']')?;
-    let place = rest.split_once('[')?.1.split_once(']')?.0.trim_end_matches('.');
+    let place = rest
+        .split_once('[')?
+        .1
+        .split_once(']')?
+        .0
+        .trim_end_matches('.');
     let is_name = !action.is_empty() && action.chars().all(char::is_alphanumeric);
-    is_name.then(|| Missing { what: action.to_owned(), actions: vec![action.to_owned()], place: place.to_owned() })
+    is_name.then(|| Missing {
+        what: action.to_owned(),
+        actions: vec![action.to_owned()],
+        place: place.to_owned(),
+    })
 }
 
 /// `not authorized on shop to execute command { find: "things", filter: … }`.
 fn of_command(message: &str) -> Option<Missing> {
-    let (database, command) = message.split_once("not authorized on ")?.1.split_once(" to execute command {")?;
+    let (database, command) = message
+        .split_once("not authorized on ")?
+        .1
+        .split_once(" to execute command {")?;
     let (name, rest) = command.split_once(':')?;
     let name = name.trim().trim_matches('"');
     if name.is_empty() || !name.chars().all(char::is_alphanumeric) {
         return None;
     }
-    let collection = rest.trim_start().strip_prefix('"').and_then(|rest| rest.split_once('"')).map(|(first, _)| first);
+    let collection = rest
+        .trim_start()
+        .strip_prefix('"')
+        .and_then(|rest| rest.split_once('"'))
+        .map(|(first, _)| first);
     let place = match (name, collection) {
         ("renameCollection", Some(namespace)) => {
-            format!("the database {}", namespace.split_once('.').map_or(namespace, |(database, _)| database))
+            format!(
+                "the database {}",
+                namespace
+                    .split_once('.')
+                    .map_or(namespace, |(database, _)| database)
+            )
         }
         (_, Some(collection)) => format!("{database}.{collection}"),
         (_, None) => format!("the database {database}"),
     };
-    Some(Missing { what: name.to_owned(), actions: actions(name, rest), place })
+    Some(Missing {
+        what: name.to_owned(),
+        actions: actions(name, rest),
+        place,
+    })
 }
 
 /// The actions that a command needs: <https://www.mongodb.com/docs/manual/reference/privilege-actions/>.
@@ -88,7 +121,10 @@ fn actions(command: &str, rest: &str) -> Vec<String> {
 }
 
 fn quoted(actions: &[String]) -> String {
-    if actions.first().is_some_and(|first| first == "renameCollectionSameDB") {
+    if actions
+        .first()
+        .is_some_and(|first| first == "renameCollectionSameDB")
+    {
         return RENAME.to_owned();
     }
     let quoted: Vec<String> = actions.iter().map(|action| format!("`{action}`")).collect();
@@ -134,20 +170,35 @@ mod tests {
                 "user is not allowed to do action [find] on [test.auth_roles]",
                 "`find`: it needs the privilege `find` on test.auth_roles. ",
             ),
-            ("user is not allowed to do action [listCollections] on [shop.]", "`listCollections` on shop. "),
-            ("Authorization failure", "the user is not authorized: it lacks a privilege. "),
+            (
+                "user is not allowed to do action [listCollections] on [shop.]",
+                "`listCollections` on shop. ",
+            ),
+            (
+                "Authorization failure",
+                "the user is not authorized: it lacks a privilege. ",
+            ),
         ] {
             let text = denied(message);
-            assert!(text.contains(needed) && text.contains("docs/privileges.md"), "{text}");
+            assert!(
+                text.contains(needed) && text.contains("docs/privileges.md"),
+                "{text}"
+            );
             assert!(!text.contains("b.example"), "{text}");
         }
     }
 
     #[test]
     fn a_missing_privilege_at_atlas_is_no_wrong_password() {
-        assert!(is_about_privileges("user is not allowed to do action [find] on [test.auth_roles]"));
-        assert!(is_about_privileges("(Unauthorized) not authorized on admin to execute command { drop: \"x\" }"));
+        assert!(is_about_privileges(
+            "user is not allowed to do action [find] on [test.auth_roles]"
+        ));
+        assert!(is_about_privileges(
+            "(Unauthorized) not authorized on admin to execute command { drop: \"x\" }"
+        ));
         assert!(!is_about_privileges("bad auth : Authentication failed."));
-        assert!(!is_about_privileges("you are over your space quota, using 513 MB of 512 MB"));
+        assert!(!is_about_privileges(
+            "you are over your space quota, using 513 MB of 512 MB"
+        ));
     }
 }

@@ -40,7 +40,10 @@ impl DatabaseError {
     /// Whether the same call may succeed later.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unreachable(_) | Self::Lost(_) | Self::Changed(_))
+        matches!(
+            self,
+            Self::Unreachable(_) | Self::Lost(_) | Self::Changed(_)
+        )
     }
 
     /// Whether it affects the server, so that every further call would fail too.
@@ -71,13 +74,16 @@ pub fn classify(error: &Error) -> DatabaseError {
         ErrorKind::Authentication { .. } => DatabaseError::Denied(WRONG_PASSWORD.to_owned()),
         ErrorKind::Command(command) => by_code(command),
         ErrorKind::Io(cause) => DatabaseError::Lost(format!("the connection broke: {cause}")),
-        ErrorKind::ConnectionPoolCleared { .. } | ErrorKind::Shutdown => {
-            DatabaseError::Lost("the connection broke together with another one to the same server".to_owned())
+        ErrorKind::ConnectionPoolCleared { .. } | ErrorKind::Shutdown => DatabaseError::Lost(
+            "the connection broke together with another one to the same server".to_owned(),
+        ),
+        ErrorKind::ServerSelection { message, .. } => DatabaseError::Unreachable(format!(
+            "no server answered in time: {}",
+            cause_of_silence(message)
+        )),
+        ErrorKind::DnsResolve { .. } => {
+            DatabaseError::Unreachable("the host name could not be resolved".to_owned())
         }
-        ErrorKind::ServerSelection { message, .. } => {
-            DatabaseError::Unreachable(format!("no server answered in time: {}", cause_of_silence(message)))
-        }
-        ErrorKind::DnsResolve { .. } => DatabaseError::Unreachable("the host name could not be resolved".to_owned()),
         ErrorKind::InvalidTlsConfig { .. } => {
             DatabaseError::Invalid("the TLS options or their files cannot be used".to_owned())
         }
@@ -91,7 +97,8 @@ pub fn classify(error: &Error) -> DatabaseError {
     }
 }
 
-const WRONG_PASSWORD: &str = "the server refused the user name or the password: check both, and authSource";
+const WRONG_PASSWORD: &str =
+    "the server refused the user name or the password: check both, and authSource";
 
 /// Limit of a server's own message.
 const MESSAGE_CHARACTERS: usize = 300;
@@ -100,14 +107,19 @@ fn by_code(error: &CommandError) -> DatabaseError {
     match error.code {
         // AuthenticationFailed, UserNotFound.
         11 | 18 => DatabaseError::Denied(WRONG_PASSWORD.to_owned()),
-        code if code == ATLAS && is_about_privileges(&error.message) => DatabaseError::Denied(denied(&error.message)),
-        code if code == ATLAS && is_of_credentials(&error.message) => DatabaseError::Denied(WRONG_PASSWORD.to_owned()),
+        code if code == ATLAS && is_about_privileges(&error.message) => {
+            DatabaseError::Denied(denied(&error.message))
+        }
+        code if code == ATLAS && is_of_credentials(&error.message) => {
+            DatabaseError::Denied(WRONG_PASSWORD.to_owned())
+        }
         code if has_no_room(code, &error.message) => no_room(&error.message),
         // Unauthorized.
         13 => DatabaseError::Denied(denied(&error.message)),
-        code if IS_GONE.contains(&code) => {
-            DatabaseError::Lost(format!("the server cancelled the operation: {}", error.code_name))
-        }
+        code if IS_GONE.contains(&code) => DatabaseError::Lost(format!(
+            "the server cancelled the operation: {}",
+            error.code_name
+        )),
         // QueryPlanKilled: the collection was dropped or renamed.
         175 => DatabaseError::Changed("it was dropped or renamed during the read".to_owned()),
         code => DatabaseError::Refused(format!(
@@ -140,8 +152,10 @@ pub(crate) fn no_room(message: &str) -> DatabaseError {
 }
 
 /// Codes of a server that is stopping, stepping down, starting or unreachable through a router, and of a lost cursor.
-const IS_GONE: [i32; 21] =
-    [6, 7, 43, 89, 91, 133, 134, 136, 150, 189, 234, 237, 262, 317, 358, 9001, 10107, 11600, 11602, 13435, 13436];
+const IS_GONE: [i32; 21] = [
+    6, 7, 43, 89, 91, 133, 134, 136, 150, 189, 234, 237, 262, 317, 358, 9001, 10107, 11600, 11602,
+    13435, 13436,
+];
 
 /// A server's message without values of documents, cut to a readable length.
 pub(crate) fn shortened(message: &str) -> String {
@@ -155,13 +169,19 @@ pub(crate) fn shortened(message: &str) -> String {
 /// The driver describes the complete topology. Only the kind of trouble is reported.
 fn cause_of_silence(message: &str) -> &'static str {
     const CAUSES: [(&str, &str); 7] = [
-        ("connection refused", "the connection was refused: check the server and its port"),
+        (
+            "connection refused",
+            "the connection was refused: check the server and its port",
+        ),
         ("failed to lookup", "the host name is unknown"),
         ("dns error", "the host name is unknown"),
         ("certificate", "its TLS certificate was not accepted"),
         ("tls", "the TLS negotiation failed"),
         ("unreachable", "there is no route to the host"),
-        ("timed out", "no answer: check the network, the security groups and the server's access list"),
+        (
+            "timed out",
+            "no answer: check the network, the security groups and the server's access list",
+        ),
     ];
     let message = message.to_lowercase();
     CAUSES.iter().find(|(sign, _)| message.contains(sign)).map_or(
@@ -177,8 +197,11 @@ mod tests {
     #[test]
     fn only_what_may_pass_is_transient() {
         let text = || "x".to_owned();
-        let transient =
-            [DatabaseError::Unreachable(text()), DatabaseError::Lost(text()), DatabaseError::Changed(text())];
+        let transient = [
+            DatabaseError::Unreachable(text()),
+            DatabaseError::Lost(text()),
+            DatabaseError::Changed(text()),
+        ];
         let permanent = [
             DatabaseError::Invalid(text()),
             DatabaseError::Denied(text()),
@@ -187,7 +210,10 @@ mod tests {
         ];
         assert!(transient.iter().all(DatabaseError::is_transient));
         assert!(!permanent.iter().any(DatabaseError::is_transient));
-        assert_eq!(permanent.map(|error| error.is_of_the_server()), [false, false, true, false]);
+        assert_eq!(
+            permanent.map(|error| error.is_of_the_server()),
+            [false, false, true, false]
+        );
     }
 
     fn classified(code: i32, message: &str) -> DatabaseError {
@@ -198,11 +224,25 @@ mod tests {
     #[test]
     fn a_full_disk_and_a_used_up_quota_are_no_wrong_password_and_no_refusal() {
         let quota = "you are over your space quota, using 513 MB of 512 MB";
-        assert!(matches!(classified(14031, "available disk space is less than required"), DatabaseError::NoRoom(_)));
-        assert!(matches!(classified(8000, quota), DatabaseError::NoRoom(text) if text.contains("513 MB")));
-        assert_eq!(classified(8000, "bad auth : Authentication failed."), classified(18, "Authentication failed."));
-        assert!(matches!(classified(8000, "(CMD_NOT_ALLOWED): setParameter"), DatabaseError::Refused(_)));
-        let missing = classified(8000, "user is not allowed to do action [find] on [test.auth_roles]");
+        assert!(matches!(
+            classified(14031, "available disk space is less than required"),
+            DatabaseError::NoRoom(_)
+        ));
+        assert!(
+            matches!(classified(8000, quota), DatabaseError::NoRoom(text) if text.contains("513 MB"))
+        );
+        assert_eq!(
+            classified(8000, "bad auth : Authentication failed."),
+            classified(18, "Authentication failed.")
+        );
+        assert!(matches!(
+            classified(8000, "(CMD_NOT_ALLOWED): setParameter"),
+            DatabaseError::Refused(_)
+        ));
+        let missing = classified(
+            8000,
+            "user is not allowed to do action [find] on [test.auth_roles]",
+        );
         assert!(
             matches!(&missing, DatabaseError::Denied(text) if text.contains("`find` on test.auth_roles")),
             "{missing}"
@@ -211,7 +251,8 @@ mod tests {
 
     #[test]
     fn only_the_cause_of_a_topology_error_is_reported() {
-        let topology = "Topology: { Address: h:1, Error: Kind: I/O error: Connection refused (os error 111) }";
+        let topology =
+            "Topology: { Address: h:1, Error: Kind: I/O error: Connection refused (os error 111) }";
         assert!(cause_of_silence(topology).starts_with("the connection was refused"));
         assert!(cause_of_silence("Topology: { Type: Unknown }").contains("replica set name"));
     }
@@ -219,6 +260,9 @@ mod tests {
     #[test]
     fn a_long_message_of_the_server_is_cut_between_characters() {
         assert_eq!(shortened("short"), "short");
-        assert_eq!(shortened(&"ü".repeat(400)).chars().count(), MESSAGE_CHARACTERS + 1);
+        assert_eq!(
+            shortened(&"ü".repeat(400)).chars().count(),
+            MESSAGE_CHARACTERS + 1
+        );
     }
 }

@@ -15,12 +15,25 @@ pub struct Freshness {
 impl Freshness {
     /// Reads the answer to `hello`.
     pub(crate) fn from_hello(hello: &Document, now: Timestamp) -> Self {
-        let last_write = hello.get_document("lastWrite").ok().and_then(|last| last.get_datetime("lastWriteDate").ok());
-        let Some(last_write_at) = last_write.copied().and_then(timestamp) else { return Self::default() };
-        let now = hello.get_datetime("localTime").ok().copied().and_then(timestamp).unwrap_or(now);
+        let last_write = hello
+            .get_document("lastWrite")
+            .ok()
+            .and_then(|last| last.get_datetime("lastWriteDate").ok());
+        let Some(last_write_at) = last_write.copied().and_then(timestamp) else {
+            return Self::default();
+        };
+        let now = hello
+            .get_datetime("localTime")
+            .ok()
+            .copied()
+            .and_then(timestamp)
+            .unwrap_or(now);
         let is_secondary = hello.get_bool("secondary").unwrap_or(false);
         let behind = u64::try_from(now.duration_since(last_write_at).as_secs()).unwrap_or(0);
-        Self { last_write_at: Some(last_write_at), lag_seconds: Some(if is_secondary { behind } else { 0 }) }
+        Self {
+            last_write_at: Some(last_write_at),
+            lag_seconds: Some(if is_secondary { behind } else { 0 }),
+        }
     }
 }
 
@@ -37,8 +50,14 @@ mod tests {
     const NOW_MS: i64 = 1_700_000_600_000;
 
     fn freshness(hello: &Document) -> (Option<i64>, Option<u64>) {
-        let told = Freshness::from_hello(hello, Timestamp::from_millisecond(NOW_MS + 9_000_000).unwrap());
-        (told.last_write_at.map(Timestamp::as_millisecond), told.lag_seconds)
+        let told = Freshness::from_hello(
+            hello,
+            Timestamp::from_millisecond(NOW_MS + 9_000_000).unwrap(),
+        );
+        (
+            told.last_write_at.map(Timestamp::as_millisecond),
+            told.lag_seconds,
+        )
     }
 
     #[test]
@@ -51,13 +70,23 @@ mod tests {
             }
         };
         assert_eq!(freshness(&hello(true)), (Some(NOW_MS - 600_000), Some(600)));
-        assert_eq!(freshness(&hello(false)), (Some(NOW_MS - 600_000), Some(0)), "a primary has every write");
+        assert_eq!(
+            freshness(&hello(false)),
+            (Some(NOW_MS - 600_000), Some(0)),
+            "a primary has every write"
+        );
     }
 
     #[test]
     fn a_server_that_does_not_report_its_last_write_is_of_unknown_age() {
-        assert_eq!(freshness(&doc! { "isWritablePrimary": true, "msg": "isdbgrid" }), (None, None));
-        assert_eq!(freshness(&doc! { "lastWrite": { "lastWriteDate": "yesterday" } }), (None, None));
+        assert_eq!(
+            freshness(&doc! { "isWritablePrimary": true, "msg": "isdbgrid" }),
+            (None, None)
+        );
+        assert_eq!(
+            freshness(&doc! { "lastWrite": { "lastWriteDate": "yesterday" } }),
+            (None, None)
+        );
     }
 
     #[test]

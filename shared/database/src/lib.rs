@@ -21,21 +21,23 @@ mod rights;
 mod values;
 
 pub use anonymize::{
-    AnonymizeReport, AnonymizeRules, Anonymizer, AppliedRule, RuleFault, RulesError, Sample, SecretTooShort,
+    AnonymizeReport, AnonymizeRules, Anonymizer, AppliedRule, RuleFault, RulesError, Sample,
+    SecretTooShort,
 };
 pub use connection::{Connection, redacted_uri};
 pub use content::{CollectionContent, content_hash_of};
 pub use dump::{
-    DumpError, DumpPlan, DumpReport, DumpSelection, DumpTrial, DumpedNamespace, Exclusion, Survey, dump, plan, survey,
-    temporary_collections, try_dump, unmatched_exclusions,
+    DumpError, DumpPlan, DumpReport, DumpSelection, DumpTrial, DumpedNamespace, Exclusion, Survey,
+    dump, plan, survey, temporary_collections, try_dump, unmatched_exclusions,
 };
 pub use error::{DatabaseError, classify};
 pub use freshness::Freshness;
 pub use items::{ContentItems, ListedItem, MAX_TITLE_CHARACTERS, MAX_URL_BYTES};
 pub use mongodump::{Invocation, Tool, ToolFault, ToolReport, Unfit, mongodump};
 pub use restore::{
-    AdjustedPart, Adjustment, Change, Comparison, Confirmation, Existing, Expected, ExpectedNamespace, LeftOut,
-    MapError, NamespaceMap, OnlyCopy, Remedy, RestoreError, RestoreFault, RestoreOptions, RestoreProgress,
-    RestoreReport, RestoreResult, RestoreStep, RestoredNamespace, ScratchCollection, TargetState, TtlIndexes,
-    UnknownOptions, restore, scratch_collections,
+    AdjustedPart, Adjustment, Change, Comparison, Confirmation, Existing, Expected,
+    ExpectedNamespace, LeftOut, MapError, NamespaceMap, OnlyCopy, Remedy, RestoreError,
+    RestoreFault, RestoreOptions, RestoreProgress, RestoreReport, RestoreResult, RestoreStep,
+    RestoredNamespace, ScratchCollection, TargetState, TtlIndexes, UnknownOptions, restore,
+    scratch_collections,
 };

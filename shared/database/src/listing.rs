@@ -43,7 +43,9 @@ pub(crate) struct Size {
 
 impl Size {
     pub(crate) fn average_bytes(self) -> Option<u64> {
-        self.bytes.checked_div(self.documents).filter(|average| *average > 0)
+        self.bytes
+            .checked_div(self.documents)
+            .filter(|average| *average > 0)
     }
 }
 
@@ -57,33 +59,63 @@ pub(crate) struct Lister {
 impl Lister {
     /// Everything in it, with the server's own collections.
     pub(crate) async fn collections(&self) -> Result<Vec<Listed>, DatabaseError> {
-        self.listed(doc! { "listCollections": 1, "cursor": {} }).await
+        self.listed(doc! { "listCollections": 1, "cursor": {} })
+            .await
     }
 
     /// The names of everything in it.
     pub(crate) async fn names(&self) -> Result<Vec<String>, DatabaseError> {
-        let listed = self.cursor(doc! { "listCollections": 1, "nameOnly": true, "cursor": {} }).await;
-        let listed = listed
-            .map_err(|error| classify(&error).during(format!("listing the collections of {}", self.database.name())))?;
-        Ok(listed.iter().filter_map(|entry| entry.get_str("name").ok().map(str::to_owned)).collect())
+        let listed = self
+            .cursor(doc! { "listCollections": 1, "nameOnly": true, "cursor": {} })
+            .await;
+        let listed = listed.map_err(|error| {
+            classify(&error).during(format!(
+                "listing the collections of {}",
+                self.database.name()
+            ))
+        })?;
+        Ok(listed
+            .iter()
+            .filter_map(|entry| entry.get_str("name").ok().map(str::to_owned))
+            .collect())
     }
 
     /// The collection of this name.
     pub(crate) async fn collection(&self, name: &str) -> Result<Option<Listed>, DatabaseError> {
         let command = doc! { "listCollections": 1, "filter": { "name": name }, "cursor": {} };
-        Ok(self.listed(command).await?.into_iter().find(|listed| listed.name == name))
+        Ok(self
+            .listed(command)
+            .await?
+            .into_iter()
+            .find(|listed| listed.name == name))
     }
 
     /// The indexes of a collection or time series. `None` if it does not exist.
-    pub(crate) async fn indexes(&self, collection: &str) -> Result<Option<Vec<Document>>, DatabaseError> {
+    pub(crate) async fn indexes(
+        &self,
+        collection: &str,
+    ) -> Result<Option<Vec<Document>>, DatabaseError> {
         const NAMESPACE_NOT_FOUND: i32 = 26;
         let failed = |error: DatabaseError| {
-            error.during(format!("listing the indexes of {}.{collection}", self.database.name()))
+            error.during(format!(
+                "listing the indexes of {}.{collection}",
+                self.database.name()
+            ))
         };
-        match self.cursor(doc! { "listIndexes": collection, "cursor": {} }).await {
+        match self
+            .cursor(doc! { "listIndexes": collection, "cursor": {} })
+            .await
+        {
             Ok(indexes) => {
-                let indexes: Result<_, _> = indexes.iter().map(|index| Document::try_from(&**index)).collect();
-                let invalid = |error| failed(DatabaseError::Refused(format!("an index is not valid BSON: {error}")));
+                let indexes: Result<_, _> = indexes
+                    .iter()
+                    .map(|index| Document::try_from(&**index))
+                    .collect();
+                let invalid = |error| {
+                    failed(DatabaseError::Refused(format!(
+                        "an index is not valid BSON: {error}"
+                    )))
+                };
                 indexes.map(Some).map_err(invalid)
             }
             Err(error) if code(&error) == Some(NAMESPACE_NOT_FOUND) => Ok(None),
@@ -95,38 +127,56 @@ impl Lister {
     pub(crate) async fn size(&self, collection: &str) -> Result<Size, DatabaseError> {
         let asked = self.command(doc! { "collStats": collection }).await;
         let stats = asked.map_err(|error| {
-            classify(&error).during(format!("reading the size of {}.{collection}", self.database.name()))
+            classify(&error).during(format!(
+                "reading the size of {}.{collection}",
+                self.database.name()
+            ))
         })?;
         let buckets = stats.get_document("timeseries").ok();
-        let documents = buckets.map_or_else(|| number(&stats, "count"), |buckets| number(buckets, "bucketCount"));
-        Ok(Size { documents, bytes: number(&stats, "size") })
+        let documents = buckets.map_or_else(
+            || number(&stats, "count"),
+            |buckets| number(buckets, "bucketCount"),
+        );
+        Ok(Size {
+            documents,
+            bytes: number(&stats, "size"),
+        })
     }
 
     /// Bytes of all documents of the database.
     pub(crate) async fn data_size(&self) -> Result<u64, DatabaseError> {
         let asked = self.command(doc! { "dbStats": 1 }).await;
-        let stats =
-            asked.map_err(|error| classify(&error).during(format!("reading the size of {}", self.database.name())))?;
+        let stats = asked.map_err(|error| {
+            classify(&error).during(format!("reading the size of {}", self.database.name()))
+        })?;
         Ok(number(&stats, "dataSize"))
     }
 
     async fn listed(&self, command: Document) -> Result<Vec<Listed>, DatabaseError> {
-        let entries = self
-            .cursor(command)
-            .await
-            .map_err(|error| classify(&error).during(format!("listing the collections of {}", self.database.name())))?;
+        let entries = self.cursor(command).await.map_err(|error| {
+            classify(&error).during(format!(
+                "listing the collections of {}",
+                self.database.name()
+            ))
+        })?;
         entries.iter().map(|entry| self.entry(entry)).collect()
     }
 
     fn entry(&self, entry: &RawDocument) -> Result<Listed, DatabaseError> {
         let Some(name) = entry.get_str("name").ok() else {
-            return Err(DatabaseError::Refused(format!("{}: a collection has no name", self.database.name())));
+            return Err(DatabaseError::Refused(format!(
+                "{}: a collection has no name",
+                self.database.name()
+            )));
         };
         let mut listed = Listed {
             name: name.to_owned(),
             kind: NamespaceKind::Collection,
             options: Document::new(),
-            uuid: entry.get_document("info").ok().and_then(|info| uuid_digits(info.get("uuid").ok()??)),
+            uuid: entry
+                .get_document("info")
+                .ok()
+                .and_then(|info| uuid_digits(info.get("uuid").ok()??)),
             fault: None,
         };
         match entry.get_str("type") {
@@ -140,25 +190,36 @@ impl Lister {
         }
         match entry.get_document("options").map(Document::try_from) {
             Ok(Ok(options)) => listed.options = options,
-            Ok(Err(error)) => listed.fault = Some(format!("its options are not valid BSON: {error}")),
+            Ok(Err(error)) => {
+                listed.fault = Some(format!("its options are not valid BSON: {error}"))
+            }
             Err(_) => {}
         }
         Ok(listed)
     }
 
     async fn cursor(&self, command: Document) -> mongodb::error::Result<Vec<RawDocumentBuf>> {
-        let cursor = self.database.run_cursor_command(command).selection_criteria(self.selection.clone()).await?;
+        let cursor = self
+            .database
+            .run_cursor_command(command)
+            .selection_criteria(self.selection.clone())
+            .await?;
         cursor.with_type().try_collect().await
     }
 
     async fn command(&self, command: Document) -> mongodb::error::Result<Document> {
-        self.database.run_command(command).selection_criteria(self.selection.clone()).await
+        self.database
+            .run_command(command)
+            .selection_criteria(self.selection.clone())
+            .await
     }
 }
 
 fn uuid_digits(value: RawBsonRef<'_>) -> Option<String> {
     match value {
-        RawBsonRef::Binary(binary) if binary.subtype == BinarySubtype::Uuid => Some(hex::encode(binary.bytes)),
+        RawBsonRef::Binary(binary) if binary.subtype == BinarySubtype::Uuid => {
+            Some(hex::encode(binary.bytes))
+        }
         _ => None,
     }
 }
@@ -172,7 +233,11 @@ pub(crate) fn code(error: &mongodb::error::Error) -> Option<i32> {
 }
 
 /// A size has the number type that fits it.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an estimate is never negative")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "an estimate is never negative"
+)]
 fn number(document: &Document, name: &str) -> u64 {
     match document.get(name) {
         Some(Bson::Int32(number)) => u64::try_from(*number).unwrap_or(0),

@@ -20,7 +20,11 @@ const LARGE_AVERAGE_BYTES: u64 = 8 * 1024;
 /// Number of documents for a batch of about [`BATCH_BYTES`]. For large documents, a quarter of that.
 pub(crate) fn batch_size(average_bytes: Option<u64>) -> u32 {
     average_bytes.map_or(UNKNOWN_BATCH_DOCUMENTS, |average| {
-        let wanted = if average > LARGE_AVERAGE_BYTES { BATCH_BYTES / 4 } else { BATCH_BYTES };
+        let wanted = if average > LARGE_AVERAGE_BYTES {
+            BATCH_BYTES / 4
+        } else {
+            BATCH_BYTES
+        };
         let documents = (wanted / average.max(1)).clamp(1, BATCH_DOCUMENTS);
         u32::try_from(documents).unwrap_or(u32::MAX)
     })
@@ -33,7 +37,13 @@ pub(crate) fn batch_size(average_bytes: Option<u64>) -> u32 {
 pub(crate) fn documents(batch: &RawBatch) -> impl Iterator<Item = Result<&[u8], DatabaseError>> {
     let (mut rest, mut broken) = match batch.doc_slices() {
         // Past the array's length, without its closing NUL.
-        Ok(array) => (array.as_bytes().get(4..array.as_bytes().len() - 1).unwrap_or_default(), false),
+        Ok(array) => (
+            array
+                .as_bytes()
+                .get(4..array.as_bytes().len() - 1)
+                .unwrap_or_default(),
+            false,
+        ),
         Err(_) => (&[][..], true),
     };
     std::iter::from_fn(move || {
@@ -45,7 +55,11 @@ pub(crate) fn documents(batch: &RawBatch) -> impl Iterator<Item = Result<&[u8], 
         }
         let (document, after) = element(rest).unwrap_or_default();
         rest = after;
-        Some(if document.is_empty() { Err(nonsense()) } else { Ok(document) })
+        Some(if document.is_empty() {
+            Err(nonsense())
+        } else {
+            Ok(document)
+        })
     })
 }
 
@@ -80,7 +94,11 @@ pub(crate) fn value_length(kind: u8, bytes: &[u8]) -> Option<usize> {
         0x0c => prefix()?.checked_add(16),
         0x03 | 0x04 | 0x0f => prefix(),
         0x0b => {
-            let ends = bytes.iter().enumerate().filter(|(_, byte)| **byte == 0).map(|(at, _)| at + 1);
+            let ends = bytes
+                .iter()
+                .enumerate()
+                .filter(|(_, byte)| **byte == 0)
+                .map(|(at, _)| at + 1);
             ends.take(2).nth(1)
         }
         _ => None,
@@ -122,11 +140,20 @@ mod tests {
 
     #[test]
     fn only_a_zero_timestamp_on_the_top_level_is_one() {
-        let zero = Timestamp { time: 0, increment: 0 };
+        let zero = Timestamp {
+            time: 0,
+            increment: 0,
+        };
         let bytes = |document: bson::Document| document.to_vec().unwrap();
-        assert!(has_zero_timestamp(&bytes(doc! { "_id": 1, "a": "x", "at": zero })));
-        assert!(!has_zero_timestamp(&bytes(doc! { "_id": zero, "a": { "at": zero } })));
-        assert!(!has_zero_timestamp(&bytes(doc! { "_id": 1, "at": Timestamp { time: 0, increment: 1 } })));
+        assert!(has_zero_timestamp(&bytes(
+            doc! { "_id": 1, "a": "x", "at": zero }
+        )));
+        assert!(!has_zero_timestamp(&bytes(
+            doc! { "_id": zero, "a": { "at": zero } }
+        )));
+        assert!(!has_zero_timestamp(&bytes(
+            doc! { "_id": 1, "at": Timestamp { time: 0, increment: 1 } }
+        )));
     }
 
     #[test]

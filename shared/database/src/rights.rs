@@ -16,7 +16,9 @@ impl Connection {
     pub async fn try_restoring(&self, database: &str) -> Result<(), DatabaseError> {
         let scratch = self.client().database(database);
         for command in commands() {
-            let Err(error) = scratch.run_command(command).await else { continue };
+            let Err(error) = scratch.run_command(command).await else {
+                continue;
+            };
             let error = classify(&error);
             if matches!(error, DatabaseError::Denied(_)) || error.is_of_the_server() {
                 return Err(error.during(format!("trying a restore into {database}")));

@@ -84,7 +84,10 @@ mod tests {
                 r#"Can't extract geo keys: { _id: ObjectId('0a'), at: { type: "hun, t}er2", c: [ 1, { x: 2 } ] } } why"#,
                 "Can't extract geo keys: { _id: …, at: { type: …, c: … } } why",
             ),
-            (r#"{ a: "he said \"hunter2, x: 1\"", b: Timestamp(1, 2) }"#, "{ a: …, b: … }"),
+            (
+                r#"{ a: "he said \"hunter2, x: 1\"", b: Timestamp(1, 2) }"#,
+                "{ a: …, b: … }",
+            ),
             (r#"cut: { a: "hunter"#, "cut: { a: …"),
             ("no document", "no document"),
             ("{}", "{}"),

@@ -40,19 +40,30 @@ impl ConnectionString {
     /// # Errors
     /// The fault of an option, with its name.
     pub fn read(uri: &str) -> Result<Self, String> {
-        let untouched = || Self { usable: uri.to_owned(), ignored: Vec::new() };
-        let Some((before, options)) = uri.split_once('?') else { return Ok(untouched()) };
+        let untouched = || Self {
+            usable: uri.to_owned(),
+            ignored: Vec::new(),
+        };
+        let Some((before, options)) = uri.split_once('?') else {
+            return Ok(untouched());
+        };
         // The password is not escaped, so the text after the question mark is not a list of options.
         if options.contains('@') {
             return Ok(untouched());
         }
         let (mut kept, mut seen, mut ignored) = (Vec::new(), HashSet::new(), Vec::new());
         for option in options.split('&').filter(|option| !option.is_empty()) {
-            let (name, value) = option
-                .split_once('=')
-                .ok_or_else(|| format!("its option {} has no value: expected name=value", shown(option)))?;
+            let (name, value) = option.split_once('=').ok_or_else(|| {
+                format!(
+                    "its option {} has no value: expected name=value",
+                    shown(option)
+                )
+            })?;
             let Some(kind) = kind_of(&name.to_ascii_lowercase()) else {
-                ignored.push(format!("the option {} is unknown and is ignored", shown(name)));
+                ignored.push(format!(
+                    "the option {} is unknown and is ignored",
+                    shown(name)
+                ));
                 continue;
             };
             if let Kind::WithoutEffect(reason) = kind {
@@ -62,18 +73,26 @@ impl ConnectionString {
             if !seen.insert(name.to_ascii_lowercase()) && !matches!(kind, Kind::Tags) {
                 return Err(format!("its option {name} is given more than once"));
             }
-            kind.judge(value).map_err(|expected| format!("its option {name} has an invalid value: {expected}"))?;
+            kind.judge(value).map_err(|expected| {
+                format!("its option {name} has an invalid value: {expected}")
+            })?;
             kept.push(option);
         }
         check_together(uri, &seen)?;
-        let usable = if kept.is_empty() { before.to_owned() } else { format!("{before}?{}", kept.join("&")) };
+        let usable = if kept.is_empty() {
+            before.to_owned()
+        } else {
+            format!("{before}?{}", kept.join("&"))
+        };
         Ok(Self { usable, ignored })
     }
 }
 
 impl std::fmt::Debug for ConnectionString {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ConnectionString").field("ignored", &self.ignored).finish_non_exhaustive()
+        f.debug_struct("ConnectionString")
+            .field("ignored", &self.ignored)
+            .finish_non_exhaustive()
     }
 }
 
@@ -83,13 +102,21 @@ impl Kind {
         let is_right = match self {
             Self::Flag => matches!(value, "true" | "false"),
             Self::Number => value.parse::<u32>().is_ok(),
-            Self::Between(least, most) => value.parse().is_ok_and(|number: i64| (*least..=*most).contains(&number)),
+            Self::Between(least, most) => value
+                .parse()
+                .is_ok_and(|number: i64| (*least..=*most).contains(&number)),
             Self::Words(words) => words.iter().any(|word| word.eq_ignore_ascii_case(value)),
             Self::Text => !value.is_empty(),
             Self::Tags | Self::WithoutEffect(_) => true,
-            Self::Unsupported => return Err("Holdfast does not support this option: remove it".to_owned()),
+            Self::Unsupported => {
+                return Err("Holdfast does not support this option: remove it".to_owned());
+            }
         };
-        if is_right { Ok(()) } else { Err(format!("expected {}", self.expected())) }
+        if is_right {
+            Ok(())
+        } else {
+            Err(format!("expected {}", self.expected()))
+        }
     }
 
     fn expected(&self) -> String {
@@ -98,7 +125,9 @@ impl Kind {
             Self::Number => "a whole number of 0 or more".to_owned(),
             Self::Between(least, most) => format!("a whole number from {least} to {most}"),
             Self::Words(words) => format!("one of {}", words.join(", ")),
-            Self::Text | Self::Tags | Self::WithoutEffect(_) | Self::Unsupported => "a value".to_owned(),
+            Self::Text | Self::Tags | Self::WithoutEffect(_) | Self::Unsupported => {
+                "a value".to_owned()
+            }
         }
     }
 }
@@ -130,7 +159,13 @@ fn kind_of(name: &str) -> Option<Kind> {
         | "wtimeoutms"
         | "maxadaptiveretries" => Kind::Number,
         "maxstalenessseconds" => Kind::Between(-1, i64::from(i32::MAX)),
-        "readpreference" => Kind::Words(&["primary", "primaryPreferred", "secondary", "secondaryPreferred", "nearest"]),
+        "readpreference" => Kind::Words(&[
+            "primary",
+            "primaryPreferred",
+            "secondary",
+            "secondaryPreferred",
+            "nearest",
+        ]),
         "servermonitoringmode" => Kind::Words(&["stream", "poll", "auto"]),
         "authmechanism" => Kind::Words(&["SCRAM-SHA-1", "SCRAM-SHA-256", "MONGODB-X509", "PLAIN"]),
         "appname"
@@ -143,13 +178,15 @@ fn kind_of(name: &str) -> Option<Kind> {
         | "tlscertificatekeyfile"
         | "w" => Kind::Text,
         "readpreferencetags" => Kind::Tags,
-        "compressors" | "zlibcompressionlevel" => {
-            Kind::WithoutEffect("Holdfast supports no compressor, and sends and receives without one")
-        }
+        "compressors" | "zlibcompressionlevel" => Kind::WithoutEffect(
+            "Holdfast supports no compressor, and sends and receives without one",
+        ),
         "uuidrepresentation" => Kind::WithoutEffect("documents are copied byte by byte"),
-        "proxyhost" | "proxyport" | "proxyusername" | "proxypassword" | "tlscertificatekeyfilepassword" => {
-            Kind::Unsupported
-        }
+        "proxyhost"
+        | "proxyport"
+        | "proxyusername"
+        | "proxypassword"
+        | "tlscertificatekeyfilepassword" => Kind::Unsupported,
         _ => return None,
     })
 }
@@ -160,18 +197,25 @@ fn check_together(uri: &str, seen: &HashSet<String>) -> Result<(), String> {
     if has("readpreferencetags") && !has("readpreference") {
         return Err("its option readPreferenceTags needs the option readPreference".to_owned());
     }
-    let of_srv = [("srvservicename", "srvServiceName"), ("srvmaxhosts", "srvMaxHosts")];
+    let of_srv = [
+        ("srvservicename", "srvServiceName"),
+        ("srvmaxhosts", "srvMaxHosts"),
+    ];
     match of_srv.into_iter().find(|(name, _)| has(name)) {
-        Some((_, name)) if !uri.starts_with("mongodb+srv://") => {
-            Err(format!("its option {name} needs a connection string with mongodb+srv://"))
-        }
+        Some((_, name)) if !uri.starts_with("mongodb+srv://") => Err(format!(
+            "its option {name} needs a connection string with mongodb+srv://"
+        )),
         _ => Ok(()),
     }
 }
 
 fn shown(name: &str) -> &str {
     let is_plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    if is_plain && (1..=LONGEST_NAME).contains(&name.len()) { name } else { "with an odd name" }
+    if is_plain && (1..=LONGEST_NAME).contains(&name.len()) {
+        name
+    } else {
+        "with an odd name"
+    }
 }
 
 #[cfg(test)]
@@ -179,7 +223,8 @@ mod tests {
     use super::*;
 
     fn read(options: &str) -> ConnectionString {
-        ConnectionString::read(&format!("mongodb://ada:hunter2@h:1,[::1]:2/shop?{options}")).unwrap()
+        ConnectionString::read(&format!("mongodb://ada:hunter2@h:1,[::1]:2/shop?{options}"))
+            .unwrap()
     }
 
     fn fault(options: &str) -> String {
@@ -187,7 +232,10 @@ mod tests {
     }
 
     fn kept(options: &str) -> String {
-        read(options).usable.split_once('?').map_or_else(String::new, |(_, options)| options.to_owned())
+        read(options)
+            .usable
+            .split_once('?')
+            .map_or_else(String::new, |(_, options)| options.to_owned())
     }
 
     #[test]
@@ -196,23 +244,40 @@ mod tests {
             ("useNewUrlParser=true", "useNewUrlParser"),
             ("useUnifiedTopology=true", "useUnifiedTopology"),
             ("gssapiServiceName=x", "gssapiServiceName"),
-            ("tlsDisableOCSPEndpointCheck=true", "tlsDisableOCSPEndpointCheck"),
+            (
+                "tlsDisableOCSPEndpointCheck=true",
+                "tlsDisableOCSPEndpointCheck",
+            ),
             ("replcaSet=rs0", "replcaSet"),
             ("compressors=zstd,snappy", "compressors"),
             ("zlibCompressionLevel=99", "zlibCompressionLevel"),
             ("uuidRepresentation=standard", "uuidRepresentation"),
         ] {
             let read = read(&format!("tls=true&{option}&appName=x"));
-            assert!(read.ignored.len() == 1 && read.ignored[0].contains(name), "{:?}", read.ignored);
-            assert!(read.usable.ends_with("/shop?tls=true&appName=x"), "{option}");
+            assert!(
+                read.ignored.len() == 1 && read.ignored[0].contains(name),
+                "{:?}",
+                read.ignored
+            );
+            assert!(
+                read.usable.ends_with("/shop?tls=true&appName=x"),
+                "{option}"
+            );
         }
-        assert_eq!(read("useNewUrlParser=true").usable, "mongodb://ada:hunter2@h:1,[::1]:2/shop");
+        assert_eq!(
+            read("useNewUrlParser=true").usable,
+            "mongodb://ada:hunter2@h:1,[::1]:2/shop"
+        );
     }
 
     #[test]
     fn empty_options_say_nothing() {
         for options in ["tls=true&", "&tls=true", "tls=true&&", "tls=true"] {
-            assert_eq!((kept(options).as_str(), read(options).ignored.len()), ("tls=true", 0), "{options}");
+            assert_eq!(
+                (kept(options).as_str(), read(options).ignored.len()),
+                ("tls=true", 0),
+                "{options}"
+            );
         }
         assert_eq!(kept(""), "");
     }
@@ -227,21 +292,36 @@ mod tests {
     #[test]
     fn a_fault_names_its_option_and_what_it_takes_and_no_value() {
         for (options, words) in [
-            ("tls=maybe7", "its option tls has an invalid value: expected true or false"),
-            ("connectTimeoutMS=soon7", "its option connectTimeoutMS has an invalid value: expected a whole number"),
+            (
+                "tls=maybe7",
+                "its option tls has an invalid value: expected true or false",
+            ),
+            (
+                "connectTimeoutMS=soon7",
+                "its option connectTimeoutMS has an invalid value: expected a whole number",
+            ),
             ("maxPoolSize=-7", "its option maxPoolSize"),
-            ("readPreference=any7", "expected one of primary, primaryPreferred"),
+            (
+                "readPreference=any7",
+                "expected one of primary, primaryPreferred",
+            ),
             ("authMechanism=GSSAPI7", "its option authMechanism"),
             ("authSource=", "its option authSource"),
             ("proxyHost=h7", "Holdfast does not support this option"),
             ("tls", "its option tls has no value"),
-            ("tls=true&TLS=false", "its option TLS is given more than once"),
+            (
+                "tls=true&TLS=false",
+                "its option TLS is given more than once",
+            ),
             ("readPreferenceTags=a:7", "needs the option readPreference"),
             ("srvMaxHosts=7", "its option srvMaxHosts needs"),
         ] {
             let fault = fault(options);
             assert!(fault.contains(words), "{options}: {fault}");
-            assert!(!fault.contains("hunter2") && !fault.contains('7'), "{fault}");
+            assert!(
+                !fault.contains("hunter2") && !fault.contains('7'),
+                "{fault}"
+            );
         }
     }
 
@@ -252,7 +332,10 @@ mod tests {
         for options in ["p%40ss=1", "hunter-2=1", &"x".repeat(99)] {
             let uri = format!("mongodb://h/?{options}&tls");
             let told = format!("{:?}", ConnectionString::read(&uri));
-            assert!(!told.contains("p%40ss") && !told.contains("hunter-2") && !told.contains("xxx"), "{told}");
+            assert!(
+                !told.contains("p%40ss") && !told.contains("hunter-2") && !told.contains("xxx"),
+                "{told}"
+            );
         }
     }
 }

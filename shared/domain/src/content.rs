@@ -193,11 +193,14 @@ macro_rules! content_word {
             type Err = ContentWordError;
 
             fn from_str(text: &str) -> Result<Self, ContentWordError> {
-                Self::ALL.into_iter().find(|value| value.as_str() == text).ok_or_else(|| ContentWordError {
-                    what: $what,
-                    word: text.chars().take(80).collect(),
-                    expected: Self::ALL.map(Self::as_str).join(", "),
-                })
+                Self::ALL
+                    .into_iter()
+                    .find(|value| value.as_str() == text)
+                    .ok_or_else(|| ContentWordError {
+                        what: $what,
+                        word: text.chars().take(80).collect(),
+                        expected: Self::ALL.map(Self::as_str).join(", "),
+                    })
             }
         }
     };
@@ -222,20 +225,32 @@ mod tests {
             assert_eq!(kind.as_str().parse::<StorageType>().unwrap(), kind);
         }
         for verified in Verified::ALL {
-            assert_eq!(serde_json::to_string(&verified).unwrap(), format!("\"{verified}\""));
+            assert_eq!(
+                serde_json::to_string(&verified).unwrap(),
+                format!("\"{verified}\"")
+            );
             assert_eq!(verified.as_str().parse::<Verified>().unwrap(), verified);
         }
     }
 
     #[test]
     fn an_unknown_word_is_refused_and_shown_in_part() {
-        let error = format!("arweave{}", "x".repeat(1000)).parse::<StorageType>().unwrap_err().to_string();
-        assert!(error.contains("expected ipfs, gaia") && error.len() < 200, "{error}");
+        let error = format!("arweave{}", "x".repeat(1000))
+            .parse::<StorageType>()
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("expected ipfs, gaia") && error.len() < 200,
+            "{error}"
+        );
     }
 
     #[test]
     fn a_validator_is_camel_case_and_leaves_out_what_was_not_given() {
-        let validator = Validator { etag: None, last_modified: Some("Sun, 06 Nov 1994 08:49:37 GMT".to_owned()) };
+        let validator = Validator {
+            etag: None,
+            last_modified: Some("Sun, 06 Nov 1994 08:49:37 GMT".to_owned()),
+        };
         let text = serde_json::to_string(&validator).unwrap();
         assert_eq!(text, r#"{"lastModified":"Sun, 06 Nov 1994 08:49:37 GMT"}"#);
         assert_eq!(serde_json::from_str::<Validator>(&text).unwrap(), validator);

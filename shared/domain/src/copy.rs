@@ -68,9 +68,18 @@ mod tests {
     fn a_copy_is_read_as_it_is_written() {
         let at = Timestamp::from_millisecond(1_700_000_000_000).unwrap();
         let store = "s3://second/".to_owned();
-        let copy = JobCopy { status: CopyStatus::Completed, at, store, bytes: Some(7), error: None };
+        let copy = JobCopy {
+            status: CopyStatus::Completed,
+            at,
+            store,
+            bytes: Some(7),
+            error: None,
+        };
         let text = serde_json::to_string(&copy).unwrap();
-        assert_eq!(text, r#"{"status":"completed","at":"2023-11-14T22:13:20Z","store":"s3://second/","bytes":7}"#);
+        assert_eq!(
+            text,
+            r#"{"status":"completed","at":"2023-11-14T22:13:20Z","store":"s3://second/","bytes":7}"#
+        );
         assert_eq!(serde_json::from_str::<JobCopy>(&text).unwrap(), copy);
     }
 }

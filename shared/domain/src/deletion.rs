@@ -44,6 +44,10 @@ impl JobDeletion {
     /// A deletion by the retention policy.
     #[must_use]
     pub const fn by_retention(decided_at: Timestamp) -> Self {
-        Self { cause: DeletionCause::Retention, decided_at, by: None }
+        Self {
+            cause: DeletionCause::Retention,
+            decided_at,
+            by: None,
+        }
     }
 }

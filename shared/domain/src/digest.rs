@@ -52,7 +52,9 @@ impl FromStr for Sha256Digest {
 
     fn from_str(text: &str) -> Result<Self, HexError> {
         let mut bytes = [0; 32];
-        hex::decode_to_slice(text, &mut bytes).map_err(|_| HexError { length: text.chars().count() })?;
+        hex::decode_to_slice(text, &mut bytes).map_err(|_| HexError {
+            length: text.chars().count(),
+        })?;
         Ok(Self(bytes))
     }
 }
@@ -65,7 +67,9 @@ impl Serialize for Sha256Digest {
 
 impl<'de> Deserialize<'de> for Sha256Digest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(D::Error::custom)
     }
 }
 

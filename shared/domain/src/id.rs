@@ -53,7 +53,10 @@ impl FromStr for BackupType {
     type Err = IdError;
 
     fn from_str(text: &str) -> Result<Self, IdError> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or_else(|| IdError::Type(shown(text)))
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.as_str() == text)
+            .ok_or_else(|| IdError::Type(shown(text)))
     }
 }
 
@@ -61,7 +64,9 @@ impl FromStr for BackupType {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IdError {
     /// Not a backup id.
-    #[error("backup id {0:?} is malformed: expected (db|content|full)_<digits>_<letters and digits in lower case>")]
+    #[error(
+        "backup id {0:?} is malformed: expected (db|content|full)_<digits>_<letters and digits in lower case>"
+    )]
     Backup(String),
     /// Not a backup type.
     #[error("backup type {0:?} is unknown: expected database, content or full")]
@@ -85,7 +90,12 @@ impl BackupId {
     /// A new id: created at `at`. 4 random bytes distinguish ids of the same millisecond.
     #[must_use]
     pub fn new(kind: BackupType, at: Timestamp, random: [u8; 4]) -> Self {
-        Self(format!("{}_{}_{}", kind.id_prefix(), at.as_millisecond(), hex::encode(random)))
+        Self(format!(
+            "{}_{}_{}",
+            kind.id_prefix(),
+            at.as_millisecond(),
+            hex::encode(random)
+        ))
     }
 
     /// The id of the scheduled run of this tick. The same tick gives the same backup, even if its event is redelivered.
@@ -98,13 +108,21 @@ impl BackupId {
     /// The id that holds the content lease during a removal of unreferenced objects. It is never a backup's id.
     #[must_use]
     pub fn of_collection(at: Timestamp, random: [u8; 4]) -> Self {
-        Self(format!("{}_{}_{COLLECTION}{}", BackupType::Content.id_prefix(), at.as_millisecond(), hex::encode(random)))
+        Self(format!(
+            "{}_{}_{COLLECTION}{}",
+            BackupType::Content.id_prefix(),
+            at.as_millisecond(),
+            hex::encode(random)
+        ))
     }
 
     /// Whether this is the id of such a removal, not of a backup.
     #[must_use]
     pub fn is_collection(&self) -> bool {
-        self.0.split('_').nth(2).is_some_and(|unique| unique.starts_with(COLLECTION))
+        self.0
+            .split('_')
+            .nth(2)
+            .is_some_and(|unique| unique.starts_with(COLLECTION))
     }
 
     /// The time in the id, if it is valid.
@@ -140,7 +158,11 @@ impl FromStr for BackupId {
                 if matches!(kind, "db" | "content" | "full")
                 && !at.is_empty() && at.bytes().all(|b| b.is_ascii_digit())
                 && !unique.is_empty() && unique.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_lowercase()));
-        if well_formed { Ok(Self(text.to_owned())) } else { Err(IdError::Backup(shown(text))) }
+        if well_formed {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(IdError::Backup(shown(text)))
+        }
     }
 }
 
@@ -166,8 +188,13 @@ impl FromStr for RepositoryId {
     type Err = IdError;
 
     fn from_str(text: &str) -> Result<Self, IdError> {
-        let well_formed = text.len() == 32 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        if well_formed { Ok(Self(text.to_owned())) } else { Err(IdError::Repository(shown(text))) }
+        let well_formed =
+            text.len() == 32 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        if well_formed {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(IdError::Repository(shown(text)))
+        }
     }
 }
 
@@ -198,7 +225,9 @@ macro_rules! text_id {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+                String::deserialize(deserializer)?
+                    .parse()
+                    .map_err(D::Error::custom)
             }
         }
     };
@@ -217,9 +246,18 @@ mod tests {
     fn the_same_tick_is_the_same_backup() {
         let tick = Timestamp::from_millisecond(1_700_000_000_000).unwrap();
         let later = Timestamp::from_millisecond(1_700_000_060_000).unwrap();
-        assert_eq!(BackupId::of_tick(BackupType::Database, tick), BackupId::of_tick(BackupType::Database, tick));
-        assert_ne!(BackupId::of_tick(BackupType::Database, tick), BackupId::of_tick(BackupType::Database, later));
-        assert_ne!(BackupId::of_tick(BackupType::Database, tick), BackupId::of_tick(BackupType::Content, tick));
+        assert_eq!(
+            BackupId::of_tick(BackupType::Database, tick),
+            BackupId::of_tick(BackupType::Database, tick)
+        );
+        assert_ne!(
+            BackupId::of_tick(BackupType::Database, tick),
+            BackupId::of_tick(BackupType::Database, later)
+        );
+        assert_ne!(
+            BackupId::of_tick(BackupType::Database, tick),
+            BackupId::of_tick(BackupType::Content, tick)
+        );
     }
 
     #[test]
@@ -232,12 +270,30 @@ mod tests {
 
     #[test]
     fn malformed_ids_are_refused() {
-        for text in ["", "db", "db_1", "db__a", "db_1_", "db_1_A", "db_1_a_b", "x_1_a", "db_1_a/..", "db_1_ä", "db_x_a"]
-        {
+        for text in [
+            "",
+            "db",
+            "db_1",
+            "db__a",
+            "db_1_",
+            "db_1_A",
+            "db_1_a_b",
+            "x_1_a",
+            "db_1_a/..",
+            "db_1_ä",
+            "db_x_a",
+        ] {
             assert!(text.parse::<BackupId>().is_err(), "{text}");
         }
-        assert!(format!("db_1_{}", "a".repeat(100)).parse::<BackupId>().is_err());
-        assert_eq!("content_12_0z9".parse::<BackupId>().unwrap().backup_type(), BackupType::Content);
+        assert!(
+            format!("db_1_{}", "a".repeat(100))
+                .parse::<BackupId>()
+                .is_err()
+        );
+        assert_eq!(
+            "content_12_0z9".parse::<BackupId>().unwrap().backup_type(),
+            BackupType::Content
+        );
     }
 
     proptest! {

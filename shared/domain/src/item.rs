@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Artifact, BackupId, Compression, Encryption, ItemFailureCode, Sha256Digest, StorageType, Validator, Verified,
+    Artifact, BackupId, Compression, Encryption, ItemFailureCode, Sha256Digest, StorageType,
+    Validator, Verified,
 };
 
 /// A content item as the platform's database has it.
@@ -198,12 +199,22 @@ pub struct DownloadMessage {
 pub fn file_name(item: &ContentItem, content_type: Option<&str>) -> String {
     let title: String = item.title.chars().take(50).map(safe).collect();
     let id: String = item.content_id.chars().take(64).map(safe).collect();
-    let extension = extension_of_url(&item.url).or_else(|| content_type.and_then(extension_of_type).map(str::to_owned));
-    format!("{id}_{title}{}", extension.map(|extension| format!(".{extension}")).unwrap_or_default())
+    let extension = extension_of_url(&item.url)
+        .or_else(|| content_type.and_then(extension_of_type).map(str::to_owned));
+    format!(
+        "{id}_{title}{}",
+        extension
+            .map(|extension| format!(".{extension}"))
+            .unwrap_or_default()
+    )
 }
 
 const fn safe(character: char) -> char {
-    if character.is_ascii_alphanumeric() { character } else { '_' }
+    if character.is_ascii_alphanumeric() {
+        character
+    } else {
+        '_'
+    }
 }
 
 /// The extension of the last segment of a URL's path, if it resembles one. A host has no extension.
@@ -251,30 +262,63 @@ mod tests {
 
     fn item(content_id: &str, title: &str, url: &str) -> ContentItem {
         let (content_id, title, url) = (content_id.to_owned(), title.to_owned(), url.to_owned());
-        ContentItem { content_id, title, url, storage_type: StorageType::Ipfs, creator: None, cut: BTreeMap::new() }
+        ContentItem {
+            content_id,
+            title,
+            url,
+            storage_type: StorageType::Ipfs,
+            creator: None,
+            cut: BTreeMap::new(),
+        }
     }
 
     #[test]
     fn a_file_is_named_by_id_title_and_extension() {
         let name = |title, url, kind| file_name(&item("7", title, url), kind);
-        assert_eq!(name("My Song!", "ipfs://bafy/song.MP3", None), "7_My_Song_.mp3");
-        assert_eq!(name("Bild", "https://gaia.example/hub/a.tar.gz?x=1.png#y", None), "7_Bild.gz");
-        assert_eq!(name("Bild", "https://gateway.example", Some("image/png; q=1")), "7_Bild.png");
-        assert_eq!(name("Bild", "https://gateway.example/x/.hidden", Some("x/y")), "7_Bild");
+        assert_eq!(
+            name("My Song!", "ipfs://bafy/song.MP3", None),
+            "7_My_Song_.mp3"
+        );
+        assert_eq!(
+            name("Bild", "https://gaia.example/hub/a.tar.gz?x=1.png#y", None),
+            "7_Bild.gz"
+        );
+        assert_eq!(
+            name("Bild", "https://gateway.example", Some("image/png; q=1")),
+            "7_Bild.png"
+        );
+        assert_eq!(
+            name("Bild", "https://gateway.example/x/.hidden", Some("x/y")),
+            "7_Bild"
+        );
         assert_eq!(name("", "bafy", None), "7_");
     }
 
     #[test]
     fn hostile_titles_stay_one_short_name() {
-        for title in ["../../x", "a\0b", "\u{202e}gpj.exe", "CON", &"x".repeat(10_000), "a/b\\c"] {
+        for title in [
+            "../../x",
+            "a\0b",
+            "\u{202e}gpj.exe",
+            "CON",
+            &"x".repeat(10_000),
+            "a/b\\c",
+        ] {
             let name = file_name(&item("../1", title, "ipfs://cid/../../etc/passwd"), None);
-            assert!(name.len() < 128 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'), "{name}");
+            assert!(
+                name.len() < 128 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'),
+                "{name}"
+            );
         }
     }
 
     #[test]
     fn the_share_of_failures_is_exact_at_its_limit() {
-        let counts = |expected, failed| ItemCounts { expected, failed, ..ItemCounts::default() };
+        let counts = |expected, failed| ItemCounts {
+            expected,
+            failed,
+            ..ItemCounts::default()
+        };
         assert!(!counts(1000, 100).fails(10));
         assert!(counts(1000, 101).fails(10));
         assert!(!counts(0, 0).fails(0));

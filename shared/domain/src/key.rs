@@ -12,7 +12,9 @@ pub struct ObjectKey(String);
 
 /// Text that is not a valid store key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("object key {0:?} is malformed: expected segments of printable ASCII joined by '/', none empty, '.' or '..'")]
+#[error(
+    "object key {0:?} is malformed: expected segments of printable ASCII joined by '/', none empty, '.' or '..'"
+)]
 pub struct KeyError(String);
 
 impl ObjectKey {
@@ -35,7 +37,11 @@ impl ObjectKey {
     /// another's dump.
     #[must_use]
     pub fn database_dump(id: &BackupId, fence: u64, compressed: bool, encrypted: bool) -> Self {
-        Self(format!("{}dump.{fence}.archive{}", Self::backup_prefix(id), suffixes(compressed, encrypted)))
+        Self(format!(
+            "{}dump.{fence}.archive{}",
+            Self::backup_prefix(id),
+            suffixes(compressed, encrypted)
+        ))
     }
 
     /// `content/incoming/<32 hex>`: an unfinished upload, before its content is known. A lifecycle rule removes it.
@@ -58,28 +64,52 @@ impl ObjectKey {
 
     fn addressed(folder: &str, address: &Sha256Digest, compressed: bool, encrypted: bool) -> Self {
         let address = address.to_string();
-        Self(format!("{folder}{}/{address}{}", &address[..2], suffixes(compressed, encrypted)))
+        Self(format!(
+            "{folder}{}/{address}{}",
+            &address[..2],
+            suffixes(compressed, encrypted)
+        ))
     }
 
     /// `content/<id>/items.<fence>.ndjson[.gz][.enc]`: a line for each item.
     #[must_use]
     pub fn content_items(id: &BackupId, fence: u64, compressed: bool, encrypted: bool) -> Self {
         let suffixes = suffixes(compressed, encrypted);
-        Self(format!("{}items.{fence}.ndjson{suffixes}", Self::backup_prefix(id)))
+        Self(format!(
+            "{}items.{fence}.ndjson{suffixes}",
+            Self::backup_prefix(id)
+        ))
     }
 
     /// `content/<id>/<id>.<fence>.tar[.gz][.enc]`, then `.001` and so on for the later volumes.
     #[must_use]
-    pub fn content_archive(id: &BackupId, fence: u64, volume: u32, compressed: bool, encrypted: bool) -> Self {
-        let number = if volume == 0 { String::new() } else { format!(".{volume:03}") };
+    pub fn content_archive(
+        id: &BackupId,
+        fence: u64,
+        volume: u32,
+        compressed: bool,
+        encrypted: bool,
+    ) -> Self {
+        let number = if volume == 0 {
+            String::new()
+        } else {
+            format!(".{volume:03}")
+        };
         let suffixes = suffixes(compressed, encrypted);
-        Self(format!("{}{id}.{fence}.tar{suffixes}{number}", Self::backup_prefix(id)))
+        Self(format!(
+            "{}{id}.{fence}.tar{suffixes}{number}",
+            Self::backup_prefix(id)
+        ))
     }
 
     /// `exports/backup_metadata_<ms>.json`: all metadata at this moment.
     #[must_use]
     pub fn metadata_export(at: jiff::Timestamp) -> Self {
-        Self(format!("{}backup_metadata_{}.json", Self::EXPORTS, at.as_millisecond()))
+        Self(format!(
+            "{}backup_metadata_{}.json",
+            Self::EXPORTS,
+            at.as_millisecond()
+        ))
     }
 
     /// `exports/`.
@@ -184,8 +214,14 @@ impl FromStr for ObjectKey {
         let well_formed = !text.is_empty()
             && text.len() <= Self::MAX_LENGTH
             && text.bytes().all(|b| b.is_ascii_graphic() || b == b' ')
-            && text.split('/').all(|segment| !matches!(segment, "" | "." | ".."));
-        if well_formed { Ok(Self(text.to_owned())) } else { Err(KeyError(text.chars().take(80).collect())) }
+            && text
+                .split('/')
+                .all(|segment| !matches!(segment, "" | "." | ".."));
+        if well_formed {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(KeyError(text.chars().take(80).collect()))
+        }
     }
 }
 
@@ -209,7 +245,9 @@ impl Serialize for ObjectKey {
 
 impl<'de> Deserialize<'de> for ObjectKey {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(D::Error::custom)
     }
 }
 
@@ -219,12 +257,22 @@ mod tests {
 
     #[test]
     fn an_artifact_of_a_backup_names_the_run_that_wrote_it() {
-        let (database, content): (BackupId, BackupId) = ("db_1_aa".parse().unwrap(), "content_1_aa".parse().unwrap());
+        let (database, content): (BackupId, BackupId) =
+            ("db_1_aa".parse().unwrap(), "content_1_aa".parse().unwrap());
         for (key, fence) in [
             (ObjectKey::database_dump(&database, 7, true, true), Some(7)),
-            (ObjectKey::content_items(&content, 12, true, false), Some(12)),
-            (ObjectKey::content_archive(&content, 3, 0, false, true), Some(3)),
-            (ObjectKey::content_archive(&content, 3, 2, true, true), Some(3)),
+            (
+                ObjectKey::content_items(&content, 12, true, false),
+                Some(12),
+            ),
+            (
+                ObjectKey::content_archive(&content, 3, 0, false, true),
+                Some(3),
+            ),
+            (
+                ObjectKey::content_archive(&content, 3, 2, true, true),
+                Some(3),
+            ),
             (ObjectKey::manifest(&content), None),
             (ObjectKey::restore_guide(&database), None),
             (ObjectKey::repository(), None),
@@ -237,10 +285,21 @@ mod tests {
     fn what_is_shared_by_backups_belongs_to_none() {
         let address = Sha256Digest::new([0xab; 32]);
         let object = ObjectKey::content_object(&address, true, true);
-        assert_eq!(object.as_str(), format!("content/objects/ab/{address}.gz.enc"));
-        for key in [object, ObjectKey::content_dag(&address, false), ObjectKey::content_incoming([1; 16])] {
+        assert_eq!(
+            object.as_str(),
+            format!("content/objects/ab/{address}.gz.enc")
+        );
+        for key in [
+            object,
+            ObjectKey::content_dag(&address, false),
+            ObjectKey::content_incoming([1; 16]),
+        ] {
             assert_eq!((key.backup(), key.manifest_of()), (None, None), "{key}");
-            assert!(!key.as_str().starts_with(&ObjectKey::backups_prefix(BackupType::Content)), "{key}");
+            assert!(
+                !key.as_str()
+                    .starts_with(&ObjectKey::backups_prefix(BackupType::Content)),
+                "{key}"
+            );
             assert_eq!(key.as_str().parse::<ObjectKey>().unwrap(), key);
         }
     }
@@ -248,26 +307,43 @@ mod tests {
     #[test]
     fn the_address_of_a_content_object_is_read_back_from_its_key_and_from_no_other() {
         let address = Sha256Digest::new([0xab; 32]);
-        for (compressed, encrypted) in [(false, false), (true, false), (false, true), (true, true)] {
+        for (compressed, encrypted) in [(false, false), (true, false), (false, true), (true, true)]
+        {
             let key = ObjectKey::content_object(&address, compressed, encrypted);
             assert_eq!(key.content_address(), Some(address), "{key}");
         }
         let elsewhere = format!("content/objects/cd/{address}.gz");
-        for other in [ObjectKey::content_dag(&address, false).as_str(), &elsewhere, "content/objects/ab/abab", "a"] {
-            assert_eq!(other.parse::<ObjectKey>().unwrap().content_address(), None, "{other}");
+        for other in [
+            ObjectKey::content_dag(&address, false).as_str(),
+            &elsewhere,
+            "content/objects/ab/abab",
+            "a",
+        ] {
+            assert_eq!(
+                other.parse::<ObjectKey>().unwrap().content_address(),
+                None,
+                "{other}"
+            );
         }
     }
 
     #[test]
     fn an_export_belongs_to_no_backup() {
-        let export = ObjectKey::metadata_export(jiff::Timestamp::from_millisecond(1_700_000_000_123).unwrap());
-        assert_eq!(export.as_str(), "exports/backup_metadata_1700000000123.json");
+        let export = ObjectKey::metadata_export(
+            jiff::Timestamp::from_millisecond(1_700_000_000_123).unwrap(),
+        );
+        assert_eq!(
+            export.as_str(),
+            "exports/backup_metadata_1700000000123.json"
+        );
         assert_eq!((export.backup(), export.manifest_of()), (None, None));
     }
 
     #[test]
     fn a_key_never_leaves_the_root() {
-        for text in ["", "/a", "a/", "a//b", "../a", "a/../b", "a/./b", "a\u{0}", "ä"] {
+        for text in [
+            "", "/a", "a/", "a//b", "../a", "a/../b", "a/./b", "a\u{0}", "ä",
+        ] {
             assert!(text.parse::<ObjectKey>().is_err(), "{text:?}");
         }
     }
@@ -276,14 +352,37 @@ mod tests {
     fn a_manifest_names_its_backup_and_nothing_else_does() {
         let id: BackupId = "db_1_aa".parse().unwrap();
         assert_eq!(ObjectKey::manifest(&id).manifest_of(), Some(id.clone()));
-        assert!(ObjectKey::manifest(&id).as_str().starts_with(&ObjectKey::backups_prefix(BackupType::Database)));
-        assert_eq!(ObjectKey::database_dump(&id, 2, true, true).manifest_of(), None);
-        assert_eq!(ObjectKey::database_dump(&id, 2, true, true).as_str(), "database/db_1_aa/dump.2.archive.gz.enc");
+        assert!(
+            ObjectKey::manifest(&id)
+                .as_str()
+                .starts_with(&ObjectKey::backups_prefix(BackupType::Database))
+        );
+        assert_eq!(
+            ObjectKey::database_dump(&id, 2, true, true).manifest_of(),
+            None
+        );
+        assert_eq!(
+            ObjectKey::database_dump(&id, 2, true, true).as_str(),
+            "database/db_1_aa/dump.2.archive.gz.enc"
+        );
         let content: BackupId = "content_1_aa".parse().unwrap();
-        let archive = |volume| ObjectKey::content_archive(&content, 2, volume, true, false).to_string();
+        let archive =
+            |volume| ObjectKey::content_archive(&content, 2, volume, true, false).to_string();
         assert_eq!(archive(0), "content/content_1_aa/content_1_aa.2.tar.gz");
         assert_eq!(archive(1), "content/content_1_aa/content_1_aa.2.tar.gz.001");
-        assert_eq!("content/db_1_aa/manifest.json".parse::<ObjectKey>().unwrap().manifest_of(), None);
-        assert_eq!("database/db_1_aa/x/manifest.json".parse::<ObjectKey>().unwrap().manifest_of(), None);
+        assert_eq!(
+            "content/db_1_aa/manifest.json"
+                .parse::<ObjectKey>()
+                .unwrap()
+                .manifest_of(),
+            None
+        );
+        assert_eq!(
+            "database/db_1_aa/x/manifest.json"
+                .parse::<ObjectKey>()
+                .unwrap()
+                .manifest_of(),
+            None
+        );
     }
 }

@@ -27,22 +27,23 @@ pub use digest::{HexError, Sha256Digest};
 pub use drill::DrilledCollection;
 pub use id::{BackupId, BackupType, IdError, RepositoryId};
 pub use item::{
-    ContentItem, DownloadMessage, ItemCounts, ItemFailure, ItemRecord, ItemStatus, KeptFile, StoredObject, file_name,
+    ContentItem, DownloadMessage, ItemCounts, ItemFailure, ItemRecord, ItemStatus, KeptFile,
+    StoredObject, file_name,
 };
 pub use jiff::Timestamp;
 pub use job::{
-    Consistency, EngineInfo, FailureCode, Job, JobFailure, JobVerification, NamespaceCount, Progress, Trigger,
-    TriggerKind, VerificationLevel, VerificationStatus,
+    Consistency, EngineInfo, FailureCode, Job, JobFailure, JobVerification, NamespaceCount,
+    Progress, Trigger, TriggerKind, VerificationLevel, VerificationStatus,
 };
 pub use key::{KeyError, ObjectKey};
 pub use manifest::{
-    Artifact, Compression, ContentManifest, Encryption, FORMAT_VERSION, MAX_MANIFEST_BYTES, Manifest, ManifestError,
-    ManifestFile, NamespaceManifest, SEGMENT_BYTES, Source,
+    Artifact, Compression, ContentManifest, Encryption, FORMAT_VERSION, MAX_MANIFEST_BYTES,
+    Manifest, ManifestError, ManifestFile, NamespaceManifest, SEGMENT_BYTES, Source,
 };
 pub use repository::{KeyEpoch, RepositoryFile, WrappedKey};
 pub use retention::{
-    DEFAULT_MAX_COUNT, DEFAULT_MIN_COUNT, PolicyError, RetentionCandidate, RetentionDecision, RetentionPolicy,
-    RetentionReason, RetentionVerdict, Standing, plan_retention,
+    DEFAULT_MAX_COUNT, DEFAULT_MIN_COUNT, PolicyError, RetentionCandidate, RetentionDecision,
+    RetentionPolicy, RetentionReason, RetentionVerdict, Standing, plan_retention,
 };
 pub use secret::Secret;
 pub use status::JobStatus;

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::{
-    BackupId, BackupType, Consistency, EngineInfo, ItemCounts, ObjectKey, RepositoryId, Sha256Digest, Trigger,
+    BackupId, BackupType, Consistency, EngineInfo, ItemCounts, ObjectKey, RepositoryId,
+    Sha256Digest, Trigger,
 };
 
 /// The version of the manifest's and the repository's format. This code writes it, and reads no newer one.
@@ -171,7 +172,9 @@ pub enum ManifestError {
     #[error("the manifest is not readable: {0}")]
     Malformed(#[from] serde_json::Error),
     /// Written by a newer Holdfast.
-    #[error("the manifest has format version {0}, and this Holdfast reads up to {FORMAT_VERSION}: use a newer one")]
+    #[error(
+        "the manifest has format version {0}, and this Holdfast reads up to {FORMAT_VERSION}: use a newer one"
+    )]
     TooNew(u32),
     /// A well-formed manifest in another backup's place.
     #[error("the manifest of {expected} contains the id {found}: it was moved or replaced")]
@@ -236,7 +239,10 @@ impl ManifestFile {
         }
         let manifest: Manifest = serde_json::from_str(self.manifest.get())?;
         if manifest.backup_id != *id {
-            return Err(ManifestError::Misplaced { expected: id.clone(), found: manifest.backup_id });
+            return Err(ManifestError::Misplaced {
+                expected: id.clone(),
+                found: manifest.backup_id,
+            });
         }
         Ok(manifest)
     }

@@ -39,7 +39,11 @@ pub struct KeyEpoch {
 
 /// A master key under one other key. Binary values are hex, as in arguments of the openssl command.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "method", rename_all = "kebab-case", rename_all_fields = "camelCase")]
+#[serde(
+    tag = "method",
+    rename_all = "kebab-case",
+    rename_all_fields = "camelCase"
+)]
 pub enum WrappedKey {
     /// AES key wrap (RFC 3394) under the 32 bytes of `BACKUP_ENCRYPTION_KEY`.
     Key {
@@ -87,7 +91,8 @@ impl WrappedKey {
 impl KeyEpoch {
     /// Whether `newer` is the same master key, under any wrapping.
     fn is_same_key(&self, newer: &Self) -> bool {
-        self.epoch == newer.epoch && (self.fingerprint.is_none() || self.fingerprint == newer.fingerprint)
+        self.epoch == newer.epoch
+            && (self.fingerprint.is_none() || self.fingerprint == newer.fingerprint)
     }
 }
 
@@ -95,7 +100,13 @@ impl RepositoryFile {
     /// A repository without a master key.
     #[must_use]
     pub const fn new(id: RepositoryId, created_at: Timestamp) -> Self {
-        Self { format_version: FORMAT_VERSION, id, created_at, revision: 0, epochs: Vec::new() }
+        Self {
+            format_version: FORMAT_VERSION,
+            id,
+            created_at,
+            revision: 0,
+            epochs: Vec::new(),
+        }
     }
 
     /// Whether this contains everything of its copy, so that the copy may be rewritten from it: the same master keys,
@@ -103,7 +114,9 @@ impl RepositoryFile {
     #[must_use]
     pub fn covers(&self, copy: &Self) -> bool {
         let has = |old: &KeyEpoch| {
-            self.epochs.iter().any(|epoch| epoch == old || (self.revision > copy.revision && old.is_same_key(epoch)))
+            self.epochs.iter().any(|epoch| {
+                epoch == old || (self.revision > copy.revision && old.is_same_key(epoch))
+            })
         };
         self.id == copy.id && self.revision >= copy.revision && copy.epochs.iter().all(has)
     }
@@ -115,7 +128,10 @@ impl RepositoryFile {
     }
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
 const fn is_zero(number: &u64) -> bool {
     *number == 0
 }
@@ -129,7 +145,9 @@ mod tests {
             epoch: *epoch,
             created_at: Timestamp::UNIX_EPOCH,
             fingerprint: Some(Sha256Digest::new([*fingerprint; 32])),
-            keys: vec![WrappedKey::Key { wrapped: (*wrapped).to_owned() }],
+            keys: vec![WrappedKey::Key {
+                wrapped: (*wrapped).to_owned(),
+            }],
         });
         RepositoryFile {
             revision,
@@ -140,14 +158,27 @@ mod tests {
 
     #[test]
     fn a_wrapped_key_says_its_method() {
-        let key = WrappedKey::Passphrase { salt: "00".into(), iterations: 600_000, wrapped: "11".into() };
+        let key = WrappedKey::Passphrase {
+            salt: "00".into(),
+            iterations: 600_000,
+            wrapped: "11".into(),
+        };
         let text = serde_json::to_string(&key).unwrap();
-        assert_eq!(text, r#"{"method":"passphrase","salt":"00","iterations":600000,"wrapped":"11"}"#);
+        assert_eq!(
+            text,
+            r#"{"method":"passphrase","salt":"00","iterations":600000,"wrapped":"11"}"#
+        );
         assert_eq!(serde_json::from_str::<WrappedKey>(&text).unwrap(), key);
-        let key = WrappedKey::Age { recipient: "age1x".into(), file: "22".into() };
+        let key = WrappedKey::Age {
+            recipient: "age1x".into(),
+            file: "22".into(),
+        };
         let text = serde_json::to_string(&key).unwrap();
         assert_eq!(text, r#"{"method":"age","recipient":"age1x","file":"22"}"#);
-        assert_eq!(serde_json::from_str::<WrappedKey>(&text).unwrap().method(), "age");
+        assert_eq!(
+            serde_json::from_str::<WrappedKey>(&text).unwrap().method(),
+            "age"
+        );
     }
 
     #[test]
@@ -156,9 +187,15 @@ mod tests {
             "epochs":[{"epoch":1,"createdAt":"1970-01-01T00:00:00Z","keys":[{"method":"key","wrapped":"a"}]}]}"#;
         let old: RepositoryFile = serde_json::from_str(text).unwrap();
         assert_eq!((old.revision, old.epochs[0].fingerprint), (0, None));
-        assert_eq!(serde_json::to_string(&old).unwrap(), text.split_whitespace().collect::<String>());
+        assert_eq!(
+            serde_json::to_string(&old).unwrap(),
+            text.split_whitespace().collect::<String>()
+        );
         assert!(file(1, &[(1, 7, "b")]).covers(&old));
-        assert!(!file(0, &[(1, 7, "a")]).covers(&old), "a file that changed has another number");
+        assert!(
+            !file(0, &[(1, 7, "a")]).covers(&old),
+            "a file that changed has another number"
+        );
     }
 
     #[test]
@@ -173,7 +210,13 @@ mod tests {
             (false, file(4, &[(1, 7, "x")])),
             (false, file(4, &[(1, 7, "x"), (2, 9, "y")])),
             (false, file(4, &[])),
-            (false, RepositoryFile { id: RepositoryId::new([2; 16]), ..copy.clone() }),
+            (
+                false,
+                RepositoryFile {
+                    id: RepositoryId::new([2; 16]),
+                    ..copy.clone()
+                },
+            ),
         ] {
             assert_eq!(newer.covers(&copy), covers, "{newer:?}");
         }

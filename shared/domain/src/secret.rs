@@ -52,7 +52,12 @@ mod tests {
     #[test]
     fn a_secret_never_prints_itself() {
         let secret = Secret::new("mongodb://u:hunter2@h/db");
-        assert_eq!(format!("{secret} {secret:?} {:#?}", Some(&secret)).matches("hunter2").count(), 0);
+        assert_eq!(
+            format!("{secret} {secret:?} {:#?}", Some(&secret))
+                .matches("hunter2")
+                .count(),
+            0
+        );
         assert_eq!(secret.expose(), "mongodb://u:hunter2@h/db");
     }
 }

@@ -66,8 +66,19 @@ impl JobStatus {
             Self::Running => &[Self::Pending, Self::Running, Self::Committing],
             Self::Finalizing => &[Self::Running],
             Self::Committing => &[Self::Running, Self::Finalizing],
-            Self::Completed => &[Self::Committing, Self::Running, Self::Finalizing, Self::Failed, Self::Cancelled],
-            Self::Failed => &[Self::Pending, Self::Running, Self::Finalizing, Self::Committing],
+            Self::Completed => &[
+                Self::Committing,
+                Self::Running,
+                Self::Finalizing,
+                Self::Failed,
+                Self::Cancelled,
+            ],
+            Self::Failed => &[
+                Self::Pending,
+                Self::Running,
+                Self::Finalizing,
+                Self::Committing,
+            ],
             Self::Cancelled => &[Self::Pending, Self::Running, Self::Finalizing],
             Self::Deleted => &[Self::Completed, Self::Failed, Self::Cancelled],
         }
@@ -76,7 +87,10 @@ impl JobStatus {
     /// Whether a run works on it, or should.
     #[must_use]
     pub const fn is_active(self) -> bool {
-        matches!(self, Self::Pending | Self::Running | Self::Finalizing | Self::Committing)
+        matches!(
+            self,
+            Self::Pending | Self::Running | Self::Finalizing | Self::Committing
+        )
     }
 }
 
@@ -90,10 +104,13 @@ impl FromStr for JobStatus {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|status| status.as_str() == text).ok_or_else(|| {
-            let all: Vec<_> = Self::ALL.iter().map(|status| status.as_str()).collect();
-            format!("expected one of {}", all.join(", "))
-        })
+        Self::ALL
+            .into_iter()
+            .find(|status| status.as_str() == text)
+            .ok_or_else(|| {
+                let all: Vec<_> = Self::ALL.iter().map(|status| status.as_str()).collect();
+                format!("expected one of {}", all.join(", "))
+            })
     }
 }
 
@@ -103,22 +120,43 @@ mod tests {
 
     #[test]
     fn a_settled_job_is_never_taken_up_again() {
-        for settled in [JobStatus::Completed, JobStatus::Failed, JobStatus::Cancelled, JobStatus::Deleted] {
+        for settled in [
+            JobStatus::Completed,
+            JobStatus::Failed,
+            JobStatus::Cancelled,
+            JobStatus::Deleted,
+        ] {
             assert!(!settled.is_active());
-            assert!(!JobStatus::Running.may_come_from().contains(&settled), "{settled}");
-            assert!(!JobStatus::Failed.may_come_from().contains(&settled), "{settled}");
+            assert!(
+                !JobStatus::Running.may_come_from().contains(&settled),
+                "{settled}"
+            );
+            assert!(
+                !JobStatus::Failed.may_come_from().contains(&settled),
+                "{settled}"
+            );
         }
     }
 
     #[test]
     fn nothing_comes_back_from_deleted() {
-        assert!(JobStatus::ALL.iter().all(|to| !to.may_come_from().contains(&JobStatus::Deleted)));
+        assert!(
+            JobStatus::ALL
+                .iter()
+                .all(|to| !to.may_come_from().contains(&JobStatus::Deleted))
+        );
     }
 
     #[test]
     fn every_active_state_can_fail() {
-        for status in JobStatus::ALL.into_iter().filter(|status| status.is_active()) {
-            assert!(JobStatus::Failed.may_come_from().contains(&status), "{status}");
+        for status in JobStatus::ALL
+            .into_iter()
+            .filter(|status| status.is_active())
+        {
+            assert!(
+                JobStatus::Failed.may_come_from().contains(&status),
+                "{status}"
+            );
         }
     }
 }

@@ -11,7 +11,9 @@ use crate::Function;
 #[must_use]
 pub fn message_in(record: &SqsMessage) -> Option<DownloadMessage> {
     let message = serde_json::from_str(record.body.as_deref().unwrap_or_default());
-    message.inspect_err(|error| tracing::error!(%error, "a message with an unknown form was dropped")).ok()
+    message
+        .inspect_err(|error| tracing::error!(%error, "a message with an unknown form was dropped"))
+        .ok()
 }
 
 /// Marks a record for redelivery.

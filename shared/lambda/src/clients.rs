@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use aws_config::{
-    BehaviorVersion, SdkConfig, environment::EnvironmentVariableRegionProvider, meta::region::RegionProviderChain,
-    profile::ProfileFileRegionProvider, timeout::TimeoutConfig,
+    BehaviorVersion, SdkConfig, environment::EnvironmentVariableRegionProvider,
+    meta::region::RegionProviderChain, profile::ProfileFileRegionProvider, timeout::TimeoutConfig,
 };
 use holdfast_catalog::Catalog;
 use holdfast_codec::{AgeRecipient, KeyEncryptionKey, KeyError};
@@ -42,8 +42,15 @@ impl Clients {
             .or_else(ProfileFileRegionProvider::new());
         // Without a region, each part of the chain would look it up again.
         Self::new(match configured.region().await {
-            Some(region) => aws_config::defaults(BehaviorVersion::latest()).region(region).load().await,
-            None => SdkConfig::builder().behavior_version(BehaviorVersion::latest()).build(),
+            Some(region) => {
+                aws_config::defaults(BehaviorVersion::latest())
+                    .region(region)
+                    .load()
+                    .await
+            }
+            None => SdkConfig::builder()
+                .behavior_version(BehaviorVersion::latest())
+                .build(),
         })
     }
 
@@ -71,9 +78,16 @@ impl Clients {
     ///
     /// # Errors
     /// As [`Clients::repository`].
-    pub fn repository_opened_by(&self, settings: &Settings, openers: Openers) -> Result<Repository, OperationError> {
+    pub fn repository_opened_by(
+        &self,
+        settings: &Settings,
+        openers: Openers,
+    ) -> Result<Repository, OperationError> {
         let kms = Some(aws_sdk_kms::Client::new(&in_time(&self.aws)));
-        self.repository_with(settings, self.keyring(settings, Openers { kms, ..openers })?)
+        self.repository_with(
+            settings,
+            self.keyring(settings, Openers { kms, ..openers })?,
+        )
     }
 
     /// The second copy, opened by the same keys. None if `BACKUP_CLOUD_BUCKET` is not set. It may be disabled. No
@@ -81,14 +95,26 @@ impl Clients {
     ///
     /// # Errors
     /// [`OperationError::Config`] if the keys of its provider are missing or invalid.
-    pub fn second_repository(&self, settings: &Settings) -> Result<Option<Repository>, OperationError> {
-        let Some(location) = settings.cloud.location.clone() else { return Ok(None) };
+    pub fn second_repository(
+        &self,
+        settings: &Settings,
+    ) -> Result<Option<Repository>, OperationError> {
+        let Some(location) = settings.cloud.location.clone() else {
+            return Ok(None);
+        };
         let keyring = self.keyring(settings, Openers::default())?;
         self.repository_at(settings, location, keyring).map(Some)
     }
 
-    fn repository_with(&self, settings: &Settings, keyring: Keyring) -> Result<Repository, OperationError> {
-        let location = settings.store.clone().ok_or_else(|| fault("BACKUP_STORE", NO_STORE))?;
+    fn repository_with(
+        &self,
+        settings: &Settings,
+        keyring: Keyring,
+    ) -> Result<Repository, OperationError> {
+        let location = settings
+            .store
+            .clone()
+            .ok_or_else(|| fault("BACKUP_STORE", NO_STORE))?;
         self.repository_at(settings, location, keyring)
     }
 
@@ -106,17 +132,30 @@ impl Clients {
     ///
     /// # Errors
     /// As [`Clients::repository`], and [`OperationError::Catalog`] if the catalogue's connection string cannot be used.
-    pub async fn holdfast(&self, settings: Settings, observer: Arc<dyn Observer>) -> Result<Holdfast, OperationError> {
+    pub async fn holdfast(
+        &self,
+        settings: Settings,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Holdfast, OperationError> {
         let repository = self.repository(&settings)?;
         let catalog = Catalog::from_settings(&settings).await?;
         let preflight = Preflight::default();
-        Ok(Holdfast { settings: Arc::new(settings), repository, catalog, observer, preflight })
+        Ok(Holdfast {
+            settings: Arc::new(settings),
+            repository,
+            catalog,
+            observer,
+            preflight,
+        })
     }
 
     /// The event bus for triggers and state changes.
     #[must_use]
     pub fn events(&self, settings: &Settings) -> Events {
-        Events::new(aws_sdk_eventbridge::Client::new(&in_time(&self.aws)), settings.event_bus.clone())
+        Events::new(
+            aws_sdk_eventbridge::Client::new(&in_time(&self.aws)),
+            settings.event_bus.clone(),
+        )
     }
 
     /// The download queue.
@@ -124,8 +163,15 @@ impl Clients {
     /// # Errors
     /// [`OperationError::Config`] if `BACKUP_CONTENT_QUEUE` is not set.
     pub fn queue(&self, settings: &Settings) -> Result<SqsQueue, OperationError> {
-        let url = settings.content.queue.clone().ok_or_else(|| fault("BACKUP_CONTENT_QUEUE", NO_QUEUE))?;
-        Ok(SqsQueue::new(aws_sdk_sqs::Client::new(&in_time(&self.aws)), url))
+        let url = settings
+            .content
+            .queue
+            .clone()
+            .ok_or_else(|| fault("BACKUP_CONTENT_QUEUE", NO_QUEUE))?;
+        Ok(SqsQueue::new(
+            aws_sdk_sqs::Client::new(&in_time(&self.aws)),
+            url,
+        ))
     }
 
     /// The copy queue.
@@ -133,18 +179,46 @@ impl Clients {
     /// # Errors
     /// [`OperationError::Config`] if `BACKUP_CLOUD_QUEUE` is not set.
     pub fn copy_queue(&self, settings: &Settings) -> Result<CopyQueue, OperationError> {
-        let url = settings.cloud.queue.clone().ok_or_else(|| fault("BACKUP_CLOUD_QUEUE", NO_QUEUE))?;
-        Ok(CopyQueue::new(aws_sdk_sqs::Client::new(&in_time(&self.aws)), url))
+        let url = settings
+            .cloud
+            .queue
+            .clone()
+            .ok_or_else(|| fault("BACKUP_CLOUD_QUEUE", NO_QUEUE))?;
+        Ok(CopyQueue::new(
+            aws_sdk_sqs::Client::new(&in_time(&self.aws)),
+            url,
+        ))
     }
 
-    fn keyring(&self, settings: &Settings, mut openers: Openers) -> Result<Keyring, OperationError> {
-        let key = parsed("BACKUP_ENCRYPTION_KEY", settings.encryption_key.as_ref(), KeyEncryptionKey::parse)?;
+    fn keyring(
+        &self,
+        settings: &Settings,
+        mut openers: Openers,
+    ) -> Result<Keyring, OperationError> {
+        let key = parsed(
+            "BACKUP_ENCRYPTION_KEY",
+            settings.encryption_key.as_ref(),
+            KeyEncryptionKey::parse,
+        )?;
         let name = "BACKUP_ENCRYPTION_KEY_PREVIOUS";
-        openers.previous_keys.extend(parsed(name, settings.encryption_key_previous.as_ref(), KeyEncryptionKey::parse)?);
+        openers.previous_keys.extend(parsed(
+            name,
+            settings.encryption_key_previous.as_ref(),
+            KeyEncryptionKey::parse,
+        )?);
         let recipient = settings.break_glass_recipient.as_deref();
-        let recipient = parsed("BACKUP_BREAK_GLASS_RECIPIENT", recipient, AgeRecipient::parse)?;
-        let kms = settings.kms_key_id.clone().map(|id| (aws_sdk_kms::Client::new(&in_time(&self.aws)), id));
-        Ok(Keyring::new(key, kms).wrapping_for(recipient).opening_with(openers))
+        let recipient = parsed(
+            "BACKUP_BREAK_GLASS_RECIPIENT",
+            recipient,
+            AgeRecipient::parse,
+        )?;
+        let kms = settings
+            .kms_key_id
+            .clone()
+            .map(|id| (aws_sdk_kms::Client::new(&in_time(&self.aws)), id));
+        Ok(Keyring::new(key, kms)
+            .wrapping_for(recipient)
+            .opening_with(openers))
     }
 }
 
@@ -162,7 +236,8 @@ pub(crate) fn in_time(aws: &SdkConfig) -> SdkConfig {
 fn needs_aws(variables: &[(String, String)], store: Option<&StoreLocation>) -> bool {
     let is_in_s3 = |value: &str| value.trim_start().starts_with("s3://");
     let copies_elsewhere = variables.iter().any(|(name, value)| {
-        name == "BACKUP_CLOUD_PROVIDER" && ["azure", "gcp"].contains(&value.trim().to_ascii_lowercase().as_str())
+        name == "BACKUP_CLOUD_PROVIDER"
+            && ["azure", "gcp"].contains(&value.trim().to_ascii_lowercase().as_str())
     });
     variables.iter().any(|(name, value)| match name.as_str() {
         "BACKUP_STORE" => store.is_none() && is_in_s3(value),
@@ -182,10 +257,14 @@ fn parsed<S: ?Sized, T>(
     setting: Option<&S>,
     parse: impl FnOnce(&S) -> Result<T, KeyError>,
 ) -> Result<Option<T>, OperationError> {
-    setting.map(parse).transpose().map_err(|error| fault(name, error.to_string()))
+    setting
+        .map(parse)
+        .transpose()
+        .map_err(|error| fault(name, error.to_string()))
 }
 
-pub(crate) const NO_STORE: &str = "is not set: expected s3://bucket/prefix, file:///directory, gs://… or az://…";
+pub(crate) const NO_STORE: &str =
+    "is not set: expected s3://bucket/prefix, file:///directory, gs://… or az://…";
 
 const NO_QUEUE: &str = "is not set: expected the URL of an SQS queue, as set by the template";
 
@@ -202,12 +281,16 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let once = aws_config::retry::RetryConfig::disabled();
-        let aws = holdfast_testing::aws_config_at(&endpoint).to_builder().retry_config(once).build();
+        let aws = holdfast_testing::aws_config_at(&endpoint)
+            .to_builder()
+            .retry_config(once)
+            .build();
         let arn = "arn:aws:secretsmanager:us-east-1:000000000000:secret:uri-AbCdEf";
         let read = [("MONGODB_URI".to_owned(), arn.to_owned())];
         let clients = Clients::new(aws.clone());
         let kms = aws_sdk_kms::Client::new(&in_time(&aws));
-        let asked = async { tokio::join!(clients.settings(&read), kms.decrypt().key_id("k").send()) };
+        let asked =
+            async { tokio::join!(clients.settings(&read), kms.decrypt().key_id("k").send()) };
         let (reading, decrypted) = tokio::time::timeout(CALL_TIMEOUT, asked).await.unwrap();
         assert!(reading.settings.unwrap_err().is_transient() && decrypted.is_err());
     }
@@ -215,20 +298,47 @@ mod tests {
     #[test]
     fn aws_is_asked_only_where_something_is_in_it() {
         let asks = |pairs: &[(&str, &str)], store: Option<&str>| {
-            let variables: Vec<_> = pairs.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
-            needs_aws(&variables, store.map(|store| StoreLocation::parse(store).unwrap()).as_ref())
+            let variables: Vec<_> = pairs
+                .iter()
+                .map(|(name, value)| ((*name).into(), (*value).into()))
+                .collect();
+            needs_aws(
+                &variables,
+                store
+                    .map(|store| StoreLocation::parse(store).unwrap())
+                    .as_ref(),
+            )
         };
         let here = ("BACKUP_STORE", "file:///backups");
-        assert!(!asks(&[here, ("MONGODB_URI", "mongodb://h/db"), ("BACKUP_KMS_KEY_ID", "")], None));
-        assert!(!asks(&[("BACKUP_STORE", "s3://b")], Some("file:///backups")));
+        assert!(!asks(
+            &[
+                here,
+                ("MONGODB_URI", "mongodb://h/db"),
+                ("BACKUP_KMS_KEY_ID", "")
+            ],
+            None
+        ));
+        assert!(!asks(
+            &[("BACKUP_STORE", "s3://b")],
+            Some("file:///backups")
+        ));
         assert!(!asks(&[], None));
         assert!(asks(&[here], Some("s3://bucket")));
         assert!(asks(&[("BACKUP_STORE", " s3://b")], None));
         assert!(asks(&[here, ("BACKUP_KMS_KEY_ID", "alias/k")], None));
-        assert!(asks(&[here, ("MONGODB_URI", "arn:aws:secretsmanager:eu-west-1:1:secret:x")], None));
+        assert!(asks(
+            &[
+                here,
+                ("MONGODB_URI", "arn:aws:secretsmanager:eu-west-1:1:secret:x")
+            ],
+            None
+        ));
         let copied = ("BACKUP_CLOUD_ENABLED", "true");
         assert!(asks(&[here, copied], None));
-        assert!(!asks(&[here, copied, ("BACKUP_CLOUD_PROVIDER", "azure")], None));
+        assert!(!asks(
+            &[here, copied, ("BACKUP_CLOUD_PROVIDER", "azure")],
+            None
+        ));
         assert!(!asks(&[here, ("BACKUP_CLOUD_ENABLED", "False")], None));
     }
 }

@@ -41,10 +41,17 @@ impl CopyQueue {
     /// # Errors
     /// [`QueueError`] if the queue did not accept it.
     pub async fn send(&self, message: &CopyMessage, delay: Duration) -> Result<(), QueueError> {
-        let body = serde_json::to_string(message)
-            .map_err(|error| QueueError { message: error.to_string(), is_transient: false })?;
+        let body = serde_json::to_string(message).map_err(|error| QueueError {
+            message: error.to_string(),
+            is_transient: false,
+        })?;
         let seconds = i32::try_from(delay.min(LONGEST_DELAY).as_secs()).unwrap_or_default();
-        let call = self.client.send_message().queue_url(&self.url).message_body(body).delay_seconds(seconds);
+        let call = self
+            .client
+            .send_message()
+            .queue_url(&self.url)
+            .message_body(body)
+            .delay_seconds(seconds);
         call.send().await.map_err(|error| refused(&error))?;
         Ok(())
     }
@@ -52,8 +59,13 @@ impl CopyQueue {
 
 fn refused(error: &impl ProvideErrorMetadata) -> QueueError {
     let code = error.code().unwrap_or("SQS could not be reached");
-    let message = error.message().map_or_else(|| code.to_owned(), |message| format!("{code}: {message}"));
-    QueueError { message: format!("the copy queue did not accept a message: {message}"), is_transient: true }
+    let message = error
+        .message()
+        .map_or_else(|| code.to_owned(), |message| format!("{code}: {message}"));
+    QueueError {
+        message: format!("the copy queue did not accept a message: {message}"),
+        is_transient: true,
+    }
 }
 
 #[cfg(test)]
@@ -64,9 +76,15 @@ mod tests {
     fn the_detail_of_an_event_is_a_message_and_so_is_what_was_handed_on() {
         let backup_id: BackupId = "db_1_a".parse().unwrap();
         let event = r#"{"backupId":"db_1_a","type":"database","status":"completed","at":"2026-05-01T03:00:00Z"}"#;
-        let first = CopyMessage { backup_id: backup_id.clone(), rounds: 0 };
+        let first = CopyMessage {
+            backup_id: backup_id.clone(),
+            rounds: 0,
+        };
         assert_eq!(serde_json::from_str::<CopyMessage>(event).unwrap(), first);
-        let next = CopyMessage { backup_id, rounds: 3 };
+        let next = CopyMessage {
+            backup_id,
+            rounds: 3,
+        };
         let body = serde_json::to_string(&next).unwrap();
         assert_eq!(body, r#"{"backupId":"db_1_a","rounds":3}"#);
         assert_eq!(serde_json::from_str::<CopyMessage>(&body).unwrap(), next);

@@ -3,7 +3,12 @@
 /// Every variable. Invalid Unicode is replaced, so that the settings can report the variable by name.
 pub(crate) fn variables() -> Vec<(String, String)> {
     std::env::vars_os()
-        .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
+        .map(|(name, value)| {
+            (
+                name.to_string_lossy().into_owned(),
+                value.to_string_lossy().into_owned(),
+            )
+        })
         .collect()
 }
 
@@ -19,6 +24,14 @@ pub struct Identity {
 /// The identity of this process, from the variables that Lambda sets for every function.
 #[must_use]
 pub fn identity() -> Identity {
-    let text = |name| std::env::var_os(name).unwrap_or_default().to_string_lossy().into_owned();
-    Identity { handler: text("_HANDLER"), function_name: text("AWS_LAMBDA_FUNCTION_NAME") }
+    let text = |name| {
+        std::env::var_os(name)
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned()
+    };
+    Identity {
+        handler: text("_HANDLER"),
+        function_name: text("AWS_LAMBDA_FUNCTION_NAME"),
+    }
 }

@@ -6,7 +6,9 @@ use holdfast_operations::{BackupRequest, Step};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::events::{BACKUP_HANDED_ON, BACKUP_REQUESTED, CLEANUP_REQUESTED, SOURCE, VERIFICATION_REQUESTED};
+use crate::events::{
+    BACKUP_HANDED_ON, BACKUP_REQUESTED, CLEANUP_REQUESTED, SOURCE, VERIFICATION_REQUESTED,
+};
 
 /// A valid event of a worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,26 +114,34 @@ impl Event {
         let malformed = |error: serde_json::Error| EventFault::Malformed(error.to_string());
         let event = Envelope::deserialize(payload).map_err(malformed)?;
         match (event.source.as_str(), event.detail_type.as_str()) {
-            ("aws.scheduler" | "aws.events", "Scheduled Event") => {
-                Ok(Self::Tick { at: event.time, schedule: event.resources.first().map(|arn| name(arn)) })
-            }
+            ("aws.scheduler" | "aws.events", "Scheduled Event") => Ok(Self::Tick {
+                at: event.time,
+                schedule: event.resources.first().map(|arn| name(arn)),
+            }),
             (SOURCE, BACKUP_REQUESTED) => {
                 let requested = Requested::deserialize(&event.detail).map_err(malformed)?;
-                Ok(Self::BackupRequested { backup_id: requested.backup_id })
+                Ok(Self::BackupRequested {
+                    backup_id: requested.backup_id,
+                })
             }
             (SOURCE, CLEANUP_REQUESTED) => {
                 let Cleanup { by } = Cleanup::deserialize(&event.detail).map_err(malformed)?;
                 Ok(Self::CleanupRequested { by })
             }
             (SOURCE, VERIFICATION_REQUESTED) => {
-                let Verification { backup_id, level } = Verification::deserialize(&event.detail).map_err(malformed)?;
+                let Verification { backup_id, level } =
+                    Verification::deserialize(&event.detail).map_err(malformed)?;
                 Ok(Self::VerificationRequested { backup_id, level })
             }
             (SOURCE, BACKUP_HANDED_ON) => {
-                let HandedOn { backup_id, step } = HandedOn::deserialize(&event.detail).map_err(malformed)?;
+                let HandedOn { backup_id, step } =
+                    HandedOn::deserialize(&event.detail).map_err(malformed)?;
                 Ok(Self::HandedOn { backup_id, step })
             }
-            _ => Err(EventFault::Unknown { source_name: event.source, detail_type: event.detail_type }),
+            _ => Err(EventFault::Unknown {
+                source_name: event.source,
+                detail_type: event.detail_type,
+            }),
         }
     }
 }
@@ -142,16 +152,26 @@ impl Event {
 /// [`EventFault`] for another request.
 pub fn request(payload: &Value, kind: BackupType) -> Result<BackupRequest, EventFault> {
     match Event::parse(payload)? {
-        Event::Tick { at, schedule } => Ok(BackupRequest::Scheduled { kind, tick: at, by: schedule }),
-        Event::BackupRequested { backup_id } | Event::HandedOn { backup_id, step: Step::Discover }
-            if backup_id.backup_type() == kind =>
-        {
-            Ok(BackupRequest::Triggered { backup_id })
+        Event::Tick { at, schedule } => Ok(BackupRequest::Scheduled {
+            kind,
+            tick: at,
+            by: schedule,
+        }),
+        Event::BackupRequested { backup_id }
+        | Event::HandedOn {
+            backup_id,
+            step: Step::Discover,
+        } if backup_id.backup_type() == kind => Ok(BackupRequest::Triggered { backup_id }),
+        Event::VerificationRequested { .. } => Err(EventFault::Malformed(
+            "it requests a verification".to_owned(),
+        )),
+        Event::CleanupRequested { .. } => {
+            Err(EventFault::Malformed("it requests a cleanup".to_owned()))
         }
-        Event::VerificationRequested { .. } => Err(EventFault::Malformed("it requests a verification".to_owned())),
-        Event::CleanupRequested { .. } => Err(EventFault::Malformed("it requests a cleanup".to_owned())),
         Event::BackupRequested { backup_id } | Event::HandedOn { backup_id, .. } => {
-            Err(EventFault::Malformed(format!("{backup_id} is not a {kind} backup of this function")))
+            Err(EventFault::Malformed(format!(
+                "{backup_id} is not a {kind} backup of this function"
+            )))
         }
     }
 }
@@ -174,7 +194,10 @@ mod tests {
             "account": "123456789012", "time": "2026-05-01T03:00:00Z", "region": "eu-west-1",
             "resources": ["arn:aws:scheduler:eu-west-1:123456789012:schedule/default/nightly"], "detail": "{}"
         });
-        let tick = Event::Tick { at: "2026-05-01T03:00:00Z".parse().unwrap(), schedule: Some("nightly".to_owned()) };
+        let tick = Event::Tick {
+            at: "2026-05-01T03:00:00Z".parse().unwrap(),
+            schedule: Some("nightly".to_owned()),
+        };
         assert_eq!(Event::parse(&event), Ok(tick.clone()));
         event["source"] = json!("aws.events");
         event["resources"] = json!(["arn:aws:events:eu-west-1:123456789012:rule/nightly"]);
@@ -191,10 +214,18 @@ mod tests {
             })
         };
         let backup_id: BackupId = "content_1_a".parse().unwrap();
-        let finalize = Event::HandedOn { backup_id: backup_id.clone(), step: Step::Finalize };
-        assert_eq!(Event::parse(&event("content_1_a", "finalize")), Ok(finalize));
+        let finalize = Event::HandedOn {
+            backup_id: backup_id.clone(),
+            step: Step::Finalize,
+        };
+        assert_eq!(
+            Event::parse(&event("content_1_a", "finalize")),
+            Ok(finalize)
+        );
         let found = request(&event("content_1_a", "discover"), BackupType::Content);
-        assert!(matches!(found, Ok(BackupRequest::Triggered { backup_id: found }) if found == backup_id));
+        assert!(
+            matches!(found, Ok(BackupRequest::Triggered { backup_id: found }) if found == backup_id)
+        );
         assert!(request(&event("content_1_a", "finalize"), BackupType::Content).is_err());
         assert!(request(&event("db_1_a", "discover"), BackupType::Content).is_err());
     }
@@ -208,7 +239,10 @@ mod tests {
             })
         };
         let (backup_id, level) = ("db_1_a".parse().unwrap(), VerificationLevel::Drill);
-        assert_eq!(Event::parse(&event("drill")), Ok(Event::VerificationRequested { backup_id, level }));
+        assert_eq!(
+            Event::parse(&event("drill")),
+            Ok(Event::VerificationRequested { backup_id, level })
+        );
         assert!(Event::parse(&event("deep")).is_err());
         assert!(request(&event("drill"), BackupType::Database).is_err());
     }
@@ -219,7 +253,12 @@ mod tests {
             "source": "holdfast", "detail-type": "Cleanup Requested", "time": "2026-05-01T03:00:00Z",
             "detail": { "by": "ada" },
         });
-        assert_eq!(Event::parse(&event), Ok(Event::CleanupRequested { by: Some("ada".to_owned()) }));
+        assert_eq!(
+            Event::parse(&event),
+            Ok(Event::CleanupRequested {
+                by: Some("ada".to_owned())
+            })
+        );
         assert!(request(&event, BackupType::Database).is_err());
     }
 
@@ -238,7 +277,12 @@ mod tests {
         ] {
             assert!(Event::parse(&payload).is_err(), "{payload}");
         }
-        let error = Event::parse(&json!({ "source": "a", "detail-type": "b", "time": time })).unwrap_err().to_string();
-        assert!(error.contains("Scheduled Event") && error.contains("Backup Requested"), "{error}");
+        let error = Event::parse(&json!({ "source": "a", "detail-type": "b", "time": time }))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("Scheduled Event") && error.contains("Backup Requested"),
+            "{error}"
+        );
     }
 }

@@ -78,7 +78,8 @@ impl Events {
         level: VerificationLevel,
         by: Option<&str>,
     ) -> Result<(), EventError> {
-        let mut detail = json!({ "backupId": backup_id, "type": backup_id.backup_type(), "level": level });
+        let mut detail =
+            json!({ "backupId": backup_id, "type": backup_id.backup_type(), "level": level });
         if let Some(by) = by {
             detail["by"] = json!(by);
         }
@@ -99,15 +100,23 @@ impl Events {
     /// # Errors
     /// [`EventError`] if the bus did not accept it. The sweep hands it on again.
     pub async fn hand_on(&self, backup_id: &BackupId, step: Step) -> Result<(), EventError> {
-        let detail = json!({ "backupId": backup_id, "type": backup_id.backup_type(), "step": step });
+        let detail =
+            json!({ "backupId": backup_id, "type": backup_id.backup_type(), "step": step });
         self.put(BACKUP_HANDED_ON, &detail).await
     }
 
     async fn put(&self, event: &'static str, detail: &Value) -> Result<(), EventError> {
-        let fail = |reason: String| EventError { event, bus: self.bus.clone(), reason };
+        let fail = |reason: String| EventError {
+            event,
+            bus: self.bus.clone(),
+            reason,
+        };
         match tokio::time::timeout(TIME_LIMIT, self.try_put(event, detail)).await {
             Ok(outcome) => outcome.map_err(fail),
-            Err(_) => Err(fail(format!("no answer within {} seconds", TIME_LIMIT.as_secs()))),
+            Err(_) => Err(fail(format!(
+                "no answer within {} seconds",
+                TIME_LIMIT.as_secs()
+            ))),
         }
     }
 
@@ -120,13 +129,23 @@ impl Events {
             .build();
         let mut wait = FIRST_WAIT;
         for attempt in 1.. {
-            let answer = self.client.put_events().entries(entry.clone()).send().await.map_err(|error| {
-                let code = error.code().unwrap_or("EventBridge could not be reached");
-                error.message().map_or_else(|| code.to_owned(), |message| format!("{code}: {message}"))
-            })?;
+            let answer = self
+                .client
+                .put_events()
+                .entries(entry.clone())
+                .send()
+                .await
+                .map_err(|error| {
+                    let code = error.code().unwrap_or("EventBridge could not be reached");
+                    error
+                        .message()
+                        .map_or_else(|| code.to_owned(), |message| format!("{code}: {message}"))
+                })?;
             match refusal(answer.entries()) {
                 None => return Ok(()),
-                Some(refusal) if attempt >= ATTEMPTS || !refusal.is_transient => return Err(refusal.reason),
+                Some(refusal) if attempt >= ATTEMPTS || !refusal.is_transient => {
+                    return Err(refusal.reason);
+                }
                 Some(_) => tokio::time::sleep(wait).await,
             }
             wait *= 2;
@@ -144,12 +163,20 @@ struct Refusal {
 /// Why the entry was refused, if it was.
 fn refusal(entries: &[PutEventsResultEntry]) -> Option<Refusal> {
     let Some(entry) = entries.first() else {
-        return Some(Refusal { is_transient: true, reason: "the response does not mention the event".to_owned() });
+        return Some(Refusal {
+            is_transient: true,
+            reason: "the response does not mention the event".to_owned(),
+        });
     };
     let code = entry.error_code()?;
     Some(Refusal {
-        is_transient: matches!(code, "ThrottlingException" | "InternalFailure" | "InternalException"),
-        reason: entry.error_message().map_or_else(|| code.to_owned(), |message| format!("{code}: {message}")),
+        is_transient: matches!(
+            code,
+            "ThrottlingException" | "InternalFailure" | "InternalException"
+        ),
+        reason: entry
+            .error_message()
+            .map_or_else(|| code.to_owned(), |message| format!("{code}: {message}")),
     })
 }
 
@@ -164,7 +191,10 @@ fn state_changed(job: &Job, at: Timestamp) -> Value {
 #[async_trait]
 impl Observer for Events {
     async fn job_changed(&self, job: &Job) {
-        if let Err(error) = self.put(STATE_CHANGED, &state_changed(job, Timestamp::now())).await {
+        if let Err(error) = self
+            .put(STATE_CHANGED, &state_changed(job, Timestamp::now()))
+            .await
+        {
             tracing::warn!(backupId = %job.backup_id, status = %job.status, %error, "the event of a state change was not sent");
         }
     }
@@ -185,8 +215,18 @@ mod tests {
         assert_eq!(refusal(&[entry().event_id("1").build()]), None);
         let throttled = refusal(&[entry().error_code("ThrottlingException").build()]).unwrap();
         assert!(throttled.is_transient);
-        let denied = refusal(&[entry().error_code("AccessDeniedException").error_message("no").build()]).unwrap();
-        assert_eq!(denied, Refusal { is_transient: false, reason: "AccessDeniedException: no".to_owned() });
+        let denied = refusal(&[entry()
+            .error_code("AccessDeniedException")
+            .error_message("no")
+            .build()])
+        .unwrap();
+        assert_eq!(
+            denied,
+            Refusal {
+                is_transient: false,
+                reason: "AccessDeniedException: no".to_owned()
+            }
+        );
         assert!(refusal(&[]).is_some());
     }
 
@@ -194,9 +234,20 @@ mod tests {
     fn a_change_of_state_says_what_when_and_why() {
         let at = Timestamp::from_millisecond(1_700_000_000_000).unwrap();
         let id = BackupId::new(BackupType::Database, at, [0; 4]);
-        let mut job = Job::pending(id, Trigger { kind: TriggerKind::Schedule, by: None }, at);
+        let mut job = Job::pending(
+            id,
+            Trigger {
+                kind: TriggerKind::Schedule,
+                by: None,
+            },
+            at,
+        );
         job.status = JobStatus::Failed;
-        job.error = Some(JobFailure { code: FailureCode::Deadline, message: "late".to_owned(), hint: None });
+        job.error = Some(JobFailure {
+            code: FailureCode::Deadline,
+            message: "late".to_owned(),
+            hint: None,
+        });
         assert_eq!(
             state_changed(&job, at).to_string(),
             r#"{"backupId":"db_1700000000000_00000000","type":"database","status":"failed","at":"2023-11-14T22:13:20Z","error":{"code":"deadline","message":"late"}}"#

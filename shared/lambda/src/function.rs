@@ -45,25 +45,42 @@ impl Function {
     /// Reads the environment, once for all invocations, and begins to log.
     pub async fn cold_start() -> Self {
         let function = Self::new(environment::variables(), Clients::load().await);
-        telemetry(function.settings().await.map_or(LogLevel::Info, |settings| settings.log_level));
+        telemetry(
+            function
+                .settings()
+                .await
+                .map_or(LogLevel::Info, |settings| settings.log_level),
+        );
         function
     }
 
     /// A function with these variables for its environment.
     #[must_use]
     pub const fn new(variables: Vec<(String, String)>, clients: Clients) -> Self {
-        Self { variables, clients, reading: OnceCell::const_new(), holdfast: OnceCell::const_new() }
+        Self {
+            variables,
+            clients,
+            reading: OnceCell::const_new(),
+            holdfast: OnceCell::const_new(),
+        }
     }
 
     /// The settings, or all their faults. A function needs a store.
     pub async fn reading(&self) -> Reading {
         let read = || async {
             let mut reading = self.clients.settings(&self.variables).await;
-            let given = reading.shown.iter().any(|(name, _)| *name == "BACKUP_STORE");
+            let given = reading
+                .shown
+                .iter()
+                .any(|(name, _)| *name == "BACKUP_STORE");
             if !given {
                 reading.reject(SettingError::new("BACKUP_STORE", NO_STORE));
             }
-            if reading.settings.is_ok() { Ok(reading) } else { Err(Box::new(reading)) }
+            if reading.settings.is_ok() {
+                Ok(reading)
+            } else {
+                Err(Box::new(reading))
+            }
         };
         match self.reading.get_or_try_init(read).await {
             Ok(reading) => reading.clone(),
@@ -76,11 +93,22 @@ impl Function {
     #[must_use]
     pub fn settings_of_the_stack(&self) -> Vec<(String, String)> {
         let of_the_stack = self.variables.iter().filter_map(|(name, value)| {
-            let name = name.strip_prefix("STACK_").filter(|name| name.starts_with("BACKUP_"))?;
+            let name = name
+                .strip_prefix("STACK_")
+                .filter(|name| name.starts_with("BACKUP_"))?;
             let is_secret = settings::SECRET_VARIABLES.contains(&name);
-            Some((name.to_owned(), if is_secret { "***".to_owned() } else { value.trim().to_owned() }))
+            Some((
+                name.to_owned(),
+                if is_secret {
+                    "***".to_owned()
+                } else {
+                    value.trim().to_owned()
+                },
+            ))
         });
-        of_the_stack.filter(|(_, value)| !value.is_empty()).collect()
+        of_the_stack
+            .filter(|(_, value)| !value.is_empty())
+            .collect()
     }
 
     /// The settings.
@@ -133,8 +161,17 @@ impl Function {
     /// [`OperationError::Config`], also if copying is disabled.
     pub async fn second_repository(&self) -> Result<Repository, OperationError> {
         let settings = self.settings().await?;
-        let second = if settings.cloud.enabled { self.clients.second_repository(&settings)? } else { None };
-        second.ok_or_else(|| fault("BACKUP_CLOUD_ENABLED", "is false, but a copy was requested: set it to true"))
+        let second = if settings.cloud.enabled {
+            self.clients.second_repository(&settings)?
+        } else {
+            None
+        };
+        second.ok_or_else(|| {
+            fault(
+                "BACKUP_CLOUD_ENABLED",
+                "is false, but a copy was requested: set it to true",
+            )
+        })
     }
 
     /// The queue of copies to make.
@@ -163,7 +200,9 @@ impl Function {
     /// Whether backups use the native engine because the installed mongodump does not run.
     #[must_use]
     pub fn fell_back(&self) -> bool {
-        self.holdfast.get().is_some_and(|started| started.0.engine_fallback().is_some())
+        self.holdfast
+            .get()
+            .is_some_and(|started| started.0.engine_fallback().is_some())
     }
 
     /// The catalogue, despite invalid settings, if the settings of its location are valid.
@@ -171,7 +210,11 @@ impl Function {
     /// # Errors
     /// [`OperationError::Config`] if they are invalid, [`OperationError::Catalog`] if it cannot be used.
     pub async fn catalog_in_spite(&self) -> Result<Catalog, OperationError> {
-        let set = |name: &&str| self.variables.iter().rfind(|(set, value)| set == name && !value.trim().is_empty());
+        let set = |name: &&str| {
+            self.variables
+                .iter()
+                .rfind(|(set, value)| set == name && !value.trim().is_empty())
+        };
         let variable = CATALOG_VARIABLES.iter().find_map(set).cloned();
         let settings = self.clients.settings(variable.as_slice()).await.settings?;
         Ok(Catalog::from_settings(&settings).await?)
@@ -205,22 +248,44 @@ mod tests {
     use super::*;
 
     fn function(pairs: &[(&str, &str)]) -> Function {
-        let variables = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Function::new(variables, Clients::new(SdkConfig::builder().behavior_version(BehaviorVersion::latest()).build()))
+        let variables = pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        Function::new(
+            variables,
+            Clients::new(
+                SdkConfig::builder()
+                    .behavior_version(BehaviorVersion::latest())
+                    .build(),
+            ),
+        )
     }
 
     #[tokio::test]
     async fn a_function_needs_a_store() {
         let error = function(&[]).settings().await.unwrap_err().to_string();
         assert!(error.contains("BACKUP_STORE: is not set"), "{error}");
-        let error = function(&[("BACKUP_STORE", "nonsense")]).settings().await.unwrap_err().to_string();
+        let error = function(&[("BACKUP_STORE", "nonsense")])
+            .settings()
+            .await
+            .unwrap_err()
+            .to_string();
         assert_eq!(error.matches("BACKUP_STORE").count(), 1, "{error}");
-        assert!(function(&[("BACKUP_STORE", "s3://backups")]).settings().await.is_ok());
+        assert!(
+            function(&[("BACKUP_STORE", "s3://backups")])
+                .settings()
+                .await
+                .is_ok()
+        );
     }
 
     #[tokio::test]
     async fn metrics_have_their_namespace_even_where_settings_are_wrong() {
-        let wrong = function(&[("BACKUP_METRICS_NAMESPACE", "Holdfast/prod"), ("BACKUP_FROBNICATE", "1")]);
+        let wrong = function(&[
+            ("BACKUP_METRICS_NAMESPACE", "Holdfast/prod"),
+            ("BACKUP_FROBNICATE", "1"),
+        ]);
         assert!(wrong.settings().await.is_err());
         assert!(format!("{:?}", wrong.metrics()).contains("\"Holdfast/prod\""));
         assert!(format!("{:?}", function(&[]).metrics()).contains("\"Holdfast\""));
@@ -228,11 +293,22 @@ mod tests {
 
     #[tokio::test]
     async fn the_catalogue_is_found_in_spite_of_other_faults() {
-        let wrong = function(&[("MONGODB_URI", "mongodb://127.0.0.1:1/x"), ("BACKUP_FROBNICATE", "1")]);
+        let wrong = function(&[
+            ("MONGODB_URI", "mongodb://127.0.0.1:1/x"),
+            ("BACKUP_FROBNICATE", "1"),
+        ]);
         assert!(wrong.holdfast().await.is_err());
         assert!(wrong.catalog_in_spite().await.is_ok());
-        assert!(function(&[("MONGODB_URI", "nonsense")]).catalog_in_spite().await.is_err());
-        let elsewhere = [("BACKUP_CATALOG_URI", "mongodb://127.0.0.1:1/x"), ("MONGODB_URI", "nonsense")];
+        assert!(
+            function(&[("MONGODB_URI", "nonsense")])
+                .catalog_in_spite()
+                .await
+                .is_err()
+        );
+        let elsewhere = [
+            ("BACKUP_CATALOG_URI", "mongodb://127.0.0.1:1/x"),
+            ("MONGODB_URI", "nonsense"),
+        ];
         assert!(function(&elsewhere).catalog_in_spite().await.is_ok());
     }
 }

@@ -30,7 +30,10 @@ impl From<InvocationError> for Diagnostic {
             InvocationError::Event(_) => "event-invalid",
             InvocationError::Operation(error) => error.code().as_str(),
         };
-        Self { error_type: error_type.to_owned(), error_message: error.to_string() }
+        Self {
+            error_type: error_type.to_owned(),
+            error_message: error.to_string(),
+        }
     }
 }
 
@@ -55,7 +58,10 @@ mod tests {
     fn the_deadline_is_the_invocations_own() {
         let mut context = Context::default();
         context.deadline = 1_700_000_000_123;
-        assert_eq!(deadline(&context), Timestamp::from_millisecond(1_700_000_000_123).unwrap());
+        assert_eq!(
+            deadline(&context),
+            Timestamp::from_millisecond(1_700_000_000_123).unwrap()
+        );
         context.deadline = u64::MAX;
         assert_eq!(deadline(&context), Timestamp::MAX);
     }

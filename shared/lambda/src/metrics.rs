@@ -116,7 +116,9 @@ impl Metrics {
     /// Metrics in this CloudWatch namespace.
     #[must_use]
     pub fn new(namespace: impl Into<String>) -> Self {
-        Self { namespace: namespace.into() }
+        Self {
+            namespace: namespace.into(),
+        }
     }
 
     /// Emits these values for backups of this type, at the present time.
@@ -128,8 +130,10 @@ impl Metrics {
     /// The line written by [`Metrics::emit`].
     #[must_use]
     pub fn line(&self, kind: BackupType, values: &[(Metric, f64)], at: Timestamp) -> String {
-        let definitions: Vec<Value> =
-            values.iter().map(|(metric, _)| json!({ "Name": metric.name(), "Unit": metric.unit() })).collect();
+        let definitions: Vec<Value> = values
+            .iter()
+            .map(|(metric, _)| json!({ "Name": metric.name(), "Unit": metric.unit() }))
+            .collect();
         let mut line = Map::new();
         line.insert(
             "_aws".to_owned(),
@@ -168,11 +172,21 @@ mod tests {
     fn every_alarm_reads_what_is_emitted() {
         let template = include_str!("../../../template.yaml");
         let lines: Vec<&str> = template.lines().map(str::trim).collect();
-        let own = lines.windows(2).filter(|pair| pair[0].starts_with("Namespace: !Sub Holdfast/"));
-        let read: Vec<&str> = own.filter_map(|pair| pair[1].strip_prefix("MetricName: ")).collect();
-        assert!(read.len() >= 2, "the alarms of template.yaml were not found: {read:?}");
+        let own = lines
+            .windows(2)
+            .filter(|pair| pair[0].starts_with("Namespace: !Sub Holdfast/"));
+        let read: Vec<&str> = own
+            .filter_map(|pair| pair[1].strip_prefix("MetricName: "))
+            .collect();
+        assert!(
+            read.len() >= 2,
+            "the alarms of template.yaml were not found: {read:?}"
+        );
         for name in read {
-            assert!(Metric::ALL.iter().any(|metric| metric.name() == name), "nobody emits {name}");
+            assert!(
+                Metric::ALL.iter().any(|metric| metric.name() == name),
+                "nobody emits {name}"
+            );
         }
     }
 
@@ -180,11 +194,21 @@ mod tests {
     fn the_guide_for_operators_has_every_alarm_and_every_metric() {
         let guide = include_str!("../../../docs/operations.md");
         let lines: Vec<&str> = include_str!("../../../template.yaml").lines().collect();
-        let alarms = lines.windows(2).filter(|pair| pair[1].trim() == "Type: AWS::CloudWatch::Alarm");
-        let alarms: Vec<&str> = alarms.map(|pair| pair[0].trim().trim_end_matches(':')).collect();
+        let alarms = lines
+            .windows(2)
+            .filter(|pair| pair[1].trim() == "Type: AWS::CloudWatch::Alarm");
+        let alarms: Vec<&str> = alarms
+            .map(|pair| pair[0].trim().trim_end_matches(':'))
+            .collect();
         assert!(alarms.len() >= 15, "{alarms:?}");
-        for name in alarms.into_iter().chain(Metric::ALL.iter().map(|metric| metric.name())) {
-            assert!(guide.contains(&format!("`{name}`")), "docs/operations.md does not say what {name} is");
+        for name in alarms
+            .into_iter()
+            .chain(Metric::ALL.iter().map(|metric| metric.name()))
+        {
+            assert!(
+                guide.contains(&format!("`{name}`")),
+                "docs/operations.md does not say what {name} is"
+            );
         }
     }
 }

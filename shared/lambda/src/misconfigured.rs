@@ -1,7 +1,9 @@
 //! A run with invalid settings: its job records them, if there is a catalogue.
 
 use holdfast_domain::{JobStatus, Timestamp, settings::SettingsError};
-use holdfast_operations::{BackupOutcome, BackupRequest, OperationError, SkipReason, record_misconfigured};
+use holdfast_operations::{
+    BackupOutcome, BackupRequest, OperationError, SkipReason, record_misconfigured,
+};
 
 use crate::Function;
 
@@ -23,6 +25,9 @@ pub async fn record_misconfigured_run(
     let job = record_misconfigured(&catalog, request, &faults, Timestamp::now()).await?;
     match job.status {
         JobStatus::Failed => Ok(BackupOutcome::Failed(Box::new(job))),
-        status => Ok(BackupOutcome::Skipped { backup_id: job.backup_id, reason: SkipReason::AlreadySettled(status) }),
+        status => Ok(BackupOutcome::Skipped {
+            backup_id: job.backup_id,
+            reason: SkipReason::AlreadySettled(status),
+        }),
     }
 }

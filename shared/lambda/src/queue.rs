@@ -52,31 +52,62 @@ impl SqsQueue {
     /// [`QueueError`] if the call failed. The message becomes visible when its visibility timeout ends.
     pub async fn show_again(&self, receipt: &str, after: Duration) -> Result<(), QueueError> {
         let seconds = i32::try_from(after.min(LONGEST_WAIT).as_secs()).unwrap_or(i32::MAX);
-        let call = self.client.change_message_visibility().queue_url(&self.url).receipt_handle(receipt);
-        call.visibility_timeout(seconds).send().await.map_err(|error| failure(&error))?;
+        let call = self
+            .client
+            .change_message_visibility()
+            .queue_url(&self.url)
+            .receipt_handle(receipt);
+        call.visibility_timeout(seconds)
+            .send()
+            .await
+            .map_err(|error| failure(&error))?;
         Ok(())
     }
 
     /// Sends one call. Unaccepted messages are sent again, except permanently refused ones.
     async fn send_batch(&self, batch: &[Outgoing]) -> Result<Batch, QueueError> {
-        let mut entries = batch.iter().enumerate().map(entry).collect::<Result<Vec<_>, _>>()?;
+        let mut entries = batch
+            .iter()
+            .enumerate()
+            .map(entry)
+            .collect::<Result<Vec<_>, _>>()?;
         let (mut refused, mut wait) = (Vec::new(), FIRST_WAIT);
         for attempt in 1.. {
-            let call = self.client.send_message_batch().queue_url(&self.url).set_entries(Some(entries.clone()));
+            let call = self
+                .client
+                .send_message_batch()
+                .queue_url(&self.url)
+                .set_entries(Some(entries.clone()));
             let answer = match call.send().await {
                 Ok(answer) => answer,
-                Err(error) if error.code().is_some_and(blames_message) => return Ok(Batch::Refused(reason(&error))),
+                Err(error) if error.code().is_some_and(blames_message) => {
+                    return Ok(Batch::Refused(reason(&error)));
+                }
                 Err(error) => return Err(failure(&error)),
             };
-            let (of_messages, others): (Vec<_>, Vec<_>) =
-                answer.failed().iter().partition(|failed| blames_message(failed.code()));
-            refused.extend(of_messages.into_iter().filter_map(|failed| refused_entry(batch, failed)));
-            let Some(first) = others.first() else { return Ok(Batch::Taken(refused)) };
+            let (of_messages, others): (Vec<_>, Vec<_>) = answer
+                .failed()
+                .iter()
+                .partition(|failed| blames_message(failed.code()));
+            refused.extend(
+                of_messages
+                    .into_iter()
+                    .filter_map(|failed| refused_entry(batch, failed)),
+            );
+            let Some(first) = others.first() else {
+                return Ok(Batch::Taken(refused));
+            };
             if attempt >= ATTEMPTS || others.iter().any(|failed| failed.sender_fault()) {
                 let reason = first.message().unwrap_or(first.code());
-                let message =
-                    format!("the queue did not accept {} of {} messages: {reason}", others.len(), entries.len());
-                return Err(QueueError { message, is_transient: !first.sender_fault() });
+                let message = format!(
+                    "the queue did not accept {} of {} messages: {reason}",
+                    others.len(),
+                    entries.len()
+                );
+                return Err(QueueError {
+                    message,
+                    is_transient: !first.sender_fault(),
+                });
             }
             entries.retain(|entry| others.iter().any(|failed| failed.id() == entry.id()));
             tokio::time::sleep(wait).await;
@@ -96,7 +127,9 @@ impl DownloadQueue for SqsQueue {
                 (Batch::Taken(further), _) => refused.extend(further),
                 (Batch::Refused(reason), [message]) => refused.push(message.refused(reason)),
                 // One message at a time, so that only the faulty one is refused.
-                (Batch::Refused(_), _) => waiting.extend(batch.into_iter().map(|message| vec![message])),
+                (Batch::Refused(_), _) => {
+                    waiting.extend(batch.into_iter().map(|message| vec![message]))
+                }
             }
         }
         Ok(refused)
@@ -105,8 +138,14 @@ impl DownloadQueue for SqsQueue {
 
 /// An entry's id is its place in the call.
 fn entry((place, message): (usize, &Outgoing)) -> Result<SendMessageBatchRequestEntry, QueueError> {
-    let entry = SendMessageBatchRequestEntry::builder().id(place.to_string()).message_body(message.body()).build();
-    entry.map_err(|error| QueueError { message: error.to_string(), is_transient: false })
+    let entry = SendMessageBatchRequestEntry::builder()
+        .id(place.to_string())
+        .message_body(message.body())
+        .build();
+    entry.map_err(|error| QueueError {
+        message: error.to_string(),
+        is_transient: false,
+    })
 }
 
 fn refused_entry(batch: &[Outgoing], failed: &BatchResultErrorEntry) -> Option<RefusedMessage> {
@@ -116,22 +155,35 @@ fn refused_entry(batch: &[Outgoing], failed: &BatchResultErrorEntry) -> Option<R
 
 /// Whether a code speaks of a message's characters or size, and not of the queue.
 fn blames_message(code: &str) -> bool {
-    const OF_MESSAGES: [&str; 4] =
-        ["InvalidMessageContents", "BatchRequestTooLong", "MessageTooLong", "InvalidParameterValue"];
+    const OF_MESSAGES: [&str; 4] = [
+        "InvalidMessageContents",
+        "BatchRequestTooLong",
+        "MessageTooLong",
+        "InvalidParameterValue",
+    ];
     let name = code.rsplit(['.', '#']).next().unwrap_or_default();
     OF_MESSAGES.contains(&name.trim_end_matches("Exception"))
 }
 
 fn failure(error: &impl ProvideErrorMetadata) -> QueueError {
-    const LASTING: [&str; 4] =
-        ["AccessDenied", "AccessDeniedException", "AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"];
+    const LASTING: [&str; 4] = [
+        "AccessDenied",
+        "AccessDeniedException",
+        "AWS.SimpleQueueService.NonExistentQueue",
+        "QueueDoesNotExist",
+    ];
     let is_lasting = error.code().is_some_and(|code| LASTING.contains(&code));
-    QueueError { message: reason(error), is_transient: !is_lasting }
+    QueueError {
+        message: reason(error),
+        is_transient: !is_lasting,
+    }
 }
 
 fn reason(error: &impl ProvideErrorMetadata) -> String {
     let code = error.code().unwrap_or("SQS could not be reached");
-    error.message().map_or_else(|| code.to_owned(), |message| format!("{code}: {message}"))
+    error
+        .message()
+        .map_or_else(|| code.to_owned(), |message| format!("{code}: {message}"))
 }
 
 #[cfg(test)]
@@ -148,7 +200,14 @@ mod tests {
         ] {
             assert!(blames_message(code), "{code}");
         }
-        for code in ["AccessDenied", "KmsAccessDenied", "InternalError", "RequestThrottled", "QueueDoesNotExist", ""] {
+        for code in [
+            "AccessDenied",
+            "KmsAccessDenied",
+            "InternalError",
+            "RequestThrottled",
+            "QueueDoesNotExist",
+            "",
+        ] {
             assert!(!blames_message(code), "{code}");
         }
     }

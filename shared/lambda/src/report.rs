@@ -7,7 +7,11 @@ use serde_json::{Value, json};
 use crate::{Function, Metric};
 
 /// Logs the end of a run of a backup of this type, and emits its metrics.
-pub fn tell(function: &Function, kind: BackupType, outcome: Result<&BackupOutcome, &OperationError>) {
+pub fn tell(
+    function: &Function,
+    kind: BackupType,
+    outcome: Result<&BackupOutcome, &OperationError>,
+) {
     // The end of the invocation logs its failure.
     if let Ok(outcome) = outcome {
         log(outcome);
@@ -49,7 +53,9 @@ fn log(outcome: &BackupOutcome) {
 fn values(outcome: Result<&BackupOutcome, &OperationError>) -> Vec<(Metric, f64)> {
     match outcome {
         Ok(BackupOutcome::Completed(job)) => completed(job),
-        Ok(BackupOutcome::Failed(job)) if job.status == JobStatus::Failed => vec![(Metric::BackupFailure, 1.0)],
+        Ok(BackupOutcome::Failed(job)) if job.status == JobStatus::Failed => {
+            vec![(Metric::BackupFailure, 1.0)]
+        }
         // The event's source retries, and its dead-letter queue has an alarm. Or there is no result to report.
         Err(
             OperationError::AlreadyRunning { .. }
@@ -65,7 +71,10 @@ fn values(outcome: Result<&BackupOutcome, &OperationError>) -> Vec<(Metric, f64)
 #[expect(clippy::cast_precision_loss, reason = "CloudWatch keeps doubles")]
 fn completed(job: &Job) -> Vec<(Metric, f64)> {
     let kept = job.items.map(|items| items.done + items.unchanged);
-    let failed = job.items.map(|items| items.failed).filter(|failed| *failed > 0);
+    let failed = job
+        .items
+        .map(|items| items.failed)
+        .filter(|failed| *failed > 0);
     let known = [
         (Metric::BackupBytes, job.size),
         (Metric::BackupOriginalBytes, job.original_size),
@@ -74,10 +83,17 @@ fn completed(job: &Job) -> Vec<(Metric, f64)> {
         (Metric::SourceLagSeconds, job.lag_seconds),
         (Metric::BackupPartial, failed.map(|_| 1)),
         (Metric::ItemsFailed, failed),
-        (Metric::BackupWarnings, Some(job.warnings.len() as u64).filter(|warnings| *warnings > 0)),
+        (
+            Metric::BackupWarnings,
+            Some(job.warnings.len() as u64).filter(|warnings| *warnings > 0),
+        ),
     ];
-    let known = known.into_iter().filter_map(|(metric, value)| Some((metric, value? as f64)));
-    std::iter::once((Metric::BackupSuccess, 1.0)).chain(known).collect()
+    let known = known
+        .into_iter()
+        .filter_map(|(metric, value)| Some((metric, value? as f64)));
+    std::iter::once((Metric::BackupSuccess, 1.0))
+        .chain(known)
+        .collect()
 }
 
 /// The response of an invocation with this outcome.
@@ -87,7 +103,9 @@ pub fn answer(outcome: &BackupOutcome) -> Value {
         BackupOutcome::Completed(job) => json!({
             "backupId": job.backup_id, "status": job.status, "size": job.size, "checksum": job.checksum, "key": job.key,
         }),
-        BackupOutcome::Failed(job) => json!({ "backupId": job.backup_id, "status": job.status, "error": job.error }),
+        BackupOutcome::Failed(job) => {
+            json!({ "backupId": job.backup_id, "status": job.status, "error": job.error })
+        }
         BackupOutcome::Skipped { backup_id, reason } => {
             json!({ "backupId": backup_id, "status": "skipped", "reason": why(*reason) })
         }
@@ -112,7 +130,10 @@ mod tests {
         let at = Timestamp::from_millisecond(1_700_000_000_000).unwrap();
         let mut job = Job::pending(
             BackupId::new(BackupType::Database, at, [0; 4]),
-            Trigger { kind: TriggerKind::Schedule, by: None },
+            Trigger {
+                kind: TriggerKind::Schedule,
+                by: None,
+            },
             at,
         );
         job.status = status;
@@ -141,27 +162,60 @@ mod tests {
     #[test]
     fn a_completed_backup_without_some_items_is_partial() {
         let mut job = job(JobStatus::Completed);
-        let items = |failed| Some(ItemCounts { expected: 9, done: 2, unchanged: 4, failed, ..ItemCounts::default() });
+        let items = |failed| {
+            Some(ItemCounts {
+                expected: 9,
+                done: 2,
+                unchanged: 4,
+                failed,
+                ..ItemCounts::default()
+            })
+        };
         job.items = items(3);
         let told = values(Ok(&BackupOutcome::Completed(job.clone())));
-        for value in [(Metric::BackupItems, 6.0), (Metric::BackupPartial, 1.0), (Metric::ItemsFailed, 3.0)] {
+        for value in [
+            (Metric::BackupItems, 6.0),
+            (Metric::BackupPartial, 1.0),
+            (Metric::ItemsFailed, 3.0),
+        ] {
             assert!(told.contains(&value), "{told:?}");
         }
         job.items = items(0);
         let told = values(Ok(&BackupOutcome::Completed(job)));
-        assert!(told.iter().all(|(metric, _)| *metric != Metric::BackupPartial), "{told:?}");
+        assert!(
+            told.iter()
+                .all(|(metric, _)| *metric != Metric::BackupPartial),
+            "{told:?}"
+        );
     }
 
     #[test]
     fn only_what_failed_raises_the_failure_metric() {
         let failure = [(Metric::BackupFailure, 1.0)];
-        assert_eq!(values(Ok(&BackupOutcome::Failed(job(JobStatus::Failed)))), failure);
-        assert_eq!(values(Err(&OperationError::Disabled("BACKUP_SYSTEM_ENABLED"))), failure);
-        assert_eq!(values(Ok(&BackupOutcome::Failed(job(JobStatus::Cancelled)))), []);
+        assert_eq!(
+            values(Ok(&BackupOutcome::Failed(job(JobStatus::Failed)))),
+            failure
+        );
+        assert_eq!(
+            values(Err(&OperationError::Disabled("BACKUP_SYSTEM_ENABLED"))),
+            failure
+        );
+        assert_eq!(
+            values(Ok(&BackupOutcome::Failed(job(JobStatus::Cancelled)))),
+            []
+        );
         let backup_id = job(JobStatus::Running).backup_id;
-        assert_eq!(values(Err(&OperationError::AlreadyRunning { backup_id: backup_id.clone() })), []);
+        assert_eq!(
+            values(Err(&OperationError::AlreadyRunning {
+                backup_id: backup_id.clone()
+            })),
+            []
+        );
         let reason = SkipReason::RunningElsewhere;
-        assert_eq!(values(Ok(&BackupOutcome::Skipped { backup_id, reason })), []);
+        assert_eq!(
+            values(Ok(&BackupOutcome::Skipped { backup_id, reason })),
+            []
+        );
         let is_tried_again = OperationError::Stopped(StopReason::CatalogSilent);
         assert_eq!(values(Err(&is_tried_again)), []);
         let lost = OperationError::Stopped(StopReason::LeaseLost);

@@ -14,7 +14,10 @@ use crate::{Clients, environment, secrets};
 
 /// Reads the settings from the environment, and the secrets it names from Secrets Manager.
 pub async fn settings() -> Reading {
-    Clients::load().await.settings(&environment::variables()).await
+    Clients::load()
+        .await
+        .settings(&environment::variables())
+        .await
 }
 
 /// Builds the resources of the use cases, with the AWS credentials of the environment. No request is sent.
@@ -22,7 +25,10 @@ pub async fn settings() -> Reading {
 /// # Errors
 /// [`OperationError::Config`] if `BACKUP_STORE` or the key cannot be used, [`OperationError::Catalog`] if the
 /// catalogue's connection string cannot.
-pub async fn start(settings: Settings, observer: Arc<dyn Observer>) -> Result<Holdfast, OperationError> {
+pub async fn start(
+    settings: Settings,
+    observer: Arc<dyn Observer>,
+) -> Result<Holdfast, OperationError> {
     Clients::load().await.holdfast(settings, observer).await
 }
 
@@ -38,7 +44,10 @@ const UNREADABLE: &str = "mongodb://unreadable";
 pub(crate) async fn read(aws: &SdkConfig, variables: &[(String, String)]) -> Reading {
     let mut values = variables.to_vec();
     let mut faults = Vec::new();
-    for (name, value) in values.iter_mut().filter(|(name, _)| SECRET_VARIABLES.contains(&name.as_str())) {
+    for (name, value) in values
+        .iter_mut()
+        .filter(|(name, _)| SECRET_VARIABLES.contains(&name.as_str()))
+    {
         match resolve(aws, name, value).await {
             Ok(Some(secret)) => secret.expose().clone_into(value),
             Ok(None) => {}
@@ -48,7 +57,11 @@ pub(crate) async fn read(aws: &SdkConfig, variables: &[(String, String)]) -> Rea
             }
         }
     }
-    faults.extend(values.iter().filter_map(|(name, value)| recipient_fault(name, value)));
+    faults.extend(
+        values
+            .iter()
+            .filter_map(|(name, value)| recipient_fault(name, value)),
+    );
     let mut reading = settings::read(values);
     for fault in faults {
         reading.reject(fault);
@@ -66,10 +79,15 @@ fn recipient_fault(name: &str, value: &str) -> Option<SettingError> {
 
 /// The value of a secret's variable if it differs from the text there, or its fault.
 async fn resolve(aws: &SdkConfig, name: &str, value: &str) -> Result<Option<Secret>, SettingError> {
-    let fetched = if secrets::is_arn(value) { Some(secrets::read(aws, name, value.trim()).await?) } else { None };
+    let fetched = if secrets::is_arn(value) {
+        Some(secrets::read(aws, name, value.trim()).await?)
+    } else {
+        None
+    };
     let text = fetched.as_ref().map_or(value.trim(), Secret::expose);
     if KEYS.contains(&name) && !text.is_empty() {
-        KeyEncryptionKey::parse(&Secret::new(text)).map_err(|error| SettingError::new(name, error.to_string()))?;
+        KeyEncryptionKey::parse(&Secret::new(text))
+            .map_err(|error| SettingError::new(name, error.to_string()))?;
     }
     Ok(fetched)
 }
@@ -89,10 +107,15 @@ mod tests {
     }
 
     async fn faults(pairs: &[(&str, &str)]) -> Vec<String> {
-        let variables: Vec<_> = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let variables: Vec<_> = pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
         let reading = read(&no_aws(), &variables).await;
         assert!(!format!("{reading:?}").contains("hunter2"), "{reading:?}");
-        reading.settings.err().map_or_else(Vec::new, |error| error.0.iter().map(ToString::to_string).collect())
+        reading.settings.err().map_or_else(Vec::new, |error| {
+            error.0.iter().map(ToString::to_string).collect()
+        })
     }
 
     #[tokio::test]
@@ -100,26 +123,44 @@ mod tests {
         let arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:uri-AbCdEf";
         let variables = |more: &[(&str, &str)]| -> Vec<_> {
             let all = [&[("MONGODB_URI", arn)], more].concat();
-            all.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+            all.into_iter()
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect()
         };
         let alone = read(&no_aws(), &variables(&[])).await.settings.unwrap_err();
         assert!(alone.is_transient(), "{alone}");
-        let beside_another = read(&no_aws(), &variables(&[("BACKUP_MAX_CONCURRENT", "0")])).await.settings.unwrap_err();
+        let beside_another = read(&no_aws(), &variables(&[("BACKUP_MAX_CONCURRENT", "0")]))
+            .await
+            .settings
+            .unwrap_err();
         assert!(!beside_another.is_transient());
     }
 
     #[tokio::test]
     async fn a_malformed_key_is_refused_by_the_settings_name_even_with_other_faults() {
-        let faults =
-            faults(&[(KEYS[0], "hunter2"), ("BACKUP_DATABASE_ENCRYPTION", "true"), ("BACKUP_MAX_CONCURRENT", "0")])
-                .await;
+        let faults = faults(&[
+            (KEYS[0], "hunter2"),
+            ("BACKUP_DATABASE_ENCRYPTION", "true"),
+            ("BACKUP_MAX_CONCURRENT", "0"),
+        ])
+        .await;
         assert_eq!(faults.len(), 2, "{faults:?}");
-        assert!(faults[1].starts_with("BACKUP_ENCRYPTION_KEY: "), "{faults:?}");
+        assert!(
+            faults[1].starts_with("BACKUP_ENCRYPTION_KEY: "),
+            "{faults:?}"
+        );
     }
 
     #[tokio::test]
     async fn a_key_of_right_form_is_taken() {
-        assert_eq!(faults(&[(KEYS[0], &"a7".repeat(32)), ("BACKUP_DATABASE_ENCRYPTION", "true")]).await, [""; 0]);
+        assert_eq!(
+            faults(&[
+                (KEYS[0], &"a7".repeat(32)),
+                ("BACKUP_DATABASE_ENCRYPTION", "true")
+            ])
+            .await,
+            [""; 0]
+        );
         assert_eq!(faults(&[(KEYS[1], " ")]).await, [""; 0]);
     }
 
@@ -133,27 +174,47 @@ mod tests {
                 "BACKUP_CLOUD_SECRET_KEY" => "BACKUP_CLOUD_ACCESS_KEY",
                 _ => "BACKUP_KMS_KEY_ID",
             };
-            let encrypted = [("BACKUP_DATABASE_ENCRYPTION", "true"), ("BACKUP_KMS_KEY_ID", "k")];
+            let encrypted = [
+                ("BACKUP_DATABASE_ENCRYPTION", "true"),
+                ("BACKUP_KMS_KEY_ID", "k"),
+            ];
             let faults = faults(&[&[(name, arn), (other, "k")][..], &encrypted].concat()).await;
             assert_eq!(faults.len(), 1, "{faults:?}");
-            assert!(faults[0].starts_with(&format!("{name}: the secret {arn} cannot be read: ")), "{faults:?}");
+            assert!(
+                faults[0].starts_with(&format!("{name}: the secret {arn} cannot be read: ")),
+                "{faults:?}"
+            );
         }
     }
 
     #[tokio::test]
     async fn a_previous_key_and_a_recipient_are_judged_as_well() {
         let recipient = "age1a2e5rfhv6c430dtzye3gmcuu6cauzne0s5kfmuhp3p4qpf86j9pq2e573v";
-        assert_eq!(faults(&[(RECIPIENT, recipient), (KEYS[1], &"a7".repeat(32))]).await, [""; 0]);
+        assert_eq!(
+            faults(&[(RECIPIENT, recipient), (KEYS[1], &"a7".repeat(32))]).await,
+            [""; 0]
+        );
         let mistyped = recipient.replace("a2e5", "a2e6");
         let faults = faults(&[(RECIPIENT, &mistyped), (KEYS[1], "hunter2")]).await;
-        assert!(faults.iter().any(|fault| fault.starts_with(RECIPIENT) && fault.contains("mistyped")), "{faults:?}");
-        assert!(faults.iter().any(|fault| fault.starts_with(KEYS[1])), "{faults:?}");
+        assert!(
+            faults
+                .iter()
+                .any(|fault| fault.starts_with(RECIPIENT) && fault.contains("mistyped")),
+            "{faults:?}"
+        );
+        assert!(
+            faults.iter().any(|fault| fault.starts_with(KEYS[1])),
+            "{faults:?}"
+        );
     }
 
     #[tokio::test]
     async fn an_identity_in_the_recipients_place_is_one_fault_that_does_not_show_it() {
         let faults = faults(&[(RECIPIENT, "AGE-SECRET-KEY-1hunter2")]).await;
         assert_eq!(faults.len(), 1, "{faults:?}");
-        assert!(faults[0].starts_with(RECIPIENT) && faults[0].contains("secret"), "{faults:?}");
+        assert!(
+            faults[0].starts_with(RECIPIENT) && faults[0].contains("secret"),
+            "{faults:?}"
+        );
     }
 }

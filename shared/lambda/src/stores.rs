@@ -6,7 +6,9 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
 use holdfast_domain::settings::{CloudKeys, CloudProvider, CloudSettings, StoreLocation};
 use holdfast_operations::OperationError;
-use holdfast_storage::{AzureKey, AzureStore, DirectoryStore, S3Store, Store, interoperable_client, s3_client};
+use holdfast_storage::{
+    AzureKey, AzureStore, DirectoryStore, S3Store, Store, interoperable_client, s3_client,
+};
 
 use crate::clients::fault;
 
@@ -24,9 +26,16 @@ pub(crate) fn open(
 ) -> Result<Arc<dyn Store>, OperationError> {
     match location {
         StoreLocation::S3 { bucket, prefix } => {
-            let config = if cloud.location.as_ref() == Some(location) { &second(aws, cloud) } else { aws };
+            let config = if cloud.location.as_ref() == Some(location) {
+                &second(aws, cloud)
+            } else {
+                aws
+            };
             if config.region().is_none() {
-                return Err(fault("AWS_REGION", format!("is not set, but {location} needs a region: {A_REGION}")));
+                return Err(fault(
+                    "AWS_REGION",
+                    format!("is not set, but {location} needs a region: {A_REGION}"),
+                ));
             }
             // AWS stand-ins have no host name for each bucket.
             let client = s3_client(config, config.endpoint_url().is_some());
@@ -34,22 +43,44 @@ pub(crate) fn open(
         }
         StoreLocation::Gcs { bucket, prefix } => {
             let keys = keys(cloud, CloudProvider::Gcp, location)?;
-            let (endpoint, region) =
-                cloud.endpoint.as_ref().map_or(GOOGLE, |url| (url.as_str(), cloud.region.as_str()));
+            let (endpoint, region) = cloud
+                .endpoint
+                .as_ref()
+                .map_or(GOOGLE, |url| (url.as_str(), cloud.region.as_str()));
             let config = elsewhere(aws, endpoint, region, Some(credentials(keys)));
-            Ok(Arc::new(S3Store::interoperable(interoperable_client(&config), bucket, prefix)))
+            Ok(Arc::new(S3Store::interoperable(
+                interoperable_client(&config),
+                bucket,
+                prefix,
+            )))
         }
-        StoreLocation::Directory(directories) => Ok(Arc::new(DirectoryStore::new(directories.clone()))),
-        StoreLocation::Azure { account, container, prefix } => {
+        StoreLocation::Directory(directories) => {
+            Ok(Arc::new(DirectoryStore::new(directories.clone())))
+        }
+        StoreLocation::Azure {
+            account,
+            container,
+            prefix,
+        } => {
             let key = account_key(keys(cloud, CloudProvider::Azure, location)?, account)?;
-            Ok(Arc::new(AzureStore::new(account, key, cloud.endpoint.as_ref(), container, prefix)?))
+            Ok(Arc::new(AzureStore::new(
+                account,
+                key,
+                cloud.endpoint.as_ref(),
+                container,
+                prefix,
+            )?))
         }
     }
 }
 
 /// Another bucket, region or account of AWS, or a service with its protocol and checksums.
 fn second(aws: &SdkConfig, cloud: &CloudSettings) -> SdkConfig {
-    let credentials = cloud.keys.as_ref().map(credentials).or_else(|| aws.credentials_provider());
+    let credentials = cloud
+        .keys
+        .as_ref()
+        .map(credentials)
+        .or_else(|| aws.credentials_provider());
     if let Some(endpoint) = &cloud.endpoint {
         return elsewhere(aws, endpoint.as_str(), &cloud.region, credentials);
     }
@@ -70,12 +101,20 @@ fn elsewhere(
         .behavior_version(BehaviorVersion::latest())
         .endpoint_url(endpoint)
         .region(Region::new(region.to_owned()));
-    config.set_credentials_provider(credentials).set_http_client(aws.http_client());
+    config
+        .set_credentials_provider(credentials)
+        .set_http_client(aws.http_client());
     config.build()
 }
 
 fn credentials(keys: &CloudKeys) -> SharedCredentialsProvider {
-    let keys = Credentials::new(keys.access.expose(), keys.secret.expose(), None, None, "BACKUP_CLOUD_ACCESS_KEY");
+    let keys = Credentials::new(
+        keys.access.expose(),
+        keys.secret.expose(),
+        None,
+        None,
+        "BACKUP_CLOUD_ACCESS_KEY",
+    );
     SharedCredentialsProvider::new(keys)
 }
 
@@ -86,16 +125,22 @@ fn keys<'a>(
     location: &StoreLocation,
 ) -> Result<&'a CloudKeys, OperationError> {
     if cloud.provider != provider {
-        let problem = format!("is {}, but {location} needs the keys of {provider}: set {provider}", cloud.provider);
+        let problem = format!(
+            "is {}, but {location} needs the keys of {provider}: set {provider}",
+            cloud.provider
+        );
         return Err(fault("BACKUP_CLOUD_PROVIDER", problem));
     }
     let (access, secret) = match provider {
         CloudProvider::Azure => ("the storage account's name", "one of its two access keys"),
-        CloudProvider::Aws | CloudProvider::Gcp => ("an HMAC key's access ID", "the secret of that HMAC key"),
+        CloudProvider::Aws | CloudProvider::Gcp => {
+            ("an HMAC key's access ID", "the secret of that HMAC key")
+        }
     };
     let problem = || {
-        let problem =
-            format!("is not set, but {location} needs it: set it to {access}, and BACKUP_CLOUD_SECRET_KEY to {secret}");
+        let problem = format!(
+            "is not set, but {location} needs it: set it to {access}, and BACKUP_CLOUD_SECRET_KEY to {secret}"
+        );
         fault("BACKUP_CLOUD_ACCESS_KEY", problem)
     };
     cloud.keys.as_ref().ok_or_else(problem)

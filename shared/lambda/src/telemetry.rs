@@ -3,16 +3,30 @@
 use holdfast_domain::settings::LogLevel;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{
-    filter::Targets, fmt, layer::SubscriberExt as _, registry::Registry, util::SubscriberInitExt as _,
+    filter::Targets, fmt, layer::SubscriberExt as _, registry::Registry,
+    util::SubscriberInitExt as _,
 };
 
 /// Crates with many lines at `info` and possible secrets at `debug`: only their warnings are logged.
-const NOISY: [&str; 10] =
-    ["aws", "h2", "hickory", "hyper", "lambda_http", "lambda_runtime", "mongodb", "reqwest", "rustls", "tower"];
+const NOISY: [&str; 10] = [
+    "aws",
+    "h2",
+    "hickory",
+    "hyper",
+    "lambda_http",
+    "lambda_runtime",
+    "mongodb",
+    "reqwest",
+    "rustls",
+    "tower",
+];
 
 /// Sets the process's log, for panics too. A second call changes nothing.
 pub fn telemetry(level: LogLevel) {
-    let set = Registry::default().with(filter(level)).with(lines(std::io::stdout)).try_init();
+    let set = Registry::default()
+        .with(filter(level))
+        .with(lines(std::io::stdout))
+        .try_init();
     if set.is_ok() {
         std::panic::set_hook(Box::new(
             |panic| tracing::error!(error = %panic, "a fault of Holdfast's own: it panicked"),
@@ -49,7 +63,9 @@ fn filter(level: LogLevel) -> Targets {
     let span = level.min(LevelFilter::INFO);
     NOISY
         .iter()
-        .fold(Targets::new().with_default(level), |targets, name| targets.with_target(*name, quiet))
+        .fold(Targets::new().with_default(level), |targets, name| {
+            targets.with_target(*name, quiet)
+        })
         .with_target("lambda_runtime::layers::trace", span)
         .with_target("lambda_runtime::layers::panic", again)
 }
@@ -81,7 +97,9 @@ mod tests {
     fn an_event_is_one_line_of_json_with_its_fields_at_the_top() {
         let captured = Captured::default();
         let writer = captured.clone();
-        let subscriber = Registry::default().with(filter(LogLevel::Info)).with(lines(move || writer.clone()));
+        let subscriber = Registry::default()
+            .with(filter(LogLevel::Info))
+            .with(lines(move || writer.clone()));
         tracing::subscriber::with_default(subscriber, || {
             tracing::info!(backupId = "db_1_a", bytes = 12_u64, "backup\ncompleted");
             tracing::debug!("not told");
@@ -98,9 +116,20 @@ mod tests {
     #[test]
     fn what_may_hold_a_secret_is_not_logged_at_any_level() {
         for level in [LogLevel::Info, LogLevel::Debug, LogLevel::Trace] {
-            for target in ["aws_smithy_runtime::client", "hyper::proto", "mongodb::cmap", "lambda_runtime::requests"] {
-                assert!(!filter(level).would_enable(target, &Level::INFO), "{target} at {level}");
-                assert!(filter(level).would_enable(target, &Level::WARN), "{target} at {level}");
+            for target in [
+                "aws_smithy_runtime::client",
+                "hyper::proto",
+                "mongodb::cmap",
+                "lambda_runtime::requests",
+            ] {
+                assert!(
+                    !filter(level).would_enable(target, &Level::INFO),
+                    "{target} at {level}"
+                );
+                assert!(
+                    filter(level).would_enable(target, &Level::WARN),
+                    "{target} at {level}"
+                );
             }
         }
         assert!(!filter(LogLevel::Error).would_enable("mongodb", &Level::WARN));

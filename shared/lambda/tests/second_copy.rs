@@ -16,7 +16,10 @@ async fn open(variables: &[(String, String)]) -> Result<Option<Repository>, Oper
 }
 
 /// Opened as `--store` does.
-async fn open_at(variables: &[(String, String)], address: &str) -> Result<Repository, OperationError> {
+async fn open_at(
+    variables: &[(String, String)],
+    address: &str,
+) -> Result<Repository, OperationError> {
     let clients = Clients::new(aws_config());
     let mut settings = clients.settings(variables).await.settings.unwrap();
     settings.store = Some(StoreLocation::parse(address).unwrap());
@@ -25,15 +28,26 @@ async fn open_at(variables: &[(String, String)], address: &str) -> Result<Reposi
 
 #[tokio::test]
 async fn a_second_store_of_each_kind_is_opened_by_its_settings_and_by_its_address() {
-    for second in
-        [SecondStore::azure().await, SecondStore::interoperable().await, SecondStore::in_another_region().await]
-    {
+    for second in [
+        SecondStore::azure().await,
+        SecondStore::interoperable().await,
+        SecondStore::in_another_region().await,
+    ] {
         let key: ObjectKey = "content/x".parse().unwrap();
-        second.store.put(&key, Bytes::from_static(b"x"), PutMode::IfAbsent).await.unwrap();
+        second
+            .store
+            .put(&key, Bytes::from_static(b"x"), PutMode::IfAbsent)
+            .await
+            .unwrap();
         let variables = second.variables();
-        let named = open_at(&variables, &second.location.to_string()).await.unwrap();
+        let named = open_at(&variables, &second.location.to_string())
+            .await
+            .unwrap();
         for repository in [open(&variables).await.unwrap().unwrap(), named] {
-            assert_eq!(read_all(&**repository.store(), &key, 10).await.unwrap(), Bytes::from_static(b"x"));
+            assert_eq!(
+                read_all(&**repository.store(), &key, 10).await.unwrap(),
+                Bytes::from_static(b"x")
+            );
         }
         second.remove().await;
     }
@@ -51,7 +65,11 @@ async fn in_aws_the_role_opens_it_where_there_are_no_keys() {
     variables.retain(|(name, _)| !name.ends_with("_KEY") && name != "BACKUP_CLOUD_ENDPOINT");
     let repository = open(&variables).await.unwrap().unwrap();
     let key: ObjectKey = "x".parse().unwrap();
-    repository.store().put(&key, Bytes::new(), PutMode::IfAbsent).await.unwrap();
+    repository
+        .store()
+        .put(&key, Bytes::new(), PutMode::IfAbsent)
+        .await
+        .unwrap();
     assert_eq!(second.all_keys().await, ["x"]);
     second.remove().await;
 }
@@ -72,12 +90,32 @@ async fn what_is_missing_is_named_with_what_it_holds() {
         (
             &azure[..],
             "az://account1/box",
-            vec!["BACKUP_CLOUD_ACCESS_KEY", "storage account's name", "BACKUP_CLOUD_SECRET_KEY"],
+            vec![
+                "BACKUP_CLOUD_ACCESS_KEY",
+                "storage account's name",
+                "BACKUP_CLOUD_SECRET_KEY",
+            ],
         ),
-        (&gcp, "gs://bucket", vec!["BACKUP_CLOUD_ACCESS_KEY", "HMAC", "BACKUP_CLOUD_SECRET_KEY"]),
-        (&[], "gs://bucket", vec!["BACKUP_CLOUD_PROVIDER", "aws", "gcp"]),
-        (&keys, "az://account1/box", vec!["BACKUP_CLOUD_ACCESS_KEY", "account1"]),
-        (&no_key, "az://another1/box", vec!["BACKUP_CLOUD_SECRET_KEY", "base64"]),
+        (
+            &gcp,
+            "gs://bucket",
+            vec!["BACKUP_CLOUD_ACCESS_KEY", "HMAC", "BACKUP_CLOUD_SECRET_KEY"],
+        ),
+        (
+            &[],
+            "gs://bucket",
+            vec!["BACKUP_CLOUD_PROVIDER", "aws", "gcp"],
+        ),
+        (
+            &keys,
+            "az://account1/box",
+            vec!["BACKUP_CLOUD_ACCESS_KEY", "account1"],
+        ),
+        (
+            &no_key,
+            "az://another1/box",
+            vec!["BACKUP_CLOUD_SECRET_KEY", "base64"],
+        ),
     ] {
         let error = open_at(variables, address).await.map(drop).unwrap_err();
         let told = error.to_string();

@@ -58,34 +58,36 @@ pub use self::{
         trigger::{abandon, record_misconfigured, trigger},
     },
     lost::{
-        FittingStore, LostBackup, LostBackups, ManifestPresence, accept_loss, expect_fitting_store, expect_lost,
-        lost_backups,
+        FittingStore, LostBackup, LostBackups, ManifestPresence, accept_loss, expect_fitting_store,
+        expect_lost, lost_backups,
     },
     measure::{Measured, Stored},
     observer::{Observer, Silent},
     readers::CatalogLeases,
     reaper::{SweepReport, sweep, sweep_within},
     rebuild::{
-        DamagedBackup, RebuildProgress, RebuildReport, RebuiltBackup, UnreadBackup, UnreadCause, plan_rebuild,
-        rebuild_catalog,
+        DamagedBackup, RebuildProgress, RebuildReport, RebuiltBackup, UnreadBackup, UnreadCause,
+        plan_rebuild, rebuild_catalog,
     },
     replica::{
-        CopyFault, CopyMode, CopyReport, CopyStep, DueCopies, RemovedCopies, copies_due, copy_backup,
-        copy_without_catalogue, expect_copies, is_copied, remove_copies,
+        CopyFault, CopyMode, CopyReport, CopyStep, DueCopies, RemovedCopies, copies_due,
+        copy_backup, copy_without_catalogue, expect_copies, is_copied, remove_copies,
     },
     retention::{
-        BlockedBackup, DeletedBackup, PlannedBackup, PolicyInForce, PolicyOrigin, RetentionPlan, RetentionReport,
-        TypePlan, TypeReport, plan_collection, plan_retention, retain,
+        BlockedBackup, DeletedBackup, PlannedBackup, PolicyInForce, PolicyOrigin, RetentionPlan,
+        RetentionReport, TypePlan, TypeReport, plan_collection, plan_retention, retain,
     },
     status::{
-        DrillStatistics, Durations, GoodBackup, JobStatistics, RetentionStatistics, SchedulerStatus, SourceStatus,
-        Statistics, Status, StatusOverview, SuccessRate, SuccessRates, TypeStatistics, VerificationStatistics, status,
+        DrillStatistics, Durations, GoodBackup, JobStatistics, RetentionStatistics,
+        SchedulerStatus, SourceStatus, Statistics, Status, StatusOverview, SuccessRate,
+        SuccessRates, TypeStatistics, VerificationStatistics, status,
     },
     verification::{
         due::{DueReport, verify_due},
         job_row::compare_with_job,
         on_request::{
-            VerifyOutcome, expect_level, expect_verifiable, is_small, verify_on_request, verify_while_waiting,
+            VerifyOutcome, expect_level, expect_verifiable, is_small, verify_on_request,
+            verify_while_waiting,
         },
         record::record_verification,
     },
@@ -110,5 +112,8 @@ pub struct Holdfast {
 /// nor restored.
 #[must_use]
 pub fn own_collections(catalog: &CatalogLocation) -> Exclusion {
-    Exclusion { database: catalog.database.clone(), collections: catalog.collections() }
+    Exclusion {
+        database: catalog.database.clone(),
+        collections: catalog.collections(),
+    }
 }

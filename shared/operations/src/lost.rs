@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 
 use holdfast_catalog::{CatalogError, JobChange};
 use holdfast_domain::{
-    BackupId, BackupType, DeletionCause, FailureCode, Job, JobCopy, JobDeletion, JobFailure, JobStatus, Manifest,
-    Timestamp,
+    BackupId, BackupType, DeletionCause, FailureCode, Job, JobCopy, JobDeletion, JobFailure,
+    JobStatus, Manifest, Timestamp,
 };
 use holdfast_repository::{RepositoryError, presence::missing_artifacts};
 use serde::Serialize;
@@ -179,28 +179,48 @@ pub async fn accept_loss(
         Err(RepositoryError::NotFound(_)) => DeletionCause::AcceptedLoss,
         found => found.map(|_| DeletionCause::AcceptedDamage)?,
     };
-    let deletion = JobDeletion { cause, decided_at: now, by };
+    let deletion = JobDeletion {
+        cause,
+        decided_at: now,
+        by,
+    };
     let job = h.catalog.accept_loss(id, &deletion).await?;
     tracing::info!(backupId = %id, by = deletion.by, "the loss of a backup was accepted");
     Ok(job)
 }
 
 /// Records the missing manifest of a completed backup. Returns `false` if the job is no longer completed.
-pub(crate) async fn mark(h: &Holdfast, id: &BackupId, now: Timestamp) -> Result<bool, OperationError> {
+pub(crate) async fn mark(
+    h: &Holdfast,
+    id: &BackupId,
+    now: Timestamp,
+) -> Result<bool, OperationError> {
     let mut hint = format!(
         "restore the manifest: in a bucket with versions, remove its delete marker. To give the backup up, run \
          `holdfast lost accept {id}`"
     );
     if let Some(second) = &h.settings.cloud.location {
-        let _ = write!(hint, ". Its second copy is kept: `holdfast verify {id} --store {second}`");
+        let _ = write!(
+            hint,
+            ". Its second copy is kept: `holdfast verify {id} --store {second}`"
+        );
     }
     let error = JobFailure {
         code: FailureCode::StoreCorrupt,
-        message: "its manifest is missing from the store, and retention did not delete it".to_owned(),
+        message: "its manifest is missing from the store, and retention did not delete it"
+            .to_owned(),
         hint: Some(hint),
     };
-    let change = JobChange { error: Some(error), lost_at: Some(now), ..JobChange::default() };
-    match h.catalog.transition(id, JobStatus::Deleted, change, None).await {
+    let change = JobChange {
+        error: Some(error),
+        lost_at: Some(now),
+        ..JobChange::default()
+    };
+    match h
+        .catalog
+        .transition(id, JobStatus::Deleted, change, None)
+        .await
+    {
         Ok(job) => {
             tracing::error!(backupId = %id, "a backup is lost: its manifest is missing from the store");
             h.observer.job_changed(&job).await;
@@ -259,13 +279,20 @@ async fn whole_manifest(h: &Holdfast, job: &Job) -> Result<Found, OperationError
         Err(error) => return Err(error.into()),
     };
     if is_of_another_run(job, &manifest) {
-        return Ok(Found::Damaged("its manifest.json does not match its job".to_owned()));
+        return Ok(Found::Damaged(
+            "its manifest.json does not match its job".to_owned(),
+        ));
     }
-    Ok(missing_artifacts(&h.repository, &manifest).await?.map_or(Found::Whole, Found::Damaged))
+    Ok(missing_artifacts(&h.repository, &manifest)
+        .await?
+        .map_or(Found::Whole, Found::Damaged))
 }
 
 /// The manifest of an unencrypted backup has no authentication, so it must match the row.
 fn is_of_another_run(job: &Job, manifest: &Manifest) -> bool {
-    let Some(checksum) = job.checksum else { return false };
-    !settle::as_told_by(manifest).is_ok_and(|told| told.checksum == Some(checksum) && told.key == job.key)
+    let Some(checksum) = job.checksum else {
+        return false;
+    };
+    !settle::as_told_by(manifest)
+        .is_ok_and(|told| told.checksum == Some(checksum) && told.key == job.key)
 }

@@ -46,9 +46,16 @@ pub struct Measured {
 /// Time limit of the server's count of objects, in the sweep.
 const SWEEPS_PATIENCE: Duration = Duration::from_secs(15);
 
-pub(crate) async fn measure(h: &Holdfast, counts: &JobCounts, kind: BackupType) -> Result<Measured, OperationError> {
+pub(crate) async fn measure(
+    h: &Holdfast,
+    counts: &JobCounts,
+    kind: BackupType,
+) -> Result<Measured, OperationError> {
     let stored = stored(h, counts, kind, SWEEPS_PATIENCE).await?;
-    Ok(Measured { stored, growth_percent: growth_of(h, kind).await? })
+    Ok(Measured {
+        stored,
+        growth_percent: growth_of(h, kind).await?,
+    })
 }
 
 /// The stored amount. Without objects, if the server needs longer than this to count them.
@@ -69,11 +76,20 @@ pub(crate) async fn stored(
         },
         BackupType::Database | BackupType::Full => Some(HeldObjects::default()),
     };
-    let there = counts.0.iter().filter(|count| count.backup_type == kind && count.status == JobStatus::Completed);
-    let (backups, backup_bytes) =
-        there.fold((0, 0), |(jobs, bytes), count| (jobs + count.jobs, bytes + count.size_bytes));
+    let there = counts
+        .0
+        .iter()
+        .filter(|count| count.backup_type == kind && count.status == JobStatus::Completed);
+    let (backups, backup_bytes) = there.fold((0, 0), |(jobs, bytes), count| {
+        (jobs + count.jobs, bytes + count.size_bytes)
+    });
     let (objects, object_bytes) = (held.map(|held| held.objects), held.map(|held| held.bytes));
-    Ok(Stored { backups, backup_bytes, objects, object_bytes })
+    Ok(Stored {
+        backups,
+        backup_bytes,
+        objects,
+        object_bytes,
+    })
 }
 
 /// Rows considered: a week of hourly backups, and the newest.
@@ -86,12 +102,26 @@ const AT_LEAST: usize = 7;
 /// Least counted difference. A smaller one is ignored, whatever its share of a small backup.
 const COUNTS_FROM: u64 = 64 * 1024 * 1024;
 
-pub(crate) async fn growth_of(h: &Holdfast, kind: BackupType) -> Result<Option<f64>, OperationError> {
+pub(crate) async fn growth_of(
+    h: &Holdfast,
+    kind: BackupType,
+) -> Result<Option<f64>, OperationError> {
     let sizes = h.catalog.sizes(kind, LOOK_AT).await?;
     // A content backup stores only new files in objects. The amount to be stored follows from the files that it
     // contains.
-    let bytes = |size: &BackupSize| if kind == BackupType::Content { size.original_size } else { size.size };
-    Ok(growth_percent(&sizes.iter().map(|size| (size.created_at, bytes(size))).collect::<Vec<_>>()))
+    let bytes = |size: &BackupSize| {
+        if kind == BackupType::Content {
+            size.original_size
+        } else {
+            size.size
+        }
+    };
+    Ok(growth_percent(
+        &sizes
+            .iter()
+            .map(|size| (size.created_at, bytes(size)))
+            .collect::<Vec<_>>(),
+    ))
 }
 
 /// The difference of the first value, the newest, to the mean of the others, in percent. Negative if it is smaller.
@@ -100,7 +130,10 @@ fn growth_percent(newest_first: &[(Timestamp, u64)]) -> Option<f64> {
     if before.len() < AT_LEAST {
         return None;
     }
-    let in_window = before.iter().take_while(|(earlier, _)| at.duration_since(*earlier) <= WINDOW).count();
+    let in_window = before
+        .iter()
+        .take_while(|(earlier, _)| at.duration_since(*earlier) <= WINDOW)
+        .count();
     let compared = &before[..in_window.max(AT_LEAST)];
     let sum: u128 = compared.iter().map(|(_, bytes)| u128::from(*bytes)).sum();
     let mean = i128::try_from(sum / compared.len() as u128).unwrap_or(i128::MAX);
@@ -122,8 +155,9 @@ mod tests {
     fn grown(hours: i64, mebibytes: &[u64]) -> Option<f64> {
         let now = Timestamp::from_second(1_700_000_000).unwrap();
         let sizes = (0..).zip(mebibytes);
-        let sizes: Vec<_> =
-            sizes.map(|(index, size)| (now - SignedDuration::from_hours(hours * index), size * MIB)).collect();
+        let sizes: Vec<_> = sizes
+            .map(|(index, size)| (now - SignedDuration::from_hours(hours * index), size * MIB))
+            .collect();
         growth_percent(&sizes)
     }
 
@@ -131,7 +165,10 @@ mod tests {
     fn nothing_is_said_of_the_first_backups() {
         assert_eq!(grown(24, &[]), None);
         assert_eq!(grown(24, &[5000, 1, 1, 1, 1, 1, 1]), None);
-        assert_eq!(grown(24, &[5000, 1000, 1000, 1000, 1000, 1000, 1000, 1000]), Some(400.0));
+        assert_eq!(
+            grown(24, &[5000, 1000, 1000, 1000, 1000, 1000, 1000, 1000]),
+            Some(400.0)
+        );
     }
 
     #[test]
@@ -146,7 +183,10 @@ mod tests {
         let daily = [1500, 1300, 1100, 900, 1000, 700, 1000, 1000, 9000, 9000];
         assert_eq!(grown(24, &daily), Some(50.0));
         assert_eq!(grown(24 * 7, &daily), Some(50.0));
-        let hourly: Vec<u64> = std::iter::once(2000).chain([1500; 24]).chain([1000; 144]).collect();
+        let hourly: Vec<u64> = std::iter::once(2000)
+            .chain([1500; 24])
+            .chain([1000; 144])
+            .collect();
         assert_eq!(grown(1, &hourly), Some(86.6));
     }
 
@@ -161,7 +201,13 @@ mod tests {
     #[test]
     fn a_small_difference_is_ignored_and_a_shrunken_backup_has_negative_growth() {
         assert_eq!(grown(24, &[50, 1, 1, 1, 1, 1, 1, 1]), Some(0.0));
-        assert_eq!(grown(24, &[100, 1000, 1000, 1000, 1000, 1000, 1000, 1000]), Some(-90.0));
-        assert_eq!(grown(24, &[1000, 0, 0, 0, 0, 0, 0, 0]), Some(f64::from(i32::MAX) / 10.0));
+        assert_eq!(
+            grown(24, &[100, 1000, 1000, 1000, 1000, 1000, 1000, 1000]),
+            Some(-90.0)
+        );
+        assert_eq!(
+            grown(24, &[1000, 0, 0, 0, 0, 0, 0, 0]),
+            Some(f64::from(i32::MAX) / 10.0)
+        );
     }
 }

@@ -10,7 +10,11 @@ use crate::{Holdfast, OperationError, job::trigger};
 ///
 /// Before the first good one it is late by a complete interval, plus the time since the first request. A deployment
 /// with only failed or cancelled backups has no backup.
-pub(crate) async fn hours_overdue(h: &Holdfast, kind: BackupType, now: Timestamp) -> Result<f64, OperationError> {
+pub(crate) async fn hours_overdue(
+    h: &Holdfast,
+    kind: BackupType,
+    now: Timestamp,
+) -> Result<f64, OperationError> {
     const GRACE: SignedDuration = SignedDuration::from_hours(1);
     if trigger::switched_off(h, kind).is_some() {
         return Ok(0.0);
@@ -19,7 +23,9 @@ pub(crate) async fn hours_overdue(h: &Holdfast, kind: BackupType, now: Timestamp
         now.duration_since(due) - GRACE
     } else {
         let first = h.catalog.oldest(kind).await?;
-        let since = first.map_or(SignedDuration::ZERO, |job| now.duration_since(job.created_at));
+        let since = first.map_or(SignedDuration::ZERO, |job| {
+            now.duration_since(job.created_at)
+        });
         interval(h, kind) + since.max(SignedDuration::ZERO)
     };
     Ok((late.as_secs_f64() / 3600.0).max(0.0))
@@ -27,7 +33,10 @@ pub(crate) async fn hours_overdue(h: &Holdfast, kind: BackupType, now: Timestamp
 
 /// Due time of the next backup of this type: an interval after the last good one, or `None` before it. After a backup
 /// with content, an empty one is not good: its source was wiped or misnamed.
-pub(crate) async fn due_at(h: &Holdfast, kind: BackupType) -> Result<Option<Timestamp>, OperationError> {
+pub(crate) async fn due_at(
+    h: &Holdfast,
+    kind: BackupType,
+) -> Result<Option<Timestamp>, OperationError> {
     let good = match h.catalog.newest_filled(kind).await? {
         Some(job) => Some(job),
         None => h.catalog.newest_completed(kind).await?,

@@ -10,7 +10,10 @@ pub mod verification;
 mod walk;
 
 pub use self::{
-    content::{CarReport, ContentRestoreProgress, ContentRestoreReport, NotRestored, export_car, restore_content},
+    content::{
+        CarReport, ContentRestoreProgress, ContentRestoreReport, NotRestored, export_car,
+        restore_content,
+    },
     content_items::content_items,
     error::RecoveryError,
     restore::{RestoreTarget, prove_archive, rehearse_archive, restore_archive, restore_database},

@@ -8,8 +8,8 @@ use std::{
 use holdfast_archive::WalkError;
 use holdfast_codec::GunzipReader;
 use holdfast_database::{
-    AnonymizeReport, Connection, Expected, ExpectedNamespace, RestoreError, RestoreFault, RestoreOptions,
-    RestoreProgress, RestoreReport, RestoreStep,
+    AnonymizeReport, Connection, Expected, ExpectedNamespace, RestoreError, RestoreFault,
+    RestoreOptions, RestoreProgress, RestoreReport, RestoreStep,
 };
 use holdfast_domain::{Artifact, BackupId, BackupType, Manifest, Secret, settings::ReadPreference};
 use holdfast_repository::{
@@ -38,7 +38,9 @@ impl RestoreTarget {
     /// # Errors
     /// If it is unavailable.
     async fn connect(&self) -> Result<Connection, RecoveryError> {
-        Connection::open(&self.uri, ReadPreference::Primary, APP_NAME).await.map_err(RecoveryError::Target)
+        Connection::open(&self.uri, ReadPreference::Primary, APP_NAME)
+            .await
+            .map_err(RecoveryError::Target)
     }
 }
 
@@ -54,7 +56,9 @@ pub async fn restore_database(
     progress: &(dyn Fn(&RestoreProgress) + Sync),
 ) -> Result<RestoreReport, RecoveryError> {
     if id.backup_type() != BackupType::Database {
-        return Err(RecoveryError::invalid(format!("backup {id} is not a database backup")));
+        return Err(RecoveryError::invalid(format!(
+            "backup {id} is not a database backup"
+        )));
     }
     let manifest = repository.manifest(id).await?;
     let opener = Arc::new(Opener::new(repository, &manifest).await?);
@@ -66,10 +70,26 @@ pub async fn restore_database(
     let connection = target.connect().await?;
     if let Some(rehearsal) = rehearsal {
         // The rehearsal reads the artifact to its end, and so proves it.
-        let rehearsed = from_store(repository, &manifest, &opener, &connection, &rehearsal, progress).await?;
+        let rehearsed = from_store(
+            repository,
+            &manifest,
+            &opener,
+            &connection,
+            &rehearsal,
+            progress,
+        )
+        .await?;
         refuse_misfits(&rehearsed)?;
     }
-    from_store(repository, &manifest, &opener, &connection, &target.options, progress).await
+    from_store(
+        repository,
+        &manifest,
+        &opener,
+        &connection,
+        &target.options,
+        progress,
+    )
+    .await
 }
 
 async fn from_store(
@@ -81,7 +101,8 @@ async fn from_store(
     progress: &(dyn Fn(&RestoreProgress) + Sync),
 ) -> Result<RestoreReport, RecoveryError> {
     let key = &dump_of(manifest)?.key;
-    let archive = ArtifactReader::from_store(repository, key, Arc::clone(opener), Depth::Plain).await?;
+    let archive =
+        ArtifactReader::from_store(repository, key, Arc::clone(opener), Depth::Plain).await?;
     let namespaces: Vec<ExpectedNamespace> = manifest
         .namespaces
         .iter()
@@ -93,7 +114,10 @@ async fn from_store(
         })
         .collect();
     let digest = |hash| opener.content_digest(hash);
-    let expected = Expected { namespaces: &namespaces, digest: &digest };
+    let expected = Expected {
+        namespaces: &namespaces,
+        digest: &digest,
+    };
     holdfast_database::restore(connection, archive, options, Some(expected), progress)
         .await
         .map_err(|error| RecoveryError::from_restore(&manifest.backup_id, error))
@@ -102,15 +126,25 @@ async fn from_store(
 /// An anonymised restore is rehearsed first, without writing. Otherwise values could remain unreplaced in the target.
 fn rehearsal_of(options: &RestoreOptions) -> Option<RestoreOptions> {
     let is_needed = options.anonymizer.is_some() && !options.dry_run;
-    is_needed.then(|| RestoreOptions { dry_run: true, ..options.clone() })
+    is_needed.then(|| RestoreOptions {
+        dry_run: true,
+        ..options.clone()
+    })
 }
 
 fn refuse_misfits(rehearsed: &RestoreReport) -> Result<(), RecoveryError> {
-    let problems = rehearsed.anonymized.as_ref().map(AnonymizeReport::problems).unwrap_or_default();
+    let problems = rehearsed
+        .anonymized
+        .as_ref()
+        .map(AnonymizeReport::problems)
+        .unwrap_or_default();
     if problems.is_empty() {
         return Ok(());
     }
-    let cause = RestoreFault::Invalid(format!("the rules do not fit the archive: {}", problems.join("; ")));
+    let cause = RestoreFault::Invalid(format!(
+        "the rules do not fit the archive: {}",
+        problems.join("; ")
+    ));
     Err(RestoreError::from(cause).into())
 }
 
@@ -122,7 +156,13 @@ async fn prove(
     opener: &Arc<Opener>,
     progress: &(dyn Fn(&RestoreProgress) + Sync),
 ) -> Result<(), RecoveryError> {
-    let reader = ArtifactReader::from_store(repository, &artifact.key, Arc::clone(opener), Depth::Decrypted).await?;
+    let reader = ArtifactReader::from_store(
+        repository,
+        &artifact.key,
+        Arc::clone(opener),
+        Depth::Decrypted,
+    )
+    .await?;
     let (sender, mut read_so_far) = tokio::sync::watch::channel(0);
     let mut reader = reader.metered(move |bytes| {
         sender.send_replace(bytes);
@@ -130,9 +170,15 @@ async fn prove(
     let reading = tokio::task::spawn_blocking(move || io::copy(&mut reader, &mut io::sink()));
     while read_so_far.changed().await.is_ok() {
         let bytes = *read_so_far.borrow_and_update();
-        progress(&RestoreProgress { step: RestoreStep::Authenticating, documents: 0, bytes });
+        progress(&RestoreProgress {
+            step: RestoreStep::Authenticating,
+            documents: 0,
+            bytes,
+        });
     }
-    let read = reading.await.map_err(|error| RepositoryError::internal("read the artifact", &error))?;
+    let read = reading
+        .await
+        .map_err(|error| RepositoryError::internal("read the artifact", &error))?;
     read.map_err(|error| RepositoryError::from_reading(id, &error))?;
     Ok(())
 }
@@ -143,7 +189,10 @@ async fn prove(
 /// # Errors
 /// A [`RestoreError`] without incomplete collections.
 pub async fn prove_archive(source: Box<dyn Read + Send>) -> Result<(), RecoveryError> {
-    let archive = PlainArchive { source: Some(BufReader::new(source)), plain: None };
+    let archive = PlainArchive {
+        source: Some(BufReader::new(source)),
+        plain: None,
+    };
     let walked = tokio::task::spawn_blocking(move || walk(archive)).await;
     let walked = walked.map_err(|error| RepositoryError::internal("read the archive", &error))?;
     walked.map(drop).map_err(|error| {
@@ -151,7 +200,11 @@ pub async fn prove_archive(source: Box<dyn Read + Send>) -> Result<(), RecoveryE
             Ok(fault) => RestoreFault::Archive(fault),
             Err(error) => RestoreFault::Source(error),
         };
-        RestoreError { cause, incomplete: Vec::new() }.into()
+        RestoreError {
+            cause,
+            incomplete: Vec::new(),
+        }
+        .into()
     })
 }
 
@@ -167,7 +220,10 @@ pub async fn rehearse_archive(
 ) -> Result<(), RecoveryError> {
     match rehearsal_of(&target.options) {
         Some(options) => {
-            let rehearsal = RestoreTarget { uri: target.uri.clone(), options };
+            let rehearsal = RestoreTarget {
+                uri: target.uri.clone(),
+                options,
+            };
             refuse_misfits(&restore_archive(source, &rehearsal, progress).await?)
         }
         None => Ok(()),
@@ -185,7 +241,10 @@ pub async fn restore_archive(
     progress: &(dyn Fn(&RestoreProgress) + Sync),
 ) -> Result<RestoreReport, RecoveryError> {
     let connection = target.connect().await?;
-    let archive = PlainArchive { source: Some(BufReader::new(source)), plain: None };
+    let archive = PlainArchive {
+        source: Some(BufReader::new(source)),
+        plain: None,
+    };
     Ok(holdfast_database::restore(&connection, archive, &target.options, None, progress).await?)
 }
 
@@ -199,7 +258,11 @@ impl Read for PlainArchive {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if let Some(mut source) = self.source.take() {
             let gzipped = source.fill_buf()?.starts_with(&GZIP_MAGIC);
-            self.plain = Some(if gzipped { Box::new(GunzipReader::new(source)) } else { Box::new(source) });
+            self.plain = Some(if gzipped {
+                Box::new(GunzipReader::new(source))
+            } else {
+                Box::new(source)
+            });
         }
         match &mut self.plain {
             Some(plain) => plain.read(buffer),

@@ -7,9 +7,12 @@ use std::{
 };
 
 use holdfast_archive::ContentHash;
-use holdfast_codec::{ArtifactDigest, ArtifactPlace, DecryptReader, GunzipReader, MasterKey, SegmentReader};
+use holdfast_codec::{
+    ArtifactDigest, ArtifactPlace, DecryptReader, GunzipReader, MasterKey, SegmentReader,
+};
 use holdfast_domain::{
-    Artifact, Encryption, Manifest, ObjectKey, RepositoryId, SEGMENT_BYTES, Sha256Digest, StoredObject,
+    Artifact, Encryption, Manifest, ObjectKey, RepositoryId, SEGMENT_BYTES, Sha256Digest,
+    StoredObject,
 };
 use holdfast_storage::{ByteReader, ByteStream, StoreError};
 
@@ -22,15 +25,26 @@ use crate::{Repository, RepositoryError};
 /// segments of [`SEGMENT_BYTES`].
 pub fn dump_of(manifest: &Manifest) -> Result<&Artifact, RepositoryError> {
     match manifest.artifacts.as_slice() {
-        [artifact] if artifact.key.backup().as_ref() != Some(&manifest.backup_id) => Err(RepositoryError::corrupt(
-            &manifest.backup_id,
-            format!("its manifest names {}, outside the folder of the backup", artifact.key),
-        )),
+        [artifact] if artifact.key.backup().as_ref() != Some(&manifest.backup_id) => {
+            Err(RepositoryError::corrupt(
+                &manifest.backup_id,
+                format!(
+                    "its manifest names {}, outside the folder of the backup",
+                    artifact.key
+                ),
+            ))
+        }
         [artifact] if artifact.segment_bytes == SEGMENT_BYTES => Ok(artifact),
-        [_] => Err(RepositoryError::corrupt(&manifest.backup_id, "its manifest names another segment size")),
+        [_] => Err(RepositoryError::corrupt(
+            &manifest.backup_id,
+            "its manifest names another segment size",
+        )),
         artifacts => Err(RepositoryError::corrupt(
             &manifest.backup_id,
-            format!("its manifest names {} artifacts, a database backup has one", artifacts.len()),
+            format!(
+                "its manifest names {} artifacts, a database backup has one",
+                artifacts.len()
+            ),
         )),
     }
 }
@@ -72,22 +86,42 @@ impl Opener {
     ///
     /// # Errors
     /// Those of [`dump_of`] and [`Repository::master_key`].
-    pub async fn new(repository: &Repository, manifest: &Manifest) -> Result<Self, RepositoryError> {
+    pub async fn new(
+        repository: &Repository,
+        manifest: &Manifest,
+    ) -> Result<Self, RepositoryError> {
         let object = stored_object(manifest, dump_of(manifest)?);
         let master = master_of(repository, object.encryption.as_ref()).await?;
         Ok(Self::of(object, &manifest.repository, master))
     }
 
     /// For any object. `master` is the key of its epoch.
-    pub(crate) fn of(object: StoredObject, repository: &RepositoryId, master: Option<Arc<MasterKey>>) -> Self {
-        let StoredObject { artifact, compression, encryption } = object;
+    pub(crate) fn of(
+        object: StoredObject,
+        repository: &RepositoryId,
+        master: Option<Arc<MasterKey>>,
+    ) -> Self {
+        let StoredObject {
+            artifact,
+            compression,
+            encryption,
+        } = object;
         let place = encryption.map(|encryption| ArtifactPlace {
             repository: repository.clone(),
             key_epoch: encryption.key_epoch,
             object_key: artifact.key,
         });
-        let digest = ArtifactDigest { size_bytes: artifact.size, sha256: artifact.sha256, segments: artifact.segments };
-        Self { master, place, digest, gzip: compression.is_some() }
+        let digest = ArtifactDigest {
+            size_bytes: artifact.size,
+            sha256: artifact.sha256,
+            segments: artifact.segments,
+        };
+        Self {
+            master,
+            place,
+            digest,
+            gzip: compression.is_some(),
+        }
     }
 
     /// A content hash in the form of the manifest: keyed if the backup is encrypted.
@@ -100,12 +134,18 @@ impl Opener {
     fn open<R: Read + Send + 'static>(&self, stored: R) -> io::Result<Box<dyn Read + Send>> {
         let digest = self.digest.clone();
         Ok(match (&self.master, &self.place) {
-            (Some(master), Some(place)) => Box::new(DecryptReader::open(stored, master, place, digest)?),
+            (Some(master), Some(place)) => {
+                Box::new(DecryptReader::open(stored, master, place, digest)?)
+            }
             (None, None) => Box::new(
                 SegmentReader::new(stored, digest)
                     .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?,
             ),
-            _ => return Err(io::Error::other("an encrypted artifact was to be opened without its key")),
+            _ => {
+                return Err(io::Error::other(
+                    "an encrypted artifact was to be opened without its key",
+                ));
+            }
         })
     }
 }
@@ -113,7 +153,10 @@ impl Opener {
 /// A content hash in the form of a manifest: keyed if the backup is encrypted.
 #[must_use]
 pub fn content_digest(master: Option<&MasterKey>, hash: ContentHash) -> Sha256Digest {
-    master.map_or_else(|| hash.digest(), |master| master.content_hash(&hash.to_be_bytes()))
+    master.map_or_else(
+        || hash.digest(),
+        |master| master.content_hash(&hash.to_be_bytes()),
+    )
 }
 
 /// How far an [`ArtifactReader`] goes.
@@ -156,14 +199,23 @@ impl ArtifactReader {
 
     /// An artifact from a byte stream. Call it inside a runtime, like [`ByteReader::new`].
     pub(crate) fn of(bytes: ByteStream, opener: Arc<Opener>, depth: Depth) -> Self {
-        Self { opener, stored: Some(Box::new(ByteReader::new(bytes))), opened: None, depth }
+        Self {
+            opener,
+            stored: Some(Box::new(ByteReader::new(bytes))),
+            opened: None,
+            depth,
+        }
     }
 
     /// The same, with a report of the stored bytes read so far.
     #[must_use]
     pub fn metered(mut self, meter: impl FnMut(u64) + Send + 'static) -> Self {
         if let Some(inner) = self.stored.take() {
-            self.stored = Some(Box::new(Metered { inner, read: 0, meter }));
+            self.stored = Some(Box::new(Metered {
+                inner,
+                read: 0,
+                meter,
+            }));
         }
         self
     }
@@ -174,7 +226,11 @@ impl Read for ArtifactReader {
         if let Some(stored) = self.stored.take() {
             let plain = self.opener.open(stored)?;
             let unzip = self.depth == Depth::Plain && self.opener.gzip;
-            self.opened = Some(if unzip { Box::new(GunzipReader::new(plain)) } else { plain });
+            self.opened = Some(if unzip {
+                Box::new(GunzipReader::new(plain))
+            } else {
+                plain
+            });
         }
         match &mut self.opened {
             Some(opened) => opened.read(buffer),

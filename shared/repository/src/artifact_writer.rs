@@ -15,8 +15,8 @@ use std::{
 };
 
 use holdfast_codec::{
-    ArtifactDigest, ArtifactKeys, ArtifactPlace, ArtifactSecrets, DigestWriter, EncryptWriter, GzipWriter, MasterKey,
-    SegmentHasher,
+    ArtifactDigest, ArtifactKeys, ArtifactPlace, ArtifactSecrets, DigestWriter, EncryptWriter,
+    GzipWriter, MasterKey, SegmentHasher,
 };
 use holdfast_domain::{ObjectKey, Progress};
 use holdfast_storage::upload::PartSink;
@@ -73,7 +73,13 @@ impl ArtifactWriter {
                 let secrets = ArtifactSecrets::random().map_err(io::Error::other)?;
                 let keys: ArtifactKeys = master.artifact_keys(&secrets.salt);
                 let digest = DigestWriter::new(sink, keys.segment_hasher());
-                let writer = EncryptWriter::new(digest, &keys, &secrets.iv, &place.repository, place.key_epoch)?;
+                let writer = EncryptWriter::new(
+                    digest,
+                    &keys,
+                    &secrets.iv,
+                    &place.repository,
+                    place.key_epoch,
+                )?;
                 Encrypt::Aes(Box::new(writer), place.object_key.clone())
             }
         };
@@ -137,7 +143,10 @@ pub struct Meter<W> {
 impl<W> Meter<W> {
     /// Adds the bytes written to `inner` to this count.
     pub fn new(inner: W, bytes: &Arc<AtomicU64>) -> Self {
-        Self { inner, bytes: Arc::clone(bytes) }
+        Self {
+            inner,
+            bytes: Arc::clone(bytes),
+        }
     }
 
     /// The inner writer.

@@ -4,7 +4,9 @@
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use holdfast_codec::{MasterKey, random_bytes};
-use holdfast_domain::{BackupId, KeyEpoch, ObjectKey, RepositoryFile, RepositoryId, Timestamp, WrappedKey};
+use holdfast_domain::{
+    BackupId, KeyEpoch, ObjectKey, RepositoryFile, RepositoryId, Timestamp, WrappedKey,
+};
 use holdfast_storage::{PutMode, StoreError};
 use serde::Serialize;
 
@@ -14,7 +16,10 @@ use crate::RepositoryError;
 /// Result of `init`.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
-#[expect(clippy::struct_excessive_bools, reason = "each is an answer of its own")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an answer of its own"
+)]
 pub struct InitReport {
     /// The repository's id.
     pub repository_id: RepositoryId,
@@ -36,7 +41,11 @@ impl Repository {
     ///
     /// # Errors
     /// [`RepositoryFileError::Lost`] if both files are missing although backups exist: a new repository would orphan them.
-    pub async fn init(&self, with_key: bool, now: Timestamp) -> Result<InitReport, RepositoryError> {
+    pub async fn init(
+        &self,
+        with_key: bool,
+        now: Timestamp,
+    ) -> Result<InitReport, RepositoryError> {
         self.store().prepare().await?;
         let mut restored_from_copy = false;
         if self.read(&ObjectKey::repository()).await?.is_none()
@@ -50,7 +59,10 @@ impl Repository {
             // Detects a wrong key now instead of at the first backup.
             self.master_key(epoch).await?;
         }
-        Ok(InitReport { restored_from_copy, ..report })
+        Ok(InitReport {
+            restored_from_copy,
+            ..report
+        })
     }
 
     /// As [`Repository::init`], for unattended runs: a lost file is an error.
@@ -97,12 +109,20 @@ impl Repository {
     }
 
     fn lacks_recipient(&self, file: &RepositoryFile) -> bool {
-        let Some((wanted, epoch)) = self.keyring().recipient().zip(file.newest_epoch()) else { return false };
+        let Some((wanted, epoch)) = self.keyring().recipient().zip(file.newest_epoch()) else {
+            return false;
+        };
         let wanted = wanted.to_string();
-        !epoch.keys.iter().any(|key| matches!(key, WrappedKey::Age { recipient, .. } if *recipient == wanted))
+        !epoch
+            .keys
+            .iter()
+            .any(|key| matches!(key, WrappedKey::Age { recipient, .. } if *recipient == wanted))
     }
 
-    async fn find_or_create(&self, now: Timestamp) -> Result<(RepositoryFile, bool), RepositoryError> {
+    async fn find_or_create(
+        &self,
+        now: Timestamp,
+    ) -> Result<(RepositoryFile, bool), RepositoryError> {
         match self.open().await {
             Ok(file) => Ok((file, false)),
             Err(RepositoryError::File(RepositoryFileError::NotInitialised(_))) => {
@@ -114,8 +134,15 @@ impl Repository {
     }
 
     /// Writes the file if it is missing. If another run was faster, its file is returned.
-    pub(super) async fn put_first(&self, file: RepositoryFile) -> Result<RepositoryFile, RepositoryError> {
-        match self.store().put(&ObjectKey::repository(), encode(&file)?, PutMode::IfAbsent).await {
+    pub(super) async fn put_first(
+        &self,
+        file: RepositoryFile,
+    ) -> Result<RepositoryFile, RepositoryError> {
+        match self
+            .store()
+            .put(&ObjectKey::repository(), encode(&file)?, PutMode::IfAbsent)
+            .await
+        {
             Ok(_) => Ok(file),
             Err(StoreError::AlreadyExists { .. }) => self.open().await,
             Err(error @ StoreError::Unsupported { .. }) => {
@@ -128,7 +155,10 @@ impl Repository {
 
     /// Removes exactly this file from an unusable store, because the repository will be created in another store.
     async fn withdraw(&self, file: &RepositoryFile) {
-        if self.read(&ObjectKey::repository()).await.is_ok_and(|found| found.as_ref() == Some(file))
+        if self
+            .read(&ObjectKey::repository())
+            .await
+            .is_ok_and(|found| found.as_ref() == Some(file))
             && let Err(error) = self.store().delete(&ObjectKey::repository()).await
         {
             tracing::warn!(%error, "repository.json could not be removed from an unusable store");
@@ -147,8 +177,17 @@ impl Repository {
         let master = MasterKey::random()?;
         let keys = self.keyring().wrap(&master, &file.id).await?;
         let fingerprint = Some(master.fingerprint());
-        file.epochs.push(KeyEpoch { epoch: 1, created_at: now, fingerprint, keys });
-        match self.store().put(&key, encode(&file)?, PutMode::IfUnchanged(etag)).await {
+        file.epochs.push(KeyEpoch {
+            epoch: 1,
+            created_at: now,
+            fingerprint,
+            keys,
+        });
+        match self
+            .store()
+            .put(&key, encode(&file)?, PutMode::IfUnchanged(etag))
+            .await
+        {
             Ok(_) => Ok(file),
             Err(StoreError::AlreadyExists { .. }) => self.open().await,
             Err(error) => Err(error.into()),
@@ -184,11 +223,17 @@ impl Repository {
 
 /// Whether a backup is encrypted, if its manifest is readable.
 fn is_encrypted(backup: StoredBackup) -> (BackupId, Option<bool>) {
-    (backup.backup_id, backup.manifest.ok().map(|manifest| manifest.encryption.is_some()))
+    (
+        backup.backup_id,
+        backup
+            .manifest
+            .ok()
+            .map(|manifest| manifest.encryption.is_some()),
+    )
 }
 
 pub(super) fn encode(file: &RepositoryFile) -> Result<Bytes, RepositoryError> {
-    let text =
-        serde_json::to_vec_pretty(file).map_err(|error| RepositoryError::internal("encode repository.json", &error))?;
+    let text = serde_json::to_vec_pretty(file)
+        .map_err(|error| RepositoryError::internal("encode repository.json", &error))?;
     Ok(text.into())
 }

@@ -31,8 +31,12 @@ impl ExportedKey {
     /// # Errors
     /// [`RepositoryError::Invalid`] if it is not 64 hex digits.
     pub fn master(&self) -> Result<MasterKey, RepositoryError> {
-        let invalid =
-            || RepositoryError::Invalid(format!("the master key of epoch {} is not 64 hex digits", self.epoch));
+        let invalid = || {
+            RepositoryError::Invalid(format!(
+                "the master key of epoch {} is not 64 hex digits",
+                self.epoch
+            ))
+        };
         MasterKey::from_hex(&self.master_key).ok_or_else(invalid)
     }
 }
@@ -46,12 +50,17 @@ pub async fn decrypt_artifact(
     key: &ObjectKey,
     mut out: impl Write + Send + 'static,
 ) -> Result<u64, RepositoryError> {
-    let id =
-        key.backup().ok_or_else(|| RepositoryError::Invalid(format!("{key} is not the key of a backup's artifact")))?;
+    let id = key.backup().ok_or_else(|| {
+        RepositoryError::Invalid(format!("{key} is not the key of a backup's artifact"))
+    })?;
     let manifest = repository.manifest(&id).await?;
-    let named = manifest.artifacts.iter().find(|artifact| artifact.key == *key);
-    let artifact =
-        named.ok_or_else(|| RepositoryError::Invalid(format!("the manifest of {id} does not name {key}")))?;
+    let named = manifest
+        .artifacts
+        .iter()
+        .find(|artifact| artifact.key == *key);
+    let artifact = named.ok_or_else(|| {
+        RepositoryError::Invalid(format!("the manifest of {id} does not name {key}"))
+    })?;
     let object = stored_object(&manifest, artifact);
     let master = master_of(repository, object.encryption.as_ref()).await?;
     let opener = Arc::new(Opener::of(object, &manifest.repository, master));
@@ -61,7 +70,9 @@ pub async fn decrypt_artifact(
         out.flush()?;
         Ok(bytes)
     });
-    let copied = copied.await.map_err(|error| RepositoryError::internal("decrypt", &error))?;
+    let copied = copied
+        .await
+        .map_err(|error| RepositoryError::internal("decrypt", &error))?;
     copied.map_err(|error: io::Error| RepositoryError::from_reading(&id, &error))
 }
 
@@ -77,23 +88,35 @@ pub async fn decrypt_file(
     mut out: impl Write + Send + 'static,
 ) -> Result<u64, RepositoryError> {
     let broken = |error: &io::Error| match (key.backup(), ArtifactError::of(error)) {
-        (Some(id), Some(fault)) => RepositoryError::corrupt(&id, format!("the copy given for {key}: {fault}")),
-        _ => RepositoryError::Invalid(format!("the copy given for {key} cannot be decrypted: {error}")),
+        (Some(id), Some(fault)) => {
+            RepositoryError::corrupt(&id, format!("the copy given for {key}: {fault}"))
+        }
+        _ => RepositoryError::Invalid(format!(
+            "the copy given for {key} cannot be decrypted: {error}"
+        )),
     };
     let header = Header::read_from(&mut file).map_err(|error| broken(&error))?;
     let master = repository.master_key(header.key_epoch).await?;
-    let place =
-        ArtifactPlace { repository: header.repository.clone(), key_epoch: header.key_epoch, object_key: key.clone() };
+    let place = ArtifactPlace {
+        repository: header.repository.clone(),
+        key_epoch: header.key_epoch,
+        object_key: key.clone(),
+    };
     let copied = tokio::task::spawn_blocking(move || {
         let size = file.metadata()?.len();
         file.rewind()?;
         let digest = holdfast_codec::verify(&file, size, &master, &place)?;
         file.rewind()?;
-        let bytes = io::copy(&mut DecryptReader::open(&file, &master, &place, digest)?, &mut out)?;
+        let bytes = io::copy(
+            &mut DecryptReader::open(&file, &master, &place, digest)?,
+            &mut out,
+        )?;
         out.flush()?;
         Ok(bytes)
     });
-    let copied = copied.await.map_err(|error| RepositoryError::internal("decrypt", &error))?;
+    let copied = copied
+        .await
+        .map_err(|error| RepositoryError::internal("decrypt", &error))?;
     copied.map_err(|error: io::Error| broken(&error))
 }
 

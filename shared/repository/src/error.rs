@@ -56,18 +56,26 @@ impl RepositoryError {
 
     /// Damage of a backup.
     pub fn corrupt(backup_id: &BackupId, problem: impl Into<String>) -> Self {
-        Self::Corrupt { backup_id: backup_id.clone(), problem: problem.into() }
+        Self::Corrupt {
+            backup_id: backup_id.clone(),
+            problem: problem.into(),
+        }
     }
 
     /// An internal fault.
     pub fn internal(doing: &'static str, cause: &dyn fmt::Display) -> Self {
-        Self::Internal { doing, cause: cause.to_string() }
+        Self::Internal {
+            doing,
+            cause: cause.to_string(),
+        }
     }
 
     /// Converts an `io::Error` of the reading stages to the underlying error of the store or the artifact.
     #[must_use]
     pub fn from_reading(backup_id: &BackupId, error: &io::Error) -> Self {
-        let store = error.get_ref().and_then(|inner| inner.downcast_ref::<StoreError>());
+        let store = error
+            .get_ref()
+            .and_then(|inner| inner.downcast_ref::<StoreError>());
         match (ArtifactError::of(error), store) {
             (None, Some(store)) => store.clone().into(),
             // The fault is in the target disk or pipe, not in the bytes read.

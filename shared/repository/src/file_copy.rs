@@ -50,7 +50,11 @@ impl Repository {
         Err(RepositoryFileError::Changed(self.location().clone()).into())
     }
 
-    async fn expect_replaceable(&self, copy: &RepositoryFile, file: &RepositoryFile) -> Result<(), RepositoryError> {
+    async fn expect_replaceable(
+        &self,
+        copy: &RepositoryFile,
+        file: &RepositoryFile,
+    ) -> Result<(), RepositoryError> {
         if !file.covers(copy) {
             return Err(RepositoryFileError::CopyDiffers(self.location().clone()).into());
         }

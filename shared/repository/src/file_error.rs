@@ -22,7 +22,9 @@ pub enum RepositoryFileError {
     )]
     Lost(StoreLocation),
     /// Invalid JSON.
-    #[error("repository.json in {location} is not readable: {cause}. Its copy is repository.copy.json")]
+    #[error(
+        "repository.json in {location} is not readable: {cause}. Its copy is repository.copy.json"
+    )]
     Malformed {
         /// The place.
         location: StoreLocation,
@@ -60,7 +62,9 @@ pub enum RepositoryFileError {
     #[error("the backup cannot be checked, because the repository's files are faulty: {0}")]
     Faulty(String),
     /// Another writer was faster.
-    #[error("repository.json in {0} was changed by another run. Nothing was written: run the command again")]
+    #[error(
+        "repository.json in {0} was changed by another run. Nothing was written: run the command again"
+    )]
     Changed(StoreLocation),
     /// Encryption was requested, but the repository has no master key yet.
     #[error("{0} has no master key yet: run `holdfast init` with a key set")]

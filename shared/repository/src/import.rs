@@ -13,7 +13,11 @@ impl Repository {
     ///
     /// # Errors
     /// [`RepositoryError::Invalid`] if a file exists, or if these are not the keys of the stored backups.
-    pub async fn import(&self, exported: &[ExportedKey], now: Timestamp) -> Result<InitReport, RepositoryError> {
+    pub async fn import(
+        &self,
+        exported: &[ExportedKey],
+        now: Timestamp,
+    ) -> Result<InitReport, RepositoryError> {
         self.expect_lost().await?;
         let mut file = of_exports(exported, now)?;
         let mut masters = Vec::new();
@@ -21,7 +25,12 @@ impl Repository {
             let master = key.master()?;
             let keys = self.keyring().wrap_anew(&master, &file.id).await?;
             let fingerprint = Some(master.fingerprint());
-            file.epochs.push(KeyEpoch { epoch: key.epoch, created_at: now, fingerprint, keys });
+            file.epochs.push(KeyEpoch {
+                epoch: key.epoch,
+                created_at: now,
+                fingerprint,
+                keys,
+            });
             masters.push((key.epoch, master));
         }
         self.expect_keys_of_backups(&file, &masters).await?;
@@ -37,7 +46,9 @@ impl Repository {
                 "{} has a repository.json: change its keys with `holdfast key rotate`",
                 self.location()
             ))),
-            Err(RepositoryError::File(RepositoryFileError::Lost(_) | RepositoryFileError::NotInitialised(_))) => Ok(()),
+            Err(RepositoryError::File(
+                RepositoryFileError::Lost(_) | RepositoryFileError::NotInitialised(_),
+            )) => Ok(()),
             Err(error) => Err(error),
         }
     }
@@ -70,14 +81,26 @@ impl Repository {
             Err(RepositoryError::Corrupt { .. }) => return Ok(()),
             Err(error) => return Err(error),
         };
-        let Ok(manifest) = stored.manifest(id) else { return Ok(()) };
-        let not_of = |what: &str| RepositoryError::Invalid(format!("{what} backup {id}: nothing was written"));
+        let Ok(manifest) = stored.manifest(id) else {
+            return Ok(());
+        };
+        let not_of = |what: &str| {
+            RepositoryError::Invalid(format!("{what} backup {id}: nothing was written"))
+        };
         if manifest.repository != file.id {
-            return Err(not_of("the exported keys belong to another repository than"));
+            return Err(not_of(
+                "the exported keys belong to another repository than",
+            ));
         }
-        let Some((encryption, hmac)) = manifest.encryption.as_ref().zip(stored.hmac.as_ref()) else { return Ok(()) };
-        let master = masters.iter().find(|(epoch, _)| *epoch == encryption.key_epoch);
-        let (_, master) = master.ok_or_else(|| not_of("the exported keys do not contain the key epoch of"))?;
+        let Some((encryption, hmac)) = manifest.encryption.as_ref().zip(stored.hmac.as_ref())
+        else {
+            return Ok(());
+        };
+        let master = masters
+            .iter()
+            .find(|(epoch, _)| *epoch == encryption.key_epoch);
+        let (_, master) =
+            master.ok_or_else(|| not_of("the exported keys do not contain the key epoch of"))?;
         if master.verify_manifest_mac(stored.signed_bytes(), hmac) {
             Ok(())
         } else {
@@ -89,11 +112,18 @@ impl Repository {
 /// A file of this repository, without its keys.
 fn of_exports(exported: &[ExportedKey], now: Timestamp) -> Result<RepositoryFile, RepositoryError> {
     let invalid = |what: &str| Err(RepositoryError::Invalid(what.to_owned()));
-    let Some(first) = exported.first() else { return invalid("the export contains no master key") };
-    if exported.iter().any(|key| key.repository != first.repository) {
+    let Some(first) = exported.first() else {
+        return invalid("the export contains no master key");
+    };
+    if exported
+        .iter()
+        .any(|key| key.repository != first.repository)
+    {
         return invalid("the master keys belong to several repositories");
     }
-    let repeated = |(at, key): (usize, &ExportedKey)| exported[..at].iter().any(|other| other.epoch == key.epoch);
+    let repeated = |(at, key): (usize, &ExportedKey)| {
+        exported[..at].iter().any(|other| other.epoch == key.epoch)
+    };
     if exported.iter().enumerate().any(repeated) {
         return invalid("the export contains a key epoch twice");
     }

@@ -2,7 +2,8 @@
 
 use aws_sdk_kms::Client;
 use holdfast_codec::{
-    AgeIdentity, AgeRecipient, KeyEncryptionKey, KeyError, MasterKey, WrapMethod, WrappedMasterKey, random_bytes,
+    AgeIdentity, AgeRecipient, KeyEncryptionKey, KeyError, MasterKey, WrapMethod, WrappedMasterKey,
+    random_bytes,
 };
 use holdfast_domain::{KeyEpoch, RepositoryId, WrappedKey};
 
@@ -34,8 +35,18 @@ impl Keyring {
     /// The keys named by the settings.
     #[must_use]
     pub const fn new(key: Option<KeyEncryptionKey>, kms: Option<(Client, String)>) -> Self {
-        let openers = Openers { previous_keys: Vec::new(), identities: Vec::new(), kms: None, exported: Vec::new() };
-        Self { key, kms, recipient: None, openers }
+        let openers = Openers {
+            previous_keys: Vec::new(),
+            identities: Vec::new(),
+            kms: None,
+            exported: Vec::new(),
+        };
+        Self {
+            key,
+            kms,
+            recipient: None,
+            openers,
+        }
     }
 
     /// No keys: sufficient for unencrypted backups.
@@ -110,23 +121,38 @@ impl Keyring {
 
     /// The exported master key of an epoch, if it is at hand.
     pub(super) fn exported(&self, epoch: u32) -> Option<&MasterKey> {
-        self.openers.exported.iter().find(|(exported, _)| *exported == epoch).map(|(_, master)| master)
+        self.openers
+            .exported
+            .iter()
+            .find(|(exported, _)| *exported == epoch)
+            .map(|(_, master)| master)
     }
 
     /// Opens the master key of an epoch with any key at hand. KMS comes last, because it may be unavailable.
-    pub(super) async fn unwrap(&self, epoch: &KeyEpoch, repository: &RepositoryId) -> Result<MasterKey, KeyringError> {
+    pub(super) async fn unwrap(
+        &self,
+        epoch: &KeyEpoch,
+        repository: &RepositoryId,
+    ) -> Result<MasterKey, KeyringError> {
         let mut reasons = Vec::new();
         match self.exported(epoch.epoch) {
             Some(master) if is_key_of(epoch, master) => return Ok(master.clone()),
-            Some(_) => reasons.push("the exported master key belongs to another repository, or is mistyped".to_owned()),
+            Some(_) => reasons.push(
+                "the exported master key belongs to another repository, or is mistyped".to_owned(),
+            ),
             None => {}
         }
-        let (by_kms, here): (Vec<_>, Vec<_>) =
-            epoch.keys.iter().partition(|wrapped| matches!(wrapped, WrappedKey::Kms { .. }));
+        let (by_kms, here): (Vec<_>, Vec<_>) = epoch
+            .keys
+            .iter()
+            .partition(|wrapped| matches!(wrapped, WrappedKey::Kms { .. }));
         for wrapped in here.into_iter().chain(by_kms) {
             match self.unwrap_one(wrapped, repository).await {
                 Ok(master) if is_key_of(epoch, &master) => return Ok(master),
-                Ok(_) => reasons.push(format!("the wrapped key ({}) is not its master key", wrapped.method())),
+                Ok(_) => reasons.push(format!(
+                    "the wrapped key ({}) is not its master key",
+                    wrapped.method()
+                )),
                 Err(reason) => reasons.push(reason),
             }
         }
@@ -140,13 +166,24 @@ impl Keyring {
         })
     }
 
-    async fn unwrap_one(&self, wrapped: &WrappedKey, repository: &RepositoryId) -> Result<MasterKey, String> {
+    async fn unwrap_one(
+        &self,
+        wrapped: &WrappedKey,
+        repository: &RepositoryId,
+    ) -> Result<MasterKey, String> {
         match wrapped {
             WrappedKey::Key { .. } | WrappedKey::Passphrase { .. } => self.by_key(wrapped),
             WrappedKey::Kms { key_id, ciphertext } => {
-                let client = self.kms.as_ref().map(|(client, _)| client).or(self.openers.kms.as_ref());
-                let client = client.ok_or_else(|| format!("BACKUP_KMS_KEY_ID is not set (it was {key_id})"))?;
-                kms::unwrap(client, key_id, ciphertext, repository).await.map_err(|error| error.to_string())
+                let client = self
+                    .kms
+                    .as_ref()
+                    .map(|(client, _)| client)
+                    .or(self.openers.kms.as_ref());
+                let client = client
+                    .ok_or_else(|| format!("BACKUP_KMS_KEY_ID is not set (it was {key_id})"))?;
+                kms::unwrap(client, key_id, ciphertext, repository)
+                    .await
+                    .map_err(|error| error.to_string())
             }
             WrappedKey::Age { recipient, file } => self.by_identity(recipient, file),
         }
@@ -155,12 +192,18 @@ impl Keyring {
     fn by_key(&self, wrapped: &WrappedKey) -> Result<MasterKey, String> {
         let wrapped = from_file(wrapped).ok_or("its wrapped key is not hex of the right length")?;
         let key = self.key.as_ref().map(|key| ("BACKUP_ENCRYPTION_KEY", key));
-        let previous = self.openers.previous_keys.iter().map(|key| ("the previous key", key));
+        let previous = self
+            .openers
+            .previous_keys
+            .iter()
+            .map(|key| ("the previous key", key));
         let mut reasons = Vec::new();
         for (name, key) in key.into_iter().chain(previous) {
             match key.unwrap(&wrapped) {
                 Ok(master) => return Ok(master),
-                Err(KeyError::WrongKey) => reasons.push(format!("{name} is the wrong key for this repository")),
+                Err(KeyError::WrongKey) => {
+                    reasons.push(format!("{name} is the wrong key for this repository"))
+                }
                 Err(error) => reasons.push(format!("{name}: {error}")),
             }
         }
@@ -172,9 +215,12 @@ impl Keyring {
 
     fn by_identity(&self, recipient: &str, file: &str) -> Result<MasterKey, String> {
         // The author of the file chose this text, so only a valid recipient is repeated.
-        let recipient = AgeRecipient::parse(recipient).map_or_else(|_| "age".to_owned(), |known| known.to_string());
+        let recipient = AgeRecipient::parse(recipient)
+            .map_or_else(|_| "age".to_owned(), |known| known.to_string());
         if self.openers.identities.is_empty() {
-            return Err(format!("no age identity was given: set --identity to the identity of {recipient}"));
+            return Err(format!(
+                "no age identity was given: set --identity to the identity of {recipient}"
+            ));
         }
         let file = hex::decode(file).map_err(|_| format!("its file for {recipient} is not hex"))?;
         for identity in &self.openers.identities {
@@ -188,33 +234,54 @@ impl Keyring {
 }
 
 /// Wraps the master key for the owner of an offline identity.
-pub(super) fn wrap_for(recipient: &AgeRecipient, master: &MasterKey) -> Result<WrappedKey, KeyError> {
-    Ok(WrappedKey::Age { recipient: recipient.to_string(), file: hex::encode(recipient.wrap(master)?) })
+pub(super) fn wrap_for(
+    recipient: &AgeRecipient,
+    master: &MasterKey,
+) -> Result<WrappedKey, KeyError> {
+    Ok(WrappedKey::Age {
+        recipient: recipient.to_string(),
+        file: hex::encode(recipient.wrap(master)?),
+    })
 }
 
 fn is_key_of(epoch: &KeyEpoch, master: &MasterKey) -> bool {
-    epoch.fingerprint.is_none_or(|fingerprint| fingerprint == master.fingerprint())
+    epoch
+        .fingerprint
+        .is_none_or(|fingerprint| fingerprint == master.fingerprint())
 }
 
 fn to_file(wrapped: &WrappedMasterKey) -> WrappedKey {
     let bytes = hex::encode(wrapped.bytes);
     match wrapped.method {
         WrapMethod::Raw => WrappedKey::Key { wrapped: bytes },
-        WrapMethod::Pbkdf2 { salt, rounds } => {
-            WrappedKey::Passphrase { salt: hex::encode(salt), iterations: rounds, wrapped: bytes }
-        }
+        WrapMethod::Pbkdf2 { salt, rounds } => WrappedKey::Passphrase {
+            salt: hex::encode(salt),
+            iterations: rounds,
+            wrapped: bytes,
+        },
     }
 }
 
 fn from_file(key: &WrappedKey) -> Option<WrappedMasterKey> {
     let (method, wrapped) = match key {
         WrappedKey::Key { wrapped } => (WrapMethod::Raw, wrapped),
-        WrappedKey::Passphrase { salt, iterations, wrapped } => {
-            (WrapMethod::Pbkdf2 { salt: from_hex(salt)?, rounds: *iterations }, wrapped)
-        }
+        WrappedKey::Passphrase {
+            salt,
+            iterations,
+            wrapped,
+        } => (
+            WrapMethod::Pbkdf2 {
+                salt: from_hex(salt)?,
+                rounds: *iterations,
+            },
+            wrapped,
+        ),
         WrappedKey::Kms { .. } | WrappedKey::Age { .. } => return None,
     };
-    Some(WrappedMasterKey { method, bytes: from_hex(wrapped)? })
+    Some(WrappedMasterKey {
+        method,
+        bytes: from_hex(wrapped)?,
+    })
 }
 
 fn from_hex<const N: usize>(text: &str) -> Option<[u8; N]> {

@@ -22,10 +22,14 @@ pub(super) async fn wrap(
         .encryption_context(ENCRYPTION_CONTEXT, repository.as_str())
         .send()
         .await
-        .map_err(|error| KeyringError::Kms { action: "wrap", cause: said(&error) })?;
-    let ciphertext = answer
-        .ciphertext_blob()
-        .ok_or_else(|| KeyringError::Kms { action: "wrap", cause: "the answer contains no ciphertext".to_owned() })?;
+        .map_err(|error| KeyringError::Kms {
+            action: "wrap",
+            cause: said(&error),
+        })?;
+    let ciphertext = answer.ciphertext_blob().ok_or_else(|| KeyringError::Kms {
+        action: "wrap",
+        cause: "the answer contains no ciphertext".to_owned(),
+    })?;
     Ok(WrappedKey::Kms {
         key_id: answer.key_id().unwrap_or(key_id).to_owned(),
         ciphertext: hex::encode(ciphertext.as_ref()),
@@ -38,8 +42,12 @@ pub(super) async fn unwrap(
     ciphertext: &str,
     repository: &RepositoryId,
 ) -> Result<MasterKey, KeyringError> {
-    let fault = |cause: String| KeyringError::Kms { action: "unwrap", cause };
-    let ciphertext = hex::decode(ciphertext).map_err(|_| fault("the wrapped key is not hex".to_owned()))?;
+    let fault = |cause: String| KeyringError::Kms {
+        action: "unwrap",
+        cause,
+    };
+    let ciphertext =
+        hex::decode(ciphertext).map_err(|_| fault("the wrapped key is not hex".to_owned()))?;
     let answer = client
         .decrypt()
         .key_id(key_id)
@@ -48,12 +56,18 @@ pub(super) async fn unwrap(
         .send()
         .await
         .map_err(|error| fault(said(&error)))?;
-    let master: Option<[u8; 32]> = answer.plaintext().and_then(|plain| plain.as_ref().try_into().ok());
-    master.map(MasterKey::new).ok_or_else(|| fault("its content is not a master key of 32 bytes".to_owned()))
+    let master: Option<[u8; 32]> = answer
+        .plaintext()
+        .and_then(|plain| plain.as_ref().try_into().ok());
+    master
+        .map(MasterKey::new)
+        .ok_or_else(|| fault("its content is not a master key of 32 bytes".to_owned()))
 }
 
 /// The error text of KMS. Lower errors, such as a failed connection, are only summarized.
 fn said(error: &impl ProvideErrorMetadata) -> String {
     let code = error.code().unwrap_or("it could not be reached");
-    error.message().map_or_else(|| code.to_owned(), |message| format!("{code}: {message}"))
+    error
+        .message()
+        .map_or_else(|| code.to_owned(), |message| format!("{code}: {message}"))
 }

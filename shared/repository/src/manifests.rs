@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _};
-use holdfast_domain::{BackupId, BackupType, MAX_MANIFEST_BYTES, Manifest, ManifestFile, NamespaceManifest, ObjectKey};
+use holdfast_domain::{
+    BackupId, BackupType, MAX_MANIFEST_BYTES, Manifest, ManifestFile, NamespaceManifest, ObjectKey,
+};
 use holdfast_storage::{StoreError, read_all};
 
 use super::Repository;
@@ -37,9 +39,15 @@ impl Repository {
     /// # Errors
     /// [`RepositoryError::Corrupt`] if the manifest is unreadable, of another backup, or not authentic. Otherwise those of
     /// [`Repository::master_key`].
-    pub async fn authentic(&self, id: &BackupId, bytes: &[u8]) -> Result<Manifest, RepositoryError> {
+    pub async fn authentic(
+        &self,
+        id: &BackupId,
+        bytes: &[u8],
+    ) -> Result<Manifest, RepositoryError> {
         let file = parsed(id, bytes)?;
-        let manifest = file.manifest(id).map_err(|error| RepositoryError::corrupt(id, error.to_string()))?;
+        let manifest = file
+            .manifest(id)
+            .map_err(|error| RepositoryError::corrupt(id, error.to_string()))?;
         match (&manifest.encryption, &file.hmac) {
             (None, None) => Ok(manifest),
             (Some(encryption), Some(hmac)) => {
@@ -47,13 +55,20 @@ impl Repository {
                 if master.verify_manifest_mac(file.signed_bytes(), hmac) {
                     Ok(manifest)
                 } else {
-                    Err(RepositoryError::corrupt(id, "its manifest.json is not authentic: it was altered"))
+                    Err(RepositoryError::corrupt(
+                        id,
+                        "its manifest.json is not authentic: it was altered",
+                    ))
                 }
             }
-            (Some(_), None) => Err(RepositoryError::corrupt(id, "its manifest.json has lost its HMAC")),
-            (None, Some(_)) => {
-                Err(RepositoryError::corrupt(id, "its manifest.json has an HMAC but names no key epoch"))
-            }
+            (Some(_), None) => Err(RepositoryError::corrupt(
+                id,
+                "its manifest.json has lost its HMAC",
+            )),
+            (None, Some(_)) => Err(RepositoryError::corrupt(
+                id,
+                "its manifest.json has an HMAC but names no key epoch",
+            )),
         }
     }
 
@@ -62,7 +77,9 @@ impl Repository {
     /// # Errors
     /// If the store cannot be listed. An unreadable manifest is part of the list.
     pub async fn list(&self) -> Result<Vec<StoredBackup>, RepositoryError> {
-        Ok(self.read_each(self.backup_ids().await?, |backup| backup).await)
+        Ok(self
+            .read_each(self.backup_ids().await?, |backup| backup)
+            .await)
     }
 
     /// The ids of all backups with a manifest, newest first. No manifest is read.
@@ -83,12 +100,26 @@ impl Repository {
 
     /// Summarizes each of these backups. A manifest is dropped after its summary, so memory holds at most
     /// `LIST_CONCURRENCY` of them.
-    pub async fn read_each<T>(&self, ids: Vec<BackupId>, summarize: impl Fn(StoredBackup) -> T) -> Vec<T> {
+    pub async fn read_each<T>(
+        &self,
+        ids: Vec<BackupId>,
+        summarize: impl Fn(StoredBackup) -> T,
+    ) -> Vec<T> {
         let read = |backup_id: BackupId| async {
-            let manifest = self.unauthenticated(&backup_id).await.map_err(|error| error.to_string());
-            summarize(StoredBackup { backup_id, manifest })
+            let manifest = self
+                .unauthenticated(&backup_id)
+                .await
+                .map_err(|error| error.to_string());
+            summarize(StoredBackup {
+                backup_id,
+                manifest,
+            })
         };
-        futures_util::stream::iter(ids).map(read).buffered(LIST_CONCURRENCY).collect().await
+        futures_util::stream::iter(ids)
+            .map(read)
+            .buffered(LIST_CONCURRENCY)
+            .collect()
+            .await
     }
 
     /// The namespaces of a database backup, from its manifest. They are not authenticated.
@@ -96,7 +127,10 @@ impl Repository {
     /// # Errors
     /// [`RepositoryError::NotFound`] if the backup does not exist, [`RepositoryError::Corrupt`] if its manifest is
     /// unreadable.
-    pub async fn namespaces(&self, id: &BackupId) -> Result<Vec<NamespaceManifest>, RepositoryError> {
+    pub async fn namespaces(
+        &self,
+        id: &BackupId,
+    ) -> Result<Vec<NamespaceManifest>, RepositoryError> {
         Ok(self.unauthenticated(id).await?.namespaces)
     }
 
@@ -106,13 +140,21 @@ impl Repository {
     /// As [`Repository::manifest`], but no key is needed.
     pub async fn unauthenticated(&self, id: &BackupId) -> Result<Manifest, RepositoryError> {
         let file = self.manifest_file(id).await?;
-        let mut manifest = file.manifest(id).map_err(|error| RepositoryError::corrupt(id, error.to_string()))?;
+        let mut manifest = file
+            .manifest(id)
+            .map_err(|error| RepositoryError::corrupt(id, error.to_string()))?;
         // The digests are most of a large backup's manifest, and a list keeps all manifests at once.
-        manifest.artifacts.iter_mut().for_each(|artifact| artifact.segments = Vec::new());
+        manifest
+            .artifacts
+            .iter_mut()
+            .for_each(|artifact| artifact.segments = Vec::new());
         Ok(manifest)
     }
 
-    pub(super) async fn manifest_file(&self, id: &BackupId) -> Result<ManifestFile, RepositoryError> {
+    pub(super) async fn manifest_file(
+        &self,
+        id: &BackupId,
+    ) -> Result<ManifestFile, RepositoryError> {
         parsed(id, &Box::pin(self.manifest_bytes(id)).await?)
     }
 
@@ -122,7 +164,13 @@ impl Repository {
     /// [`RepositoryError::NotFound`] if the backup does not exist. [`RepositoryError::Store`] if the store is unavailable,
     /// or the file exceeds [`MAX_MANIFEST_BYTES`].
     pub async fn manifest_bytes(&self, id: &BackupId) -> Result<Bytes, RepositoryError> {
-        match read_all(self.store().as_ref(), &ObjectKey::manifest(id), MAX_MANIFEST_BYTES).await {
+        match read_all(
+            self.store().as_ref(),
+            &ObjectKey::manifest(id),
+            MAX_MANIFEST_BYTES,
+        )
+        .await
+        {
             Err(StoreError::NotFound { .. }) => Err(RepositoryError::NotFound(id.clone())),
             read => Ok(read?),
         }
@@ -135,5 +183,9 @@ fn parsed(id: &BackupId, bytes: &[u8]) -> Result<ManifestFile, RepositoryError> 
 
 /// The time in an id: `db_<unix ms>_…`.
 fn created_ms(id: &BackupId) -> u64 {
-    id.as_str().split('_').nth(1).and_then(|ms| ms.parse().ok()).unwrap_or_default()
+    id.as_str()
+        .split('_')
+        .nth(1)
+        .and_then(|ms| ms.parse().ok())
+        .unwrap_or_default()
 }

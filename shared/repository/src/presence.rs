@@ -20,7 +20,10 @@ pub async fn missing_artifacts(
 ///
 /// # Errors
 /// Those of the store.
-pub async fn artifact_problems(repository: &Repository, manifest: &Manifest) -> Result<Vec<String>, RepositoryError> {
+pub async fn artifact_problems(
+    repository: &Repository,
+    manifest: &Manifest,
+) -> Result<Vec<String>, RepositoryError> {
     let mut problems = Vec::new();
     for artifact in &manifest.artifacts {
         problems.extend(object_problem(repository, &artifact.key, artifact.size).await?);
@@ -39,7 +42,10 @@ async fn object_problem(
 ) -> Result<Option<String>, RepositoryError> {
     match repository.store().head(key).await {
         Ok(found) if found.size_bytes == size => Ok(None),
-        Ok(found) => Ok(Some(format!("{key} has {} bytes, {size} were stored", found.size_bytes))),
+        Ok(found) => Ok(Some(format!(
+            "{key} has {} bytes, {size} were stored",
+            found.size_bytes
+        ))),
         Err(error) if error.is_not_found() => Ok(Some(format!("{key} is missing"))),
         Err(error) => Err(error.into()),
     }

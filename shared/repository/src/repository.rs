@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use holdfast_codec::MasterKey;
 use holdfast_domain::{
-    BackupType, FORMAT_VERSION, KeyEpoch, ObjectKey, RepositoryFile, RepositoryId, settings::StoreLocation,
+    BackupType, FORMAT_VERSION, KeyEpoch, ObjectKey, RepositoryFile, RepositoryId,
+    settings::StoreLocation,
 };
 use holdfast_storage::{Store, StoreError, read_all};
 use tokio::sync::Mutex;
@@ -38,7 +39,14 @@ impl Repository {
     /// The repository at a place in a store. Reads nothing yet.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, location: StoreLocation, keyring: Keyring) -> Self {
-        Self { inner: Arc::new(Inner { store, location, keyring, masters: Mutex::default() }) }
+        Self {
+            inner: Arc::new(Inner {
+                store,
+                location,
+                keyring,
+                masters: Mutex::default(),
+            }),
+        }
     }
 
     /// Its store.
@@ -74,7 +82,9 @@ impl Repository {
             RepositoryFileError::NotInitialised(location)
         };
         // The file is written before its copy and before any backup. So after a concurrent creation it exists now.
-        self.read(&ObjectKey::repository()).await?.ok_or_else(|| missing.into())
+        self.read(&ObjectKey::repository())
+            .await?
+            .ok_or_else(|| missing.into())
     }
 
     /// The master key of an epoch.
@@ -85,14 +95,21 @@ impl Repository {
         match self.listed(epoch).await {
             Ok((repository, listed)) => self.unwrapped(&repository, &listed).await,
             // The exported key needs no file with a wrapped form. It authenticates all that it opens.
-            Err(error) => self.keyring().exported(epoch).map(|master| Arc::new(master.clone())).ok_or(error),
+            Err(error) => self
+                .keyring()
+                .exported(epoch)
+                .map(|master| Arc::new(master.clone()))
+                .ok_or(error),
         }
     }
 
     async fn listed(&self, epoch: u32) -> Result<(RepositoryId, KeyEpoch), RepositoryError> {
         let RepositoryFile { id, epochs, .. } = self.open().await?;
         let listed = epochs.into_iter().find(|listed| listed.epoch == epoch);
-        let unknown = || RepositoryFileError::UnknownEpoch { location: self.location().clone(), epoch };
+        let unknown = || RepositoryFileError::UnknownEpoch {
+            location: self.location().clone(),
+            epoch,
+        };
         Ok((id, listed.ok_or_else(unknown)?))
     }
 
@@ -106,16 +123,26 @@ impl Repository {
         epoch: &KeyEpoch,
     ) -> Result<Arc<MasterKey>, RepositoryError> {
         let mut masters = self.inner.masters.lock().await;
-        if let Some(opened) = masters.iter().find(|opened| opened.repository == *repository && opened.epoch == *epoch) {
+        if let Some(opened) = masters
+            .iter()
+            .find(|opened| opened.repository == *repository && opened.epoch == *epoch)
+        {
             return Ok(Arc::clone(&opened.master));
         }
         let master = Arc::new(self.keyring().unwrap(epoch, repository).await?);
         let (repository, epoch) = (repository.clone(), epoch.clone());
-        masters.push(Opened { repository, epoch, master: Arc::clone(&master) });
+        masters.push(Opened {
+            repository,
+            epoch,
+            master: Arc::clone(&master),
+        });
         Ok(master)
     }
 
-    pub(crate) async fn read(&self, key: &ObjectKey) -> Result<Option<RepositoryFile>, RepositoryError> {
+    pub(crate) async fn read(
+        &self,
+        key: &ObjectKey,
+    ) -> Result<Option<RepositoryFile>, RepositoryError> {
         let bytes = match read_all(self.store().as_ref(), key, MAX_FILE_BYTES).await {
             Ok(bytes) => bytes,
             Err(StoreError::NotFound { .. }) => return Ok(None),
@@ -135,7 +162,13 @@ impl Repository {
     pub(crate) async fn holds_backups(&self) -> Result<bool, RepositoryError> {
         use futures_util::TryStreamExt as _;
         for kind in BackupType::ALL {
-            if self.store().list(&ObjectKey::type_prefix(kind)).try_next().await?.is_some() {
+            if self
+                .store()
+                .list(&ObjectKey::type_prefix(kind))
+                .try_next()
+                .await?
+                .is_some()
+            {
                 return Ok(true);
             }
         }

@@ -82,7 +82,10 @@ impl WrappedUnder {
             WrappedKey::Kms { key_id, .. } => Some(key_id.clone()),
             WrappedKey::Age { recipient, .. } => Some(recipient.clone()),
         };
-        Self { method: key.method(), of }
+        Self {
+            method: key.method(),
+            of,
+        }
     }
 }
 
@@ -117,8 +120,16 @@ impl Repository {
             });
         }
         file.revision = file.revision.saturating_add(1);
-        let report = RewrapReport { repository_id: file.id.clone(), revision: file.revision, epochs };
-        Ok(Rewrap { file, etag: marked?.etag, report })
+        let report = RewrapReport {
+            repository_id: file.id.clone(),
+            revision: file.revision,
+            epochs,
+        };
+        Ok(Rewrap {
+            file,
+            etag: marked?.etag,
+            report,
+        })
     }
 
     /// Writes a change: the file, then its copy.
@@ -128,7 +139,15 @@ impl Repository {
     /// error the file may be written, but it is complete in any case.
     pub async fn rewrap(&self, change: Rewrap) -> Result<RewrapReport, RepositoryError> {
         let Rewrap { file, etag, report } = change;
-        match self.store().put(&ObjectKey::repository(), encode(&file)?, PutMode::IfUnchanged(etag)).await {
+        match self
+            .store()
+            .put(
+                &ObjectKey::repository(),
+                encode(&file)?,
+                PutMode::IfUnchanged(etag),
+            )
+            .await
+        {
             Ok(_) => {}
             Err(StoreError::AlreadyExists { .. }) => {
                 return Err(RepositoryFileError::Changed(self.location().clone()).into());
@@ -155,7 +174,10 @@ impl Repository {
             }
             KeyChange::AddRecipient(recipient) => {
                 let added = wrap_for(recipient, master)?;
-                let others = epoch.keys.iter().filter(|key| WrappedUnder::of(key) != WrappedUnder::of(&added));
+                let others = epoch
+                    .keys
+                    .iter()
+                    .filter(|key| WrappedUnder::of(key) != WrappedUnder::of(&added));
                 Ok(others.cloned().chain([added.clone()]).collect())
             }
             KeyChange::RemoveRecipient(recipient) => without_recipient(&epoch.keys, recipient),
@@ -165,14 +187,25 @@ impl Repository {
 
 /// The earlier recipients, without the newly wrapped ones.
 fn still_there(before: &[WrappedKey], now: &[WrappedKey]) -> Vec<WrappedKey> {
-    let is_new = |key: &WrappedKey| now.iter().any(|new| WrappedUnder::of(new) == WrappedUnder::of(key));
+    let is_new = |key: &WrappedKey| {
+        now.iter()
+            .any(|new| WrappedUnder::of(new) == WrappedUnder::of(key))
+    };
     let is_kept = |key: &&WrappedKey| matches!(key, WrappedKey::Age { .. }) && !is_new(key);
     before.iter().filter(is_kept).cloned().collect()
 }
 
-fn without_recipient(keys: &[WrappedKey], removed: &str) -> Result<Vec<WrappedKey>, RepositoryError> {
-    let is_removed = |key: &WrappedKey| matches!(key, WrappedKey::Age { recipient, .. } if recipient == removed);
-    let left: Vec<WrappedKey> = keys.iter().filter(|key| !is_removed(key)).cloned().collect();
+fn without_recipient(
+    keys: &[WrappedKey],
+    removed: &str,
+) -> Result<Vec<WrappedKey>, RepositoryError> {
+    let is_removed =
+        |key: &WrappedKey| matches!(key, WrappedKey::Age { recipient, .. } if recipient == removed);
+    let left: Vec<WrappedKey> = keys
+        .iter()
+        .filter(|key| !is_removed(key))
+        .cloned()
+        .collect();
     if left.len() == keys.len() {
         return Err(RepositoryError::Invalid(
             "the master key is not wrapped for that recipient: list the recipients with `holdfast key show`".to_owned(),

@@ -26,31 +26,57 @@ pub struct WritingKey {
 /// [`RepositoryError::File`] if the repository's files are lost, unreadable, contradictory, or changed by another run.
 /// [`RepositoryError::Key`] if the master key cannot be created, or no key at hand opens it. [`RepositoryError::Store`] if
 /// the store is unavailable.
-pub async fn writing_key(repository: &Repository, encrypt: bool) -> Result<WritingKey, RepositoryError> {
-    repository.ready_for_writing(encrypt, Timestamp::now()).await?;
+pub async fn writing_key(
+    repository: &Repository,
+    encrypt: bool,
+) -> Result<WritingKey, RepositoryError> {
+    repository
+        .ready_for_writing(encrypt, Timestamp::now())
+        .await?;
     let file = repository.open().await?;
     if !encrypt {
-        return Ok(WritingKey { repository: file, master: None, encryption: None, wrapped: Vec::new() });
+        return Ok(WritingKey {
+            repository: file,
+            master: None,
+            encryption: None,
+            wrapped: Vec::new(),
+        });
     }
     let epoch = file.newest_epoch().cloned();
-    let epoch = epoch.ok_or_else(|| crate::RepositoryFileError::NoKey(repository.location().clone()))?;
+    let epoch =
+        epoch.ok_or_else(|| crate::RepositoryFileError::NoKey(repository.location().clone()))?;
     let master = repository.unwrapped(&file.id, &epoch).await?;
-    let encryption = Encryption { suite: holdfast_codec::SUITE.to_owned(), key_epoch: epoch.epoch };
-    Ok(WritingKey { repository: file, master: Some(master), encryption: Some(encryption), wrapped: epoch.keys })
+    let encryption = Encryption {
+        suite: holdfast_codec::SUITE.to_owned(),
+        key_epoch: epoch.epoch,
+    };
+    Ok(WritingKey {
+        repository: file,
+        master: Some(master),
+        encryption: Some(encryption),
+        wrapped: epoch.keys,
+    })
 }
 
 impl WritingKey {
     /// The settings of the stages for an artifact under this key.
     #[must_use]
     pub fn recipe(&self, object_key: &ObjectKey, compression_level: Option<u8>) -> Recipe {
-        let encryption = self.master.as_ref().zip(self.encryption.as_ref()).map(|(master, encryption)| {
-            let place = ArtifactPlace {
-                repository: self.repository.id.clone(),
-                key_epoch: encryption.key_epoch,
-                object_key: object_key.clone(),
-            };
-            (Arc::clone(master), place)
-        });
-        Recipe { compression_level, encryption }
+        let encryption =
+            self.master
+                .as_ref()
+                .zip(self.encryption.as_ref())
+                .map(|(master, encryption)| {
+                    let place = ArtifactPlace {
+                        repository: self.repository.id.clone(),
+                        key_epoch: encryption.key_epoch,
+                        object_key: object_key.clone(),
+                    };
+                    (Arc::clone(master), place)
+                });
+        Recipe {
+            compression_level,
+            encryption,
+        }
     }
 }

@@ -18,7 +18,12 @@ const FORGIVEN_AFTER: u64 = 8 * 1024 * 1024;
 pub(crate) trait Origin: Send + Sync + 'static {
     /// One request with its retries. With an `etag`, other content is [`StoreError::AlreadyExists`]. An answer with
     /// another beginning than `range` is an error.
-    async fn ask(&self, key: &ObjectKey, range: Option<Range<u64>>, etag: Option<&str>) -> Result<Answer, StoreError>;
+    async fn ask(
+        &self,
+        key: &ObjectKey,
+        range: Option<Range<u64>>,
+        etag: Option<&str>,
+    ) -> Result<Answer, StoreError>;
 
     /// Limit of resumptions of a broken body.
     fn retry(&self) -> RetryPolicy;
@@ -48,7 +53,10 @@ pub(crate) async fn read(
     let answer = origin.ask(key, range, None).await?;
     if is_range && answer.promised_bytes == 0 {
         // Most stores report this themselves.
-        return Err(StoreError::Invalid { key: key.to_string(), cause: format!("it ends before byte {start}") });
+        return Err(StoreError::Invalid {
+            key: key.to_string(),
+            cause: format!("it ends before byte {start}"),
+        });
     }
     let reading = Reading {
         origin,
@@ -68,12 +76,20 @@ pub(crate) async fn read(
 }
 
 /// Whether a `Content-Range` begins at the requested byte.
-pub(crate) fn begins_at(key: &ObjectKey, start: u64, content_range: Option<&str>) -> Result<(), StoreError> {
+pub(crate) fn begins_at(
+    key: &ObjectKey,
+    start: u64,
+    content_range: Option<&str>,
+) -> Result<(), StoreError> {
     if content_range.is_some_and(|text| text.starts_with(&format!("bytes {start}-"))) {
         return Ok(());
     }
-    let cause = format!("requested from byte {start}, but the answer has the range {content_range:?}");
-    Err(StoreError::Invalid { key: key.to_string(), cause })
+    let cause =
+        format!("requested from byte {start}, but the answer has the range {content_range:?}");
+    Err(StoreError::Invalid {
+        key: key.to_string(),
+        cause,
+    })
 }
 
 /// A body under way, and the values for requesting the rest of it.
@@ -126,19 +142,28 @@ impl<O: Origin> Reading<O> {
         self.breaks += 1;
         self.since_break = 0;
         let cause = format!("{reason}, at byte {} of {}", self.position, self.end);
-        let error = StoreError::Unavailable { key: self.key.to_string(), cause };
+        let error = StoreError::Unavailable {
+            key: self.key.to_string(),
+            cause,
+        };
         let retry = self.origin.retry();
         if self.breaks >= retry.attempts {
             return Err(error);
         }
-        retry.wait("get", self.key.as_str(), self.breaks, &error).await;
+        retry
+            .wait("get", self.key.as_str(), self.breaks, &error)
+            .await;
         Ok(())
     }
 
     /// Requests the rest of the same content.
     async fn take_up(&mut self) -> Result<(), StoreError> {
         let rest = self.position..self.end;
-        match self.origin.ask(&self.key, Some(rest), self.etag.as_deref()).await {
+        match self
+            .origin
+            .ask(&self.key, Some(rest), self.etag.as_deref())
+            .await
+        {
             // Compared again, because some stores ignore the condition.
             Ok(answer) if answer.etag == self.etag => {
                 self.body = Some(answer.body);
@@ -152,6 +177,9 @@ impl<O: Origin> Reading<O> {
     }
 
     fn corrupt(&self, cause: String) -> StoreError {
-        StoreError::Corrupt { key: self.key.to_string(), cause }
+        StoreError::Corrupt {
+            key: self.key.to_string(),
+            cause,
+        }
     }
 }

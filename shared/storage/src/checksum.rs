@@ -32,7 +32,10 @@ impl CompositeDigest {
             hasher.update(part.as_bytes());
             count += 1;
         }
-        Self { digest: Sha256Digest::new(hasher.finalize().into()), parts: count }
+        Self {
+            digest: Sha256Digest::new(hasher.finalize().into()),
+            parts: count,
+        }
     }
 
     /// The digest of the digests.
@@ -52,7 +55,9 @@ impl fmt::Display for Checksum {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Full(digest) => f.write_str(&to_base64(digest)),
-            Self::Composite(composite) => write!(f, "{}-{}", to_base64(&composite.digest), composite.parts),
+            Self::Composite(composite) => {
+                write!(f, "{}-{}", to_base64(&composite.digest), composite.parts)
+            }
         }
     }
 }
@@ -73,7 +78,8 @@ impl Md5 {
 
     /// Whether an `ETag` is this MD5. A different `ETag` proves nothing, because it may be no checksum.
     pub(crate) fn is(self, etag: &str) -> bool {
-        etag.trim_matches('"').eq_ignore_ascii_case(&hex::encode(self.0))
+        etag.trim_matches('"')
+            .eq_ignore_ascii_case(&hex::encode(self.0))
     }
 }
 
@@ -122,6 +128,9 @@ mod tests {
     #[test]
     fn a_full_checksum_is_base64() {
         let empty = Checksum::Full(digest(b""));
-        assert_eq!(empty.to_string(), "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=");
+        assert_eq!(
+            empty.to_string(),
+            "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
+        );
     }
 }

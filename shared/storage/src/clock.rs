@@ -17,7 +17,10 @@ impl CorrectedClock {
     /// The present time by the store's clock, as far as its difference was measured.
     pub(crate) fn now(&self) -> Timestamp {
         let now = Timestamp::now();
-        now.checked_add(SignedDuration::from_secs(self.ahead_s.load(Ordering::Relaxed))).unwrap_or(now)
+        now.checked_add(SignedDuration::from_secs(
+            self.ahead_s.load(Ordering::Relaxed),
+        ))
+        .unwrap_or(now)
     }
 
     /// Adopts the store's time from the `Date` of an answer, if it differs too much. Returns the difference.
@@ -39,8 +42,15 @@ pub(crate) fn skew(date: Option<&str>, now: Timestamp) -> Option<SignedDuration>
 
 /// In words: `this machine's clock is 20 min behind the store's`.
 pub(crate) fn described(ahead: SignedDuration) -> String {
-    let side = if ahead.is_positive() { "behind" } else { "ahead of" };
-    format!("this machine's clock is {} min {side} the store's", ahead.abs().as_mins())
+    let side = if ahead.is_positive() {
+        "behind"
+    } else {
+        "ahead of"
+    };
+    format!(
+        "this machine's clock is {} min {side} the store's",
+        ahead.abs().as_mins()
+    )
 }
 
 #[cfg(test)]

@@ -22,7 +22,9 @@ pub enum StoreError {
         cause: String,
     },
     /// Wrong, missing or insufficient credentials: check the policies of the role, the bucket and the key.
-    #[error("the store denied access to `{key}`: {cause}. Check credentials, policies, or the directory's owner")]
+    #[error(
+        "the store denied access to `{key}`: {cause}. Check credentials, policies, or the directory's owner"
+    )]
     Denied {
         /// The object.
         key: String,

@@ -22,5 +22,6 @@ pub use read::{ByteReader, read_all};
 pub use retry::RetryPolicy;
 pub use s3::{S3Store, interoperable_client, s3_client};
 pub use store::{
-    ByteStream, Link, Lock, ObjectInfo, ObjectStream, PutMode, Store, Stored, UnfinishedUpload, UploadId, UploadedPart,
+    ByteStream, Link, Lock, ObjectInfo, ObjectStream, PutMode, Store, Stored, UnfinishedUpload,
+    UploadId, UploadedPart,
 };

@@ -29,7 +29,11 @@ pub(crate) fn pieces(parts: &[UploadedPart]) -> impl Iterator<Item = Piece> + Se
     parts.iter().scan(0, |end, part| {
         let start = *end;
         *end += part.size_bytes;
-        Some(Piece { number: part.number, range: start..*end, sha256: part.sha256 })
+        Some(Piece {
+            number: part.number,
+            range: start..*end,
+            sha256: part.sha256,
+        })
     })
 }
 
@@ -55,7 +59,10 @@ pub(crate) async fn by_reading(
         }
         agrees(key, &piece, Sha256Digest::new(hasher.finalize().into()))
     });
-    stream::iter(reads).buffer_unordered(AT_A_TIME).try_collect().await
+    stream::iter(reads)
+        .buffer_unordered(AT_A_TIME)
+        .try_collect()
+        .await
 }
 
 fn agrees(key: &ObjectKey, piece: &Piece, found: Sha256Digest) -> Result<(), StoreError> {
@@ -64,7 +71,10 @@ fn agrees(key: &ObjectKey, piece: &Piece, found: Sha256Digest) -> Result<(), Sto
     }
     let (number, sent, found) = (piece.number, to_base64(&piece.sha256), to_base64(&found));
     let cause = format!("part {number} was sent with SHA-256 {sent}, but stored with {found}");
-    Err(StoreError::Corrupt { key: key.to_string(), cause })
+    Err(StoreError::Corrupt {
+        key: key.to_string(),
+        cause,
+    })
 }
 
 /// Compares the stored size with the sent size.
@@ -73,7 +83,10 @@ pub(crate) fn is_of_size(key: &ObjectKey, sent: u64, stored: u64) -> Result<(), 
         return Ok(());
     }
     let cause = format!("{sent} bytes were sent, but {stored} stored");
-    Err(StoreError::Corrupt { key: key.to_string(), cause })
+    Err(StoreError::Corrupt {
+        key: key.to_string(),
+        cause,
+    })
 }
 
 /// [`Store::copy`] for a store without proof of its copies: the bytes go through this process, each part is compared,
@@ -85,7 +98,11 @@ pub(crate) async fn copy_through_here(
     parts: &[UploadedPart],
 ) -> Result<Stored, StoreError> {
     let expected = whole(parts);
-    is_of_size(from, expected.size_bytes, store.head(from).await?.size_bytes)?;
+    is_of_size(
+        from,
+        expected.size_bytes,
+        store.head(from).await?.size_bytes,
+    )?;
     if let Some(settled) = what_stands_there(&*store, to, parts).await? {
         return Ok(settled);
     }
@@ -128,12 +145,18 @@ async fn send_pieces(
     let sends = pieces(parts).map(|piece| async move {
         let body = read_piece(open.store(), from, &piece).await?;
         agrees(from, &piece, sha256(body.clone()).await)?;
-        open.store().upload_part(open.key(), open.id()?, piece.number, body).await
+        open.store()
+            .upload_part(open.key(), open.id()?, piece.number, body)
+            .await
     });
     stream::iter(sends).buffered(AT_A_TIME).try_collect().await
 }
 
-async fn read_piece(store: &dyn Store, from: &ObjectKey, piece: &Piece) -> Result<Bytes, StoreError> {
+async fn read_piece(
+    store: &dyn Store,
+    from: &ObjectKey,
+    piece: &Piece,
+) -> Result<Bytes, StoreError> {
     let mut chunks = store.get(from, Some(piece.range.clone())).await?;
     let mut body = BytesMut::new();
     while let Some(chunk) = chunks.try_next().await? {

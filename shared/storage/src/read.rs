@@ -32,7 +32,12 @@ impl ByteReader {
     #[must_use]
     pub fn new(stream: ByteStream) -> Self {
         let (sender, messages) = mpsc::channel(WAITING_CHUNKS);
-        Self { messages, chunk: Bytes::new(), ended: false, pump: tokio::spawn(pump(stream, sender)) }
+        Self {
+            messages,
+            chunk: Bytes::new(),
+            ended: false,
+            pump: tokio::spawn(pump(stream, sender)),
+        }
     }
 
     fn next_chunk(&mut self) -> io::Result<()> {
@@ -40,7 +45,12 @@ impl ByteReader {
             Some(Message::Chunk(chunk)) => self.chunk = chunk,
             Some(Message::End) => self.ended = true,
             Some(Message::Failed(error)) => return Err(io::Error::other(error)),
-            None => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the read from the store was cancelled")),
+            None => {
+                return Err(io::Error::new(
+                    io::ErrorKind::UnexpectedEof,
+                    "the read from the store was cancelled",
+                ));
+            }
         }
         Ok(())
     }
@@ -82,13 +92,20 @@ async fn pump(mut stream: ByteStream, sender: mpsc::Sender<Message>) {
 ///
 /// # Errors
 /// [`StoreError::Limit`] for more than `limit_bytes`. Otherwise those of [`Store::get`].
-pub async fn read_all(store: &dyn Store, key: &ObjectKey, limit_bytes: usize) -> Result<Bytes, StoreError> {
+pub async fn read_all(
+    store: &dyn Store,
+    key: &ObjectKey,
+    limit_bytes: usize,
+) -> Result<Bytes, StoreError> {
     let mut stream = store.get(key, None).await?;
     let mut whole = BytesMut::new();
     while let Some(chunk) = stream.try_next().await? {
         if whole.len() + chunk.len() > limit_bytes {
             let cause = format!("more than {limit_bytes} bytes, the limit for such an object");
-            return Err(StoreError::Limit { key: key.to_string(), cause });
+            return Err(StoreError::Limit {
+                key: key.to_string(),
+                cause,
+            });
         }
         whole.extend_from_slice(&chunk);
     }
@@ -102,7 +119,10 @@ mod tests {
     use super::*;
 
     fn read(chunks: Vec<Result<Bytes, StoreError>>) -> io::Result<Vec<u8>> {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .build()
+            .unwrap();
         let mut reader = runtime.block_on(async { ByteReader::new(stream::iter(chunks).boxed()) });
         let mut all = Vec::new();
         reader.read_to_end(&mut all).map(|_| all)
@@ -117,17 +137,28 @@ mod tests {
 
     #[test]
     fn a_failed_stream_is_an_error_and_not_an_end() {
-        let gone = StoreError::Unavailable { key: "k".to_owned(), cause: "reset".to_owned() };
+        let gone = StoreError::Unavailable {
+            key: "k".to_owned(),
+            cause: "reset".to_owned(),
+        };
         let error = read(vec![Ok(Bytes::from_static(b"ab")), Err(gone)]).unwrap_err();
-        let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<StoreError>());
+        let inner = error
+            .get_ref()
+            .and_then(|inner| inner.downcast_ref::<StoreError>());
         assert!(inner.is_some_and(StoreError::is_transient), "{error}");
     }
 
     #[test]
     fn a_stream_that_died_is_an_error_and_not_an_end() {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .build()
+            .unwrap();
         let mut reader = runtime.block_on(async { ByteReader::new(stream::pending().boxed()) });
         runtime.shutdown_background();
-        assert_eq!(reader.read(&mut [0; 8]).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        assert_eq!(
+            reader.read(&mut [0; 8]).unwrap_err().kind(),
+            io::ErrorKind::UnexpectedEof
+        );
     }
 }

@@ -169,14 +169,23 @@ pub trait Store: Send + Sync {
     /// [`StoreError::NotFound`] without an object under `from`. [`StoreError::AlreadyExists`] for a different object
     /// under `to`, which stays. [`StoreError::Corrupt`] if `from` or the copy does not have these parts. Nothing then
     /// remains under `to`. Others by their kind. After [`StoreError::Unavailable`] the copy may exist.
-    async fn copy(&self, from: &ObjectKey, to: &ObjectKey, parts: &[UploadedPart]) -> Result<Stored, StoreError>;
+    async fn copy(
+        &self,
+        from: &ObjectKey,
+        to: &ObjectKey,
+        parts: &[UploadedPart],
+    ) -> Result<Stored, StoreError>;
 
     /// Reads an object, or a range of it. A broken body is resumed at the same byte, on the same content only.
     ///
     /// # Errors
     /// [`StoreError::NotFound`]. [`StoreError::Invalid`] for a range that starts past the end. Inside the stream,
     /// [`StoreError::Corrupt`] for a replaced object or a wrong checksum.
-    async fn get(&self, key: &ObjectKey, range: Option<Range<u64>>) -> Result<ByteStream, StoreError>;
+    async fn get(
+        &self,
+        key: &ObjectKey,
+        range: Option<Range<u64>>,
+    ) -> Result<ByteStream, StoreError>;
 
     /// Information about an object, without reading it.
     ///
@@ -206,7 +215,11 @@ pub trait Store: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError::Denied`] without credentials for the signature. Others by their kind.
-    async fn link(&self, _key: &ObjectKey, _lifetime: Duration) -> Result<Option<Link>, StoreError> {
+    async fn link(
+        &self,
+        _key: &ObjectKey,
+        _lifetime: Duration,
+    ) -> Result<Option<Link>, StoreError> {
         Ok(None)
     }
 
@@ -214,5 +227,8 @@ pub trait Store: Send + Sync {
     ///
     /// # Errors
     /// Those of [`StoreError`].
-    async fn list_unfinished_uploads(&self, prefix: &str) -> Result<Vec<UnfinishedUpload>, StoreError>;
+    async fn list_unfinished_uploads(
+        &self,
+        prefix: &str,
+    ) -> Result<Vec<UnfinishedUpload>, StoreError>;
 }

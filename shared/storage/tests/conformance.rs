@@ -9,7 +9,9 @@ use bytes::Bytes;
 use futures_util::TryStreamExt;
 use holdfast_domain::ObjectKey;
 use holdfast_storage::{PutMode, S3Store, Store, StoreError, s3_client};
-use holdfast_testing::{FaultStore, MemoryStore, TestStore, aws_config, aws_config_at, conformance, fresh_bucket};
+use holdfast_testing::{
+    FaultStore, MemoryStore, TestStore, aws_config, aws_config_at, conformance, fresh_bucket,
+};
 
 #[tokio::test]
 async fn the_store_in_s3_conforms() {
@@ -44,12 +46,18 @@ async fn more_unfinished_uploads_than_a_page_are_all_found() {
     let test = TestStore::new().await;
     let store = S3Store::new(test.client.clone(), &test.bucket, &test.prefix).with_page_size(2);
     for number in 0..5 {
-        store.begin_upload(&key(&format!("u/{}", number / 2))).await.unwrap();
+        store
+            .begin_upload(&key(&format!("u/{}", number / 2)))
+            .await
+            .unwrap();
     }
     let found = store.list_unfinished_uploads("u/").await.unwrap();
     assert_eq!(found.len(), 5);
     for upload in found {
-        store.abort_upload(&upload.key, &upload.upload_id).await.unwrap();
+        store
+            .abort_upload(&upload.key, &upload.upload_id)
+            .await
+            .unwrap();
     }
     test.assert_empty().await;
     test.remove().await;
@@ -61,11 +69,21 @@ async fn two_repositories_in_one_bucket_do_not_see_each_other() {
     let client = s3_client(&aws_config(), true);
     let one = S3Store::new(client.clone(), &bucket, "/one/");
     let other = S3Store::new(client.clone(), &bucket, "one-b");
-    one.put(&key("x"), Bytes::from_static(b"1"), PutMode::Replace).await.unwrap();
-    other.put(&key("x"), Bytes::from_static(b"22"), PutMode::Replace).await.unwrap();
+    one.put(&key("x"), Bytes::from_static(b"1"), PutMode::Replace)
+        .await
+        .unwrap();
+    other
+        .put(&key("x"), Bytes::from_static(b"22"), PutMode::Replace)
+        .await
+        .unwrap();
     for (store, size) in [(&one, 1), (&other, 2)] {
         let all: Vec<_> = store.list("").try_collect().await.unwrap();
-        assert_eq!(all.iter().map(|info| (info.key.as_str(), info.size_bytes)).collect::<Vec<_>>(), [("x", size)]);
+        assert_eq!(
+            all.iter()
+                .map(|info| (info.key.as_str(), info.size_bytes))
+                .collect::<Vec<_>>(),
+            [("x", size)]
+        );
         store.delete(&key("x")).await.unwrap();
     }
     client.delete_bucket().bucket(bucket).send().await.unwrap();
@@ -76,18 +94,38 @@ async fn foreign_names_are_passed_over() {
     let test = TestStore::new().await;
     for name in ["folder/", "a//b", "ünï"] {
         let full = format!("{}/{name}", test.prefix);
-        test.client.put_object().bucket(&test.bucket).key(full).send().await.unwrap();
+        test.client
+            .put_object()
+            .bucket(&test.bucket)
+            .key(full)
+            .send()
+            .await
+            .unwrap();
     }
-    test.store.put(&key("own"), Bytes::new(), PutMode::Replace).await.unwrap();
+    test.store
+        .put(&key("own"), Bytes::new(), PutMode::Replace)
+        .await
+        .unwrap();
     let all: Vec<_> = test.store.list("").try_collect().await.unwrap();
-    assert_eq!(all.iter().map(|info| info.key.as_str()).collect::<Vec<_>>(), ["own"]);
+    assert_eq!(
+        all.iter().map(|info| info.key.as_str()).collect::<Vec<_>>(),
+        ["own"]
+    );
     test.remove().await;
 }
 
 #[tokio::test]
 async fn a_bucket_that_does_not_exist_is_not_an_empty_repository() {
-    let store = S3Store::new(s3_client(&aws_config(), true), "holdfast-no-such-bucket", "");
-    let error = store.get(&ObjectKey::repository(), None).await.map(drop).unwrap_err();
+    let store = S3Store::new(
+        s3_client(&aws_config(), true),
+        "holdfast-no-such-bucket",
+        "",
+    );
+    let error = store
+        .get(&ObjectKey::repository(), None)
+        .await
+        .map(drop)
+        .unwrap_err();
     assert!(matches!(error, StoreError::Missing { .. }), "{error}");
     let error = store.list("").try_next().await.unwrap_err();
     assert!(matches!(error, StoreError::Missing { .. }), "{error}");
@@ -103,10 +141,18 @@ async fn a_store_without_a_server_is_unavailable() {
 
 #[tokio::test]
 async fn missing_credentials_are_a_denial() {
-    let none = ProfileFileCredentialsProvider::builder().profile_name("holdfast-no-such-profile").build();
+    let none = ProfileFileCredentialsProvider::builder()
+        .profile_name("holdfast-no-such-profile")
+        .build();
     let provider = SharedCredentialsProvider::new(none);
-    let config = aws_config_at("http://127.0.0.1:1").into_builder().credentials_provider(provider).build();
-    let error = S3Store::new(s3_client(&config, true), "b", "").head(&key("x")).await.unwrap_err();
+    let config = aws_config_at("http://127.0.0.1:1")
+        .into_builder()
+        .credentials_provider(provider)
+        .build();
+    let error = S3Store::new(s3_client(&config, true), "b", "")
+        .head(&key("x"))
+        .await
+        .unwrap_err();
     assert!(matches!(error, StoreError::Denied { .. }), "{error}");
 }
 

@@ -16,16 +16,32 @@ fn key(text: &str) -> ObjectKey {
 
 /// A store with reserved names. Links need no request to it.
 fn nowhere() -> S3Store {
-    S3Store::new(s3_client(&aws_config_at("https://s3.example.net"), true), "backups", "prod/")
+    S3Store::new(
+        s3_client(&aws_config_at("https://s3.example.net"), true),
+        "backups",
+        "prod/",
+    )
 }
 
 #[tokio::test]
 async fn a_link_names_its_object_its_time_and_who_signed_it_and_no_secret() {
     let before = Timestamp::now();
-    let link = nowhere().link(&key("exports/a b+c.json"), QUARTER).await.unwrap().unwrap();
+    let link = nowhere()
+        .link(&key("exports/a b+c.json"), QUARTER)
+        .await
+        .unwrap()
+        .unwrap();
     let url = link.url.expose();
-    assert!(url.starts_with("https://s3.example.net/backups/prod/exports/a%20b%2Bc.json?"), "{url}");
-    for part in ["X-Amz-Expires=900", "X-Amz-Credential=test%2F", "X-Amz-SignedHeaders=host&", "X-Amz-Signature="] {
+    assert!(
+        url.starts_with("https://s3.example.net/backups/prod/exports/a%20b%2Bc.json?"),
+        "{url}"
+    );
+    for part in [
+        "X-Amz-Expires=900",
+        "X-Amz-Credential=test%2F",
+        "X-Amz-SignedHeaders=host&",
+        "X-Amz-Signature=",
+    ] {
         assert!(url.contains(part), "{part}: {url}");
     }
     let lasts = link.expires_at.duration_since(before).as_secs();
@@ -37,7 +53,10 @@ async fn a_link_names_its_object_its_time_and_who_signed_it_and_no_secret() {
 async fn a_link_reads_its_object_without_credentials() {
     let test = TestStore::new().await;
     let key = key("exports/one.json");
-    test.store.put(&key, Bytes::from_static(b"{}"), PutMode::Replace).await.unwrap();
+    test.store
+        .put(&key, Bytes::from_static(b"{}"), PutMode::Replace)
+        .await
+        .unwrap();
     let link = test.store.link(&key, QUARTER).await.unwrap().unwrap();
     let read = reqwest::get(link.url.expose()).await.unwrap();
     assert_eq!(read.status(), 200);
@@ -47,7 +66,10 @@ async fn a_link_reads_its_object_without_credentials() {
 
 #[tokio::test]
 async fn no_link_lasts_for_longer_than_a_week() {
-    let error = nowhere().link(&key("a"), Duration::from_secs(7 * 86_400 + 1)).await.unwrap_err();
+    let error = nowhere()
+        .link(&key("a"), Duration::from_secs(7 * 86_400 + 1))
+        .await
+        .unwrap_err();
     assert!(matches!(error, StoreError::Invalid { .. }), "{error}");
 }
 

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use aws_sdk_s3::{
     primitives::DateTime,
-    types::{ObjectLockLegalHold, ObjectLockLegalHoldStatus, ObjectLockRetention, ObjectLockRetentionMode},
+    types::{
+        ObjectLockLegalHold, ObjectLockLegalHoldStatus, ObjectLockRetention,
+        ObjectLockRetentionMode,
+    },
 };
 use bytes::Bytes;
 use holdfast_domain::{ObjectKey, Timestamp};
@@ -17,12 +20,19 @@ fn key(text: &str) -> ObjectKey {
 }
 
 async fn put(test: &TestStore, key: &ObjectKey) {
-    test.store.put(key, Bytes::from_static(b"x"), PutMode::Replace).await.unwrap();
+    test.store
+        .put(key, Bytes::from_static(b"x"), PutMode::Replace)
+        .await
+        .unwrap();
 }
 
 async fn hold(test: &TestStore, key: &ObjectKey, status: ObjectLockLegalHoldStatus) {
     let hold = ObjectLockLegalHold::builder().status(status).build();
-    let request = test.client.put_object_legal_hold().bucket(&test.bucket).key(format!("{}/{key}", test.prefix));
+    let request = test
+        .client
+        .put_object_legal_hold()
+        .bucket(&test.bucket)
+        .key(format!("{}/{key}", test.prefix));
     request.legal_hold(hold).send().await.unwrap();
 }
 
@@ -49,10 +59,20 @@ async fn a_retention_period_holds_until_its_end() {
         .mode(ObjectLockRetentionMode::Governance)
         .retain_until_date(DateTime::from_secs(until.as_second()))
         .build();
-    let request = test.client.put_object_retention().bucket(&test.bucket).key(format!("{}/{key}", test.prefix));
+    let request = test
+        .client
+        .put_object_retention()
+        .bucket(&test.bucket)
+        .key(format!("{}/{key}", test.prefix));
     request.retention(retention).send().await.unwrap();
     let lock = test.store.lock(&key).await.unwrap();
-    assert_eq!(lock, Lock { retained_until: Some(until), legal_hold: false });
+    assert_eq!(
+        lock,
+        Lock {
+            retained_until: Some(until),
+            legal_hold: false
+        }
+    );
     assert!(lock.holds(Timestamp::now()));
     assert!(!lock.holds(until + Duration::from_secs(1)));
 }

@@ -8,7 +8,8 @@ use bytes::Bytes;
 use futures_util::TryStreamExt;
 use holdfast_domain::ObjectKey;
 use holdfast_storage::{
-    Checksum, PutMode, S3Store, Store, StoreError, UploadId, UploadedPart, interoperable_client, read_all,
+    Checksum, PutMode, S3Store, Store, StoreError, UploadId, UploadedPart, interoperable_client,
+    read_all,
     upload::{channel, send_all},
 };
 use holdfast_testing::{
@@ -86,7 +87,14 @@ impl Kind {
     }
 
     fn denied(self) -> WireFault {
-        WireFault::error(403, if self == Self::Azure { "AuthorizationPermissionMismatch" } else { "AccessDenied" })
+        WireFault::error(
+            403,
+            if self == Self::Azure {
+                "AuthorizationPermissionMismatch"
+            } else {
+                "AccessDenied"
+            },
+        )
     }
 }
 
@@ -96,10 +104,17 @@ async fn throttling_and_inner_errors_are_waited_out() {
         let (proxy, second) = kind.behind_proxy().await;
         proxy.fail("PUT", "/x", 2, WireFault::error(503, "ServerBusy"));
         proxy.fail("PUT", "/x", 1, WireFault::error(500, "InternalError"));
-        second.store.put(&key("x"), body(1000), PutMode::Replace).await.unwrap();
+        second
+            .store
+            .put(&key("x"), body(1000), PutMode::Replace)
+            .await
+            .unwrap();
         assert_eq!(proxy.count("PUT", "/x"), 4, "{kind:?}");
         proxy.fail("GET", "/x", 2, WireFault::slow_down());
-        assert_eq!(read_all(&*second.store, &key("x"), 1000).await.unwrap(), body(1000));
+        assert_eq!(
+            read_all(&*second.store, &key("x"), 1000).await.unwrap(),
+            body(1000)
+        );
         proxy.fail("GET", kind.of_a_list(), 2, WireFault::slow_down());
         assert_eq!(second.all_keys().await, ["x"]);
         proxy.fail("DELETE", "/x", 2, WireFault::slow_down());
@@ -113,9 +128,16 @@ async fn a_denial_is_final_and_names_the_object() {
     for kind in ALL {
         let (proxy, second) = kind.behind_proxy().await;
         proxy.fail("PUT", "/x", u32::MAX, kind.denied());
-        let error = second.store.put(&key("x"), body(10), PutMode::Replace).await.unwrap_err();
+        let error = second
+            .store
+            .put(&key("x"), body(10), PutMode::Replace)
+            .await
+            .unwrap_err();
         assert!(matches!(error, StoreError::Denied { .. }), "{error}");
-        assert!(error.to_string().contains("`x`") && error.to_string().contains("HTTP 403"), "{error}");
+        assert!(
+            error.to_string().contains("`x`") && error.to_string().contains("HTTP 403"),
+            "{error}"
+        );
         assert_eq!(proxy.count("PUT", "/x"), 1, "{kind:?}");
         second.assert_empty().await;
     }
@@ -125,17 +147,31 @@ async fn a_denial_is_final_and_names_the_object() {
 async fn a_store_that_is_read_only_is_read_and_takes_nothing() {
     for kind in ALL {
         let (proxy, second) = kind.behind_proxy().await;
-        second.store.put(&key("x"), body(10), PutMode::Replace).await.unwrap();
+        second
+            .store
+            .put(&key("x"), body(10), PutMode::Replace)
+            .await
+            .unwrap();
         for method in ["PUT", "POST", "DELETE"] {
             proxy.fail(method, "/", u32::MAX, kind.denied());
         }
-        assert_eq!(read_all(&*second.store, &key("x"), 10).await.unwrap(), body(10));
+        assert_eq!(
+            read_all(&*second.store, &key("x"), 10).await.unwrap(),
+            body(10)
+        );
         for outcome in [
-            second.store.put(&key("y"), body(10), PutMode::IfAbsent).await.map(drop),
+            second
+                .store
+                .put(&key("y"), body(10), PutMode::IfAbsent)
+                .await
+                .map(drop),
             second.store.delete(&key("x")).await,
             upload(&*second.store, &key("y")).await.map(drop),
         ] {
-            assert!(matches!(outcome, Err(StoreError::Denied { .. })), "{kind:?}: {outcome:?}");
+            assert!(
+                matches!(outcome, Err(StoreError::Denied { .. })),
+                "{kind:?}: {outcome:?}"
+            );
         }
         assert_eq!(second.all_keys().await, ["x"]);
     }
@@ -159,11 +195,17 @@ async fn a_bucket_that_does_not_exist_is_not_an_empty_repository() {
         for outcome in [
             store.get(&ObjectKey::repository(), None).await.map(drop),
             store.list("").try_next().await.map(drop),
-            store.put(&key("x"), body(10), PutMode::IfAbsent).await.map(drop),
+            store
+                .put(&key("x"), body(10), PutMode::IfAbsent)
+                .await
+                .map(drop),
             store.list_unfinished_uploads("").await.map(drop),
             upload(&*store, &key("x")).await.map(drop),
         ] {
-            assert!(matches!(outcome, Err(StoreError::Missing { .. })), "{kind:?}: {outcome:?}");
+            assert!(
+                matches!(outcome, Err(StoreError::Missing { .. })),
+                "{kind:?}: {outcome:?}"
+            );
         }
     }
 }
@@ -173,12 +215,27 @@ async fn what_arrives_altered_is_sent_again_and_never_kept() {
     for kind in ALL {
         let (proxy, second) = kind.behind_proxy().await;
         proxy.fail("PUT", "/x", 2, WireFault::AlterBody);
-        second.store.put(&key("x"), body(1000), PutMode::IfAbsent).await.unwrap();
-        assert_eq!(read_all(&*second.store, &key("x"), 1000).await.unwrap(), body(1000), "{kind:?}");
+        second
+            .store
+            .put(&key("x"), body(1000), PutMode::IfAbsent)
+            .await
+            .unwrap();
+        assert_eq!(
+            read_all(&*second.store, &key("x"), 1000).await.unwrap(),
+            body(1000),
+            "{kind:?}"
+        );
         second.store.delete(&key("x")).await.unwrap();
         proxy.fail("PUT", "/x", u32::MAX, WireFault::AlterBody);
-        let error = second.store.put(&key("x"), body(1000), PutMode::IfAbsent).await.unwrap_err();
-        assert!(matches!(error, StoreError::Corrupt { .. }), "{kind:?}: {error}");
+        let error = second
+            .store
+            .put(&key("x"), body(1000), PutMode::IfAbsent)
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(error, StoreError::Corrupt { .. }),
+            "{kind:?}: {error}"
+        );
         second.assert_empty().await;
     }
 }
@@ -190,12 +247,18 @@ async fn a_part_that_always_arrives_altered_becomes_no_object() {
         proxy.fail("PUT", kind.of_a_part(), u32::MAX, WireFault::AlterBody);
         let outcome = async {
             let (upload, parts) = upload(&*second.store, &key("x")).await?;
-            let outcome = second.store.complete_upload(&key("x"), &upload, &parts).await;
+            let outcome = second
+                .store
+                .complete_upload(&key("x"), &upload, &parts)
+                .await;
             second.store.abort_upload(&key("x"), &upload).await?;
             outcome
         };
         let error = outcome.await.unwrap_err();
-        assert!(matches!(error, StoreError::Corrupt { .. }), "{kind:?}: {error}");
+        assert!(
+            matches!(error, StoreError::Corrupt { .. }),
+            "{kind:?}: {error}"
+        );
         second.assert_empty().await;
     }
 }
@@ -203,14 +266,30 @@ async fn a_part_that_always_arrives_altered_becomes_no_object() {
 #[tokio::test]
 async fn a_part_that_is_reset_throttled_or_unanswered_is_sent_again() {
     for kind in ALL {
-        for fault in [WireFault::ResetAfter(100_000), WireFault::LoseAnswer, WireFault::slow_down()] {
+        for fault in [
+            WireFault::ResetAfter(100_000),
+            WireFault::LoseAnswer,
+            WireFault::slow_down(),
+        ] {
             let (proxy, second) = kind.behind_proxy().await;
             proxy.fail("PUT", kind.of_a_part(), 2, fault.clone());
             let (upload, parts) = upload(&*second.store, &key("x")).await.unwrap();
-            assert_eq!(proxy.count("PUT", kind.of_a_part()), 4, "{kind:?} {fault:?}");
-            let stored = second.store.complete_upload(&key("x"), &upload, &parts).await.unwrap();
+            assert_eq!(
+                proxy.count("PUT", kind.of_a_part()),
+                4,
+                "{kind:?} {fault:?}"
+            );
+            let stored = second
+                .store
+                .complete_upload(&key("x"), &upload, &parts)
+                .await
+                .unwrap();
             assert_eq!(stored.size_bytes, (PART + 9) as u64);
-            assert_eq!(read_all(&*second.store, &key("x"), 2 * PART).await.unwrap(), body(PART + 9), "{kind:?}");
+            assert_eq!(
+                read_all(&*second.store, &key("x"), 2 * PART).await.unwrap(),
+                body(PART + 9),
+                "{kind:?}"
+            );
             second.remove().await;
         }
     }
@@ -221,13 +300,28 @@ async fn writes_whose_answers_were_lost_are_successes() {
     for kind in ALL {
         let (proxy, second) = kind.behind_proxy().await;
         proxy.fail("PUT", "/x", 1, WireFault::LoseAnswer);
-        second.store.put(&key("x"), body(10), PutMode::IfAbsent).await.unwrap();
-        let error = second.store.put(&key("x"), body(11), PutMode::IfAbsent).await.unwrap_err();
-        assert!(matches!(error, StoreError::AlreadyExists { .. }), "{kind:?}: {error}");
+        second
+            .store
+            .put(&key("x"), body(10), PutMode::IfAbsent)
+            .await
+            .unwrap();
+        let error = second
+            .store
+            .put(&key("x"), body(11), PutMode::IfAbsent)
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(error, StoreError::AlreadyExists { .. }),
+            "{kind:?}: {error}"
+        );
         let (upload, parts) = upload(&*second.store, &key("y")).await.unwrap();
         let (method, complete) = kind.of_a_complete();
         proxy.fail(method, complete, 1, WireFault::LoseAnswer);
-        let stored = second.store.complete_upload(&key("y"), &upload, &parts).await.unwrap();
+        let stored = second
+            .store
+            .complete_upload(&key("y"), &upload, &parts)
+            .await
+            .unwrap();
         assert_eq!(stored.size_bytes, (PART + 9) as u64);
         second.remove().await;
     }
@@ -238,11 +332,29 @@ async fn an_upload_never_replaces_an_existing_object() {
     for kind in ALL {
         let (_proxy, second) = kind.behind_proxy().await;
         let (upload, parts) = upload(&*second.store, &key("x")).await.unwrap();
-        second.store.put(&key("x"), body(77), PutMode::Replace).await.unwrap();
-        let error = second.store.complete_upload(&key("x"), &upload, &parts).await.unwrap_err();
+        second
+            .store
+            .put(&key("x"), body(77), PutMode::Replace)
+            .await
+            .unwrap();
+        let error = second
+            .store
+            .complete_upload(&key("x"), &upload, &parts)
+            .await
+            .unwrap_err();
         // Azure discards the blocks of an upload when another upload writes the blob.
-        assert!(matches!(error, StoreError::AlreadyExists { .. } | StoreError::NotFound { .. }), "{kind:?}: {error}");
-        assert_eq!(read_all(&*second.store, &key("x"), 100).await.unwrap(), body(77), "{kind:?}");
+        assert!(
+            matches!(
+                error,
+                StoreError::AlreadyExists { .. } | StoreError::NotFound { .. }
+            ),
+            "{kind:?}: {error}"
+        );
+        assert_eq!(
+            read_all(&*second.store, &key("x"), 100).await.unwrap(),
+            body(77),
+            "{kind:?}"
+        );
         second.store.abort_upload(&key("x"), &upload).await.unwrap();
         second.store.delete(&key("x")).await.unwrap();
         second.assert_empty().await;
@@ -254,12 +366,24 @@ async fn a_body_that_breaks_off_is_taken_up_where_it_broke() {
     for kind in ALL {
         let (proxy, second) = kind.behind_proxy().await;
         let whole = body(3_000_000);
-        second.store.put(&key("x"), whole.clone(), PutMode::Replace).await.unwrap();
+        second
+            .store
+            .put(&key("x"), whole.clone(), PutMode::Replace)
+            .await
+            .unwrap();
         proxy.fail("GET", "/x", 3, WireFault::CutAnswerAfter(700_000));
-        assert_eq!(read_all(&*second.store, &key("x"), whole.len()).await.unwrap(), whole, "{kind:?}");
+        assert_eq!(
+            read_all(&*second.store, &key("x"), whole.len())
+                .await
+                .unwrap(),
+            whole,
+            "{kind:?}"
+        );
         assert_eq!(proxy.count("GET", "/x"), 4);
         proxy.fail("GET", "/x", u32::MAX, WireFault::CutAnswerAfter(10));
-        let error = read_all(&*second.store, &key("x"), 3_000_000).await.unwrap_err();
+        let error = read_all(&*second.store, &key("x"), 3_000_000)
+            .await
+            .unwrap_err();
         assert!(error.is_transient(), "{kind:?}: {error}");
         second.remove().await;
     }
@@ -269,12 +393,23 @@ async fn a_body_that_breaks_off_is_taken_up_where_it_broke() {
 async fn an_object_replaced_while_it_is_read_is_an_error() {
     for kind in ALL {
         let (proxy, second) = kind.behind_proxy().await;
-        second.store.put(&key("x"), body(3_000_000), PutMode::Replace).await.unwrap();
+        second
+            .store
+            .put(&key("x"), body(3_000_000), PutMode::Replace)
+            .await
+            .unwrap();
         proxy.fail("GET", "/x", 1, WireFault::CutAnswerAfter(700_000));
         let stream = second.store.get(&key("x"), None).await.unwrap();
-        second.store.put(&key("x"), body(2_999_999), PutMode::Replace).await.unwrap();
+        second
+            .store
+            .put(&key("x"), body(2_999_999), PutMode::Replace)
+            .await
+            .unwrap();
         let error = stream.try_fold((), async |(), _| Ok(())).await.unwrap_err();
-        assert!(matches!(error, StoreError::Corrupt { .. }), "{kind:?}: {error}");
+        assert!(
+            matches!(error, StoreError::Corrupt { .. }),
+            "{kind:?}: {error}"
+        );
         second.remove().await;
     }
 }
@@ -285,10 +420,23 @@ async fn thirty_megabytes_in_parts_arrive_and_an_upload_that_is_cut_leaves_nothi
         let (proxy, second) = kind.behind_proxy().await;
         let length = 30_000_000;
         let pending = send(&second, length).await;
-        assert_eq!(second.all_keys().await, Vec::<String>::new(), "nothing is visible yet");
+        assert_eq!(
+            second.all_keys().await,
+            Vec::<String>::new(),
+            "nothing is visible yet"
+        );
         let stored = pending.complete().await.unwrap();
-        assert!(matches!(stored.checksum, Checksum::Composite(parts) if parts.parts() == 6), "{kind:?}");
-        assert!(read_all(&*second.store, &key("dump"), length).await.unwrap() == body(length), "{kind:?}");
+        assert!(
+            matches!(stored.checksum, Checksum::Composite(parts) if parts.parts() == 6),
+            "{kind:?}"
+        );
+        assert!(
+            read_all(&*second.store, &key("dump"), length)
+                .await
+                .unwrap()
+                == body(length),
+            "{kind:?}"
+        );
         second.store.delete(&key("dump")).await.unwrap();
         drop(send(&second, length).await);
         second.assert_empty().await;
@@ -296,7 +444,10 @@ async fn thirty_megabytes_in_parts_arrive_and_an_upload_that_is_cut_leaves_nothi
         proxy.fail("PUT", kind.of_a_part(), u32::MAX, kind.denied());
         let (mut sink, source) = channel(PART);
         let writer = tokio::task::spawn_blocking(move || sink.write_all(&body(length)));
-        send_all(&second.store, &key("dump"), source).await.map(drop).unwrap_err();
+        send_all(&second.store, &key("dump"), source)
+            .await
+            .map(drop)
+            .unwrap_err();
         // It may have written everything by then.
         let _ = writer.await.unwrap();
         second.assert_empty().await;
@@ -334,7 +485,10 @@ async fn send(second: &SecondStore, length: usize) -> holdfast_storage::upload::
 }
 
 /// Two parts, not yet completed. After a failure nothing of them remains.
-async fn upload(store: &dyn Store, key: &ObjectKey) -> Result<(UploadId, Vec<UploadedPart>), StoreError> {
+async fn upload(
+    store: &dyn Store,
+    key: &ObjectKey,
+) -> Result<(UploadId, Vec<UploadedPart>), StoreError> {
     let whole = body(PART + 9);
     let upload = store.begin_upload(key).await?;
     let mut parts = Vec::new();
@@ -355,5 +509,7 @@ fn key(text: &str) -> ObjectKey {
 }
 
 fn body(length: usize) -> Bytes {
-    (0..length).map(|index| u8::try_from(index % 253).unwrap()).collect()
+    (0..length)
+        .map(|index| u8::try_from(index % 253).unwrap())
+        .collect()
 }

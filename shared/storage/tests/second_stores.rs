@@ -31,7 +31,9 @@ async fn azure_conforms_in_small_pages_and_at_the_containers_root_too() {
     let container = unique("holdfast-test");
     let key = AzureKey::parse(&Secret::new(AZURE_KEY)).unwrap();
     let endpoint = parts().azure_endpoint().parse().unwrap();
-    let store = AzureStore::new(AZURE_ACCOUNT, key, Some(&endpoint), &container, "").unwrap().with_page_size(7);
+    let store = AzureStore::new(AZURE_ACCOUNT, key, Some(&endpoint), &container, "")
+        .unwrap()
+        .with_page_size(7);
     store.create_container().await.unwrap();
     conformance::store(&store).await;
 }

@@ -13,8 +13,8 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use holdfast_domain::{ObjectKey, Sha256Digest};
 use holdfast_storage::{
-    ByteStream, Checksum, Link, Lock, ObjectInfo, ObjectStream, PutMode, Store, StoreError, Stored, UnfinishedUpload,
-    UploadId, UploadedPart,
+    ByteStream, Checksum, Link, Lock, ObjectInfo, ObjectStream, PutMode, Store, StoreError, Stored,
+    UnfinishedUpload, UploadId, UploadedPart,
 };
 use sha2::{Digest, Sha256};
 
@@ -86,7 +86,10 @@ impl FaultStore {
     /// A store that behaves like `inner`, until faults are set.
     #[must_use]
     pub fn new(inner: Arc<dyn Store>) -> Arc<Self> {
-        Arc::new(Self { inner, script: Mutex::default() })
+        Arc::new(Self {
+            inner,
+            script: Mutex::default(),
+        })
     }
 
     /// The `nth` call of this operation fails, counted from 1 since the store's creation.
@@ -122,7 +125,11 @@ impl FaultStore {
         let calls = script.calls.entry(operation).or_insert(0);
         *calls += 1;
         let nth = *calls;
-        script.once.get(&(operation, nth)).or_else(|| script.always.get(&operation)).copied()
+        script
+            .once
+            .get(&(operation, nth))
+            .or_else(|| script.always.get(&operation))
+            .copied()
     }
 
     /// Makes the call according to the script. The caller applies faults of bodies.
@@ -158,13 +165,19 @@ impl Store for FaultStore {
         self.call(Operation::Put, key.as_str(), async |fault| {
             let sent = Checksum::Full(sha256(&body));
             let stored = self.inner.put(key, altered_if(fault, body), mode).await?;
-            Ok(Stored { checksum: sent, ..stored })
+            Ok(Stored {
+                checksum: sent,
+                ..stored
+            })
         })
         .await
     }
 
     async fn begin_upload(&self, key: &ObjectKey) -> Result<UploadId, StoreError> {
-        self.call(Operation::BeginUpload, key.as_str(), async |_| self.inner.begin_upload(key).await).await
+        self.call(Operation::BeginUpload, key.as_str(), async |_| {
+            self.inner.begin_upload(key).await
+        })
+        .await
     }
 
     async fn upload_part(
@@ -176,8 +189,14 @@ impl Store for FaultStore {
     ) -> Result<UploadedPart, StoreError> {
         self.call(Operation::UploadPart, key.as_str(), async |fault| {
             let sent = sha256(&body);
-            let part = self.inner.upload_part(key, upload, number, altered_if(fault, body)).await?;
-            Ok(UploadedPart { sha256: sent, ..part })
+            let part = self
+                .inner
+                .upload_part(key, upload, number, altered_if(fault, body))
+                .await?;
+            Ok(UploadedPart {
+                sha256: sent,
+                ..part
+            })
         })
         .await
     }
@@ -195,14 +214,29 @@ impl Store for FaultStore {
     }
 
     async fn abort_upload(&self, key: &ObjectKey, upload: &UploadId) -> Result<(), StoreError> {
-        self.call(Operation::AbortUpload, key.as_str(), async |_| self.inner.abort_upload(key, upload).await).await
+        self.call(Operation::AbortUpload, key.as_str(), async |_| {
+            self.inner.abort_upload(key, upload).await
+        })
+        .await
     }
 
-    async fn copy(&self, from: &ObjectKey, to: &ObjectKey, parts: &[UploadedPart]) -> Result<Stored, StoreError> {
-        self.call(Operation::Copy, to.as_str(), async |_| self.inner.copy(from, to, parts).await).await
+    async fn copy(
+        &self,
+        from: &ObjectKey,
+        to: &ObjectKey,
+        parts: &[UploadedPart],
+    ) -> Result<Stored, StoreError> {
+        self.call(Operation::Copy, to.as_str(), async |_| {
+            self.inner.copy(from, to, parts).await
+        })
+        .await
     }
 
-    async fn get(&self, key: &ObjectKey, range: Option<Range<u64>>) -> Result<ByteStream, StoreError> {
+    async fn get(
+        &self,
+        key: &ObjectKey,
+        range: Option<Range<u64>>,
+    ) -> Result<ByteStream, StoreError> {
         self.call(Operation::Get, key.as_str(), async |fault| {
             let stream = self.inner.get(key, range).await?;
             Ok(match fault {
@@ -218,7 +252,10 @@ impl Store for FaultStore {
     }
 
     async fn head(&self, key: &ObjectKey) -> Result<ObjectInfo, StoreError> {
-        self.call(Operation::Head, key.as_str(), async |_| self.inner.head(key).await).await
+        self.call(Operation::Head, key.as_str(), async |_| {
+            self.inner.head(key).await
+        })
+        .await
     }
 
     fn list(&self, prefix: &str) -> ObjectStream {
@@ -227,16 +264,24 @@ impl Store for FaultStore {
             Some(Fault::Unavailable | Fault::LostAnswer) => failed(unavailable(prefix)),
             Some(Fault::Denied) => failed(denied(prefix)),
             Some(Fault::Hang) => stream::pending().boxed(),
-            Some(Fault::Late(_) | Fault::Alter | Fault::Cut | Fault::Full) | None => self.inner.list(prefix),
+            Some(Fault::Late(_) | Fault::Alter | Fault::Cut | Fault::Full) | None => {
+                self.inner.list(prefix)
+            }
         }
     }
 
     async fn delete(&self, key: &ObjectKey) -> Result<(), StoreError> {
-        self.call(Operation::Delete, key.as_str(), async |_| self.inner.delete(key).await).await
+        self.call(Operation::Delete, key.as_str(), async |_| {
+            self.inner.delete(key).await
+        })
+        .await
     }
 
     async fn lock(&self, key: &ObjectKey) -> Result<Lock, StoreError> {
-        self.call(Operation::Lock, key.as_str(), async |_| self.inner.lock(key).await).await
+        self.call(Operation::Lock, key.as_str(), async |_| {
+            self.inner.lock(key).await
+        })
+        .await
     }
 
     /// Sends no request, so no fault is counted.
@@ -244,14 +289,23 @@ impl Store for FaultStore {
         self.inner.link(key, lifetime).await
     }
 
-    async fn list_unfinished_uploads(&self, prefix: &str) -> Result<Vec<UnfinishedUpload>, StoreError> {
-        self.call(Operation::ListUnfinishedUploads, prefix, async |_| self.inner.list_unfinished_uploads(prefix).await)
-            .await
+    async fn list_unfinished_uploads(
+        &self,
+        prefix: &str,
+    ) -> Result<Vec<UnfinishedUpload>, StoreError> {
+        self.call(Operation::ListUnfinishedUploads, prefix, async |_| {
+            self.inner.list_unfinished_uploads(prefix).await
+        })
+        .await
     }
 }
 
 fn altered_if(fault: Option<Fault>, body: Bytes) -> Bytes {
-    if fault == Some(Fault::Alter) { altered(&body) } else { body }
+    if fault == Some(Fault::Alter) {
+        altered(&body)
+    } else {
+        body
+    }
 }
 
 fn sha256(body: &[u8]) -> Sha256Digest {
@@ -270,17 +324,34 @@ fn altered(body: &[u8]) -> Bytes {
 
 fn altered_stream(stream: ByteStream) -> ByteStream {
     let chunks = stream.enumerate();
-    chunks.map(|(index, chunk)| if index == 0 { chunk.map(|bytes| altered(&bytes)) } else { chunk }).boxed()
+    chunks
+        .map(|(index, chunk)| {
+            if index == 0 {
+                chunk.map(|bytes| altered(&bytes))
+            } else {
+                chunk
+            }
+        })
+        .boxed()
 }
 
 fn unavailable(key: &str) -> StoreError {
-    StoreError::Unavailable { key: key.to_owned(), cause: "injected fault".to_owned() }
+    StoreError::Unavailable {
+        key: key.to_owned(),
+        cause: "injected fault".to_owned(),
+    }
 }
 
 fn full(key: &str) -> StoreError {
-    StoreError::Full { key: key.to_owned(), cause: "injected fault".to_owned() }
+    StoreError::Full {
+        key: key.to_owned(),
+        cause: "injected fault".to_owned(),
+    }
 }
 
 fn denied(key: &str) -> StoreError {
-    StoreError::Denied { key: key.to_owned(), cause: "injected fault".to_owned() }
+    StoreError::Denied {
+        key: key.to_owned(),
+        cause: "injected fault".to_owned(),
+    }
 }

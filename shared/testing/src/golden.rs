@@ -28,9 +28,14 @@ pub struct ExpectedCollection {
 pub fn golden(name: &str) -> Vec<u8> {
     let packed = file(&format!("{name}.archive.gz"));
     let mut archive = Vec::new();
-    #[expect(clippy::disallowed_methods, reason = "a fixture of one member and known size")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a fixture of one member and known size"
+    )]
     let mut reader = flate2::read::GzDecoder::new(&packed[..]);
-    reader.read_to_end(&mut archive).unwrap_or_else(|error| panic!("golden archive {name}: {error}"));
+    reader
+        .read_to_end(&mut archive)
+        .unwrap_or_else(|error| panic!("golden archive {name}: {error}"));
     archive
 }
 
@@ -69,12 +74,15 @@ pub fn golden_stderr(name: &str) -> String {
 pub fn expected() -> &'static Expected {
     static EXPECTED: OnceLock<Expected> = OnceLock::new();
     EXPECTED.get_or_init(|| {
-        serde_json::from_slice(&file("expected.json")).unwrap_or_else(|error| panic!("expected.json: {error}"))
+        serde_json::from_slice(&file("expected.json"))
+            .unwrap_or_else(|error| panic!("expected.json: {error}"))
     })
 }
 
 fn file(name: &str) -> Vec<u8> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("golden").join(name);
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("golden")
+        .join(name);
     fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
@@ -84,8 +92,15 @@ mod tests {
 
     #[test]
     fn every_golden_archive_begins_with_the_magic_or_is_the_tools_own_gzip() {
-        for name in ["nothing", "platform", "platform-excluded", "platform-one", "platform-parallel", "shapes", "oplog"]
-        {
+        for name in [
+            "nothing",
+            "platform",
+            "platform-excluded",
+            "platform-one",
+            "platform-parallel",
+            "shapes",
+            "oplog",
+        ] {
             assert_eq!(golden(name)[..4], [0x6d, 0xe2, 0x99, 0x81], "{name}");
         }
         assert_eq!(golden("platform-gzip")[..2], [0x1f, 0x8b]);
@@ -94,13 +109,22 @@ mod tests {
     #[test]
     fn archives_to_refuse_have_their_stderr() {
         for name in ["cut-700k", "cut-1500k", "cut-but-whole", "oplog-overflow"] {
-            assert!(!golden(name).is_empty() && !golden_stderr(name).is_empty(), "{name}");
+            assert!(
+                !golden(name).is_empty() && !golden_stderr(name).is_empty(),
+                "{name}"
+            );
         }
     }
 
     #[test]
     fn what_is_expected_names_counts_and_kinds() {
-        assert_eq!(expected()["platform"]["web3platform"]["contents"].documents, Some(800));
-        assert_eq!(expected()["shapes"]["shapes"]["measurements"].kind, "timeseries");
+        assert_eq!(
+            expected()["platform"]["web3platform"]["contents"].documents,
+            Some(800)
+        );
+        assert_eq!(
+            expected()["shapes"]["shapes"]["measurements"].kind,
+            "timeseries"
+        );
     }
 }

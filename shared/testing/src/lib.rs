@@ -25,9 +25,12 @@ mod wrong_clock;
 
 pub use exposed::{EXPOSED_SECRETS, EXPOSING_SETTINGS};
 pub use faults::{Fault, FaultStore, Operation};
-pub use golden::{Expected, ExpectedCollection, definition, expected, golden, golden_stderr, no_archive};
+pub use golden::{
+    Expected, ExpectedCollection, definition, expected, golden, golden_stderr, no_archive,
+};
 pub use ipfs_node::{
-    DirectoryShape, FileShape, GaiaRequests, GatewayRequests, ImportRefused, Imported, IpfsNode, Requests,
+    DirectoryShape, FileShape, GaiaRequests, GatewayRequests, ImportRefused, Imported, IpfsNode,
+    Requests,
 };
 pub use memory_store::MemoryStore;
 pub use mongo_proxy::{MongoProxy, Rule, losing_position, server_error};
@@ -35,8 +38,8 @@ pub use mongo_server::MongoServer;
 pub use mongodump::{StandIn, installed_mongodump};
 pub use origin::Origin;
 pub use parts::{
-    Parts, Stack, Tokens, age_program, aws_config, aws_config_at, long_cases, mongodb_server_program, parts, s3_client,
-    stack, unique,
+    Parts, Stack, Tokens, age_program, aws_config, aws_config_at, long_cases,
+    mongodb_server_program, parts, s3_client, stack, unique,
 };
 pub use relay::Relay;
 pub use roles::{Role, documented_role, documented_roles};

@@ -11,8 +11,8 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt as _, stream};
 use holdfast_domain::{ObjectKey, Sha256Digest, Timestamp};
 use holdfast_storage::{
-    ByteStream, Checksum, CompositeDigest, Lock, ObjectInfo, ObjectStream, PutMode, Store, StoreError, Stored,
-    UnfinishedUpload, UploadId, UploadedPart,
+    ByteStream, Checksum, CompositeDigest, Lock, ObjectInfo, ObjectStream, PutMode, Store,
+    StoreError, Stored, UnfinishedUpload, UploadId, UploadedPart,
 };
 use sha2::{Digest as _, Sha256};
 
@@ -80,7 +80,12 @@ impl State {
 
     fn write(&mut self, key: &ObjectKey, body: Bytes, parts: Option<Vec<Sha256Digest>>) -> Stored {
         self.written += 1;
-        let object = Object { at: self.now(), etag: format!("\"{}\"", self.written), parts, body };
+        let object = Object {
+            at: self.now(),
+            etag: format!("\"{}\"", self.written),
+            parts,
+            body,
+        };
         let stored = object.stored();
         self.objects.insert(key.clone(), object);
         stored
@@ -88,14 +93,24 @@ impl State {
 
     fn object(&self, key: &ObjectKey) -> Result<&Object, StoreError> {
         let cause = || "there is no such object".to_owned();
-        self.objects.get(key).ok_or_else(|| StoreError::NotFound { key: key.to_string(), cause: cause() })
+        self.objects.get(key).ok_or_else(|| StoreError::NotFound {
+            key: key.to_string(),
+            cause: cause(),
+        })
     }
 
     /// Builds an object from parts if its key is free. An identical existing object counts as a success.
-    fn complete(&mut self, key: &ObjectKey, body: Bytes, parts: Vec<Sha256Digest>) -> Result<Stored, StoreError> {
+    fn complete(
+        &mut self,
+        key: &ObjectKey,
+        body: Bytes,
+        parts: Vec<Sha256Digest>,
+    ) -> Result<Stored, StoreError> {
         match self.objects.get(key) {
             None => Ok(self.write(key, body, Some(parts))),
-            Some(object) if object.body == body && object.parts.as_ref() == Some(&parts) => Ok(object.stored()),
+            Some(object) if object.body == body && object.parts.as_ref() == Some(&parts) => {
+                Ok(object.stored())
+            }
             Some(_) => Err(taken(key)),
         }
     }
@@ -107,12 +122,20 @@ impl Object {
             None => Checksum::Full(sha256(&self.body)),
             Some(parts) => Checksum::Composite(CompositeDigest::of(parts)),
         };
-        Stored { size_bytes: self.body.len() as u64, checksum }
+        Stored {
+            size_bytes: self.body.len() as u64,
+            checksum,
+        }
     }
 
     fn info(&self, key: &ObjectKey) -> ObjectInfo {
         let (size_bytes, etag) = (self.body.len() as u64, self.etag.clone());
-        ObjectInfo { key: key.clone(), size_bytes, last_modified_at: self.at, etag }
+        ObjectInfo {
+            key: key.clone(),
+            size_bytes,
+            last_modified_at: self.at,
+            etag,
+        }
     }
 }
 
@@ -138,7 +161,14 @@ impl Store for MemoryStore {
         let mut state = self.state();
         state.written += 1;
         let (id, begun_at) = (state.written.to_string(), state.now());
-        state.uploads.insert(id.clone(), Upload { key: key.clone(), begun_at, parts: BTreeMap::new() });
+        state.uploads.insert(
+            id.clone(),
+            Upload {
+                key: key.clone(),
+                begun_at,
+                parts: BTreeMap::new(),
+            },
+        );
         Ok(UploadId(id))
     }
 
@@ -150,7 +180,10 @@ impl Store for MemoryStore {
         body: Bytes,
     ) -> Result<UploadedPart, StoreError> {
         let mut state = self.state();
-        let upload = state.uploads.get_mut(&upload.0).ok_or_else(|| no_upload(key))?;
+        let upload = state
+            .uploads
+            .get_mut(&upload.0)
+            .ok_or_else(|| no_upload(key))?;
         let part = UploadedPart {
             number,
             size_bytes: body.len() as u64,
@@ -170,12 +203,18 @@ impl Store for MemoryStore {
         let mut state = self.state();
         let digests: Vec<Sha256Digest> = parts.iter().map(|part| part.sha256).collect();
         let Some(found) = state.uploads.get(&upload.0) else {
-            let done = state.objects.get(key).filter(|object| object.parts.as_ref() == Some(&digests));
+            let done = state
+                .objects
+                .get(key)
+                .filter(|object| object.parts.as_ref() == Some(&digests));
             return done.map(Object::stored).ok_or_else(|| no_upload(key));
         };
         let mut body = BytesMut::new();
         for part in parts {
-            let sent = found.parts.get(&part.number).filter(|sent| sha256(sent) == part.sha256);
+            let sent = found
+                .parts
+                .get(&part.number)
+                .filter(|sent| sha256(sent) == part.sha256);
             body.extend_from_slice(sent.ok_or_else(|| altered(key))?);
         }
         let stored = state.complete(key, body.freeze(), digests)?;
@@ -188,9 +227,17 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    async fn copy(&self, from: &ObjectKey, to: &ObjectKey, parts: &[UploadedPart]) -> Result<Stored, StoreError> {
+    async fn copy(
+        &self,
+        from: &ObjectKey,
+        to: &ObjectKey,
+        parts: &[UploadedPart],
+    ) -> Result<Stored, StoreError> {
         let mut state = self.state();
-        let (body, mut rest) = (state.object(from)?.body.clone(), state.object(from)?.body.clone());
+        let (body, mut rest) = (
+            state.object(from)?.body.clone(),
+            state.object(from)?.body.clone(),
+        );
         for part in parts {
             let length = usize::try_from(part.size_bytes).unwrap_or(usize::MAX);
             if rest.len() < length || sha256(&rest.split_to(length)) != part.sha256 {
@@ -203,13 +250,23 @@ impl Store for MemoryStore {
         state.complete(to, body, parts.iter().map(|part| part.sha256).collect())
     }
 
-    async fn get(&self, key: &ObjectKey, range: Option<Range<u64>>) -> Result<ByteStream, StoreError> {
+    async fn get(
+        &self,
+        key: &ObjectKey,
+        range: Option<Range<u64>>,
+    ) -> Result<ByteStream, StoreError> {
         let body = self.state().object(key)?.body.clone();
         let length = body.len() as u64;
         let range = range.unwrap_or(0..length);
         if range.start > length || (range.start == length && range.end > range.start) {
-            let cause = format!("the range begins at {}, but the object has {length} bytes", range.start);
-            return Err(StoreError::Invalid { key: key.to_string(), cause });
+            let cause = format!(
+                "the range begins at {}, but the object has {length} bytes",
+                range.start
+            );
+            return Err(StoreError::Invalid {
+                key: key.to_string(),
+                cause,
+            });
         }
         let at = |byte: u64| usize::try_from(byte.min(length)).unwrap_or(usize::MAX);
         let wanted = body.slice(at(range.start)..at(range.end));
@@ -222,7 +279,10 @@ impl Store for MemoryStore {
 
     fn list(&self, prefix: &str) -> ObjectStream {
         let state = self.state();
-        let found = state.objects.iter().filter(|(key, _)| key.as_str().starts_with(prefix));
+        let found = state
+            .objects
+            .iter()
+            .filter(|(key, _)| key.as_str().starts_with(prefix));
         let found: Vec<_> = found.map(|(key, object)| Ok(object.info(key))).collect();
         stream::iter(found).boxed()
     }
@@ -236,9 +296,15 @@ impl Store for MemoryStore {
         Ok(self.state().locks.get(key).copied().unwrap_or_default())
     }
 
-    async fn list_unfinished_uploads(&self, prefix: &str) -> Result<Vec<UnfinishedUpload>, StoreError> {
+    async fn list_unfinished_uploads(
+        &self,
+        prefix: &str,
+    ) -> Result<Vec<UnfinishedUpload>, StoreError> {
         let state = self.state();
-        let found = state.uploads.iter().filter(|(_, upload)| upload.key.as_str().starts_with(prefix));
+        let found = state
+            .uploads
+            .iter()
+            .filter(|(_, upload)| upload.key.as_str().starts_with(prefix));
         let unfinished = |(id, upload): (&String, &Upload)| UnfinishedUpload {
             key: upload.key.clone(),
             upload_id: UploadId(id.clone()),
@@ -253,13 +319,22 @@ fn sha256(body: &[u8]) -> Sha256Digest {
 }
 
 fn taken(key: &ObjectKey) -> StoreError {
-    StoreError::AlreadyExists { key: key.to_string(), cause: "another object exists under the key".to_owned() }
+    StoreError::AlreadyExists {
+        key: key.to_string(),
+        cause: "another object exists under the key".to_owned(),
+    }
 }
 
 fn no_upload(key: &ObjectKey) -> StoreError {
-    StoreError::NotFound { key: key.to_string(), cause: "there is no such upload".to_owned() }
+    StoreError::NotFound {
+        key: key.to_string(),
+        cause: "there is no such upload".to_owned(),
+    }
 }
 
 fn altered(key: &ObjectKey) -> StoreError {
-    StoreError::Corrupt { key: key.to_string(), cause: "a part differs from the sent one".to_owned() }
+    StoreError::Corrupt {
+        key: key.to_string(),
+        cause: "a part differs from the sent one".to_owned(),
+    }
 }

@@ -1,5 +1,9 @@
 //! A proxy between a client and a MongoDB server that answers chosen commands itself, or changes the server's answers.
-#![expect(clippy::expect_used, clippy::missing_panics_doc, reason = "a test fails by panicking")]
+#![expect(
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    reason = "a test fails by panicking"
+)]
 
 use std::{
     collections::HashMap,
@@ -57,7 +61,10 @@ impl MongoProxy {
     }
 
     /// Starts a proxy in front of the server at `upstream`, a host and a port.
-    pub async fn before(upstream: &str, rules: impl Fn(&Document) -> Rule + Send + Sync + 'static) -> Self {
+    pub async fn before(
+        upstream: &str,
+        rules: impl Fn(&Document) -> Rule + Send + Sync + 'static,
+    ) -> Self {
         let upstream = upstream.to_owned();
         let socket = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = socket.local_addr().expect("an address").to_string();
@@ -105,9 +112,21 @@ pub fn losing_position(
     move |command| {
         let take_one = |left: u64| left.checked_sub(1);
         let is_lost = command.contains_key("getMore")
-            && command.get_str("collection").is_ok_and(|read| read == collection)
-            && times.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take_one).is_ok();
-        if is_lost { Rule::Answer(server_error(136, "CappedPositionLost", "CappedPositionLost")) } else { Rule::Pass }
+            && command
+                .get_str("collection")
+                .is_ok_and(|read| read == collection)
+            && times
+                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, take_one)
+                .is_ok();
+        if is_lost {
+            Rule::Answer(server_error(
+                136,
+                "CappedPositionLost",
+                "CappedPositionLost",
+            ))
+        } else {
+            Rule::Pass
+        }
     }
 }
 
@@ -115,7 +134,9 @@ pub fn losing_position(
 type Changes = Mutex<HashMap<i32, Document>>;
 
 async fn serve(client: TcpStream, upstream: &str, rules: Arc<Rules>) {
-    let Ok(server) = TcpStream::connect(upstream).await else { return };
+    let Ok(server) = TcpStream::connect(upstream).await else {
+        return;
+    };
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     let to_client = AsyncMutex::new(to_client);
@@ -138,20 +159,36 @@ async fn requests(
         let request = i32_at(&message, 4);
         match command_of(&message).map_or(Rule::Pass, |command| rules(&command)) {
             Rule::Pass => to.write_all(&message).await?,
-            Rule::Answer(answer) => to_client.lock().await.write_all(&answer_to(request, &answer)).await?,
+            Rule::Answer(answer) => {
+                to_client
+                    .lock()
+                    .await
+                    .write_all(&answer_to(request, &answer))
+                    .await?
+            }
             Rule::Change(change) => {
-                changes.lock().unwrap_or_else(PoisonError::into_inner).insert(request, change);
+                changes
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .insert(request, change);
                 to.write_all(&message).await?;
             }
         }
     }
 }
 
-async fn answers(mut from: OwnedReadHalf, to: &AsyncMutex<OwnedWriteHalf>, changes: &Changes) -> io::Result<()> {
+async fn answers(
+    mut from: OwnedReadHalf,
+    to: &AsyncMutex<OwnedWriteHalf>,
+    changes: &Changes,
+) -> io::Result<()> {
     loop {
         let mut message = read_message(&mut from).await?;
         let request = i32_at(&message, 8);
-        let change = changes.lock().unwrap_or_else(PoisonError::into_inner).remove(&request);
+        let change = changes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&request);
         if let (Some(change), Some(mut answer)) = (change, command_of(&message)) {
             answer.extend(change);
             message = answer_to(request, &answer);
@@ -164,13 +201,18 @@ async fn answers(mut from: OwnedReadHalf, to: &AsyncMutex<OwnedWriteHalf>, chang
 fn command_of(message: &[u8]) -> Option<Document> {
     let body = message.get(HEADER_BYTES + BEFORE_DOCUMENT.len()..)?;
     let is_document = i32_at(message, 12) == OP_MSG && message[HEADER_BYTES + 4] == 0;
-    if is_document { Document::from_reader(body).ok() } else { None }
+    if is_document {
+        Document::from_reader(body).ok()
+    } else {
+        None
+    }
 }
 
 fn answer_to(request: i32, answer: &Document) -> Vec<u8> {
     let mut body = Vec::new();
     answer.to_writer(&mut body).expect("it is small");
-    let length = i32::try_from(HEADER_BYTES + BEFORE_DOCUMENT.len() + body.len()).expect("it is small");
+    let length =
+        i32::try_from(HEADER_BYTES + BEFORE_DOCUMENT.len() + body.len()).expect("it is small");
     let header = [length, 0, request, OP_MSG].map(i32::to_le_bytes).concat();
     [&header[..], &BEFORE_DOCUMENT, &body].concat()
 }
@@ -184,13 +226,21 @@ mod tests {
     #[tokio::test]
     async fn a_message_with_a_length_below_that_of_its_header_reaches_the_server() {
         let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let proxy = MongoProxy::before(&server.local_addr().unwrap().to_string(), |_| Rule::Pass).await;
+        let proxy =
+            MongoProxy::before(&server.local_addr().unwrap().to_string(), |_| Rule::Pass).await;
         for length in [4, -1] {
             let header = [length, 7, 0, OP_MSG].map(i32::to_le_bytes).concat();
             let mut client = TcpStream::connect(proxy.address()).await.unwrap();
             client.write_all(&header).await.unwrap();
             let mut received = vec![0; HEADER_BYTES];
-            server.accept().await.unwrap().0.read_exact(&mut received).await.unwrap();
+            server
+                .accept()
+                .await
+                .unwrap()
+                .0
+                .read_exact(&mut received)
+                .await
+                .unwrap();
             assert_eq!(received, header, "{length}");
         }
     }

@@ -1,5 +1,9 @@
 //! A MongoDB server of a test's own, to be killed and started again.
-#![expect(clippy::expect_used, clippy::missing_panics_doc, reason = "a test fails by panicking")]
+#![expect(
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    reason = "a test fails by panicking"
+)]
 
 use std::{
     io::{BufRead, BufReader},
@@ -24,7 +28,12 @@ impl MongoServer {
     /// An empty server.
     pub async fn start(arguments: &[&'static str]) -> Self {
         let data = tempfile::tempdir().expect("a folder");
-        let mut server = Self { data, child: None, port: free_port(), arguments: arguments.to_vec() };
+        let mut server = Self {
+            data,
+            child: None,
+            port: free_port(),
+            arguments: arguments.to_vec(),
+        };
         server.start_again().await;
         server
     }
@@ -32,7 +41,10 @@ impl MongoServer {
     /// Its connection string. `credentials` are empty or end in `@`.
     #[must_use]
     pub fn uri(&self, credentials: &str, database: &str) -> String {
-        format!("mongodb://{credentials}127.0.0.1:{}/{database}?directConnection=true", self.port)
+        format!(
+            "mongodb://{credentials}127.0.0.1:{}/{database}?directConnection=true",
+            self.port
+        )
     }
 
     /// Kills it, as a crash would.
@@ -54,7 +66,10 @@ impl MongoServer {
     /// Shuts it down cleanly, so that everything is on disk.
     pub fn stop(&mut self) {
         if let Some(mut child) = self.child.take() {
-            let asked = Command::new("kill").arg(child.id().to_string()).status().expect("kill");
+            let asked = Command::new("kill")
+                .arg(child.id().to_string())
+                .status()
+                .expect("kill");
             assert!(asked.success());
             child.wait().expect("it is gone");
         }
@@ -69,7 +84,15 @@ impl MongoServer {
     /// Serves the same data again, on the same port.
     pub async fn start_again(&mut self) {
         let mut child = Command::new(crate::mongodb_server_program())
-            .args(["--port", &self.port.to_string(), "--cache-size", "64M", "--log-file-max", "1MB", "--storage-path"])
+            .args([
+                "--port",
+                &self.port.to_string(),
+                "--cache-size",
+                "64M",
+                "--log-file-max",
+                "1MB",
+                "--storage-path",
+            ])
             .arg(self.data.path())
             .args(&self.arguments)
             .stdout(Stdio::piped())
@@ -98,5 +121,9 @@ impl Drop for MongoServer {
 
 /// A port that was free a moment ago. Nothing better is possible for a server that must restart on the same port.
 fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port()
+    std::net::TcpListener::bind("127.0.0.1:0")
+        .expect("a port")
+        .local_addr()
+        .expect("an address")
+        .port()
 }

@@ -11,12 +11,21 @@ use tempfile::TempDir;
 
 /// The tool of `MONGODUMP` or of the `PATH`.
 #[must_use]
-#[expect(clippy::disallowed_methods, reason = "the tests' own question, no setting")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the tests' own question, no setting"
+)]
 pub fn installed_mongodump() -> Option<PathBuf> {
-    let named = std::env::var("MONGODUMP").ok().filter(|path| !path.is_empty()).map(PathBuf::from);
+    let named = std::env::var("MONGODUMP")
+        .ok()
+        .filter(|path| !path.is_empty())
+        .map(PathBuf::from);
     let paths = std::env::var_os("PATH").unwrap_or_default();
-    let on_the_path =
-        || std::env::split_paths(&paths).map(|folder| folder.join("mongodump")).find(|path| path.is_file());
+    let on_the_path = || {
+        std::env::split_paths(&paths)
+            .map(|folder| folder.join("mongodump"))
+            .find(|path| path.is_file())
+    };
     named.or_else(on_the_path)
 }
 
@@ -49,7 +58,11 @@ impl StandIn {
     /// If the files cannot be written.
     #[must_use]
     pub fn replaying(archive: &[u8], stderr: &str, exit_code: u8) -> Self {
-        Self::doing(archive, stderr, &format!("cat \"$here/archive\"; cat \"$here/stderr\" >&2; exit {exit_code}"))
+        Self::doing(
+            archive,
+            stderr,
+            &format!("cat \"$here/archive\"; cat \"$here/stderr\" >&2; exit {exit_code}"),
+        )
     }
 
     /// Runs this script. The archive and the text are in its folder.
@@ -70,14 +83,21 @@ impl StandIn {
     /// If it cannot be written.
     #[must_use]
     pub fn being(program: &[u8], mode: u32) -> Self {
-        let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("a folder for a stand-in: {error}"));
+        let folder =
+            tempfile::tempdir().unwrap_or_else(|error| panic!("a folder for a stand-in: {error}"));
         let stand_in = Self { folder };
         stand_in.keep("program", program);
         // Written by another process. A child started meanwhile on another thread would inherit this process's open
         // file, and a file open for writing cannot be run.
         let mut install = Command::new("install");
-        install.arg(format!("-m{mode:o}")).arg(stand_in.file("program")).arg(stand_in.path());
-        assert!(install.status().is_ok_and(|status| status.success()), "the stand-in could not be installed");
+        install
+            .arg(format!("-m{mode:o}"))
+            .arg(stand_in.file("program"))
+            .arg(stand_in.path());
+        assert!(
+            install.status().is_ok_and(|status| status.success()),
+            "the stand-in could not be installed"
+        );
         stand_in
     }
 
@@ -92,13 +112,16 @@ impl StandIn {
     /// # Panics
     /// If it cannot be written.
     pub fn keep(&self, name: &str, bytes: &[u8]) {
-        fs::write(self.file(name), bytes).unwrap_or_else(|error| panic!("{name} of a stand-in: {error}"));
+        fs::write(self.file(name), bytes)
+            .unwrap_or_else(|error| panic!("{name} of a stand-in: {error}"));
     }
 
     /// The text of a file in its folder. Empty if there is no file.
     #[must_use]
     pub fn note(&self, name: &str) -> String {
-        fs::read(self.file(name)).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+        fs::read(self.file(name))
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+            .unwrap_or_default()
     }
 
     /// The arguments it was run with.

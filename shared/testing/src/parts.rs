@@ -146,14 +146,23 @@ pub fn s3_client() -> aws_sdk_s3::Client {
 #[must_use]
 pub fn unique(prefix: &str) -> String {
     static COUNTER: AtomicU32 = AtomicU32::new(0);
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since_1970 = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     let count = COUNTER.fetch_add(1, Ordering::Relaxed);
-    format!("{prefix}-{:x}-{:x}-{count}", since_1970.as_millis(), process::id())
+    format!(
+        "{prefix}-{:x}-{:x}-{count}",
+        since_1970.as_millis(),
+        process::id()
+    )
 }
 
 /// Whether slow cases of several minutes run too: `cargo xtask test --long`.
 #[must_use]
-#[expect(clippy::disallowed_methods, reason = "a variable of the tests, not a setting")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a variable of the tests, not a setting"
+)]
 pub fn long_cases() -> bool {
     std::env::var("HOLDFAST_TEST_LONG").is_ok_and(|value| value == "1")
 }
@@ -176,8 +185,12 @@ pub fn age_program() -> std::path::PathBuf {
     variable("HOLDFAST_TEST_AGE").into()
 }
 
-#[expect(clippy::disallowed_methods, reason = "variables of the tests, not settings")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "variables of the tests, not settings"
+)]
 pub(crate) fn variable(name: &str) -> String {
-    std::env::var(name)
-        .unwrap_or_else(|_| panic!("{name} is not set: run `cargo xtask test` to start the local parts and set it"))
+    std::env::var(name).unwrap_or_else(|_| {
+        panic!("{name} is not set: run `cargo xtask test` to start the local parts and set it")
+    })
 }

@@ -103,13 +103,29 @@ impl FaultProxy {
     /// # Panics
     /// If no port is free.
     pub async fn before(endpoint: &str) -> Self {
-        let upstream = endpoint.strip_prefix("http://").unwrap_or(endpoint).trim_end_matches('/');
-        let (upstream, path) = upstream.find('/').map_or((upstream, ""), |slash| upstream.split_at(slash));
-        let shared = Arc::new(Shared { upstream: upstream.to_owned(), state: Mutex::default() });
-        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap_or_else(|error| panic!("a free port: {error}"));
-        let address = socket.local_addr().unwrap_or_else(|error| panic!("its address: {error}"));
+        let upstream = endpoint
+            .strip_prefix("http://")
+            .unwrap_or(endpoint)
+            .trim_end_matches('/');
+        let (upstream, path) = upstream
+            .find('/')
+            .map_or((upstream, ""), |slash| upstream.split_at(slash));
+        let shared = Arc::new(Shared {
+            upstream: upstream.to_owned(),
+            state: Mutex::default(),
+        });
+        let socket = TcpListener::bind("127.0.0.1:0")
+            .await
+            .unwrap_or_else(|error| panic!("a free port: {error}"));
+        let address = socket
+            .local_addr()
+            .unwrap_or_else(|error| panic!("its address: {error}"));
         let listener = tokio::spawn(accept(socket, Arc::clone(&shared)));
-        Self { endpoint: format!("http://{address}{path}"), shared, listener }
+        Self {
+            endpoint: format!("http://{address}{path}"),
+            shared,
+            listener,
+        }
     }
 
     /// The address for clients.
@@ -120,7 +136,12 @@ impl FaultProxy {
 
     /// The next `times` requests of this method fail, if their path and query contain `target_part`.
     pub fn fail(&self, method: &'static str, target_part: &str, times: u32, fault: WireFault) {
-        let rule = Rule { method, target_part: target_part.to_owned(), times_left: times, fault };
+        let rule = Rule {
+            method,
+            target_part: target_part.to_owned(),
+            times_left: times,
+            fault,
+        };
         self.shared.state().rules.push(rule);
     }
 
@@ -128,7 +149,11 @@ impl FaultProxy {
     #[must_use]
     pub fn count(&self, method: &str, target_part: &str) -> usize {
         let state = self.shared.state();
-        state.seen.iter().filter(|(seen, target)| seen == method && target.contains(target_part)).count()
+        state
+            .seen
+            .iter()
+            .filter(|(seen, target)| seen == method && target.contains(target_part))
+            .count()
     }
 }
 
@@ -146,8 +171,9 @@ impl Shared {
     fn next_fault(&self, method: &str, target: &str) -> Option<WireFault> {
         let mut state = self.state();
         state.seen.push((method.to_owned(), target.to_owned()));
-        let fits =
-            |rule: &&mut Rule| rule.times_left > 0 && rule.method == method && target.contains(&rule.target_part);
+        let fits = |rule: &&mut Rule| {
+            rule.times_left > 0 && rule.method == method && target.contains(&rule.target_part)
+        };
         let rule = state.rules.iter_mut().find(fits)?;
         rule.times_left -= 1;
         Some(rule.fault.clone())
@@ -163,7 +189,9 @@ async fn accept(socket: TcpListener, shared: Arc<Shared>) {
 }
 
 async fn serve(mut client: TcpStream, shared: &Shared) -> io::Result<()> {
-    let Some((head, mut body)) = read_head(&mut client).await? else { return Ok(()) };
+    let Some((head, mut body)) = read_head(&mut client).await? else {
+        return Ok(());
+    };
     let fault = shared.next_fault(head.method(), head.target());
     if head.header("expect").is_some() {
         client.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
@@ -172,10 +200,15 @@ async fn serve(mut client: TcpStream, shared: &Shared) -> io::Result<()> {
         read_up_to(&mut client, &mut body, count).await?;
         return reset(&client);
     }
-    let length = head.header("content-length").and_then(|text| text.parse().ok()).unwrap_or(0);
+    let length = head
+        .header("content-length")
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(0);
     read_up_to(&mut client, &mut body, length).await?;
     match fault {
-        Some(WireFault::Answer { status, body }) => client.write_all(answer(status, &body).as_bytes()).await,
+        Some(WireFault::Answer { status, body }) => {
+            client.write_all(answer(status, &body).as_bytes()).await
+        }
         Some(WireFault::Hang) => std::future::pending().await,
         Some(WireFault::LoseAnswer) => {
             forward(shared, &head, &body).await?;
@@ -193,26 +226,41 @@ async fn serve(mut client: TcpStream, shared: &Shared) -> io::Result<()> {
         Some(WireFault::AlterBody) => {
             let middle = body.len() / 2;
             body[middle] ^= 1;
-            client.write_all(&forward(shared, &head, &body).await?).await
+            client
+                .write_all(&forward(shared, &head, &body).await?)
+                .await
         }
         Some(WireFault::WithoutHeaders(prefix)) => {
-            client.write_all(&without_headers(&forward(shared, &head, &body).await?, prefix)).await
+            client
+                .write_all(&without_headers(
+                    &forward(shared, &head, &body).await?,
+                    prefix,
+                ))
+                .await
         }
         Some(WireFault::ClockAhead(seconds)) => {
             let answer = match clock::refusal(&head, seconds) {
                 Some(refusal) => refusal,
                 None => forward(shared, &head, &body).await?,
             };
-            client.write_all(&clock::dated(&without_headers(&answer, "date"), seconds)).await
+            client
+                .write_all(&clock::dated(&without_headers(&answer, "date"), seconds))
+                .await
         }
-        Some(WireFault::ResetAfter(_)) | None => client.write_all(&forward(shared, &head, &body).await?).await,
+        Some(WireFault::ResetAfter(_)) | None => {
+            client
+                .write_all(&forward(shared, &head, &body).await?)
+                .await
+        }
     }
 }
 
 fn without_headers(answer: &[u8], prefix: &str) -> Vec<u8> {
     let (head, body) = answer.split_at(end_of_head(answer).unwrap_or(0));
     let head = String::from_utf8_lossy(head);
-    let kept = head.split_inclusive("\r\n").filter(|line| !line.to_ascii_lowercase().starts_with(prefix));
+    let kept = head
+        .split_inclusive("\r\n")
+        .filter(|line| !line.to_ascii_lowercase().starts_with(prefix));
     [kept.collect::<String>().into_bytes(), body.to_vec()].concat()
 }
 

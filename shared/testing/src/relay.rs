@@ -31,11 +31,20 @@ impl Relay {
     /// # Panics
     /// If no port is free.
     pub async fn before(upstream: &str) -> Self {
-        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap_or_else(|error| panic!("a free port: {error}"));
-        let address = socket.local_addr().unwrap_or_else(|error| panic!("its address: {error}")).to_string();
+        let socket = TcpListener::bind("127.0.0.1:0")
+            .await
+            .unwrap_or_else(|error| panic!("a free port: {error}"));
+        let address = socket
+            .local_addr()
+            .unwrap_or_else(|error| panic!("its address: {error}"))
+            .to_string();
         let network = Arc::new(watch::Sender::new(Network::Up));
         let listener = tokio::spawn(accept(socket, upstream.to_owned(), Arc::clone(&network)));
-        Self { address, network, listener }
+        Self {
+            address,
+            network,
+            listener,
+        }
     }
 
     /// Starts a relay in front of the tests' MongoDB server.
@@ -82,7 +91,10 @@ impl Drop for Relay {
 
 /// The connection string of a database of the tests' MongoDB server, with another address for clients.
 pub(crate) fn mongodb_uri_at(address: &str, database: &str) -> String {
-    crate::parts().mongodb_uri.replacen(mongodb_host(), address, 1).replacen("/?", &format!("/{database}?"), 1)
+    crate::parts()
+        .mongodb_uri
+        .replacen(mongodb_host(), address, 1)
+        .replacen("/?", &format!("/{database}?"), 1)
 }
 
 /// Host and port of the tests' MongoDB server.
@@ -101,14 +113,21 @@ async fn accept(socket: TcpListener, upstream: String, network: Arc<watch::Sende
     }
 }
 
-async fn serve(client: TcpStream, upstream: &str, network: watch::Receiver<Network>) -> io::Result<()> {
+async fn serve(
+    client: TcpStream,
+    upstream: &str,
+    network: watch::Receiver<Network>,
+) -> io::Result<()> {
     let mut is_down = network.clone();
     let relayed = async {
         until_up(&mut network.clone()).await;
         let server = TcpStream::connect(upstream).await?;
         let (from_client, to_client) = client.into_split();
         let (from_server, to_server) = server.into_split();
-        tokio::try_join!(relay(from_client, to_server, network.clone()), relay(from_server, to_client, network.clone()),)
+        tokio::try_join!(
+            relay(from_client, to_server, network.clone()),
+            relay(from_server, to_client, network.clone()),
+        )
     };
     tokio::select! {
         relayed = relayed => relayed.map(drop),

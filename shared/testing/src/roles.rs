@@ -1,5 +1,9 @@
 //! The custom roles of docs/privileges.md, and a server whose users have exactly these.
-#![expect(clippy::expect_used, clippy::missing_panics_doc, reason = "a test fails by panicking")]
+#![expect(
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    reason = "a test fails by panicking"
+)]
 
 use bson::{Document, doc};
 
@@ -20,13 +24,17 @@ pub struct Role {
 #[must_use]
 pub fn documented_roles() -> Vec<Role> {
     let blocks = PAGE.split(BEGINNING).skip(1);
-    blocks.map(|block| parsed(block.split(END).next().expect("the end of a role"))).collect()
+    blocks
+        .map(|block| parsed(block.split(END).next().expect("the end of a role")))
+        .collect()
 }
 
 /// The role of this name in docs/privileges.md.
 #[must_use]
 pub fn documented_role(name: &str) -> Role {
-    let found = documented_roles().into_iter().find(|role| role.name == name);
+    let found = documented_roles()
+        .into_iter()
+        .find(|role| role.name == name);
     found.unwrap_or_else(|| panic!("docs/privileges.md has no role {name}"))
 }
 
@@ -36,7 +44,9 @@ fn parsed(text: &str) -> Role {
     let privileges = document.get_array("privileges").expect("privileges").iter();
     Role {
         name: document.get_str("role").expect("a name").to_owned(),
-        privileges: privileges.map(|one| one.as_document().expect("a privilege").clone()).collect(),
+        privileges: privileges
+            .map(|one| one.as_document().expect("a privilege").clone())
+            .collect(),
     }
 }
 
@@ -59,9 +69,17 @@ impl Role {
                 rest.remove(nth);
                 let mut privileges = self.privileges.clone();
                 privileges[at].insert("actions", rest);
-                privileges.retain(|privilege| !privilege.get_array("actions").expect("actions").is_empty());
-                let role = Self { name: format!("{}{}", self.name, all.len()), privileges };
-                let resource = privilege.get_document("resource").expect("a resource").clone();
+                privileges.retain(|privilege| {
+                    !privilege.get_array("actions").expect("actions").is_empty()
+                });
+                let role = Self {
+                    name: format!("{}{}", self.name, all.len()),
+                    privileges,
+                };
+                let resource = privilege
+                    .get_document("resource")
+                    .expect("a resource")
+                    .clone();
                 all.push((role, action.as_str().expect("text").to_owned(), resource));
             }
         }
@@ -75,11 +93,28 @@ mod tests {
 
     #[test]
     fn every_documented_role_has_a_heading_and_is_read() {
-        let names: Vec<String> = documented_roles().into_iter().map(|role| role.name).collect();
-        assert_eq!(names.len(), PAGE.matches("createRole({").count(), "{names:?}");
+        let names: Vec<String> = documented_roles()
+            .into_iter()
+            .map(|role| role.name)
+            .collect();
+        assert_eq!(
+            names.len(),
+            PAGE.matches("createRole({").count(),
+            "{names:?}"
+        );
         for name in names {
-            let heading = PAGE.lines().any(|line| line.starts_with("### ") && line.ends_with(&format!("`{name}`")));
-            assert!(heading && PAGE.split("## The roles").next().unwrap_or_default().contains(&name), "{name}");
+            let heading = PAGE
+                .lines()
+                .any(|line| line.starts_with("### ") && line.ends_with(&format!("`{name}`")));
+            assert!(
+                heading
+                    && PAGE
+                        .split("## The roles")
+                        .next()
+                        .unwrap_or_default()
+                        .contains(&name),
+                "{name}"
+            );
         }
     }
 
@@ -92,7 +127,9 @@ mod tests {
                 "resource": { "db": "web3platform", "collection": "contents" }, "actions": ["find"],
             }]
         );
-        let [(without, action, _)] = &role.each_without_one()[..] else { panic!("one action") };
+        let [(without, action, _)] = &role.each_without_one()[..] else {
+            panic!("one action")
+        };
         assert_eq!((without.privileges.len(), action.as_str()), (0, "find"));
     }
 }

@@ -7,7 +7,9 @@ use aws_config::{Region, SdkConfig};
 use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration};
 use futures_util::TryStreamExt as _;
 use holdfast_domain::{Secret, settings::StoreLocation};
-use holdfast_storage::{AzureKey, AzureStore, RetryPolicy, S3Store, Store, interoperable_client, s3_client};
+use holdfast_storage::{
+    AzureKey, AzureStore, RetryPolicy, S3Store, Store, interoperable_client, s3_client,
+};
 use url::Url;
 
 use crate::{aws_config_at, parts, store::quick_retry, unique};
@@ -16,7 +18,8 @@ use crate::{aws_config_at, parts, store::quick_retry, unique};
 pub const AZURE_ACCOUNT: &str = "holdfasttest";
 
 /// Its key: public, and of no other use.
-pub const AZURE_KEY: &str = "b3BlbnMgdGhlIGxvY2FsIHN0YW5kLWluIGZvciBBenVyZSwgYW5kIG5vdGhpbmcgZWxzZQ==";
+pub const AZURE_KEY: &str =
+    "b3BlbnMgdGhlIGxvY2FsIHN0YW5kLWluIGZvciBBenVyZSwgYW5kIG5vdGhpbmcgZWxzZQ==";
 
 /// The keys of the other S3. It accepts any keys.
 const OTHER_KEYS: [&str; 2] = ["other", "other-secret"];
@@ -45,12 +48,19 @@ impl SecondStore {
     /// If the container cannot be created.
     pub async fn azure_at(endpoint: &str) -> Self {
         let container = unique("holdfast-test");
-        let made = azure_store(&parts().azure_endpoint(), &container).create_container().await;
+        let made = azure_store(&parts().azure_endpoint(), &container)
+            .create_container()
+            .await;
         made.unwrap_or_else(|error| panic!("container {container}: {error}"));
         Self {
             store: Arc::new(azure_store(endpoint, &container)),
             location: location(&format!("az://{AZURE_ACCOUNT}/{container}/{PREFIX}")),
-            variables: variables("azure", &container, [AZURE_ACCOUNT, AZURE_KEY], Some(endpoint)),
+            variables: variables(
+                "azure",
+                &container,
+                [AZURE_ACCOUNT, AZURE_KEY],
+                Some(endpoint),
+            ),
         }
     }
 
@@ -65,7 +75,9 @@ impl SecondStore {
         make_bucket(&aws_config_at(&parts().s3_other_endpoint()), &bucket).await;
         let client = interoperable_client(&aws_config_at(endpoint));
         Self {
-            store: Arc::new(S3Store::interoperable(client, &bucket, PREFIX).with_retry(quick_retry())),
+            store: Arc::new(
+                S3Store::interoperable(client, &bucket, PREFIX).with_retry(quick_retry()),
+            ),
             location: location(&format!("gs://{bucket}/{PREFIX}")),
             variables: variables("gcp", &bucket, OTHER_KEYS, Some(endpoint)),
         }
@@ -76,9 +88,13 @@ impl SecondStore {
         let bucket = unique("holdfast-test");
         let endpoint = &parts().aws_endpoint;
         let region = Region::from_static(OTHER_REGION);
-        let config = aws_config_at(endpoint).into_builder().region(region).build();
+        let config = aws_config_at(endpoint)
+            .into_builder()
+            .region(region)
+            .build();
         make_bucket(&config, &bucket).await;
-        let store = S3Store::new(s3_client(&config, true), &bucket, PREFIX).with_retry(quick_retry());
+        let store =
+            S3Store::new(s3_client(&config, true), &bucket, PREFIX).with_retry(quick_retry());
         Self {
             store: Arc::new(store),
             location: location(&format!("s3://{bucket}/{PREFIX}")),
@@ -89,7 +105,10 @@ impl SecondStore {
     /// The settings of the second copy's store, enabled.
     #[must_use]
     pub fn variables(&self) -> Vec<(String, String)> {
-        self.variables.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
+        self.variables
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), value.clone()))
+            .collect()
     }
 
     /// The same, one of them otherwise.
@@ -104,7 +123,12 @@ impl SecondStore {
     /// # Panics
     /// If it cannot be listed.
     pub async fn all_keys(&self) -> Vec<String> {
-        let listed = self.store.list("").map_ok(|info| info.key.to_string()).try_collect().await;
+        let listed = self
+            .store
+            .list("")
+            .map_ok(|info| info.key.to_string())
+            .try_collect()
+            .await;
         listed.unwrap_or_else(|error| panic!("listing {}: {error}", self.location))
     }
 
@@ -116,14 +140,18 @@ impl SecondStore {
         let mut left = (Vec::new(), 0);
         for _ in 0..100 {
             let uploads = self.store.list_unfinished_uploads("").await;
-            let uploads = uploads.unwrap_or_else(|error| panic!("listing uploads of {}: {error}", self.location));
+            let uploads = uploads
+                .unwrap_or_else(|error| panic!("listing uploads of {}: {error}", self.location));
             left = (self.all_keys().await, uploads.len());
             if left == (Vec::new(), 0) {
                 return;
             }
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
-        panic!("left in {}: objects {:?}, {} unfinished uploads", self.location, left.0, left.1);
+        panic!(
+            "left in {}: objects {:?}, {} unfinished uploads",
+            self.location, left.0, left.1
+        );
     }
 
     /// Deletes its contents. Its bucket or container ends with its local part.
@@ -141,11 +169,18 @@ impl SecondStore {
 /// # Panics
 /// If the key is malformed.
 #[must_use]
-pub fn azure_store_with(endpoint: &str, container: &str, key: &str, retry: RetryPolicy) -> AzureStore {
+pub fn azure_store_with(
+    endpoint: &str,
+    container: &str,
+    key: &str,
+    retry: RetryPolicy,
+) -> AzureStore {
     let key = AzureKey::parse(&Secret::new(key)).unwrap_or_else(|| panic!("no base64"));
     let endpoint = Url::parse(endpoint).unwrap_or_else(|error| panic!("{endpoint}: {error}"));
     let store = AzureStore::new(AZURE_ACCOUNT, key, Some(&endpoint), container, PREFIX);
-    store.unwrap_or_else(|error| panic!("{error}")).with_retry(retry)
+    store
+        .unwrap_or_else(|error| panic!("{error}"))
+        .with_retry(retry)
 }
 
 fn azure_store(endpoint: &str, container: &str) -> AzureStore {
@@ -154,11 +189,17 @@ fn azure_store(endpoint: &str, container: &str) -> AzureStore {
 
 async fn make_bucket(config: &SdkConfig, bucket: &str) {
     let region = config.region().map_or("us-east-1", Region::as_ref);
-    let place =
-        CreateBucketConfiguration::builder().location_constraint(BucketLocationConstraint::from(region)).build();
+    let place = CreateBucketConfiguration::builder()
+        .location_constraint(BucketLocationConstraint::from(region))
+        .build();
     let place = (region != "us-east-1").then_some(place);
-    let made = s3_client(config, true).create_bucket().bucket(bucket).set_create_bucket_configuration(place);
-    made.send().await.unwrap_or_else(|error| panic!("bucket {bucket}: {error:?}"));
+    let made = s3_client(config, true)
+        .create_bucket()
+        .bucket(bucket)
+        .set_create_bucket_configuration(place);
+    made.send()
+        .await
+        .unwrap_or_else(|error| panic!("bucket {bucket}: {error:?}"));
 }
 
 fn variables(

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use aws_sdk_s3::{
     Client,
-    types::{BucketVersioningStatus, ObjectLockLegalHold, ObjectLockLegalHoldStatus, VersioningConfiguration},
+    types::{
+        BucketVersioningStatus, ObjectLockLegalHold, ObjectLockLegalHoldStatus,
+        VersioningConfiguration,
+    },
 };
 use holdfast_domain::ObjectKey;
 use holdfast_storage::{RetryPolicy, S3Store, Store};
@@ -36,7 +39,12 @@ impl TestStore {
         let prefix = "tests/repository".to_owned();
         let client = holdfast_storage::s3_client(&aws_config_at(endpoint), true);
         let store = S3Store::new(client, &bucket, &prefix).with_retry(quick_retry());
-        Self { store: Arc::new(store), client: crate::s3_client(), bucket, prefix }
+        Self {
+            store: Arc::new(store),
+            client: crate::s3_client(),
+            bucket,
+            prefix,
+        }
     }
 
     /// An empty store in a fresh bucket with object lock, and therefore with versions.
@@ -46,11 +54,21 @@ impl TestStore {
     pub async fn with_object_lock() -> Self {
         let bucket = unique("holdfast-locked");
         let client = holdfast_storage::s3_client(&aws_config(), true);
-        let made = client.create_bucket().bucket(&bucket).object_lock_enabled_for_bucket(true).send().await;
+        let made = client
+            .create_bucket()
+            .bucket(&bucket)
+            .object_lock_enabled_for_bucket(true)
+            .send()
+            .await;
         made.unwrap_or_else(|error| panic!("bucket {bucket}: {error:?}"));
         let prefix = "tests/repository".to_owned();
         let store = S3Store::new(client, &bucket, &prefix).with_retry(quick_retry());
-        Self { store: Arc::new(store), client: crate::s3_client(), bucket, prefix }
+        Self {
+            store: Arc::new(store),
+            client: crate::s3_client(),
+            bucket,
+            prefix,
+        }
     }
 
     /// Puts an object of the repository under a legal hold.
@@ -58,9 +76,19 @@ impl TestStore {
     /// # Panics
     /// If S3 refuses.
     pub async fn put_under_legal_hold(&self, key: &ObjectKey) {
-        let hold = ObjectLockLegalHold::builder().status(ObjectLockLegalHoldStatus::On).build();
-        let request = self.client.put_object_legal_hold().bucket(&self.bucket).key(format!("{}/{key}", self.prefix));
-        request.legal_hold(hold).send().await.unwrap_or_else(|error| panic!("legal hold on {key}: {error:?}"));
+        let hold = ObjectLockLegalHold::builder()
+            .status(ObjectLockLegalHoldStatus::On)
+            .build();
+        let request = self
+            .client
+            .put_object_legal_hold()
+            .bucket(&self.bucket)
+            .key(format!("{}/{key}", self.prefix));
+        request
+            .legal_hold(hold)
+            .send()
+            .await
+            .unwrap_or_else(|error| panic!("legal hold on {key}: {error:?}"));
     }
 
     /// Every key in the bucket, with the prefix.
@@ -68,11 +96,20 @@ impl TestStore {
     /// # Panics
     /// If S3 does not respond.
     pub async fn all_keys(&self) -> Vec<String> {
-        let mut pages = self.client.list_objects_v2().bucket(&self.bucket).into_paginator().send();
+        let mut pages = self
+            .client
+            .list_objects_v2()
+            .bucket(&self.bucket)
+            .into_paginator()
+            .send();
         let mut keys = Vec::new();
         while let Some(page) = pages.next().await {
             let page = page.unwrap_or_else(|error| panic!("listing {}: {error:?}", self.bucket));
-            keys.extend(page.contents().iter().filter_map(|object| object.key().map(ToOwned::to_owned)));
+            keys.extend(
+                page.contents()
+                    .iter()
+                    .filter_map(|object| object.key().map(ToOwned::to_owned)),
+            );
         }
         keys
     }
@@ -82,8 +119,16 @@ impl TestStore {
     /// # Panics
     /// If S3 does not respond.
     pub async fn unfinished_uploads(&self) -> usize {
-        let uploads = self.client.list_multipart_uploads().bucket(&self.bucket).send().await;
-        uploads.unwrap_or_else(|error| panic!("listing uploads of {}: {error:?}", self.bucket)).uploads().len()
+        let uploads = self
+            .client
+            .list_multipart_uploads()
+            .bucket(&self.bucket)
+            .send()
+            .await;
+        uploads
+            .unwrap_or_else(|error| panic!("listing uploads of {}: {error:?}", self.bucket))
+            .uploads()
+            .len()
     }
 
     /// Asserts that no object and no unfinished upload is left. Waits a moment for background work.
@@ -98,15 +143,29 @@ impl TestStore {
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
         let (uploads, keys) = (self.unfinished_uploads().await, self.all_keys().await);
-        panic!("left in {}: {uploads} unfinished uploads, objects {keys:?}", self.bucket);
+        panic!(
+            "left in {}: {uploads} unfinished uploads, objects {keys:?}",
+            self.bucket
+        );
     }
 
     /// Deletes the bucket with its contents.
     pub async fn remove(self) {
         for key in self.all_keys().await {
-            let _ = self.client.delete_object().bucket(&self.bucket).key(key).send().await;
+            let _ = self
+                .client
+                .delete_object()
+                .bucket(&self.bucket)
+                .key(key)
+                .send()
+                .await;
         }
-        let _ = self.client.delete_bucket().bucket(&self.bucket).send().await;
+        let _ = self
+            .client
+            .delete_bucket()
+            .bucket(&self.bucket)
+            .send()
+            .await;
     }
 }
 
@@ -114,7 +173,11 @@ impl TestStore {
 #[must_use]
 pub fn quick_retry() -> RetryPolicy {
     let milliseconds = std::time::Duration::from_millis;
-    RetryPolicy { attempts: 5, first_wait: milliseconds(5), longest_wait: milliseconds(50) }
+    RetryPolicy {
+        attempts: 5,
+        first_wait: milliseconds(5),
+        longest_wait: milliseconds(50),
+    }
 }
 
 /// A bucket unused by any other test.
@@ -135,8 +198,16 @@ pub async fn fresh_bucket() -> String {
 /// If it cannot be created.
 pub async fn fresh_versioned_bucket() -> String {
     let bucket = fresh_bucket().await;
-    let versioning = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build();
-    let request = crate::s3_client().put_bucket_versioning().bucket(&bucket).versioning_configuration(versioning);
-    request.send().await.unwrap_or_else(|error| panic!("versioning of {bucket}: {error:?}"));
+    let versioning = VersioningConfiguration::builder()
+        .status(BucketVersioningStatus::Enabled)
+        .build();
+    let request = crate::s3_client()
+        .put_bucket_versioning()
+        .bucket(&bucket)
+        .versioning_configuration(versioning);
+    request
+        .send()
+        .await
+        .unwrap_or_else(|error| panic!("versioning of {bucket}: {error:?}"));
     bucket
 }

@@ -37,11 +37,20 @@ impl UnsureWrites {
     /// # Panics
     /// If no port is free.
     pub async fn before_mongodb() -> Self {
-        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap_or_else(|error| panic!("a free port: {error}"));
-        let address = socket.local_addr().unwrap_or_else(|error| panic!("its address: {error}")).to_string();
+        let socket = TcpListener::bind("127.0.0.1:0")
+            .await
+            .unwrap_or_else(|error| panic!("a free port: {error}"));
+        let address = socket
+            .local_addr()
+            .unwrap_or_else(|error| panic!("its address: {error}"))
+            .to_string();
         let state = Arc::default();
         let listener = tokio::spawn(accept(socket, Arc::clone(&state)));
-        Self { address, state, listener }
+        Self {
+            address,
+            state,
+            listener,
+        }
     }
 
     /// The connection string of a database of the tests' MongoDB server, through this relay.
@@ -77,18 +86,26 @@ async fn serve(client: TcpStream, state: &Mutex<State>) -> io::Result<()> {
     let server = TcpStream::connect(mongodb_host()).await?;
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
-    let requests = relay_messages(&mut from_client, &mut to_server, |message| note(message, state));
-    let answers = relay_messages(&mut from_server, &mut to_client, |message| change(message, state));
+    let requests = relay_messages(&mut from_client, &mut to_server, |message| {
+        note(message, state)
+    });
+    let answers = relay_messages(&mut from_server, &mut to_client, |message| {
+        change(message, state)
+    });
     tokio::try_join!(requests, answers).map(drop)
 }
 
 fn note(message: &[u8], state: &Mutex<State>) {
     let mut state = lock(state);
-    let Some(collection) = &state.doubted else { return };
+    let Some(collection) = &state.doubted else {
+        return;
+    };
     let has = |text: &[u8]| message.windows(text.len()).any(|window| window == text);
     if has(b"\x02insert\0") && has(format!("{collection}\0").as_bytes()) {
         state.doubted = None;
-        state.requests.insert(message[4..8].try_into().unwrap_or_default());
+        state
+            .requests
+            .insert(message[4..8].try_into().unwrap_or_default());
     }
 }
 
@@ -114,7 +131,15 @@ fn change(message: &mut Vec<u8>, state: &Mutex<State>) {
 fn write_concern_error() -> Vec<u8> {
     let text = |name: &str, value: &str| {
         let length = i32::try_from(value.len() + 1).unwrap_or_default();
-        [b"\x02", name.as_bytes(), b"\0", &length.to_le_bytes(), value.as_bytes(), b"\0"].concat()
+        [
+            b"\x02",
+            name.as_bytes(),
+            b"\0",
+            &length.to_le_bytes(),
+            value.as_bytes(),
+            b"\0",
+        ]
+        .concat()
     };
     let fields = [
         [&b"\x10code\0"[..], &64_i32.to_le_bytes()].concat(),
@@ -123,5 +148,11 @@ fn write_concern_error() -> Vec<u8> {
     ]
     .concat();
     let length = i32::try_from(fields.len() + 5).unwrap_or_default();
-    [&b"\x03writeConcernError\0"[..], &length.to_le_bytes(), &fields, b"\0"].concat()
+    [
+        &b"\x03writeConcernError\0"[..],
+        &length.to_le_bytes(),
+        &fields,
+        b"\0",
+    ]
+    .concat()
 }

@@ -18,19 +18,29 @@ impl Head {
     }
 
     pub(crate) fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
-        let headers = self.0.lines().skip(1).filter_map(|line| line.split_once(':'));
+        let headers = self
+            .0
+            .lines()
+            .skip(1)
+            .filter_map(|line| line.split_once(':'));
         headers.map(|(name, value)| (name, value.trim()))
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers().find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        self.headers()
+            .find(|(found, _)| found.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
     }
 
     /// Its form for the real server: the response ends with the connection.
     pub(crate) fn for_upstream(&self) -> String {
         let mut text = String::new();
         for line in self.0.lines().filter(|line| !line.is_empty()) {
-            let name = line.split(':').next().unwrap_or_default().to_ascii_lowercase();
+            let name = line
+                .split(':')
+                .next()
+                .unwrap_or_default()
+                .to_ascii_lowercase();
             if name != "connection" && name != "expect" {
                 text.push_str(line);
                 text.push_str("\r\n");
@@ -47,7 +57,10 @@ pub(crate) async fn read_head(client: &mut TcpStream) -> io::Result<Option<(Head
     loop {
         if let Some(end) = end_of_head(&received) {
             let body = received.split_off(end);
-            return Ok(Some((Head(String::from_utf8_lossy(&received).into_owned()), body)));
+            return Ok(Some((
+                Head(String::from_utf8_lossy(&received).into_owned()),
+                body,
+            )));
         }
         if client.read_buf(&mut received).await? == 0 {
             return Ok(None);
@@ -56,5 +69,8 @@ pub(crate) async fn read_head(client: &mut TcpStream) -> io::Result<Option<(Head
 }
 
 pub(crate) fn end_of_head(bytes: &[u8]) -> Option<usize> {
-    bytes.windows(4).position(|window| window == b"\r\n\r\n").map(|start| start + 4)
+    bytes
+        .windows(4)
+        .position(|window| window == b"\r\n\r\n")
+        .map(|start| start + 4)
 }

@@ -36,9 +36,17 @@ impl WrongClock {
     /// # Panics
     /// If no port is free.
     pub async fn before(upstream: &str, seconds_ahead: i64) -> Self {
-        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap_or_else(|error| panic!("a free port: {error}"));
-        let address = socket.local_addr().unwrap_or_else(|error| panic!("its address: {error}")).to_string();
-        Self { address, listener: tokio::spawn(accept(socket, upstream.to_owned(), seconds_ahead * 1000)) }
+        let socket = TcpListener::bind("127.0.0.1:0")
+            .await
+            .unwrap_or_else(|error| panic!("a free port: {error}"));
+        let address = socket
+            .local_addr()
+            .unwrap_or_else(|error| panic!("its address: {error}"))
+            .to_string();
+        Self {
+            address,
+            listener: tokio::spawn(accept(socket, upstream.to_owned(), seconds_ahead * 1000)),
+        }
     }
 
     /// Where clients connect to: a host and a port.
@@ -72,14 +80,22 @@ async fn serve(client: TcpStream, upstream: &str, ahead_ms: i64) -> io::Result<(
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
     let requests = relay_messages(&mut from_client, &mut to_server, |_| ());
-    let answers = relay_messages(&mut from_server, &mut to_client, |message| shift(message, ahead_ms));
+    let answers = relay_messages(&mut from_server, &mut to_client, |message| {
+        shift(message, ahead_ms)
+    });
     tokio::try_join!(requests, answers).map(drop)
 }
 
 fn shift(message: &mut [u8], ahead_ms: i64) {
-    let found = message.windows(LOCAL_TIME.len()).position(|window| window == LOCAL_TIME);
-    let Some(at) = found.map(|start| start + LOCAL_TIME.len()) else { return };
-    let Some(bytes) = message.get_mut(at..at + 8) else { return };
+    let found = message
+        .windows(LOCAL_TIME.len())
+        .position(|window| window == LOCAL_TIME);
+    let Some(at) = found.map(|start| start + LOCAL_TIME.len()) else {
+        return;
+    };
+    let Some(bytes) = message.get_mut(at..at + 8) else {
+        return;
+    };
     let time = i64::from_le_bytes((&*bytes).try_into().unwrap_or_default());
     bytes.copy_from_slice(&(time + ahead_ms).to_le_bytes());
 }

@@ -2,7 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use cid::Cid;
-use holdfast_testing::{DirectoryShape, FileShape, GaiaRequests, GatewayRequests, IpfsNode, Requests, parts};
+use holdfast_testing::{
+    DirectoryShape, FileShape, GaiaRequests, GatewayRequests, IpfsNode, Requests, parts,
+};
 use reqwest::{Client, StatusCode};
 use sha2::{Digest as _, Sha256};
 
@@ -66,7 +68,11 @@ async fn a_file_of_every_shape_is_there_as_car_as_blocks_and_plain() {
         let cid = node.add(file(), &shape).await;
         assert_eq!(node.file(&cid).await, file(), "{shape:?}");
         let blocks = blocks(&node.car(&cid).await);
-        assert_eq!(blocks[0].0.to_string(), cid, "{shape:?}: the root comes first");
+        assert_eq!(
+            blocks[0].0.to_string(),
+            cid,
+            "{shape:?}: the root comes first"
+        );
         assert!(blocks.len() > 1, "{shape:?}");
         for (cid, block) in blocks {
             assert_eq!(cid.hash().code(), SHA2_256);
@@ -84,15 +90,29 @@ async fn shapes_are_what_they_are_called() {
     assert!(v0.starts_with("Qm"), "{v0}");
     let v1: Cid = node.add(small, &FileShape::v1()).await.parse().unwrap();
     assert_eq!(v1.codec(), RAW);
-    let inline: Cid = node.add(small, &FileShape::v1().inline(64)).await.parse().unwrap();
-    assert_eq!((inline.hash().code(), inline.hash().digest()), (0, small.as_bytes()));
+    let inline: Cid = node
+        .add(small, &FileShape::v1().inline(64))
+        .await
+        .parse()
+        .unwrap();
+    assert_eq!(
+        (inline.hash().code(), inline.hash().digest()),
+        (0, small.as_bytes())
+    );
     assert_eq!(node.file(&inline.to_string()).await, small);
-    let other: Cid = node.add(small, &FileShape::v1().hash("blake3")).await.parse().unwrap();
+    let other: Cid = node
+        .add(small, &FileShape::v1().hash("blake3"))
+        .await
+        .parse()
+        .unwrap();
     assert_eq!(other.hash().code(), 0x1e);
     for (shape, leaves) in [(FileShape::v1(), 80), (FileShape::v1().wrapped_leaves(), 0)] {
         let cid = node.add(file(), &shape.chunk(5_000)).await;
         let blocks = blocks(&node.car(&cid).await);
-        assert_eq!(blocks.iter().filter(|(cid, _)| cid.codec() == RAW).count(), leaves);
+        assert_eq!(
+            blocks.iter().filter(|(cid, _)| cid.codec() == RAW).count(),
+            leaves
+        );
     }
 }
 
@@ -101,21 +121,41 @@ async fn files_are_found_by_path_in_plain_nested_and_sharded_directories() {
     let node = IpfsNode::start();
     let files: Vec<_> = (0..500).map(|number| format!("file {number}")).collect();
     let cids = node.add_many(&files, &FileShape::v1()).await;
-    let entries = || cids.iter().enumerate().map(|(number, cid)| (format!("f {number}.txt"), cid));
-    let shapes = [DirectoryShape::plain(), DirectoryShape::sharded(256), DirectoryShape::sharded(8).v1()];
+    let entries = || {
+        cids.iter()
+            .enumerate()
+            .map(|(number, cid)| (format!("f {number}.txt"), cid))
+    };
+    let shapes = [
+        DirectoryShape::plain(),
+        DirectoryShape::sharded(256),
+        DirectoryShape::sharded(8).v1(),
+    ];
     for shape in shapes {
         let directory = node.add_directory(entries(), &shape).await;
-        let outer = node.add_directory([("inner", &directory)], &DirectoryShape::plain().v1()).await;
-        assert_eq!(node.file(&format!("{outer}/inner/f%20321.txt")).await, "file 321", "{shape:?}");
+        let outer = node
+            .add_directory([("inner", &directory)], &DirectoryShape::plain().v1())
+            .await;
+        assert_eq!(
+            node.file(&format!("{outer}/inner/f%20321.txt")).await,
+            "file 321",
+            "{shape:?}"
+        );
         let car = blocks(&node.car(&format!("{outer}/inner/f%20321.txt")).await);
-        assert_eq!(car.last().unwrap().1, b"file 321", "{shape:?}: the file follows what leads to it");
+        assert_eq!(
+            car.last().unwrap().1,
+            b"file 321",
+            "{shape:?}: the file follows what leads to it"
+        );
     }
 }
 
 #[tokio::test]
 async fn ten_thousand_small_files_are_added_in_one_call() {
     let node = IpfsNode::start();
-    let files: Vec<_> = (0..10_000).map(|number| format!("small file {number}")).collect();
+    let files: Vec<_> = (0..10_000)
+        .map(|number| format!("small file {number}"))
+        .collect();
     let cids = node.add_many(&files, &FileShape::v1()).await;
     assert_eq!((cids.len(), node.block_count().await), (10_000, 10_000));
     assert_eq!(node.file(&cids[9_999]).await, files[9_999]);
@@ -124,7 +164,9 @@ async fn ten_thousand_small_files_are_added_in_one_call() {
 #[tokio::test]
 async fn a_fresh_node_answers_for_what_it_imported() {
     let (node, fresh) = (IpfsNode::start(), IpfsNode::start());
-    let cid = node.add(file(), &FileShape::v0().chunk(5_000).max_links(3)).await;
+    let cid = node
+        .add(file(), &FileShape::v0().chunk(5_000).max_links(3))
+        .await;
     let imported = fresh.import(node.car(&cid).await).await.unwrap();
     assert_eq!(imported.roots, [cid.as_str()]);
     assert_eq!(imported.blocks, blocks(&node.car(&cid).await).len());
@@ -134,13 +176,20 @@ async fn a_fresh_node_answers_for_what_it_imported() {
 #[tokio::test]
 async fn an_import_is_refused_where_a_block_is_missing_and_names_it() {
     let (node, fresh) = (IpfsNode::start(), IpfsNode::start());
-    let cid = node.add(file(), &FileShape::v1().chunk(5_000).max_links(3)).await;
+    let cid = node
+        .add(file(), &FileShape::v1().chunk(5_000).max_links(3))
+        .await;
     let car = node.car(&cid).await;
     let (missing, block) = blocks(&car).pop().unwrap();
     // The last section: its length, its CID, its block.
     let whole_but_one = car.slice(..car.len() - block.len() - missing.to_bytes().len() - 2);
     let refused = fresh.import(whole_but_one).await.unwrap_err();
-    assert_eq!(refused.missing.as_deref(), Some(missing.to_string().as_str()), "{}", refused.error);
+    assert_eq!(
+        refused.missing.as_deref(),
+        Some(missing.to_string().as_str()),
+        "{}",
+        refused.error
+    );
 }
 
 #[tokio::test]
@@ -160,14 +209,25 @@ async fn a_removed_block_is_missing_and_a_reset_node_is_empty() {
     let node = IpfsNode::start();
     let cid = node.add("here", &FileShape::v0()).await;
     node.remove_block(&cid).await;
-    let asked = Client::new().get(format!("{}/ipfs/{cid}?format=raw", node.address())).send().await.unwrap();
+    let asked = Client::new()
+        .get(format!("{}/ipfs/{cid}?format=raw", node.address()))
+        .send()
+        .await
+        .unwrap();
     assert_eq!(asked.status(), StatusCode::NOT_FOUND);
     let hostile = node.add_block(vec![0xff; 3], "dag-pb").await;
     assert_eq!(node.block(&hostile).await, vec![0xff; 3]);
     node.put_gaia("kept", "a file").await;
     node.reset().await;
-    assert_eq!((node.block_count().await, node.requests().await), (0, Requests::default()));
-    let asked = Client::new().get(format!("{}/gaia/kept", node.address())).send().await.unwrap();
+    assert_eq!(
+        (node.block_count().await, node.requests().await),
+        (0, Requests::default())
+    );
+    let asked = Client::new()
+        .get(format!("{}/gaia/kept", node.address()))
+        .send()
+        .await
+        .unwrap();
     assert_eq!(asked.status(), StatusCode::NOT_FOUND);
 }
 
@@ -180,17 +240,38 @@ async fn gaia_answers_304_until_the_file_changes() {
     let (etag, modified) = (header("etag"), header("last-modified"));
     assert_eq!(response.text().await.unwrap(), "first");
     for (condition, validator) in [("if-none-match", &etag), ("if-modified-since", &modified)] {
-        let again = Client::new().get(&url).header(condition, validator).send().await.unwrap();
+        let again = Client::new()
+            .get(&url)
+            .header(condition, validator)
+            .send()
+            .await
+            .unwrap();
         assert_eq!(again.status(), StatusCode::NOT_MODIFIED, "{condition}");
     }
     node.put_gaia("hub/profile.json", "second").await;
-    let changed = Client::new().get(&url).header("if-none-match", &etag).send().await.unwrap();
+    let changed = Client::new()
+        .get(&url)
+        .header("if-none-match", &etag)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(changed.text().await.unwrap(), "second");
     Client::new().head(&url).send().await.unwrap();
     node.remove_gaia("hub/profile.json").await;
-    assert_eq!(Client::new().get(&url).send().await.unwrap().status(), StatusCode::NOT_FOUND);
+    assert_eq!(
+        Client::new().get(&url).send().await.unwrap().status(),
+        StatusCode::NOT_FOUND
+    );
     let counted = node.requests().await.gaia;
-    assert_eq!(counted, GaiaRequests { full: 2, not_modified: 2, head: 1, missing: 1 });
+    assert_eq!(
+        counted,
+        GaiaRequests {
+            full: 2,
+            not_modified: 2,
+            head: 1,
+            missing: 1
+        }
+    );
 }
 
 #[tokio::test]
@@ -201,7 +282,14 @@ async fn requests_are_counted_by_kind() {
     node.block(&cid).await;
     node.block(&cid).await;
     node.file(&cid).await;
-    assert_eq!(node.requests().await.gateway, GatewayRequests { car: 1, raw: 2, plain: 1 });
+    assert_eq!(
+        node.requests().await.gateway,
+        GatewayRequests {
+            car: 1,
+            raw: 2,
+            plain: 1
+        }
+    );
     node.reset_requests().await;
     assert_eq!(node.requests().await, Requests::default());
 }

@@ -31,8 +31,13 @@ async fn get(url: &str) -> Response {
 
 /// The bytes on the wire, until the origin closes.
 async fn on_the_wire(origin: &Origin, target: &str) -> String {
-    let mut client = TcpStream::connect(origin.address().strip_prefix("http://").unwrap()).await.unwrap();
-    client.write_all(format!("GET {target} HTTP/1.1\r\nhost: origin\r\n\r\n").as_bytes()).await.unwrap();
+    let mut client = TcpStream::connect(origin.address().strip_prefix("http://").unwrap())
+        .await
+        .unwrap();
+    client
+        .write_all(format!("GET {target} HTTP/1.1\r\nhost: origin\r\n\r\n").as_bytes())
+        .await
+        .unwrap();
     let mut answer = String::new();
     client.read_to_string(&mut answer).await.unwrap();
     answer
@@ -43,12 +48,21 @@ async fn a_script_is_answered_in_order_and_its_last_answer_stays() {
     let throttled = Answer::status(429).with_header("retry-after", 7);
     let (origin, url) = origin("/file", [throttled, Answer::status(503), Answer::ok(BODY)]).await;
     let first = get(&url).await;
-    assert_eq!((first.status().as_u16(), first.headers()["retry-after"].to_str().unwrap()), (429, "7"));
+    assert_eq!(
+        (
+            first.status().as_u16(),
+            first.headers()["retry-after"].to_str().unwrap()
+        ),
+        (429, "7")
+    );
     assert_eq!(get(&url).await.status(), StatusCode::SERVICE_UNAVAILABLE);
     for _ in 0..2 {
         assert_eq!(get(&url).await.text().await.unwrap(), BODY);
     }
-    assert_eq!(get(&origin.url("/else")).await.status(), StatusCode::NOT_FOUND);
+    assert_eq!(
+        get(&origin.url("/else")).await.status(),
+        StatusCode::NOT_FOUND
+    );
     assert_eq!((origin.count("/file"), origin.count("/else")), (4, 1));
 }
 
@@ -59,28 +73,58 @@ async fn the_longest_pattern_that_fits_goes() {
     origin.answer("/ipfs/?format=car", [Answer::status(501)]);
     origin.answer("/ipfs/cid", [Answer::ok(BODY)]);
     origin.answer("/ipfs/cid", [Answer::status(410)]);
-    for (target, status) in [("/ipfs/x/y", 500), ("/ipfs/x?a=b&format=car", 501), ("/ipfs/cid", 410), ("/ipfs", 404)] {
-        assert_eq!(get(&origin.url(target)).await.status().as_u16(), status, "{target}");
+    for (target, status) in [
+        ("/ipfs/x/y", 500),
+        ("/ipfs/x?a=b&format=car", 501),
+        ("/ipfs/cid", 410),
+        ("/ipfs", 404),
+    ] {
+        assert_eq!(
+            get(&origin.url(target)).await.status().as_u16(),
+            status,
+            "{target}"
+        );
     }
 }
 
 #[tokio::test]
 async fn requests_are_recorded_with_their_headers() {
     let (origin, url) = origin("/a", [Answer::ok(BODY)]).await;
-    Client::new().head(format!("{url}?b=c")).header("X-Test", "seen").send().await.unwrap();
+    Client::new()
+        .head(format!("{url}?b=c"))
+        .header("X-Test", "seen")
+        .send()
+        .await
+        .unwrap();
     let request = origin.requests().pop().unwrap();
-    assert_eq!((request.method.as_str(), request.target.as_str(), request.path()), ("HEAD", "/a?b=c", "/a"));
+    assert_eq!(
+        (
+            request.method.as_str(),
+            request.target.as_str(),
+            request.path()
+        ),
+        ("HEAD", "/a?b=c", "/a")
+    );
     assert_eq!(request.header("x-TEST"), Some("seen"));
 }
 
 #[tokio::test]
 async fn a_validator_that_still_holds_is_answered_304() {
-    let answer = Answer::ok(BODY).with_header("ETag", "\"one\"").with_header("Last-Modified", "yesterday");
+    let answer = Answer::ok(BODY)
+        .with_header("ETag", "\"one\"")
+        .with_header("Last-Modified", "yesterday");
     let (_origin, url) = origin("/file", [answer]).await;
-    for (name, value, status) in
-        [("if-none-match", "\"one\"", 304), ("if-modified-since", "yesterday", 304), ("if-none-match", "\"two\"", 200)]
-    {
-        let response = Client::new().get(&url).header(name, value).send().await.unwrap();
+    for (name, value, status) in [
+        ("if-none-match", "\"one\"", 304),
+        ("if-modified-since", "yesterday", 304),
+        ("if-none-match", "\"two\"", 200),
+    ] {
+        let response = Client::new()
+            .get(&url)
+            .header(name, value)
+            .send()
+            .await
+            .unwrap();
         assert_eq!(response.status().as_u16(), status, "{name}: {value}");
     }
 }
@@ -90,7 +134,10 @@ async fn a_body_is_cut_short_of_its_length() {
     let (origin, url) = origin("/file", [Answer::ok(BODY).cut_after(4)]).await;
     assert!(get(&url).await.bytes().await.is_err());
     let wire = on_the_wire(&origin, "/file").await;
-    assert!(wire.contains("content-length: 10\r\n") && wire.ends_with("\r\n\r\n0123"), "{wire}");
+    assert!(
+        wire.contains("content-length: 10\r\n") && wire.ends_with("\r\n\r\n0123"),
+        "{wire}"
+    );
 }
 
 #[tokio::test]
@@ -99,7 +146,10 @@ async fn a_length_is_said_that_is_not_true() {
     origin.answer("/long", [Answer::ok(BODY).saying_length(300)]);
     for (target, length) in [("/short", 3), ("/long", 300)] {
         let wire = on_the_wire(&origin, target).await;
-        assert!(wire.contains(&format!("content-length: {length}\r\n")) && wire.ends_with(BODY), "{wire}");
+        assert!(
+            wire.contains(&format!("content-length: {length}\r\n")) && wire.ends_with(BODY),
+            "{wire}"
+        );
     }
 }
 
@@ -121,13 +171,23 @@ async fn a_connection_is_closed_without_an_answer() {
 
 #[tokio::test]
 async fn drops_come_slowly_and_chunks_without_a_length() {
-    let (origin, url) = origin("/drip", [Answer::ok(BODY).dripping(2, Duration::from_millis(50))]).await;
+    let (origin, url) = origin(
+        "/drip",
+        [Answer::ok(BODY).dripping(2, Duration::from_millis(50))],
+    )
+    .await;
     let began = Instant::now();
     assert_eq!(get(&url).await.text().await.unwrap(), BODY);
     assert!(began.elapsed() >= Duration::from_millis(200));
     origin.answer("/chunked", [Answer::ok(BODY).chunked()]);
     let chunked = get(&origin.url("/chunked")).await;
-    assert_eq!((chunked.content_length(), chunked.text().await.unwrap().as_str()), (None, BODY));
+    assert_eq!(
+        (
+            chunked.content_length(),
+            chunked.text().await.unwrap().as_str()
+        ),
+        (None, BODY)
+    );
 }
 
 #[tokio::test]
@@ -146,7 +206,12 @@ async fn redirects_pages_and_unrequested_compression() {
     let followed = Client::new().get(&url).send().await.unwrap_err();
     assert!(followed.is_redirect(), "{followed}");
     origin.answer("/page", [Answer::page()]);
-    assert!(get(&origin.url("/page")).await.headers()["content-type"].to_str().unwrap().starts_with("text/html"));
+    assert!(
+        get(&origin.url("/page")).await.headers()["content-type"]
+            .to_str()
+            .unwrap()
+            .starts_with("text/html")
+    );
     origin.answer("/gzip", [Answer::gzipped(BODY.as_bytes())]);
     let compressed = get(&origin.url("/gzip")).await;
     assert_eq!(compressed.headers()["content-encoding"], "gzip");
@@ -155,7 +220,11 @@ async fn redirects_pages_and_unrequested_compression() {
 
 #[tokio::test]
 async fn connections_at_the_same_time_are_counted() {
-    let (origin, url) = origin("/slow", [Answer::ok(BODY).dripping(2, Duration::from_millis(50))]).await;
+    let (origin, url) = origin(
+        "/slow",
+        [Answer::ok(BODY).dripping(2, Duration::from_millis(50))],
+    )
+    .await;
     tokio::join!(get(&url), get(&url), get(&url));
     assert_eq!(origin.most_connections(), 3);
     let one = Origin::start().await;
@@ -168,7 +237,9 @@ async fn connections_at_the_same_time_are_counted() {
 #[tokio::test]
 async fn an_honest_gateway_answers_as_the_node_does() {
     let node = IpfsNode::start();
-    let cid = node.add(vec![5; 100_000], &FileShape::v0().chunk(9_000)).await;
+    let cid = node
+        .add(vec![5; 100_000], &FileShape::v0().chunk(9_000))
+        .await;
     let origin = Origin::start().await;
     origin.answer("/ipfs/", [Answer::gateway(&node)]);
     let through = IpfsNode::at(origin.address());
@@ -180,26 +251,60 @@ async fn an_honest_gateway_answers_as_the_node_does() {
 #[tokio::test]
 async fn a_lying_gateway_has_exactly_the_requested_faults() {
     let (node, fresh, origin) = (IpfsNode::start(), IpfsNode::start(), Origin::start().await);
-    let cid = node.add((0..=255).cycle().take(50_000).collect::<Vec<u8>>(), &FileShape::v1().chunk(9_000)).await;
+    let cid = node
+        .add(
+            (0..=255).cycle().take(50_000).collect::<Vec<u8>>(),
+            &FileShape::v1().chunk(9_000),
+        )
+        .await;
     let (car, root) = (node.car(&cid).await, node.block(&cid).await);
     let through = IpfsNode::at(origin.address());
     let alter = |alteration| origin.answer("/ipfs/", [Answer::gateway(&node).altered(alteration)]);
 
     alter(Alteration::FlipBlock(2));
     let flipped = through.car(&cid).await;
-    assert_eq!(flipped.iter().zip(&car).filter(|(one, other)| one != other).count(), 1);
-    assert!(fresh.import(flipped).await.unwrap_err().error.contains("block 2"));
+    assert_eq!(
+        flipped
+            .iter()
+            .zip(&car)
+            .filter(|(one, other)| one != other)
+            .count(),
+        1
+    );
+    assert!(
+        fresh
+            .import(flipped)
+            .await
+            .unwrap_err()
+            .error
+            .contains("block 2")
+    );
 
     alter(Alteration::DropBlock(3));
-    assert!(fresh.import(through.car(&cid).await).await.unwrap_err().missing.is_some());
+    assert!(
+        fresh
+            .import(through.car(&cid).await)
+            .await
+            .unwrap_err()
+            .missing
+            .is_some()
+    );
 
     alter(Alteration::CutCar(20_000));
     assert_eq!(through.car(&cid).await, car.slice(..20_000));
 
     alter(Alteration::OtherBlock("another".into()));
-    assert_eq!((through.block(&cid).await, through.car(&cid).await), ("another".into(), car));
+    assert_eq!(
+        (through.block(&cid).await, through.car(&cid).await),
+        ("another".into(), car)
+    );
 
     alter(Alteration::RefuseCar(406));
-    assert_eq!(get(&origin.url(&format!("/ipfs/{cid}?format=car"))).await.status(), StatusCode::NOT_ACCEPTABLE);
+    assert_eq!(
+        get(&origin.url(&format!("/ipfs/{cid}?format=car")))
+            .await
+            .status(),
+        StatusCode::NOT_ACCEPTABLE
+    );
     assert_eq!(through.block(&cid).await, root);
 }

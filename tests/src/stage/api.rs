@@ -41,8 +41,15 @@ pub(crate) struct Api {
 
 impl Api {
     pub(crate) fn new(url: &str) -> Self {
-        let client = Client::builder().timeout(Duration::from_secs(35)).build().unwrap();
-        Self { url: url.to_owned(), client, heard: Mutex::default() }
+        let client = Client::builder()
+            .timeout(Duration::from_secs(35))
+            .build()
+            .unwrap();
+        Self {
+            url: url.to_owned(),
+            client,
+            heard: Mutex::default(),
+        }
     }
 
     pub(crate) async fn call(&self, caller: Caller, method: Method, path: &str) -> Answer {
@@ -56,7 +63,8 @@ impl Api {
 
     /// With a body and its media type.
     pub(crate) async fn post(&self, path: &str, media_type: &str, body: &str) -> Answer {
-        self.send(Caller::Admin, Method::POST, path, Some((media_type, body))).await
+        self.send(Caller::Admin, Method::POST, path, Some((media_type, body)))
+            .await
     }
 
     /// Requests a database backup.
@@ -66,7 +74,8 @@ impl Api {
 
     /// Requests a backup: `database`, `content` or `full`.
     pub(crate) async fn trigger_of(&self, kind: &str) -> Answer {
-        self.call(Caller::Admin, Method::POST, &format!("/api/backups/{kind}")).await
+        self.call(Caller::Admin, Method::POST, &format!("/api/backups/{kind}"))
+            .await
     }
 
     /// Requests a database backup without an obstacle, and returns its id.
@@ -77,12 +86,20 @@ impl Api {
     /// The same of another kind.
     pub(crate) async fn triggered_of(&self, kind: &str) -> String {
         let answer = self.trigger_of(kind).await;
-        assert_eq!((answer.status, &answer.data()["status"]), (202, &"pending".into()), "{answer:?}");
+        assert_eq!(
+            (answer.status, &answer.data()["status"]),
+            (202, &"pending".into()),
+            "{answer:?}"
+        );
         answer.data()["backupId"].as_str().unwrap().to_owned()
     }
 
     pub(crate) async fn job(&self, id: &str) -> Value {
-        self.get(&format!("/api/backups/jobs/{id}")).await.expect(200).data().clone()
+        self.get(&format!("/api/backups/jobs/{id}"))
+            .await
+            .expect(200)
+            .data()
+            .clone()
     }
 
     /// The job, once it is settled. The limit is a time without progress, so that a slow machine only takes longer.
@@ -91,14 +108,20 @@ impl Api {
         let mut changed_at = Instant::now();
         loop {
             let job = self.job(id).await;
-            if ["completed", "failed", "cancelled"].iter().any(|status| job["status"] == *status) {
+            if ["completed", "failed", "cancelled"]
+                .iter()
+                .any(|status| job["status"] == *status)
+            {
                 return job;
             }
             let progress = json!([job["status"], job["items"], job["progress"]]);
             if progress != seen {
                 (seen, changed_at) = (progress, Instant::now());
             }
-            assert!(changed_at.elapsed() < WITHOUT_PROGRESS, "the job makes no progress: {job}");
+            assert!(
+                changed_at.elapsed() < WITHOUT_PROGRESS,
+                "the job makes no progress: {job}"
+            );
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
@@ -120,19 +143,31 @@ impl Api {
         self.heard.lock().unwrap().clone()
     }
 
-    async fn send(&self, caller: Caller, method: Method, path: &str, body: Option<(&str, &str)>) -> Answer {
+    async fn send(
+        &self,
+        caller: Caller,
+        method: Method,
+        path: &str,
+        body: Option<(&str, &str)>,
+    ) -> Answer {
         let mut request = self.client.request(method, format!("{}{path}", self.url));
         if let Some(token) = caller.token() {
             request = request.bearer_auth(token);
         }
         if let Some((media_type, body)) = body {
-            request = request.header("content-type", media_type).body(body.to_owned());
+            request = request
+                .header("content-type", media_type)
+                .body(body.to_owned());
         }
-        let response = request.send().await.unwrap_or_else(|error| panic!("{path}: {error}"));
+        let response = request
+            .send()
+            .await
+            .unwrap_or_else(|error| panic!("{path}: {error}"));
         let status = response.status().as_u16();
         let text = response.text().await.unwrap();
         self.heard.lock().unwrap().push(text.clone());
-        let body = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{path} answered {status}, no JSON: {text}"));
+        let body = serde_json::from_str(&text)
+            .unwrap_or_else(|_| panic!("{path} answered {status}, no JSON: {text}"));
         Answer { status, body }
     }
 }
@@ -168,8 +203,19 @@ impl Answer {
     /// Asserts that the call was refused in the common shape of refusals.
     #[track_caller]
     pub(crate) fn expect_refusal(&self, status: u16, code: &str) {
-        assert_eq!((self.status, &self.body["code"]), (status, &code.into()), "{}", self.body);
+        assert_eq!(
+            (self.status, &self.body["code"]),
+            (status, &code.into()),
+            "{}",
+            self.body
+        );
         assert_eq!(self.body["success"], false, "{}", self.body);
-        assert!(self.body["error"].as_str().is_some_and(|error| !error.is_empty()), "{}", self.body);
+        assert!(
+            self.body["error"]
+                .as_str()
+                .is_some_and(|error| !error.is_empty()),
+            "{}",
+            self.body
+        );
     }
 }

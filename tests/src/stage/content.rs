@@ -17,11 +17,20 @@ pub(crate) struct Piece {
 
 impl Piece {
     pub(crate) fn on_ipfs(id: i64, url: impl Into<String>, file: impl Into<Vec<u8>>) -> Self {
-        Self { id, title: format!("Piece {id}"), url: url.into(), storage_type: "ipfs", file: file.into() }
+        Self {
+            id,
+            title: format!("Piece {id}"),
+            url: url.into(),
+            storage_type: "ipfs",
+            file: file.into(),
+        }
     }
 
     pub(crate) fn on_gaia(id: i64, url: impl Into<String>, file: impl Into<Vec<u8>>) -> Self {
-        Self { storage_type: "gaia", ..Self::on_ipfs(id, url, file) }
+        Self {
+            storage_type: "gaia",
+            ..Self::on_ipfs(id, url, file)
+        }
     }
 
     pub(crate) fn titled(mut self, title: &str) -> Self {
@@ -51,19 +60,27 @@ impl Piece {
 
 /// The files of these pieces by their ids, as a backup has them.
 pub(crate) fn files(pieces: &[Piece]) -> BTreeMap<String, &[u8]> {
-    pieces.iter().map(|piece| (piece.id.to_string(), piece.file.as_slice())).collect()
+    pieces
+        .iter()
+        .map(|piece| (piece.id.to_string(), piece.file.as_slice()))
+        .collect()
 }
 
 /// This number of pieces on IPFS, with ids from 0, each with its own short file.
 pub(crate) async fn small_pieces(node: &IpfsNode, count: i64) -> Vec<Piece> {
     let files: Vec<Vec<u8>> = (0..count).map(small_file).collect();
     let cids = node.add_many(&files, &FileShape::v1()).await;
-    (0..).zip(files.into_iter().zip(cids)).map(|(id, (file, cid))| Piece::on_ipfs(id, cid, file)).collect()
+    (0..)
+        .zip(files.into_iter().zip(cids))
+        .map(|(id, (file, cid))| Piece::on_ipfs(id, cid, file))
+        .collect()
 }
 
 /// A short file, different from every other piece.
 pub(crate) fn small_file(id: i64) -> Vec<u8> {
-    format!("This is the file of piece {id}, and of no other.\n").repeat(8).into_bytes()
+    format!("This is the file of piece {id}, and of no other.\n")
+        .repeat(8)
+        .into_bytes()
 }
 
 /// Incompressible bytes of this number.

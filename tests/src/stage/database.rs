@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::TryStreamExt as _;
 use holdfast_database::{
-    CollectionContent, Connection, NamespaceMap, RestoreOptions, TtlIndexes, content_hash_of, restore,
+    CollectionContent, Connection, NamespaceMap, RestoreOptions, TtlIndexes, content_hash_of,
+    restore,
 };
 use holdfast_domain::{Secret, settings::ReadPreference};
 use mongodb::{
@@ -23,28 +24,41 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn connect() -> Self {
-        Self { client: Client::with_uri_str(&holdfast_testing::parts().mongodb_uri).await.unwrap() }
+        Self {
+            client: Client::with_uri_str(&holdfast_testing::parts().mongodb_uri)
+                .await
+                .unwrap(),
+        }
     }
 
     /// Creates a user with write access to these databases. The first one is its authentication database.
     pub(crate) async fn add_user(&self, user: &str, password: &str, databases: [&str; 2]) {
         let roles = databases.map(|database| doc! { "role": "readWrite", "db": database });
         let command = doc! { "createUser": user, "pwd": password, "roles": roles.to_vec() };
-        self.client.database(databases[0]).run_command(command).await.unwrap();
+        self.client
+            .database(databases[0])
+            .run_command(command)
+            .await
+            .unwrap();
     }
 
     /// Drops databases, and the users known in them.
     pub(crate) async fn drop(&self, databases: &[&str]) {
         for name in databases {
             let database = self.client.database(name);
-            database.run_command(doc! { "dropAllUsersFromDatabase": 1 }).await.unwrap();
+            database
+                .run_command(doc! { "dropAllUsersFromDatabase": 1 })
+                .await
+                .unwrap();
             database.drop().await.unwrap();
         }
     }
 
     async fn connection() -> Connection {
         let uri = Secret::new(&holdfast_testing::parts().mongodb_uri);
-        Connection::open(&uri, ReadPreference::Primary, "tests").await.unwrap()
+        Connection::open(&uri, ReadPreference::Primary, "tests")
+            .await
+            .unwrap()
     }
 }
 
@@ -53,26 +67,52 @@ pub(crate) fn uri_of(user: &str, password: &str, home: &str, database: &str) -> 
     let uri = &holdfast_testing::parts().mongodb_uri;
     let (scheme, rest) = uri.split_once("://").unwrap();
     let (before, options) = rest.split_once('?').unwrap_or((rest, ""));
-    let hosts = before.split('/').next().unwrap_or_default().rsplit('@').next().unwrap_or_default();
-    let options = options.split('&').filter(|option| !option.is_empty() && !option.starts_with("authSource="));
+    let hosts = before
+        .split('/')
+        .next()
+        .unwrap_or_default()
+        .rsplit('@')
+        .next()
+        .unwrap_or_default();
+    let options = options
+        .split('&')
+        .filter(|option| !option.is_empty() && !option.starts_with("authSource="));
     let home = format!("authSource={home}");
     let options: Vec<&str> = options.chain([home.as_str()]).collect();
-    format!("{scheme}://{user}:{password}@{hosts}/{database}?{}", options.join("&"))
+    format!(
+        "{scheme}://{user}:{password}@{hosts}/{database}?{}",
+        options.join("&")
+    )
 }
 
 /// Every kind of collection, and the platform's own collections, from the real mongodump.
 pub(crate) async fn fill_from_golden(database: &str) {
     for (archive, from) in [("shapes", "shapes.*"), ("platform", "web3platform.*")] {
         let map = NamespaceMap::parse(&[from.to_owned()], &[format!("{database}.*")]).unwrap();
-        let options = RestoreOptions { map, ttl_indexes: TtlIndexes::Omit, ..RestoreOptions::default() };
+        let options = RestoreOptions {
+            map,
+            ttl_indexes: TtlIndexes::Omit,
+            ..RestoreOptions::default()
+        };
         let bytes = std::io::Cursor::new(holdfast_testing::golden(archive));
-        let report = restore(&Server::connection().await, bytes, &options, None, &|_| {}).await.unwrap();
+        let report = restore(&Server::connection().await, bytes, &options, None, &|_| {})
+            .await
+            .unwrap();
         assert!(report.is_faithful(), "{report:?}");
     }
     let late = IndexOptions::builder().expire_after(EXPIRES_LATE).build();
-    let index = IndexModel::builder().keys(doc! { "createdAt": 1 }).options(late).build();
+    let index = IndexModel::builder()
+        .keys(doc! { "createdAt": 1 })
+        .options(late)
+        .build();
     let server = Server::connect().await;
-    server.client.database(database).collection::<Document>("contents").create_index(index).await.unwrap();
+    server
+        .client
+        .database(database)
+        .collection::<Document>("contents")
+        .create_index(index)
+        .await
+        .unwrap();
 }
 
 /// Incompressible data of this number of megabytes.
@@ -100,35 +140,72 @@ pub(crate) struct Collection {
 }
 
 /// All collections of a database, read again from the server.
-pub(crate) async fn collections_of(server: &Server, database: &str) -> BTreeMap<String, Collection> {
+pub(crate) async fn collections_of(
+    server: &Server,
+    database: &str,
+) -> BTreeMap<String, Collection> {
     let connection = Server::connection().await;
     let database = server.client.database(database);
-    let listed = database.run_cursor_command(doc! { "listCollections": 1 }).await.unwrap();
+    let listed = database
+        .run_cursor_command(doc! { "listCollections": 1 })
+        .await
+        .unwrap();
     let listed: Vec<Document> = listed.try_collect().await.unwrap();
     let mut collections = BTreeMap::new();
     // View definitions name their database, and are in the views' options.
-    for entry in listed.iter().filter(|entry| entry.get_str("name").unwrap() != "system.views") {
+    for entry in listed
+        .iter()
+        .filter(|entry| entry.get_str("name").unwrap() != "system.views")
+    {
         let name = entry.get_str("name").unwrap().to_owned();
-        collections.insert(name.clone(), collection(&connection, &database, &name, entry).await);
+        collections.insert(
+            name.clone(),
+            collection(&connection, &database, &name, entry).await,
+        );
     }
     collections
 }
 
-async fn collection(connection: &Connection, database: &Database, name: &str, entry: &Document) -> Collection {
+async fn collection(
+    connection: &Connection,
+    database: &Database,
+    name: &str,
+    entry: &Document,
+) -> Collection {
     let kind = entry.get_str("type").unwrap().to_owned();
     let options = entry.get_document("options").cloned().unwrap_or_default();
-    let indexes = if kind == "view" { BTreeSet::new() } else { indexes(database, name).await };
+    let indexes = if kind == "view" {
+        BTreeSet::new()
+    } else {
+        indexes(database, name).await
+    };
     let content = if kind == "view" || name.starts_with("system.buckets.") {
         None
     } else {
-        Some(content_hash_of(connection, database.name(), name).await.unwrap())
+        Some(
+            content_hash_of(connection, database.name(), name)
+                .await
+                .unwrap(),
+        )
     };
-    Collection { kind, options, indexes, content }
+    Collection {
+        kind,
+        options,
+        indexes,
+        content,
+    }
 }
 
 async fn indexes(database: &Database, name: &str) -> BTreeSet<String> {
-    let listed = database.run_cursor_command(doc! { "listIndexes": name }).await.unwrap();
-    listed.map_ok(without_namespace).try_collect().await.unwrap()
+    let listed = database
+        .run_cursor_command(doc! { "listIndexes": name })
+        .await
+        .unwrap();
+    listed
+        .map_ok(without_namespace)
+        .try_collect()
+        .await
+        .unwrap()
 }
 
 /// Older servers include the namespace in the index, and it differs here.

@@ -29,7 +29,10 @@ impl Mongodump {
     pub(crate) fn at_hand(test: &str) -> Self {
         let installed = installed_mongodump();
         let which = installed.as_ref().map_or_else(
-            || "a stand-in for mongodump, as neither MONGODUMP nor the PATH names a real one".to_owned(),
+            || {
+                "a stand-in for mongodump, as neither MONGODUMP nor the PATH names a real one"
+                    .to_owned()
+            },
             |path| format!("the real mongodump at {}", path.display()),
         );
         // Not by a macro, because the test harness hides its output for a passed test.
@@ -39,7 +42,11 @@ impl Mongodump {
 
     /// A stand-in that writes a golden archive and exits with this code.
     pub(crate) fn that_wrote(archive: &str, exit_code: u8) -> Self {
-        Self::StandIn(StandIn::replaying(&golden(archive), &golden_stderr(archive), exit_code))
+        Self::StandIn(StandIn::replaying(
+            &golden(archive),
+            &golden_stderr(archive),
+            exit_code,
+        ))
     }
 
     pub(crate) fn path(&self) -> PathBuf {
@@ -53,18 +60,31 @@ impl Mongodump {
     pub(crate) fn version(&self) -> String {
         let told = Command::new(self.path()).arg("--version").output().unwrap();
         let told = String::from_utf8(told.stdout).unwrap();
-        let version = told.lines().find_map(|line| line.strip_prefix("mongodump version: "));
-        version.unwrap_or_else(|| panic!("a mongodump without a version: {told}")).to_owned()
+        let version = told
+            .lines()
+            .find_map(|line| line.strip_prefix("mongodump version: "));
+        version
+            .unwrap_or_else(|| panic!("a mongodump without a version: {told}"))
+            .to_owned()
     }
 
     /// Sets a stand-in to replay the present state of this connection string's database. The real one reads it itself.
     pub(crate) async fn sees(&self, uri: &str) {
-        let Self::StandIn(stand_in) = self else { return };
-        let connection = Connection::open(&Secret::new(uri), ReadPreference::Primary, "tests").await.unwrap();
-        let selection = DumpSelection { collections: CollectionFilter::All, exclude: Vec::new() };
+        let Self::StandIn(stand_in) = self else {
+            return;
+        };
+        let connection = Connection::open(&Secret::new(uri), ReadPreference::Primary, "tests")
+            .await
+            .unwrap();
+        let selection = DumpSelection {
+            collections: CollectionFilter::All,
+            exclude: Vec::new(),
+        };
         let plan = plan(&connection, &selection, PARALLEL).await.unwrap();
         let archive = BufWriter::new(File::create(stand_in.folder().join("archive")).unwrap());
-        let (archive, report) = dump(&connection, plan, PARALLEL, archive, pending()).await.unwrap();
+        let (archive, report) = dump(&connection, plan, PARALLEL, archive, pending())
+            .await
+            .unwrap();
         archive.into_inner().unwrap();
         stand_in.keep("stderr", told_of(&report).as_bytes());
     }
@@ -73,7 +93,9 @@ impl Mongodump {
     pub(crate) fn found(&self) -> Vec<String> {
         match self {
             Self::Real(_) => Vec::new(),
-            Self::StandIn(stand_in) => ["arguments", "environment"].map(|name| stand_in.note(name)).to_vec(),
+            Self::StandIn(stand_in) => ["arguments", "environment"]
+                .map(|name| stand_in.note(name))
+                .to_vec(),
         }
     }
 }

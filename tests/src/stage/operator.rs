@@ -17,8 +17,15 @@ pub(crate) struct Ended {
 /// Runs `holdfast` to its end.
 pub(crate) async fn operator(environment: &BTreeMap<String, String>, words: &[&str]) -> Ended {
     let mut command = Command::new(program());
-    command.args(words).env_clear().envs(environment).env("PATH", "/usr/bin:/bin").stdin(Stdio::null());
-    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    command
+        .args(words)
+        .env_clear()
+        .envs(environment)
+        .env("PATH", "/usr/bin:/bin")
+        .stdin(Stdio::null());
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap())
+        .await
+        .unwrap();
     Ended {
         code: output.status.code().unwrap_or(-1),
         stdout: output.stdout,
@@ -29,7 +36,13 @@ pub(crate) async fn operator(environment: &BTreeMap<String, String>, words: &[&s
 impl Ended {
     #[track_caller]
     pub(crate) fn expect(self, code: i32) -> Self {
-        assert_eq!(self.code, code, "stdout: {}\nstderr: {}", self.text(), self.stderr);
+        assert_eq!(
+            self.code,
+            code,
+            "stdout: {}\nstderr: {}",
+            self.text(),
+            self.stderr
+        );
         self
     }
 
@@ -42,6 +55,10 @@ impl Ended {
 fn program() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let program = test.ancestors().nth(2).unwrap().join("holdfast");
-    assert!(program.is_file(), "{} is not there: run `cargo build -p holdfast`", program.display());
+    assert!(
+        program.is_file(),
+        "{} is not there: run `cargo build -p holdfast`",
+        program.display()
+    );
     program
 }

@@ -8,8 +8,15 @@ pub(crate) struct Secrets(Vec<(&'static str, String)>);
 
 impl Secrets {
     pub(crate) fn add(&mut self, what: &'static str, secret: &str) {
-        assert!(secret.len() >= 8, "{what} is so short that it may stand anywhere by chance");
-        for form in [secret.to_owned(), BASE64_STANDARD.encode(secret), hex::encode(secret)] {
+        assert!(
+            secret.len() >= 8,
+            "{what} is so short that it may stand anywhere by chance"
+        );
+        for form in [
+            secret.to_owned(),
+            BASE64_STANDARD.encode(secret),
+            hex::encode(secret),
+        ] {
             self.0.push((what, form));
         }
     }
@@ -17,7 +24,10 @@ impl Secrets {
     /// The kind of secret in a text.
     fn found_in(&self, text: &str) -> Option<&'static str> {
         let text = text.to_ascii_lowercase();
-        let found = self.0.iter().find(|(_, secret)| text.contains(&secret.to_ascii_lowercase()));
+        let found = self
+            .0
+            .iter()
+            .find(|(_, secret)| text.contains(&secret.to_ascii_lowercase()));
         found.map(|(what, _)| *what)
     }
 

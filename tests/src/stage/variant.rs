@@ -26,8 +26,15 @@ use super::{
 const CLOUDFORMATION: &str = "2010-05-15";
 
 /// Every function of each stack.
-pub(crate) const FUNCTIONS: [&str; 7] =
-    ["api", "content-backup", "content-download", "content-finalize", "database-backup", "retention", "verification"];
+pub(crate) const FUNCTIONS: [&str; 7] = [
+    "api",
+    "content-backup",
+    "content-download",
+    "content-finalize",
+    "database-backup",
+    "retention",
+    "verification",
+];
 
 /// The deployment's parameters.
 pub(crate) struct Deployment {
@@ -65,11 +72,20 @@ impl Deployment {
     pub(crate) fn named(name: &str) -> Self {
         let mut parameters = stack().parameters.clone();
         parameters.remove("CatalogUriSecretArn");
-        Self { name: unique(name), parameters, key: None, kms: false, drills: false, source_uri: None, mongodump: None }
+        Self {
+            name: unique(name),
+            parameters,
+            key: None,
+            kms: false,
+            drills: false,
+            source_uri: None,
+            mongodump: None,
+        }
     }
 
     pub(crate) fn with(mut self, parameter: &str, value: &str) -> Self {
-        self.parameters.insert(parameter.to_owned(), value.to_owned());
+        self.parameters
+            .insert(parameter.to_owned(), value.to_owned());
         self
     }
 
@@ -112,7 +128,8 @@ impl Deployment {
     pub(crate) fn dumped_by(mut self, mongodump: Mongodump) -> Self {
         let path = mongodump.path();
         self.mongodump = Some(mongodump);
-        self.with("DumpEngine", "mongodump").with("MongodumpPath", path.to_str().unwrap())
+        self.with("DumpEngine", "mongodump")
+            .with("MongodumpPath", path.to_str().unwrap())
     }
 
     pub(crate) async fn deploy(mut self) -> Variant {
@@ -126,11 +143,16 @@ impl Deployment {
         let mut secrets = secrets(&password, &source_uri, self.key.as_deref());
 
         let mut environment = stack().env.clone();
-        environment.insert("MONGODB_URI".to_owned(), holdfast_testing::parts().mongodb_uri.clone());
+        environment.insert(
+            "MONGODB_URI".to_owned(),
+            holdfast_testing::parts().mongodb_uri.clone(),
+        );
         environment.insert("BACKUP_CATALOG_URI".to_owned(), catalog_uri.clone());
         environment.extend(self.content_settings());
-        self.keep_secret(&aws, "MongoUriSecretArn", &source_uri).await;
-        self.keep_secret(&aws, "CatalogUriSecretArn", &catalog_uri).await;
+        self.keep_secret(&aws, "MongoUriSecretArn", &source_uri)
+            .await;
+        self.keep_secret(&aws, "CatalogUriSecretArn", &catalog_uri)
+            .await;
         if let Some(key) = self.key.take() {
             self.keep_secret(&aws, "EncryptionKeySecretArn", &key).await;
             environment.insert("BACKUP_ENCRYPTION_KEY".to_owned(), key);
@@ -143,14 +165,22 @@ impl Deployment {
         if self.kms {
             let key = aws.json("kms", "TrentService.CreateKey", &json!({})).await;
             let arn = key["KeyMetadata"]["Arn"].as_str().unwrap();
-            self.parameters.insert("KmsKeyArn".to_owned(), arn.to_owned());
+            self.parameters
+                .insert("KmsKeyArn".to_owned(), arn.to_owned());
             environment.insert("BACKUP_KMS_KEY_ID".to_owned(), arn.to_owned());
         }
         let (id, outputs) = self.create(&aws).await;
         let bucket = outputs["BucketName"].clone();
         environment.insert("BACKUP_STORE".to_owned(), format!("s3://{bucket}"));
-        environment.insert("BACKUP_EVENT_BUS".to_owned(), outputs["EventBusName"].clone());
-        for token in [&stack().tokens.admin, &stack().tokens.creator, &stack().tokens.none] {
+        environment.insert(
+            "BACKUP_EVENT_BUS".to_owned(),
+            outputs["EventBusName"].clone(),
+        );
+        for token in [
+            &stack().tokens.admin,
+            &stack().tokens.creator,
+            &stack().tokens.none,
+        ] {
             secrets.add("a token's signature", token.rsplit('.').next().unwrap());
         }
         let api = Api::new(&outputs["ApiUrl"]);
@@ -176,30 +206,56 @@ impl Deployment {
     async fn keep_secret(&mut self, aws: &Aws, parameter: &str, value: &str) {
         let name = format!("{}/{parameter}", self.name);
         let input = json!({ "Name": name, "SecretString": value, "ClientRequestToken": unique("secret-of-the-tests") });
-        let secret = aws.json("secretsmanager", "secretsmanager.CreateSecret", &input).await;
-        self.parameters.insert(parameter.to_owned(), secret["ARN"].as_str().unwrap().to_owned());
+        let secret = aws
+            .json("secretsmanager", "secretsmanager.CreateSecret", &input)
+            .await;
+        self.parameters.insert(
+            parameter.to_owned(),
+            secret["ARN"].as_str().unwrap().to_owned(),
+        );
     }
 
     async fn create(&self, aws: &Aws) -> (String, BTreeMap<String, String>) {
         let mut fields = vec![
             ("StackName".to_owned(), self.name.clone()),
             ("TemplateURL".to_owned(), stack().template.clone()),
-            ("Capabilities.member.1".to_owned(), "CAPABILITY_IAM".to_owned()),
-            ("Capabilities.member.2".to_owned(), "CAPABILITY_AUTO_EXPAND".to_owned()),
+            (
+                "Capabilities.member.1".to_owned(),
+                "CAPABILITY_IAM".to_owned(),
+            ),
+            (
+                "Capabilities.member.2".to_owned(),
+                "CAPABILITY_AUTO_EXPAND".to_owned(),
+            ),
         ];
         for (number, (name, value)) in (1..).zip(&self.parameters) {
-            fields.push((format!("Parameters.member.{number}.ParameterKey"), name.clone()));
-            fields.push((format!("Parameters.member.{number}.ParameterValue"), value.clone()));
+            fields.push((
+                format!("Parameters.member.{number}.ParameterKey"),
+                name.clone(),
+            ));
+            fields.push((
+                format!("Parameters.member.{number}.ParameterValue"),
+                value.clone(),
+            ));
         }
-        let fields: Vec<_> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        let created = aws.query("cloudformation", CLOUDFORMATION, "CreateStack", &fields).await;
+        let fields: Vec<_> = fields
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        let created = aws
+            .query("cloudformation", CLOUDFORMATION, "CreateStack", &fields)
+            .await;
         let id = element(&created, "StackId");
         let outputs = until("the stack", Duration::from_mins(1), || async {
             let told = described(aws, &id).await;
             let status = element(&told, "StackStatus");
             assert!(status.starts_with("CREATE_"), "{told}");
-            (status == "CREATE_COMPLETE")
-                .then(|| elements(&told, "OutputKey").into_iter().zip(elements(&told, "OutputValue")).collect())
+            (status == "CREATE_COMPLETE").then(|| {
+                elements(&told, "OutputKey")
+                    .into_iter()
+                    .zip(elements(&told, "OutputValue"))
+                    .collect()
+            })
         });
         let outputs = outputs.await;
         (id, outputs)
@@ -214,7 +270,10 @@ impl Variant {
 
     /// Every function of this stack.
     pub(crate) fn functions(&self) -> Vec<&'static str> {
-        let replication = self.outputs.contains_key("ReplicationFunctionName").then_some("replication");
+        let replication = self
+            .outputs
+            .contains_key("ReplicationFunctionName")
+            .then_some("replication");
         FUNCTIONS.into_iter().chain(replication).collect()
     }
 
@@ -227,25 +286,35 @@ impl Variant {
 
     pub(crate) async fn invoke(&self, function: &str, event: &Value) -> Invocation {
         let invocation = self.aws.invoke(&self.function(function), event).await;
-        self.said.lock().unwrap().push(invocation.payload.to_string());
+        self.said
+            .lock()
+            .unwrap()
+            .push(invocation.payload.to_string());
         invocation
     }
 
     /// Runs the hourly sweep now, and returns its report.
     pub(crate) async fn sweep(&self) -> Value {
-        let Invocation { failed, payload } = self.invoke("retention", &super::event("schedule-sweep")).await;
+        let Invocation { failed, payload } = self
+            .invoke("retention", &super::event("schedule-sweep"))
+            .await;
         assert!(!failed && payload["problems"] == json!([]), "{payload}");
         payload
     }
 
     pub(crate) async fn log(&self, function: &str) -> Vec<String> {
-        self.aws.log(&format!("/aws/lambda/{}", self.function(function))).await
+        self.aws
+            .log(&format!("/aws/lambda/{}", self.function(function)))
+            .await
     }
 
     /// `holdfast`, with the settings of this stack's functions.
     pub(crate) async fn operator(&self, words: &[&str]) -> Ended {
         let ended = operator(&self.environment, words).await;
-        self.said.lock().unwrap().extend([ended.text(), ended.stderr.clone()]);
+        self.said
+            .lock()
+            .unwrap()
+            .extend([ended.text(), ended.stderr.clone()]);
         ended
     }
 
@@ -253,15 +322,31 @@ impl Variant {
     pub(crate) async fn restored(&self, words: &[&str]) -> String {
         let to = unique("restored");
         let (from_all, to_all) = (format!("{}.*", self.source), format!("{to}.*"));
-        let renamed = ["--ns-from", &from_all, "--ns-to", &to_all, "--yes", "--json"];
-        let words: Vec<&str> = ["restore"].iter().chain(words).chain(&renamed).copied().collect();
-        let told: Value = serde_json::from_str(&self.operator(&words).await.expect(0).text()).unwrap();
+        let renamed = [
+            "--ns-from",
+            &from_all,
+            "--ns-to",
+            &to_all,
+            "--yes",
+            "--json",
+        ];
+        let words: Vec<&str> = ["restore"]
+            .iter()
+            .chain(words)
+            .chain(&renamed)
+            .copied()
+            .collect();
+        let told: Value =
+            serde_json::from_str(&self.operator(&words).await.expect(0).text()).unwrap();
         assert_eq!(told["faithful"], true, "{told}");
         to
     }
 
     pub(crate) fn rows(&self, collection: &str) -> Collection<Document> {
-        self.server.client.database(&self.catalog).collection(collection)
+        self.server
+            .client
+            .database(&self.catalog)
+            .collection(collection)
     }
 
     /// Another secret for the final search.
@@ -278,38 +363,70 @@ impl Variant {
 
     /// Number of held leases.
     pub(crate) async fn leases(&self) -> u64 {
-        self.rows("backup_leases").count_documents(doc! {}).await.unwrap()
+        self.rows("backup_leases")
+            .count_documents(doc! {})
+            .await
+            .unwrap()
     }
 
     /// Sets the lease's last heartbeat two minutes into the past.
     pub(crate) async fn age_lease(&self) {
         let then = DateTime::from_millis(DateTime::now().timestamp_millis() - 120_000);
         let leases = self.rows("backup_leases");
-        let aged = leases.update_one(doc! { "_id": "database" }, doc! { "$set": { "beatAt": then } }).await.unwrap();
+        let aged = leases
+            .update_one(
+                doc! { "_id": "database" },
+                doc! { "$set": { "beatAt": then } },
+            )
+            .await
+            .unwrap();
         assert_eq!(aged.matched_count, 1);
     }
 
     pub(crate) async fn keys(&self) -> Vec<String> {
-        let mut pages = s3_client().list_objects_v2().bucket(&self.bucket).into_paginator().send();
+        let mut pages = s3_client()
+            .list_objects_v2()
+            .bucket(&self.bucket)
+            .into_paginator()
+            .send();
         let mut keys = Vec::new();
         while let Some(page) = pages.next().await {
-            keys.extend(page.unwrap().contents().iter().map(|object| object.key().unwrap().to_owned()));
+            keys.extend(
+                page.unwrap()
+                    .contents()
+                    .iter()
+                    .map(|object| object.key().unwrap().to_owned()),
+            );
         }
         keys
     }
 
     pub(crate) async fn object(&self, key: &str) -> Vec<u8> {
-        let got = s3_client().get_object().bucket(&self.bucket).key(key).send().await.unwrap();
+        let got = s3_client()
+            .get_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .send()
+            .await
+            .unwrap();
         got.body.collect().await.unwrap().to_vec()
     }
 
     /// Number of stored parts of each unfinished upload.
     pub(crate) async fn unfinished_uploads(&self) -> Vec<usize> {
         let s3 = s3_client();
-        let listed = s3.list_multipart_uploads().bucket(&self.bucket).send().await.unwrap();
+        let listed = s3
+            .list_multipart_uploads()
+            .bucket(&self.bucket)
+            .send()
+            .await
+            .unwrap();
         let mut parts = Vec::new();
         for upload in listed.uploads() {
-            let listed = s3.list_parts().bucket(&self.bucket).key(upload.key().unwrap());
+            let listed = s3
+                .list_parts()
+                .bucket(&self.bucket)
+                .key(upload.key().unwrap());
             // It may be finished meanwhile.
             let listed = listed.upload_id(upload.upload_id().unwrap()).send().await;
             parts.push(listed.map_or(0, |listed| listed.parts().len()));
@@ -319,14 +436,23 @@ impl Variant {
 }
 
 async fn described(aws: &Aws, id: &str) -> String {
-    aws.query("cloudformation", CLOUDFORMATION, "DescribeStacks", &[("StackName", id)]).await
+    aws.query(
+        "cloudformation",
+        CLOUDFORMATION,
+        "DescribeStacks",
+        &[("StackName", id)],
+    )
+    .await
 }
 
 fn secrets(password: &str, source_uri: &str, key: Option<&str>) -> Secrets {
     let mut secrets = Secrets::default();
     secrets.add("the password", password);
     let authority = source_uri.rsplit_once('@').unwrap().0;
-    secrets.add("the source's password", authority.rsplit(':').next().unwrap());
+    secrets.add(
+        "the source's password",
+        authority.rsplit(':').next().unwrap(),
+    );
     if let Some(key) = key {
         secrets.add("the encryption key", key.trim_start_matches("passphrase:"));
     }

@@ -18,14 +18,23 @@ use crate::{
 const AT_ONCE: u32 = 1000;
 
 /// Backs up each number of files, then again when all are stored.
-pub(super) async fn measure(stack: &Stack, bench: &Bench<'_>, database: &Database, numbers: &[u32]) -> Result<()> {
-    println!("\nA content backup by the command line: files of 10 to 30 kB, each in one IPFS block\n");
+pub(super) async fn measure(
+    stack: &Stack,
+    bench: &Bench<'_>,
+    database: &Database,
+    numbers: &[u32],
+) -> Result<()> {
+    println!(
+        "\nA content backup by the command line: files of 10 to 30 kB, each in one IPFS block\n"
+    );
     let node = Node::at(&stack.description().ipfs_node);
     for number in numbers {
         refill(&node, database, *number).await?;
         for what in ["fetched", "unchanged"] {
             let step = Step::begin("Backing up");
-            let account = bench.account(&format!("'{}' run content", bench.holdfast.display()), 1).await?;
+            let account = bench
+                .account(&format!("'{}' run content", bench.holdfast.display()), 1)
+                .await?;
             step.done(what);
             println!(
                 "  {number:>6} files, {what:<9}: {:.1} s, {:.0} a second, {} MiB peak",
@@ -48,7 +57,12 @@ async fn refill(node: &Node<'_>, database: &Database, number: u32) -> Result<()>
         let numbers = first..number.min(first + AT_ONCE);
         let files: Vec<_> = numbers.clone().map(|_| small_file(&mut random)).collect();
         let cids = node.add_many(&files).await?;
-        ensure!(cids.len() == files.len(), "the IPFS node answered with {} CIDs for {} files", cids.len(), files.len());
+        ensure!(
+            cids.len() == files.len(),
+            "the IPFS node answered with {} CIDs for {} files",
+            cids.len(),
+            files.len()
+        );
         let items = numbers.zip(&cids).map(|(id, cid)| item(id, cid));
         contents.insert_many(items).await?;
     }

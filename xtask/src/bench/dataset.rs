@@ -52,7 +52,10 @@ pub(super) async fn refill(database: &Database, kind: Kind, megabytes: u32) -> R
         let batch = batch(kind, megabyte, &mut random);
         documents += batch.len() as u64;
         let collection = COLLECTIONS[megabyte % COLLECTIONS.len()];
-        database.collection::<Document>(collection).insert_many(batch).await?;
+        database
+            .collection::<Document>(collection)
+            .insert_many(batch)
+            .await?;
     }
     Ok(documents)
 }
@@ -95,7 +98,11 @@ impl Random {
             // Text that no dictionary predicts.
             for digit in [8, 12, 16] {
                 text.push(
-                    char::from_digit(u32::try_from((number >> digit) % 16).unwrap_or_default(), 16).unwrap_or('0'),
+                    char::from_digit(
+                        u32::try_from((number >> digit) % 16).unwrap_or_default(),
+                        16,
+                    )
+                    .unwrap_or('0'),
                 );
             }
             text.push(' ');

@@ -33,20 +33,33 @@ impl fmt::Display for Taken {
 
 /// Backs up by the API, in a fresh process.
 pub(super) async fn backed_up(stack: &Stack) -> Result<Taken> {
-    let name =
-        stack.description().outputs.get("DatabaseBackupFunctionName").context("the function's name is unknown")?;
+    let name = stack
+        .description()
+        .outputs
+        .get("DatabaseBackupFunctionName")
+        .context("the function's name is unknown")?;
     end_processes(stack, name).await?;
     let step = Step::begin("Backing up");
-    let backup = Api::of(stack.description())?.back_up_database(&step).await?;
+    let backup = Api::of(stack.description())?
+        .back_up_database(&step)
+        .await?;
     step.done(&backup.id);
-    let process = processes(name)?.pop().context("the function's process has ended")?;
-    Ok(Taken { peak_kib: peak_kib(&process)?, backup })
+    let process = processes(name)?
+        .pop()
+        .context("the function's process has ended")?;
+    Ok(Taken {
+        peak_kib: peak_kib(&process)?,
+        backup,
+    })
 }
 
 async fn end_processes(stack: &Stack, function: &str) -> Result<()> {
     for process in processes(function)? {
         let number = process.file_name().unwrap_or_default().to_owned();
-        stack.supervisor().output(Command::new("kill").arg("-KILL").arg(number)).await?;
+        stack
+            .supervisor()
+            .output(Command::new("kill").arg("-KILL").arg(number))
+            .await?;
     }
     Ok(())
 }
@@ -54,17 +67,28 @@ async fn end_processes(stack: &Stack, function: &str) -> Result<()> {
 /// The processes of a function, by the name in their environment.
 fn processes(function: &str) -> Result<Vec<PathBuf>> {
     let wanted = format!("AWS_LAMBDA_FUNCTION_NAME={function}");
-    let all = fs::read_dir("/proc").context("there is no /proc: this measures on Linux")?.flatten();
+    let all = fs::read_dir("/proc")
+        .context("there is no /proc: this measures on Linux")?
+        .flatten();
     let is_it = |process: &PathBuf| {
         let program = fs::read_link(process.join("exe")).unwrap_or_default();
         let environment = fs::read(process.join("environ")).unwrap_or_default();
-        program.ends_with("bootstrap") && environment.split(|byte| *byte == 0).any(|line| line == wanted.as_bytes())
+        program.ends_with("bootstrap")
+            && environment
+                .split(|byte| *byte == 0)
+                .any(|line| line == wanted.as_bytes())
     };
     Ok(all.map(|entry| entry.path()).filter(is_it).collect())
 }
 
 fn peak_kib(process: &std::path::Path) -> Result<u64> {
     let status = fs::read_to_string(process.join("status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("the kernel reports no VmHWM")?;
-    line.trim().trim_end_matches(" kB").parse().context("VmHWM is not a number")
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .context("the kernel reports no VmHWM")?;
+    line.trim()
+        .trim_end_matches(" kB")
+        .parse()
+        .context("VmHWM is not a number")
 }

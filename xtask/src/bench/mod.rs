@@ -39,7 +39,11 @@ pub(crate) struct Options {
 }
 
 /// Measures and prints.
-pub(crate) async fn run(environment: &Environment, supervisor: Supervisor, options: &Options) -> Result<ExitCode> {
+pub(crate) async fn run(
+    environment: &Environment,
+    supervisor: Supervisor,
+    options: &Options,
+) -> Result<ExitCode> {
     let tools = tools::install(environment, &supervisor, Purpose::Bench).await?;
     stack::build(environment, &supervisor, Build::Release).await?;
     let stack = Stack::start(&tools, supervisor, Build::Release, Copies::None).await?;
@@ -49,16 +53,29 @@ pub(crate) async fn run(environment: &Environment, supervisor: Supervisor, optio
     Ok(ExitCode::SUCCESS)
 }
 
-async fn measure(environment: &Environment, stack: &Stack, options: &Options, python: &std::path::Path) -> Result<()> {
+async fn measure(
+    environment: &Environment,
+    stack: &Stack,
+    options: &Options,
+    python: &std::path::Path,
+) -> Result<()> {
     let client = Client::with_uri_str(stack.mongodb_server_uri()).await?;
     let database = client.database(&stack.databases().source);
-    println!("Peak memory of the function's process, and the time of the backup (gzip, not encrypted)\n");
+    println!(
+        "Peak memory of the function's process, and the time of the backup (gzip, not encrypted)\n"
+    );
     for megabytes in &options.memory_mb {
         refill(&database, dataset::Kind::Mixed, *megabytes).await?;
-        println!("  {megabytes:>5} MB, documents up to 1 MB: {}", function::backed_up(stack).await?);
+        println!(
+            "  {megabytes:>5} MB, documents up to 1 MB: {}",
+            function::backed_up(stack).await?
+        );
     }
     refill(&database, dataset::Kind::Largest, 64).await?;
-    println!("     64 MB, documents of 16 MB: {}", function::backed_up(stack).await?);
+    println!(
+        "     64 MB, documents of 16 MB: {}",
+        function::backed_up(stack).await?
+    );
 
     refill(&database, dataset::Kind::Small, options.engine_mb).await?;
     let bench = Bench::new(stack, python)?;

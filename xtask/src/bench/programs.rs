@@ -39,9 +39,16 @@ pub(super) async fn measure(environment: &Environment, bench: &Bench<'_>) -> Res
     println!("  native engine: {}", native.line());
     let mongodump = environment.find("mongodump");
     if let Some(mongodump) = &mongodump {
-        let official = format!("'{}' --quiet --archive --uri \"$MONGODB_URI\"", mongodump.display());
+        let official = format!(
+            "'{}' --quiet --archive --uri \"$MONGODB_URI\"",
+            mongodump.display()
+        );
         let official = bench.account(&official, 3).await?;
-        println!("  mongodump:     {} ({:.2} times as long)", official.line(), official.seconds / native.seconds);
+        println!(
+            "  mongodump:     {} ({:.2} times as long)",
+            official.line(),
+            official.seconds / native.seconds
+        );
     } else {
         println!("  mongodump:     not installed on this machine");
     }
@@ -49,7 +56,12 @@ pub(super) async fn measure(environment: &Environment, bench: &Bench<'_>) -> Res
     let gzip = bench.account(&format!("{dump} | gzip -6"), 1).await?;
     println!("  gzip -6:  {}", gzip.line());
     for level in 1..=9 {
-        let ours = bench.account(&format!("BACKUP_COMPRESSION_LEVEL={level} {dump} --gzip"), 1).await?;
+        let ours = bench
+            .account(
+                &format!("BACKUP_COMPRESSION_LEVEL={level} {dump} --gzip"),
+                1,
+            )
+            .await?;
         println!(
             "  level {level}:  {}, {:.1} times as fast, {:.2} of its size",
             ours.line(),
@@ -70,7 +82,11 @@ pub(super) struct Bench<'a> {
 
 impl<'a> Bench<'a> {
     pub(super) fn new(stack: &'a Stack, python: &'a Path) -> Result<Self> {
-        Ok(Self { stack, python, holdfast: files::built_programs(Build::Release)?.join("holdfast") })
+        Ok(Self {
+            stack,
+            python,
+            holdfast: files::built_programs(Build::Release)?.join("holdfast"),
+        })
     }
 
     /// The quickest of some runs.
@@ -78,7 +94,10 @@ impl<'a> Bench<'a> {
         let mut best: Option<Account> = None;
         for _ in 0..runs {
             let account = self.account_once(command).await?;
-            if best.as_ref().is_none_or(|best| account.seconds < best.seconds) {
+            if best
+                .as_ref()
+                .is_none_or(|best| account.seconds < best.seconds)
+            {
                 best = Some(account);
             }
         }
@@ -86,9 +105,15 @@ impl<'a> Bench<'a> {
     }
 
     async fn account_once(&self, command: &str) -> Result<Account> {
-        let output = self.stack.supervisor().run_directory().join("tmp/bench.out");
+        let output = self
+            .stack
+            .supervisor()
+            .run_directory()
+            .join("tmp/bench.out");
         let mut python = Command::new(self.python);
-        python.args(["-c", ACCOUNT]).arg(format!("{command} > '{}'", output.display()));
+        python
+            .args(["-c", ACCOUNT])
+            .arg(format!("{command} > '{}'", output.display()));
         python.envs(&self.stack.description().env);
         let told = self.stack.supervisor().output(&mut python).await?;
         let numbers: Vec<&str> = told.split_whitespace().collect();

@@ -41,7 +41,11 @@ pub(super) async fn measure() -> Result<()> {
             starts.push(start(&program, handler).await?.as_secs_f64() * 1000.0);
         }
         starts.sort_by(f64::total_cmp);
-        println!("  {handler:<16} median {:.1} ms, fastest {:.1} ms", starts[RUNS / 2], starts[0]);
+        println!(
+            "  {handler:<16} median {:.1} ms, fastest {:.1} ms",
+            starts[RUNS / 2],
+            starts[0]
+        );
     }
     Ok(())
 }
@@ -51,10 +55,19 @@ async fn start(program: &Path, handler: &str) -> Result<Duration> {
     let runtime_api = TcpListener::bind("127.0.0.1:0").await?;
     let mut command = Command::new(program);
     command.env_clear().envs(VARIABLES).env("_HANDLER", handler);
-    command.env("AWS_LAMBDA_RUNTIME_API", runtime_api.local_addr()?.to_string());
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+    command.env(
+        "AWS_LAMBDA_RUNTIME_API",
+        runtime_api.local_addr()?.to_string(),
+    );
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true);
     let began = Instant::now();
-    let mut process = command.spawn().with_context(|| format!("cannot run {}", program.display()))?;
+    let mut process = command
+        .spawn()
+        .with_context(|| format!("cannot run {}", program.display()))?;
     let (mut connection, _) = tokio::select! {
         accepted = timeout(LONGEST, runtime_api.accept()) => {
             accepted.with_context(|| format!("{handler} did not connect to the runtime API"))??
@@ -65,7 +78,11 @@ async fn start(program: &Path, handler: &str) -> Result<Duration> {
     connection.read_exact(&mut request).await?;
     let took = began.elapsed();
     process.kill().await?;
-    ensure!(request == FIRST_REQUEST, "{handler} sent another request: {}", String::from_utf8_lossy(&request));
+    ensure!(
+        request == FIRST_REQUEST,
+        "{handler} sent another request: {}",
+        String::from_utf8_lossy(&request)
+    );
     Ok(took)
 }
 
@@ -75,9 +92,19 @@ mod tests {
 
     #[tokio::test]
     async fn a_program_without_a_first_request_is_an_error() {
-        let missing = start(Path::new("/missing/bootstrap"), "api").await.unwrap_err();
-        assert!(missing.to_string().contains("/missing/bootstrap"), "{missing}");
+        let missing = start(Path::new("/missing/bootstrap"), "api")
+            .await
+            .unwrap_err();
+        assert!(
+            missing.to_string().contains("/missing/bootstrap"),
+            "{missing}"
+        );
         let ended = start(Path::new("/bin/sh"), "api").await.unwrap_err();
-        assert!(ended.to_string().contains("api ended before its first request"), "{ended}");
+        assert!(
+            ended
+                .to_string()
+                .contains("api ended before its first request"),
+            "{ended}"
+        );
     }
 }

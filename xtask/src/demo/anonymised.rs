@@ -11,7 +11,11 @@ use mongodb::{
 };
 
 /// Fields with personal data.
-const PERSONAL: [(&str, &str); 3] = [("users", "address"), ("users", "email"), ("users", "displayName")];
+const PERSONAL: [(&str, &str); 3] = [
+    ("users", "address"),
+    ("users", "email"),
+    ("users", "displayName"),
+];
 
 /// Fields with a reference to a user's address.
 const REFERENCES: [(&str, &str); 8] = [
@@ -40,27 +44,50 @@ pub(crate) async fn compare(client: &Client, original: &str, copy: &str) -> Resu
     for field in PERSONAL {
         originals.extend(texts(&original, field).await?);
     }
-    ensure!(!originals.is_empty(), "the original has no personal data to search for");
+    ensure!(
+        !originals.is_empty(),
+        "the original has no personal data to search for"
+    );
     refuse_any_of(&originals, &copy).await?;
     let mut references = 0;
     for field in REFERENCES {
-        let (before, after) = (joining(&original, field).await?, joining(&copy, field).await?);
-        ensure!(before == after, "{field:?}: {before} references to users before, {after} after");
-        ensure!(before > 0, "no value of {field:?} refers to a user, so the comparison proves nothing");
+        let (before, after) = (
+            joining(&original, field).await?,
+            joining(&copy, field).await?,
+        );
+        ensure!(
+            before == after,
+            "{field:?}: {before} references to users before, {after} after"
+        );
+        ensure!(
+            before > 0,
+            "no value of {field:?} refers to a user, so the comparison proves nothing"
+        );
         references += before;
     }
-    Ok(Anonymised { originals: originals.len(), references })
+    Ok(Anonymised {
+        originals: originals.len(),
+        references,
+    })
 }
 
 async fn refuse_any_of(originals: &HashSet<String>, copy: &Database) -> Result<()> {
     let lengths: BTreeSet<usize> = originals.iter().map(String::len).collect();
     let originals: HashSet<&[u8]> = originals.iter().map(String::as_bytes).collect();
     for name in copy.list_collection_names().await? {
-        let mut documents = copy.collection::<RawDocumentBuf>(&name).find(doc! {}).await?;
+        let mut documents = copy
+            .collection::<RawDocumentBuf>(&name)
+            .find(doc! {})
+            .await?;
         while let Some(document) = documents.try_next().await? {
-            let mut windows = lengths.iter().flat_map(|length| document.as_bytes().windows(*length));
+            let mut windows = lengths
+                .iter()
+                .flat_map(|length| document.as_bytes().windows(*length));
             if let Some(found) = windows.find(|window| originals.contains(window)) {
-                anyhow::bail!("the copy has {} of the original, in {name}", String::from_utf8_lossy(found));
+                anyhow::bail!(
+                    "the copy has {} of the original, in {name}",
+                    String::from_utf8_lossy(found)
+                );
             }
         }
     }
@@ -69,23 +96,42 @@ async fn refuse_any_of(originals: &HashSet<String>, copy: &Database) -> Result<(
 
 /// The number of values of a field equal to a user's address.
 async fn joining(database: &Database, field: (&str, &str)) -> Result<usize> {
-    let users: HashSet<String> = texts(database, ("users", "address")).await?.into_iter().collect();
-    Ok(texts(database, field).await?.iter().filter(|address| users.contains(*address)).count())
+    let users: HashSet<String> = texts(database, ("users", "address"))
+        .await?
+        .into_iter()
+        .collect();
+    Ok(texts(database, field)
+        .await?
+        .iter()
+        .filter(|address| users.contains(*address))
+        .count())
 }
 
 /// All texts at a path of a collection, those in arrays too.
 async fn texts(database: &Database, (collection, path): (&str, &str)) -> Result<Vec<String>> {
-    let documents: Vec<Document> = database.collection(collection).find(doc! {}).await?.try_collect().await?;
+    let documents: Vec<Document> = database
+        .collection(collection)
+        .find(doc! {})
+        .await?
+        .try_collect()
+        .await?;
     let path: Vec<&str> = path.split('.').collect();
-    Ok(documents.into_iter().flat_map(|document| at_path(&document.into(), &path)).collect())
+    Ok(documents
+        .into_iter()
+        .flat_map(|document| at_path(&document.into(), &path))
+        .collect())
 }
 
 fn at_path(value: &Bson, path: &[&str]) -> Vec<String> {
     match (value, path) {
-        (Bson::Array(values), _) => values.iter().flat_map(|value| at_path(value, path)).collect(),
-        (Bson::Document(document), [name, rest @ ..]) => {
-            document.get(name).map(|value| at_path(value, rest)).unwrap_or_default()
-        }
+        (Bson::Array(values), _) => values
+            .iter()
+            .flat_map(|value| at_path(value, path))
+            .collect(),
+        (Bson::Document(document), [name, rest @ ..]) => document
+            .get(name)
+            .map(|value| at_path(value, rest))
+            .unwrap_or_default(),
         (Bson::String(text), []) => vec![text.clone()],
         _ => Vec::new(),
     }
@@ -97,7 +143,8 @@ mod tests {
 
     #[test]
     fn a_path_goes_through_arrays() {
-        let document = doc! { "shares": [{ "to": "a" }, { "to": "b", "percent": 1 }, { "by": "c" }] };
+        let document =
+            doc! { "shares": [{ "to": "a" }, { "to": "b", "percent": 1 }, { "by": "c" }] };
         assert_eq!(at_path(&document.into(), &["shares", "to"]), ["a", "b"]);
     }
 }

@@ -70,7 +70,10 @@ pub(crate) struct Copy {
 
 impl<'a> Api<'a> {
     pub(crate) fn of(stack: &'a Description) -> Result<Self> {
-        Ok(Self { stack, client: Client::builder().timeout(Duration::from_secs(35)).build()? })
+        Ok(Self {
+            stack,
+            client: Client::builder().timeout(Duration::from_secs(35)).build()?,
+        })
     }
 
     /// Backs up the database alone.
@@ -86,9 +89,14 @@ impl<'a> Api<'a> {
     }
 
     /// Backs up both, at the same time.
-    pub(crate) async fn back_up_both(&self, step: &Step) -> Result<(DatabaseBackup, ContentBackup)> {
+    pub(crate) async fn back_up_both(
+        &self,
+        step: &Step,
+    ) -> Result<(DatabaseBackup, ContentBackup)> {
         let triggered = self.trigger("full").await?;
-        let parts = triggered["parts"].as_array().context("the answer of the trigger has no parts")?;
+        let parts = triggered["parts"]
+            .as_array()
+            .context("the answer of the trigger has no parts")?;
         let ids = parts.iter().map(id).collect::<Result<Vec<_>>>()?;
         let part = |kind: &str| {
             let found = ids.iter().copied().find(|id| id.starts_with(kind));
@@ -101,7 +109,11 @@ impl<'a> Api<'a> {
     }
 
     async fn trigger(&self, kind: &str) -> Result<Value> {
-        self.call(self.client.post(format!("{}/api/backups/{kind}", self.stack.api))).await
+        self.call(
+            self.client
+                .post(format!("{}/api/backups/{kind}", self.stack.api)),
+        )
+        .await
     }
 
     /// Waits for a job to complete, and prints its progress.
@@ -111,13 +123,21 @@ impl<'a> Api<'a> {
         while began.elapsed() < PATIENCE {
             let state = self.call(self.client.get(&job)).await?;
             match state["status"].as_str().unwrap_or_default() {
-                "completed" => return serde_json::from_value(state).context("the completed job is not readable"),
-                "failed" | "cancelled" => bail!("the backup {id} is {}: {}", state["status"], state["error"]),
+                "completed" => {
+                    return serde_json::from_value(state)
+                        .context("the completed job is not readable");
+                }
+                "failed" | "cancelled" => {
+                    bail!("the backup {id} is {}: {}", state["status"], state["error"])
+                }
                 status => step.at(&how_far(status, &state)),
             }
             tokio::time::sleep(Duration::from_millis(150)).await;
         }
-        bail!("the backup {id} was not completed in {} s", PATIENCE.as_secs())
+        bail!(
+            "the backup {id} was not completed in {} s",
+            PATIENCE.as_secs()
+        )
     }
 
     /// Waits for the copy of a completed backup.
@@ -129,32 +149,52 @@ impl<'a> Api<'a> {
             if let Some(whole) = whole(id, &copy)? {
                 return Ok(whole);
             }
-            step.at(&format!("({id}: {})", copy["status"].as_str().unwrap_or("not begun")));
+            step.at(&format!(
+                "({id}: {})",
+                copy["status"].as_str().unwrap_or("not begun")
+            ));
             tokio::time::sleep(Duration::from_millis(150)).await;
         }
-        bail!("{id} was not copied in {} s. State of the copy in its job: {copy}", PATIENCE.as_secs())
+        bail!(
+            "{id} was not copied in {} s. State of the copy in its job: {copy}",
+            PATIENCE.as_secs()
+        )
     }
 
     /// The `data` of an answer. An answer without success is an error.
     async fn call(&self, request: RequestBuilder) -> Result<Value> {
-        let response = request.bearer_auth(&self.stack.tokens.admin).send().await.context("the API does not answer")?;
+        let response = request
+            .bearer_auth(&self.stack.tokens.admin)
+            .send()
+            .await
+            .context("the API does not answer")?;
         let (url, status) = (response.url().clone(), response.status());
         let said = response.text().await?;
-        let answer: Value = serde_json::from_str(&said).with_context(|| format!("{url} answered {status}: {said}"))?;
-        ensure!(status.is_success() && answer["success"] == true, "{url} answered {status}: {said}");
+        let answer: Value = serde_json::from_str(&said)
+            .with_context(|| format!("{url} answered {status}: {said}"))?;
+        ensure!(
+            status.is_success() && answer["success"] == true,
+            "{url} answered {status}: {said}"
+        );
         Ok(answer["data"].clone())
     }
 }
 
 fn id(triggered: &Value) -> Result<&str> {
-    triggered["backupId"].as_str().context("the answer of the trigger has no backupId")
+    triggered["backupId"]
+        .as_str()
+        .context("the answer of the trigger has no backupId")
 }
 
 /// A complete copy. A failed copy is an error here, because its retry comes only after an hour.
 fn whole(id: &str, copy: &Value) -> Result<Option<Copy>> {
     match copy["status"].as_str() {
-        Some("completed") => Ok(Some(Copy::deserialize(copy).context("the completed copy is not readable")?)),
-        Some("failed" | "deleted") => bail!("the copy of {id} is {}: {}", copy["status"], copy["error"]),
+        Some("completed") => Ok(Some(
+            Copy::deserialize(copy).context("the completed copy is not readable")?,
+        )),
+        Some("failed" | "deleted") => {
+            bail!("the copy of {id} is {}: {}", copy["status"], copy["error"])
+        }
         _ => Ok(None),
     }
 }
@@ -162,12 +202,20 @@ fn whole(id: &str, copy: &Value) -> Result<Option<Copy>> {
 fn how_far(status: &str, job: &Value) -> String {
     let (progress, items) = (&job["progress"], &job["items"]);
     if let Some(expected) = items["expected"].as_u64().filter(|expected| *expected > 0) {
-        let settled: u64 = ["done", "unchanged", "failed"].iter().filter_map(|word| items[word].as_u64()).sum();
+        let settled: u64 = ["done", "unchanged", "failed"]
+            .iter()
+            .filter_map(|word| items[word].as_u64())
+            .sum();
         return format!("({status}, {settled} of {expected} items)");
     }
-    let (read, expected) = (progress["bytesRead"].as_u64(), progress["bytesExpected"].as_u64());
+    let (read, expected) = (
+        progress["bytesRead"].as_u64(),
+        progress["bytesExpected"].as_u64(),
+    );
     match (read, expected) {
-        (Some(read), Some(expected)) if expected > 0 => format!("({status}, {} %)", (read * 100 / expected).min(99)),
+        (Some(read), Some(expected)) if expected > 0 => {
+            format!("({status}, {} %)", (read * 100 / expected).min(99))
+        }
         (Some(read), _) if read > 0 => format!("({status}, {read} bytes)"),
         _ => format!("({status})"),
     }
@@ -188,14 +236,25 @@ mod tests {
 
     #[test]
     fn a_copy_is_waited_for_until_it_is_whole_or_failed() {
-        for unfinished in [Value::Null, json!({ "status": "pending" }), json!({ "status": "running" })] {
-            assert!(whole("db_1_a", &unfinished).unwrap().is_none(), "{unfinished}");
+        for unfinished in [
+            Value::Null,
+            json!({ "status": "pending" }),
+            json!({ "status": "running" }),
+        ] {
+            assert!(
+                whole("db_1_a", &unfinished).unwrap().is_none(),
+                "{unfinished}"
+            );
         }
         let copy = json!({ "status": "completed", "store": "az://account/container/", "bytes": 7 });
         assert_eq!(whole("db_1_a", &copy).unwrap().unwrap().bytes, 7);
-        let failed = json!({ "status": "failed", "error": { "message": "the second store is full" } });
+        let failed =
+            json!({ "status": "failed", "error": { "message": "the second store is full" } });
         let why = whole("db_1_a", &failed).err().unwrap().to_string();
-        assert!(why.contains("db_1_a") && why.contains("the second store is full"), "{why}");
+        assert!(
+            why.contains("db_1_a") && why.contains("the second store is full"),
+            "{why}"
+        );
     }
 
     #[test]

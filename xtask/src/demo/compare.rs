@@ -22,14 +22,29 @@ pub(crate) struct Collection {
 }
 
 /// Reads both databases. Returns the collections if both are equal, else an error with the difference.
-pub(crate) async fn databases(client: &Client, left: &str, right: &str) -> Result<BTreeMap<String, Collection>> {
+pub(crate) async fn databases(
+    client: &Client,
+    left: &str,
+    right: &str,
+) -> Result<BTreeMap<String, Collection>> {
     let expected = read(&client.database(left)).await?;
     let found = read(&client.database(right)).await?;
-    let names = |collections: &BTreeMap<String, Collection>| collections.keys().cloned().collect::<Vec<_>>();
-    ensure!(names(&expected) == names(&found), "{left} has {:?}, {right} has {:?}", names(&expected), names(&found));
+    let names = |collections: &BTreeMap<String, Collection>| {
+        collections.keys().cloned().collect::<Vec<_>>()
+    };
+    ensure!(
+        names(&expected) == names(&found),
+        "{left} has {:?}, {right} has {:?}",
+        names(&expected),
+        names(&found)
+    );
     for (name, original) in &expected {
         let differs = original.difference(&found[name]);
-        ensure!(differs.is_none(), "{left}.{name} and {right}.{name} differ in their {}", differs.unwrap_or_default());
+        ensure!(
+            differs.is_none(),
+            "{left}.{name} and {right}.{name} differ in their {}",
+            differs.unwrap_or_default()
+        );
     }
     Ok(expected)
 }
@@ -37,11 +52,17 @@ pub(crate) async fn databases(client: &Client, left: &str, right: &str) -> Resul
 impl Collection {
     fn difference(&self, other: &Self) -> Option<String> {
         let indexes = || {
-            let differing = self.index_documents.symmetric_difference(&other.index_documents).cloned();
+            let differing = self
+                .index_documents
+                .symmetric_difference(&other.index_documents)
+                .cloned();
             format!("indexes: {}", differing.collect::<Vec<_>>().join(" "))
         };
         [
-            (self.documents == other.documents, "number of documents".to_owned()),
+            (
+                self.documents == other.documents,
+                "number of documents".to_owned(),
+            ),
             (self.content == other.content, "documents".to_owned()),
             (self.options == other.options, "options".to_owned()),
             (self.index_documents == other.index_documents, indexes()),
@@ -52,7 +73,9 @@ impl Collection {
 }
 
 async fn read(database: &Database) -> Result<BTreeMap<String, Collection>> {
-    let listed = database.run_cursor_command(doc! { "listCollections": 1 }).await?;
+    let listed = database
+        .run_cursor_command(doc! { "listCollections": 1 })
+        .await?;
     let listed: Vec<Document> = listed.try_collect().await?;
     let mut collections = BTreeMap::new();
     for entry in listed {
@@ -64,13 +87,20 @@ async fn read(database: &Database) -> Result<BTreeMap<String, Collection>> {
 }
 
 async fn collection(database: &Database, name: &str, options: Document) -> Result<Collection> {
-    let mut documents = database.collection::<RawDocumentBuf>(name).find(doc! {}).await?;
+    let mut documents = database
+        .collection::<RawDocumentBuf>(name)
+        .find(doc! {})
+        .await?;
     let mut hashes = Vec::new();
     while documents.advance().await? {
-        hashes.push(<[u8; 32]>::from(Sha256::digest(documents.current().as_bytes())));
+        hashes.push(<[u8; 32]>::from(Sha256::digest(
+            documents.current().as_bytes(),
+        )));
     }
     hashes.sort_unstable();
-    let indexes = database.run_cursor_command(doc! { "listIndexes": name }).await?;
+    let indexes = database
+        .run_cursor_command(doc! { "listIndexes": name })
+        .await?;
     let indexes: BTreeSet<String> = indexes.map_ok(normalized).try_collect().await?;
     Ok(Collection {
         documents: hashes.len(),
@@ -85,7 +115,10 @@ async fn collection(database: &Database, name: &str, options: Document) -> Resul
 /// collation. The order of its fields has no meaning. The order of its key has.
 fn normalized(mut index: Document) -> String {
     index.remove("ns");
-    if index.get_document("collation").is_ok_and(|collation| *collation == doc! { "locale": "simple" }) {
+    if index
+        .get_document("collation")
+        .is_ok_and(|collation| *collation == doc! { "locale": "simple" })
+    {
         index.remove("collation");
     }
     let mut fields: Vec<_> = index.into_iter().collect();

@@ -45,9 +45,20 @@ pub(super) async fn restore(
     let source = client.database(&stack.databases().source);
     let step = Step::begin("Restoring both from the second copy alone");
     let collections = database(stack, client, &source, backups.database).await?;
-    let files = works.restore_from_copy(stack, &source, backups.content).await?;
-    let restore = step.done(format!("{collections} collections and {files} files are equal"));
-    Ok(FromCopy { store, backups: backups.all.len(), bytes, collections, files, restore })
+    let files = works
+        .restore_from_copy(stack, &source, backups.content)
+        .await?;
+    let restore = step.done(format!(
+        "{collections} collections and {files} files are equal"
+    ));
+    Ok(FromCopy {
+        store,
+        backups: backups.all.len(),
+        bytes,
+        collections,
+        files,
+        restore,
+    })
 }
 
 async fn copied(api: &Api<'_>, all: &[&str]) -> Result<(String, u64)> {

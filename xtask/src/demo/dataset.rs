@@ -18,8 +18,17 @@ pub(crate) struct Dataset {
 }
 
 impl Dataset {
-    pub(crate) fn new(name: &'static str, documents: Vec<Document>, indexes: Vec<IndexModel>) -> Self {
-        Self { name, documents, indexes, options: CreateCollectionOptions::default() }
+    pub(crate) fn new(
+        name: &'static str,
+        documents: Vec<Document>,
+        indexes: Vec<IndexModel>,
+    ) -> Self {
+        Self {
+            name,
+            documents,
+            indexes,
+            options: CreateCollectionOptions::default(),
+        }
     }
 }
 
@@ -30,35 +39,57 @@ pub(crate) fn index(keys: Document) -> IndexModel {
 
 /// A unique index.
 pub(crate) fn unique(keys: Document) -> IndexModel {
-    IndexModel::builder().keys(keys).options(IndexOptions::builder().unique(true).build()).build()
+    IndexModel::builder()
+        .keys(keys)
+        .options(IndexOptions::builder().unique(true).build())
+        .build()
 }
 
 /// A partial index: only the matching documents.
 pub(crate) fn partial(keys: Document, filter: Document) -> IndexModel {
-    IndexModel::builder().keys(keys).options(IndexOptions::builder().partial_filter_expression(filter).build()).build()
+    IndexModel::builder()
+        .keys(keys)
+        .options(
+            IndexOptions::builder()
+                .partial_filter_expression(filter)
+                .build(),
+        )
+        .build()
 }
 
 /// A sparse index: only the documents with the field.
 pub(crate) fn sparse(keys: Document) -> IndexModel {
-    IndexModel::builder().keys(keys).options(IndexOptions::builder().sparse(true).build()).build()
+    IndexModel::builder()
+        .keys(keys)
+        .options(IndexOptions::builder().sparse(true).build())
+        .build()
 }
 
 /// Fills the database with contents for these files, and returns the number of documents.
 pub(crate) async fn fill(database: &Database, files: &[Published]) -> Result<usize> {
     let mut datasets = Platform::new(20_260_101, files)?.datasets()?;
-    let oddities = Dataset::new("oddities", vec![every_type::document()?], vec![index(doc! { "int64": -1 })]);
+    let oddities = Dataset::new(
+        "oddities",
+        vec![every_type::document()?],
+        vec![index(doc! { "int64": -1 })],
+    );
     datasets.push(oddities);
     let mut count = 0;
     for dataset in datasets {
         count += dataset.documents.len();
         let name = dataset.name;
-        insert(database, dataset).await.with_context(|| format!("cannot fill the collection {name}"))?;
+        insert(database, dataset)
+            .await
+            .with_context(|| format!("cannot fill the collection {name}"))?;
     }
     Ok(count)
 }
 
 async fn insert(database: &Database, dataset: Dataset) -> Result<()> {
-    database.create_collection(dataset.name).with_options(dataset.options).await?;
+    database
+        .create_collection(dataset.name)
+        .with_options(dataset.options)
+        .await?;
     let collection = database.collection::<Document>(dataset.name);
     collection.insert_many(dataset.documents).await?;
     if !dataset.indexes.is_empty() {

@@ -2,15 +2,24 @@
 
 use anyhow::Result;
 use mongodb::bson::{
-    Binary, Bson, DateTime, Decimal128, Document, JavaScriptCodeWithScope, RawDocumentBuf, Regex, Timestamp, doc,
-    oid::ObjectId, spec::BinarySubtype,
+    Binary, Bson, DateTime, Decimal128, Document, JavaScriptCodeWithScope, RawDocumentBuf, Regex,
+    Timestamp, doc, oid::ObjectId, spec::BinarySubtype,
 };
 
 /// The document.
 pub(crate) fn document() -> Result<Document> {
-    let binary = |subtype, bytes: &[u8]| Binary { subtype, bytes: bytes.to_vec() };
-    let regex = Regex { pattern: "^0x[0-9a-f]+$".try_into()?, options: "i".try_into()? };
-    let scope = JavaScriptCodeWithScope { code: "return x + 1".into(), scope: doc! { "x": 41 } };
+    let binary = |subtype, bytes: &[u8]| Binary {
+        subtype,
+        bytes: bytes.to_vec(),
+    };
+    let regex = Regex {
+        pattern: "^0x[0-9a-f]+$".try_into()?,
+        options: "i".try_into()?,
+    };
+    let scope = JavaScriptCodeWithScope {
+        code: "return x + 1".into(),
+        scope: doc! { "x": 41 },
+    };
     Ok(doc! {
         "_id": "every BSON type",
         "double": -0.0,
@@ -61,7 +70,10 @@ mod tests {
     #[test]
     fn no_bson_type_is_missing() {
         let document = document().unwrap();
-        let types: BTreeSet<u8> = document.values().map(|value| value.element_type() as u8).collect();
+        let types: BTreeSet<u8> = document
+            .values()
+            .map(|value| value.element_type() as u8)
+            .collect();
         let all = (1..=0x13).chain([0x7f, 0xff]);
         assert_eq!(types, all.collect());
     }

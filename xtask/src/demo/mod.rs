@@ -88,7 +88,11 @@ pub(crate) struct Story {
 }
 
 /// Runs the demonstration.
-pub(crate) async fn run(environment: &Environment, supervisor: Supervisor, options: &Options) -> Result<Outcome> {
+pub(crate) async fn run(
+    environment: &Environment,
+    supervisor: Supervisor,
+    options: &Options,
+) -> Result<Outcome> {
     let began = Instant::now();
     if let Some(file) = &options.record {
         recording::check(file)?;
@@ -104,10 +108,12 @@ pub(crate) async fn run(environment: &Environment, supervisor: Supervisor, optio
         folder: tools.folder().display().to_string(),
     };
     let stack = Stack::start(&tools, supervisor, Build::Light, Copies::InAzure).await?;
-    let shown = show(&stack, start).await.and_then(|()| match &options.record {
-        Some(file) => recording::write(file, &terminal::printed()),
-        None => Ok(()),
-    });
+    let shown = show(&stack, start)
+        .await
+        .and_then(|()| match &options.record {
+            Some(file) => recording::write(file, &terminal::printed()),
+            None => Ok(()),
+        });
     if shown.is_err() || !options.keep {
         stack.clean_up().await?;
     }
@@ -117,7 +123,8 @@ pub(crate) async fn run(environment: &Environment, supervisor: Supervisor, optio
     }
     if options.json {
         let mut stdout = std::io::stdout().lock();
-        writeln!(stdout, "{}", serde_json::to_string(stack.description())?).context("stdout is closed")?;
+        writeln!(stdout, "{}", serde_json::to_string(stack.description())?)
+            .context("stdout is closed")?;
         stdout.flush()?;
     } else {
         report::print_access(stack.description());
@@ -153,7 +160,11 @@ async fn show(stack: &Stack, start: Start) -> Result<()> {
     let brought_back = works.bring_back(stack, &restored, &again.backup.id).await?;
 
     let ids = [&database.id, &content.backup.id, &again.backup.id].map(String::as_str);
-    let backups = Backups { all: &ids, database: &database.id, content: &again.backup.id };
+    let backups = Backups {
+        all: &ids,
+        database: &database.id,
+        content: &again.backup.id,
+    };
     let from_copy = copies::restore(stack, &api, &works, &client, backups).await?;
 
     let all = start.began.elapsed();
@@ -192,7 +203,10 @@ async fn restore_database(
 
 async fn restore_anonymised(stack: &Stack, client: &Client, id: &str) -> Result<Anonymised> {
     let step = Step::begin("Restoring the database without personal data");
-    let (source, copy) = (&stack.databases().source, format!("{}_anonymised", stack.databases().restored));
+    let (source, copy) = (
+        &stack.databases().source,
+        format!("{}_anonymised", stack.databases().restored),
+    );
     let restored = operator::restore_anonymised(stack, id, &copy).await;
     let compared = match restored {
         Ok(()) => anonymised::compare(client, source, &copy).await,
@@ -200,6 +214,9 @@ async fn restore_anonymised(stack: &Stack, client: &Client, id: &str) -> Result<
     };
     client.database(&copy).drop().await?;
     let anonymised = compared?;
-    step.done(format!("0 of {} names, e-mails and addresses are left", anonymised.originals));
+    step.done(format!(
+        "0 of {} names, e-mails and addresses are left",
+        anonymised.originals
+    ));
     Ok(anonymised)
 }

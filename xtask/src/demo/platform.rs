@@ -19,8 +19,16 @@ const USERS: i32 = 500;
 const SHOWN_TWICE: usize = 4;
 /// Removed contents, without files.
 const REMOVED: usize = 6;
-const TITLES: [&str; 8] = ["Dawn", "Signal", "Harbour", "Meridian", "Lichen", "Aperture", "Monsoon", "Undertow"];
-const KINDS: [&str; 5] = ["a film", "an essay", "a field recording", "a photograph series", "a short story"];
+const TITLES: [&str; 8] = [
+    "Dawn", "Signal", "Harbour", "Meridian", "Lichen", "Aperture", "Monsoon", "Undertow",
+];
+const KINDS: [&str; 5] = [
+    "a film",
+    "an essay",
+    "a field recording",
+    "a photograph series",
+    "a short story",
+];
 const TAGS: [&str; 6] = ["art", "music", "essay", "nature", "city", "archive"];
 const REASONS: [&str; 4] = ["spam", "copyright", "violence", "misleading"];
 
@@ -34,8 +42,13 @@ pub(crate) struct Platform<'a> {
 impl<'a> Platform<'a> {
     /// A platform with contents for these files.
     pub(crate) fn new(seed: u64, files: &'a [Published]) -> Result<Self> {
-        let contents = i32::try_from(files.len() + SHOWN_TWICE + REMOVED).context("too many files")?;
-        Ok(Self { random: Random::new(seed), files, contents })
+        let contents =
+            i32::try_from(files.len() + SHOWN_TWICE + REMOVED).context("too many files")?;
+        Ok(Self {
+            random: Random::new(seed),
+            files,
+            contents,
+        })
     }
 
     /// The nine collections.
@@ -58,10 +71,18 @@ impl<'a> Platform<'a> {
         let mut users = Dataset::new(
             "users",
             documents,
-            vec![unique(doc! { "address": 1 }), sparse(doc! { "email": 1 }), index(doc! { "joinedAt": -1 })],
+            vec![
+                unique(doc! { "address": 1 }),
+                sparse(doc! { "email": 1 }),
+                index(doc! { "joinedAt": -1 }),
+            ],
         );
-        let collation = Collation::builder().locale("en").strength(mongodb::options::CollationStrength::Secondary);
-        users.options = CreateCollectionOptions::builder().collation(collation.build()).build();
+        let collation = Collation::builder()
+            .locale("en")
+            .strength(mongodb::options::CollationStrength::Secondary);
+        users.options = CreateCollectionOptions::builder()
+            .collation(collation.build())
+            .build();
         users
     }
 
@@ -85,12 +106,21 @@ impl<'a> Platform<'a> {
         let files = self.files;
         let shown = files.iter().chain(files.iter().take(SHOWN_TWICE)).map(Some);
         let contents = (1..).zip(shown.chain(std::iter::repeat_n(None, REMOVED)));
-        let documents = contents.map(|(number, file)| self.content(number, file)).collect::<Result<_>>()?;
-        let listed = partial(doc! { "creator": 1, "createdAt": -1 }, doc! { "isRemoved": false });
+        let documents = contents
+            .map(|(number, file)| self.content(number, file))
+            .collect::<Result<_>>()?;
+        let listed = partial(
+            doc! { "creator": 1, "createdAt": -1 },
+            doc! { "isRemoved": false },
+        );
         Ok(Dataset::new(
             "contents",
             documents,
-            vec![unique(doc! { "contentId": 1 }), listed, index(doc! { "tags": 1 })],
+            vec![
+                unique(doc! { "contentId": 1 }),
+                listed,
+                index(doc! { "tags": 1 }),
+            ],
         ))
     }
 
@@ -116,10 +146,15 @@ impl<'a> Platform<'a> {
 
     fn purchases(&mut self) -> Result<Dataset> {
         let documents = (0..1_500).map(|_| self.purchase()).collect::<Result<_>>()?;
-        let indexes = vec![index(doc! { "buyer": 1, "purchasedAt": -1 }), unique(doc! { "txId": 1 })];
+        let indexes = vec![
+            index(doc! { "buyer": 1, "purchasedAt": -1 }),
+            unique(doc! { "txId": 1 }),
+        ];
         let mut purchases = Dataset::new("purchases", documents, indexes);
         let schema = doc! { "$jsonSchema": { "required": ["contentId", "buyer", "amount"] } };
-        let options = CreateCollectionOptions::builder().validator(schema).validation_action(ValidationAction::Error);
+        let options = CreateCollectionOptions::builder()
+            .validator(schema)
+            .validation_action(ValidationAction::Error);
         purchases.options = options.build();
         Ok(purchases)
     }
@@ -138,8 +173,13 @@ impl<'a> Platform<'a> {
     }
 
     fn subscriptions(&mut self) -> Result<Dataset> {
-        let documents = (0..400).map(|_| self.subscription()).collect::<Result<_>>()?;
-        let indexes = vec![index(doc! { "subscriber": 1, "creator": 1 }), index(doc! { "renewsAt": 1 })];
+        let documents = (0..400)
+            .map(|_| self.subscription())
+            .collect::<Result<_>>()?;
+        let indexes = vec![
+            index(doc! { "subscriber": 1, "creator": 1 }),
+            index(doc! { "renewsAt": 1 }),
+        ];
         Ok(Dataset::new("subscriptions", documents, indexes))
     }
 
@@ -158,7 +198,11 @@ impl<'a> Platform<'a> {
 
     fn refunds(&mut self) -> Result<Dataset> {
         let documents = (0..120).map(|_| self.refund()).collect::<Result<_>>()?;
-        Ok(Dataset::new("refunds", documents, vec![index(doc! { "purchaseTx": 1 })]))
+        Ok(Dataset::new(
+            "refunds",
+            documents,
+            vec![index(doc! { "purchaseTx": 1 })],
+        ))
     }
 
     fn refund(&mut self) -> Result<Document> {
@@ -173,8 +217,14 @@ impl<'a> Platform<'a> {
     }
 
     fn royalty_distributions(&mut self) -> Result<Dataset> {
-        let documents = (0..600).map(|number| self.royalty_distribution(number)).collect::<Result<_>>()?;
-        Ok(Dataset::new("royaltydistributions", documents, vec![index(doc! { "contentId": 1, "period": -1 })]))
+        let documents = (0..600)
+            .map(|number| self.royalty_distribution(number))
+            .collect::<Result<_>>()?;
+        Ok(Dataset::new(
+            "royaltydistributions",
+            documents,
+            vec![index(doc! { "contentId": 1, "period": -1 })],
+        ))
     }
 
     fn royalty_distribution(&mut self, number: i32) -> Result<Document> {
@@ -194,7 +244,11 @@ impl<'a> Platform<'a> {
 
     fn moderation_queues(&mut self) -> Dataset {
         let documents = (0..90).map(|_| self.queue_entry()).collect();
-        Dataset::new("moderationqueues", documents, vec![index(doc! { "status": 1, "priority": -1 })])
+        Dataset::new(
+            "moderationqueues",
+            documents,
+            vec![index(doc! { "status": 1, "priority": -1 })],
+        )
     }
 
     fn queue_entry(&mut self) -> Document {
@@ -210,7 +264,11 @@ impl<'a> Platform<'a> {
 
     fn moderation_flags(&mut self) -> Dataset {
         let documents = (0..240).map(|_| self.flag()).collect();
-        Dataset::new("moderationflags", documents, vec![index(doc! { "contentId": 1 })])
+        Dataset::new(
+            "moderationflags",
+            documents,
+            vec![index(doc! { "contentId": 1 })],
+        )
     }
 
     fn flag(&mut self) -> Document {
@@ -227,8 +285,15 @@ impl<'a> Platform<'a> {
     /// Capped: the oldest entries make room for new ones.
     fn moderation_audit_logs(&mut self) -> Dataset {
         let documents = (0..300).map(|number| self.audit_entry(number)).collect();
-        let mut logs = Dataset::new("moderationauditlogs", documents, vec![index(doc! { "at": -1 })]);
-        logs.options = CreateCollectionOptions::builder().capped(true).size(4 * 1024 * 1024).build();
+        let mut logs = Dataset::new(
+            "moderationauditlogs",
+            documents,
+            vec![index(doc! { "at": -1 })],
+        );
+        logs.options = CreateCollectionOptions::builder()
+            .capped(true)
+            .size(4 * 1024 * 1024)
+            .build();
         logs
     }
 
@@ -260,7 +325,9 @@ impl<'a> Platform<'a> {
 
     fn price(&mut self, below_cents: i32) -> Result<Decimal128> {
         let cents = self.random.below(below_cents);
-        format!("{}.{:02}", cents / 100, cents % 100).parse().context("invalid decimal number")
+        format!("{}.{:02}", cents / 100, cents % 100)
+            .parse()
+            .context("invalid decimal number")
     }
 
     fn transaction(&mut self) -> String {
@@ -272,7 +339,9 @@ impl<'a> Platform<'a> {
 fn address(user: i32) -> String {
     const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
     let hash = Sha256::digest(user.to_le_bytes());
-    let digits = hash.iter().map(|byte| char::from(ALPHABET[usize::from(byte % 32)]));
+    let digits = hash
+        .iter()
+        .map(|byte| char::from(ALPHABET[usize::from(byte % 32)]));
     format!("SP{}", digits.chain(['0'; 7]).collect::<String>())
 }
 
@@ -282,9 +351,13 @@ fn cid(content: &[u8]) -> String {
     let bytes = [&[0x01, 0x55, 0x12, 0x20][..], &Sha256::digest(content)].concat();
     let mut text = String::from("b");
     for chunk in bytes.chunks(5) {
-        let bits = chunk.iter().enumerate().fold(0_u64, |bits, (at, byte)| bits | u64::from(*byte) << (32 - 8 * at));
+        let bits = chunk.iter().enumerate().fold(0_u64, |bits, (at, byte)| {
+            bits | u64::from(*byte) << (32 - 8 * at)
+        });
         let digits = (chunk.len() * 8).div_ceil(5);
-        text.extend((0..digits).map(|at| char::from(ALPHABET[(bits >> (35 - 5 * at) & 31) as usize])));
+        text.extend(
+            (0..digits).map(|at| char::from(ALPHABET[(bits >> (35 - 5 * at) & 31) as usize])),
+        );
     }
     text
 }
@@ -295,14 +368,23 @@ mod tests {
 
     #[test]
     fn every_run_makes_the_same_documents() {
-        let documents =
-            |seed| Platform::new(seed, &[]).unwrap().datasets().unwrap().into_iter().map(|set| set.documents);
+        let documents = |seed| {
+            Platform::new(seed, &[])
+                .unwrap()
+                .datasets()
+                .unwrap()
+                .into_iter()
+                .map(|set| set.documents)
+        };
         assert!(documents(1).eq(documents(1)));
         assert!(!documents(1).eq(documents(2)));
     }
 
     #[test]
     fn a_cid_is_that_of_its_content() {
-        assert_eq!(cid(b"hello world"), "bafkreifzjut3te2nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e");
+        assert_eq!(
+            cid(b"hello world"),
+            "bafkreifzjut3te2nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e"
+        );
     }
 }

@@ -23,64 +23,170 @@ pub(super) fn print(stack: &Stack, story: &Story) {
 fn print_database(stack: &Stack, story: &Story) {
     let (source, restored) = (&stack.databases().source, &stack.databases().restored);
     let (backup, compared) = (&story.database, &story.compared);
-    let documents: usize = compared.values().map(|collection| collection.documents).sum();
+    let documents: usize = compared
+        .values()
+        .map(|collection| collection.documents)
+        .sum();
     let indexes: usize = compared.values().map(|collection| collection.indexes).sum();
-    line("Database", format!("{source}: {} collections, {documents} documents, {indexes} indexes", compared.len()));
-    line("Backup", format!("{}, by the engine {} {}", backup.id, backup.engine.name, backup.engine.version));
-    line("Stored as", format!("s3://{}/{}", stack.description().bucket, backup.key));
-    line("Size", format!("{}, compressed from {}", bytes(backup.size), bytes(backup.original_size)));
+    line(
+        "Database",
+        format!(
+            "{source}: {} collections, {documents} documents, {indexes} indexes",
+            compared.len()
+        ),
+    );
+    line(
+        "Backup",
+        format!(
+            "{}, by the engine {} {}",
+            backup.id, backup.engine.name, backup.engine.version
+        ),
+    );
+    line(
+        "Stored as",
+        format!("s3://{}/{}", stack.description().bucket, backup.key),
+    );
+    line(
+        "Size",
+        format!(
+            "{}, compressed from {}",
+            bytes(backup.size),
+            bytes(backup.original_size)
+        ),
+    );
     line("SHA-256", &backup.checksum);
-    line("Restored", format!("to the database {restored}: all documents, options and indexes are equal"));
+    line(
+        "Restored",
+        format!("to the database {restored}: all documents, options and indexes are equal"),
+    );
     let anonymised = &story.anonymised;
-    line("Anonymised", format!("0 of {} names, e-mails and addresses are left", anonymised.originals));
-    line("", format!("all {} references between documents still match", anonymised.references));
+    line(
+        "Anonymised",
+        format!(
+            "0 of {} names, e-mails and addresses are left",
+            anonymised.originals
+        ),
+    );
+    line(
+        "",
+        format!(
+            "all {} references between documents still match",
+            anonymised.references
+        ),
+    );
 }
 
 fn print_content(story: &Story) {
     let (first, again, back) = (&story.content, &story.again, &story.brought_back);
     let (items, files) = (&first.backup.items, back.on_ipfs + back.on_gaia);
-    line("Files", format!("{files} files, {}, for {} content items", bytes(story.published), items.expected));
-    line("Backup", format!("{}: {} items", first.backup.id, items.done));
+    line(
+        "Files",
+        format!(
+            "{files} files, {}, for {} content items",
+            bytes(story.published),
+            items.expected
+        ),
+    );
+    line(
+        "Backup",
+        format!("{}: {} items", first.backup.id, items.done),
+    );
     let Requests { gateway, gaia } = &first.requests;
     line(
         "",
-        format!("requests: {} CARs and {} blocks from IPFS, {} files from Gaia", gateway.car, gateway.raw, gaia.full),
+        format!(
+            "requests: {} CARs and {} blocks from IPFS, {} files from Gaia",
+            gateway.car, gateway.raw, gaia.full
+        ),
     );
-    let (unchanged, same) = (again.backup.items.unchanged, again.requests.gaia.not_modified);
-    line("Next backup", format!("{}: {unchanged} items unchanged, 0 downloads", again.backup.id));
-    line("", format!("0 requests to IPFS, {same} to Gaia: all answered 304, not modified"));
+    let (unchanged, same) = (
+        again.backup.items.unchanged,
+        again.requests.gaia.not_modified,
+    );
+    line(
+        "Next backup",
+        format!(
+            "{}: {unchanged} items unchanged, 0 downloads",
+            again.backup.id
+        ),
+    );
+    line(
+        "",
+        format!("0 requests to IPFS, {same} to Gaia: all answered 304, not modified"),
+    );
     line("Restored", "to a folder: every file is equal, byte by byte");
     let (blocks, ipfs, gaia) = (back.blocks, back.on_ipfs, back.on_gaia);
     line(
         "After a loss",
-        format!("{ipfs} files are on IPFS again, under the same CIDs, from a CAR file of {blocks} blocks"),
+        format!(
+            "{ipfs} files are on IPFS again, under the same CIDs, from a CAR file of {blocks} blocks"
+        ),
     );
-    line("", format!("{gaia} files are on Gaia again, under the same URLs"));
+    line(
+        "",
+        format!("{gaia} files are on Gaia again, under the same URLs"),
+    );
 }
 
 fn print_copies(story: &Story) {
     let copy = &story.from_copy;
-    line("Second copy", format!("{} backups in {}, {}", copy.backups, copy.store, bytes(copy.bytes)));
-    line("Restored", format!("{} collections and {} files are equal", copy.collections, copy.files));
-    line("", "from the second copy alone: without AWS, first bucket and catalogue");
+    line(
+        "Second copy",
+        format!(
+            "{} backups in {}, {}",
+            copy.backups,
+            copy.store,
+            bytes(copy.bytes)
+        ),
+    );
+    line(
+        "Restored",
+        format!(
+            "{} collections and {} files are equal",
+            copy.collections, copy.files
+        ),
+    );
+    line(
+        "",
+        "from the second copy alone: without AWS, first bucket and catalogue",
+    );
 }
 
 fn print_run(story: &Story) {
-    line("Verified", "counts, and the hash of every document, file and IPFS block");
+    line(
+        "Verified",
+        "counts, and the hash of every document, file and IPFS block",
+    );
     let preparation = story.start.preparation;
     let steps = story.all.saturating_sub(preparation);
     let (all, preparation, steps) = (duration(story.all), duration(preparation), duration(steps));
-    line("Took", format!("{all}: {preparation} to install and compile, {steps} for the steps above"));
+    line(
+        "Took",
+        format!("{all}: {preparation} to install and compile, {steps} for the steps above"),
+    );
     line("", backups(story));
     line("", restores(story));
     line("Installed", &story.start.parts);
-    line("", format!("in {}: only the first run installs them, and compiles Holdfast", story.start.folder));
-    line("Next", "cargo xtask demo --keep    leaves the stack running, for the API and holdfast");
+    line(
+        "",
+        format!(
+            "in {}: only the first run installs them, and compiles Holdfast",
+            story.start.folder
+        ),
+    );
+    line(
+        "Next",
+        "cargo xtask demo --keep    leaves the stack running, for the API and holdfast",
+    );
     line("", "docs/README.md             all documents");
 }
 
 fn line(name: &str, text: impl AsRef<str>) {
-    terminal::print(format!("  {}{}", styled(LABEL, &format!("{name:<16}")), text.as_ref()));
+    terminal::print(format!(
+        "  {}{}",
+        styled(LABEL, &format!("{name:<16}")),
+        text.as_ref()
+    ));
 }
 
 fn backups(story: &Story) -> String {
@@ -123,7 +229,10 @@ pub(super) fn print_access(stack: &Description) {
     }
     println!("  cargo run --package holdfast -- list");
     println!("\nThe second copies, in the same environment:\n");
-    println!("  cargo run --package holdfast -- list --store {}", stack.second.azure_address());
+    println!(
+        "  cargo run --package holdfast -- list --store {}",
+        stack.second.azure_address()
+    );
 }
 
 fn shell_quoted(text: &str) -> String {
@@ -135,7 +244,11 @@ pub(super) fn bytes(count: u64) -> String {
     match count {
         0..1_024 => format!("{count} bytes"),
         1_024..1_048_576 => format!("{} KiB", count / 1_024),
-        _ => format!("{}.{} MiB", count / 1_048_576, count % 1_048_576 * 10 / 1_048_576),
+        _ => format!(
+            "{}.{} MiB",
+            count / 1_048_576,
+            count % 1_048_576 * 10 / 1_048_576
+        ),
     }
 }
 
@@ -145,11 +258,17 @@ mod tests {
 
     #[test]
     fn a_size_has_the_unit_that_fits() {
-        assert_eq!(["1023", "2047", "1572864"].map(|n| bytes(n.parse().unwrap())), ["1023 bytes", "1 KiB", "1.5 MiB"]);
+        assert_eq!(
+            ["1023", "2047", "1572864"].map(|n| bytes(n.parse().unwrap())),
+            ["1023 bytes", "1 KiB", "1.5 MiB"]
+        );
     }
 
     #[test]
     fn a_long_duration_has_minutes() {
-        assert_eq!([59, 60, 605].map(|n| duration(Duration::from_secs(n))), ["59 s", "1 min 0 s", "10 min 5 s"]);
+        assert_eq!(
+            [59, 60, 605].map(|n| duration(Duration::from_secs(n))),
+            ["59 s", "1 min 0 s", "10 min 5 s"]
+        );
     }
 }

@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 /// Words that begin relative and interrogative clauses.
-const RELATIVE: [&str; 10] =
-    ["that", "which", "what", "where", "who", "whose", "whom", "whatever", "wherever", "whoever"];
+const RELATIVE: [&str; 10] = [
+    "that", "which", "what", "where", "who", "whose", "whom", "whatever", "wherever", "whoever",
+];
 /// Phrases of a literal translation. A plain sentence has a subject and a standard verb in their place.
 const BANNED: [&str; 17] = [
     "told",
@@ -48,7 +49,10 @@ impl Figures {
         let (mut relatives, mut semicolons, mut banned) = (0, 0, 0);
         for sentence in sentences {
             let words = words(sentence);
-            relatives += words.iter().filter(|word| RELATIVE.contains(&word.as_str())).count();
+            relatives += words
+                .iter()
+                .filter(|word| RELATIVE.contains(&word.as_str()))
+                .count();
             semicolons += sentence.matches(';').count();
             banned += count_banned(&words);
             lengths.push(words.len());
@@ -58,7 +62,10 @@ impl Figures {
         let per_thousand = |count: usize| (count * 1000).checked_div(words).unwrap_or_default();
         Self {
             words,
-            longest: lengths.get(lengths.len() * 95 / 100).copied().unwrap_or_default(),
+            longest: lengths
+                .get(lengths.len() * 95 / 100)
+                .copied()
+                .unwrap_or_default(),
             relatives: per_thousand(relatives),
             semicolons: per_thousand(semicolons),
             banned,
@@ -69,8 +76,16 @@ impl Figures {
     pub(super) fn worse_than(&self, accepted: &Self) -> Vec<String> {
         [
             ("words in long sentences", self.longest, accepted.longest),
-            ("relative words per 1,000", self.relatives, accepted.relatives),
-            ("semicolons per 1,000 words", self.semicolons, accepted.semicolons),
+            (
+                "relative words per 1,000",
+                self.relatives,
+                accepted.relatives,
+            ),
+            (
+                "semicolons per 1,000 words",
+                self.semicolons,
+                accepted.semicolons,
+            ),
             ("banned phrases", self.banned, accepted.banned),
         ]
         .into_iter()
@@ -90,13 +105,20 @@ pub(super) fn is_hard(sentence: &str) -> bool {
 }
 
 fn words(sentence: &str) -> Vec<String> {
-    let words = sentence.split(|letter: char| !letter.is_alphanumeric() && letter != '\'' && letter != '-');
-    words.filter(|word| word.chars().any(char::is_alphabetic)).map(str::to_lowercase).collect()
+    let words =
+        sentence.split(|letter: char| !letter.is_alphanumeric() && letter != '\'' && letter != '-');
+    words
+        .filter(|word| word.chars().any(char::is_alphabetic))
+        .map(str::to_lowercase)
+        .collect()
 }
 
 fn count_banned(words: &[String]) -> usize {
     let sentence = format!(" {} ", words.join(" "));
-    BANNED.iter().map(|phrase| sentence.matches(&format!(" {phrase} ")).count()).sum()
+    BANNED
+        .iter()
+        .map(|phrase| sentence.matches(&format!(" {phrase} ")).count())
+        .sum()
 }
 
 #[cfg(test)]
@@ -105,8 +127,15 @@ mod tests {
 
     #[test]
     fn each_figure_counts_its_own() {
-        let figures = Figures::of(&["Nobody is told what happens; it stands in the log".to_owned()]);
-        let expected = Figures { words: 10, longest: 10, relatives: 100, semicolons: 100, banned: 3 };
+        let figures =
+            Figures::of(&["Nobody is told what happens; it stands in the log".to_owned()]);
+        let expected = Figures {
+            words: 10,
+            longest: 10,
+            relatives: 100,
+            semicolons: 100,
+            banned: 3,
+        };
         assert_eq!(figures, expected);
         let plain = Figures::of(&["The log names the cause".to_owned()]);
         assert_eq!(plain.worse_than(&figures), [""; 0]);

@@ -10,10 +10,15 @@ const SHORTEST: usize = 3;
 
 /// The sentences of the messages of a Rust file. Documentation and unit tests are left out.
 pub(super) fn of_rust(source: &str) -> Result<Vec<String>> {
-    let tokens = TokenStream::from_str(source).map_err(|error| anyhow!("cannot read the tokens: {error}"))?;
+    let tokens = TokenStream::from_str(source)
+        .map_err(|error| anyhow!("cannot read the tokens: {error}"))?;
     let mut literals = Vec::new();
     collect(tokens, &mut literals);
-    Ok(literals.iter().filter(|text| is_message(text)).flat_map(|text| super::text::sentences(text)).collect())
+    Ok(literals
+        .iter()
+        .filter(|text| is_message(text))
+        .flat_map(|text| super::text::sentences(text))
+        .collect())
 }
 
 fn collect(tokens: TokenStream, found: &mut Vec<String>) {
@@ -51,11 +56,18 @@ fn collect(tokens: TokenStream, found: &mut Vec<String>) {
 }
 
 fn is_documentation(attribute: &Group) -> bool {
-    attribute.stream().into_iter().next().is_some_and(|first| first.to_string() == "doc")
+    attribute
+        .stream()
+        .into_iter()
+        .next()
+        .is_some_and(|first| first.to_string() == "doc")
 }
 
 fn is_test_attribute(attribute: &Group) -> bool {
-    matches!(attribute.stream().to_string().replace(' ', "").as_str(), "test" | "cfg(test)" | "tokio::test")
+    matches!(
+        attribute.stream().to_string().replace(' ', "").as_str(),
+        "test" | "cfg(test)" | "tokio::test"
+    )
 }
 
 /// A value in a message is one word.
@@ -78,11 +90,18 @@ fn without_placeholders(text: &str) -> String {
 }
 
 fn is_message(text: &str) -> bool {
-    text.split_whitespace().filter(|word| word.chars().all(is_of_a_word)).count() >= SHORTEST
+    text.split_whitespace()
+        .filter(|word| word.chars().all(is_of_a_word))
+        .count()
+        >= SHORTEST
 }
 
 fn is_of_a_word(character: char) -> bool {
-    character.is_alphabetic() || matches!(character, '\'' | '-' | '.' | ',' | ':' | ';' | '?' | '`' | '"' | '(' | ')')
+    character.is_alphabetic()
+        || matches!(
+            character,
+            '\'' | '-' | '.' | ',' | ':' | ';' | '?' | '`' | '"' | '(' | ')'
+        )
 }
 
 #[cfg(test)]
@@ -100,8 +119,17 @@ mod tests {
             mod tests { fn t() { g("a test that is long") } }
             fn h() { g("one more message here") }
         "#;
-        let sentences: Vec<_> = of_rust(source).unwrap().iter().map(|one| one.trim().to_owned()).collect();
-        let expected = ["the key value is missing", "run code", "no index named value found", "one more message here"];
+        let sentences: Vec<_> = of_rust(source)
+            .unwrap()
+            .iter()
+            .map(|one| one.trim().to_owned())
+            .collect();
+        let expected = [
+            "the key value is missing",
+            "run code",
+            "no index named value found",
+            "one more message here",
+        ];
         assert_eq!(sentences, expected);
     }
 }

@@ -24,7 +24,13 @@ const ACCEPTED: &str = "xtask/prose.json";
 /// Folders of crates, each with the comments of one text.
 const CRATES: [&str; 5] = ["shared", "functions", "cli", "xtask", "tests"];
 /// The limits of a new document.
-const NEW: Figures = Figures { words: 0, longest: 25, relatives: 25, semicolons: 3, banned: 0 };
+const NEW: Figures = Figures {
+    words: 0,
+    longest: 25,
+    relatives: 25,
+    semicolons: 3,
+    banned: 0,
+};
 
 /// Measures everything. With `accept` the figures become the accepted ones. Otherwise each figure worse than before is
 /// named, and the result is `false`.
@@ -33,11 +39,13 @@ pub(crate) fn run(purpose: Purpose) -> Result<bool> {
     let file = files::workspace().join(ACCEPTED);
     if purpose == Purpose::Accept {
         let figures = serde_json::to_string_pretty(&measured)?;
-        fs::write(&file, figures + "\n").with_context(|| format!("cannot write {}", file.display()))?;
+        fs::write(&file, figures + "\n")
+            .with_context(|| format!("cannot write {}", file.display()))?;
         return Ok(true);
     }
     let accepted = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
-    let accepted: BTreeMap<String, Figures> = serde_json::from_slice(&accepted).context("cannot parse the figures")?;
+    let accepted: BTreeMap<String, Figures> =
+        serde_json::from_slice(&accepted).context("cannot parse the figures")?;
     if purpose == Purpose::Print {
         print(&measured);
     }
@@ -53,10 +61,21 @@ pub(crate) fn run(purpose: Purpose) -> Result<bool> {
 
 /// Prints the sentences that raise the figures of a file or folder.
 pub(crate) fn print_hard(path: &Path) -> Result<()> {
-    let files = if path.is_dir() { [found(path, "md")?, found(path, "rs")?].concat() } else { vec![path.to_owned()] };
+    let files = if path.is_dir() {
+        [found(path, "md")?, found(path, "rs")?].concat()
+    } else {
+        vec![path.to_owned()]
+    };
     for file in files {
-        for sentence in sentences(&file)?.iter().filter(|sentence| measure::is_hard(sentence)) {
-            println!("{}: {}", file.display(), sentence.split_whitespace().collect::<Vec<_>>().join(" "));
+        for sentence in sentences(&file)?
+            .iter()
+            .filter(|sentence| measure::is_hard(sentence))
+        {
+            println!(
+                "{}: {}",
+                file.display(),
+                sentence.split_whitespace().collect::<Vec<_>>().join(" ")
+            );
         }
     }
     Ok(())
@@ -67,7 +86,11 @@ fn sentences(file: &Path) -> Result<Vec<String>> {
     if has_extension(file, "md") {
         return Ok(text::of_markdown(&text));
     }
-    let messages = if is_product(file) { messages::of_rust(&text)? } else { Vec::new() };
+    let messages = if is_product(file) {
+        messages::of_rust(&text)?
+    } else {
+        Vec::new()
+    };
     Ok([text::of_rust(&text), messages].concat())
 }
 
@@ -83,8 +106,21 @@ pub(crate) enum Purpose {
 }
 
 fn print(measured: &BTreeMap<String, Figures>) {
-    println!("{:<52} {:>6} {:>8} {:>9} {:>10} {:>6}", "", "words", "p95/sent", "rel/1000", "semi/1000", "banned");
-    for (name, Figures { words, longest, relatives, semicolons, banned }) in measured {
+    println!(
+        "{:<52} {:>6} {:>8} {:>9} {:>10} {:>6}",
+        "", "words", "p95/sent", "rel/1000", "semi/1000", "banned"
+    );
+    for (
+        name,
+        Figures {
+            words,
+            longest,
+            relatives,
+            semicolons,
+            banned,
+        },
+    ) in measured
+    {
         println!("{name:<52} {words:>6} {longest:>8} {relatives:>9} {semicolons:>10} {banned:>6}");
     }
 }
@@ -94,7 +130,10 @@ fn measure() -> Result<BTreeMap<String, Figures>> {
     let mut measured = BTreeMap::new();
     for document in documents(&root)? {
         let text = read(&document)?;
-        measured.insert(name(&root, &document), Figures::of(&text::of_markdown(&text)));
+        measured.insert(
+            name(&root, &document),
+            Figures::of(&text::of_markdown(&text)),
+        );
     }
     for folder in crates(&root)? {
         let (mut comments, mut messages) = (Vec::new(), Vec::new());
@@ -102,7 +141,9 @@ fn measure() -> Result<BTreeMap<String, Figures>> {
             let source = read(&file)?;
             comments.extend(text::of_rust(&source));
             if is_product(&file) {
-                messages.extend(messages::of_rust(&source).with_context(|| file.display().to_string())?);
+                messages.extend(
+                    messages::of_rust(&source).with_context(|| file.display().to_string())?,
+                );
             }
         }
         let name = name(&root, &folder);
@@ -113,7 +154,10 @@ fn measure() -> Result<BTreeMap<String, Figures>> {
 }
 
 fn documents(root: &Path) -> Result<Vec<PathBuf>> {
-    let mut documents: Vec<_> = entries(root)?.into_iter().filter(|path| has_extension(path, "md")).collect();
+    let mut documents: Vec<_> = entries(root)?
+        .into_iter()
+        .filter(|path| has_extension(path, "md"))
+        .collect();
     documents.extend(found(&root.join("docs"), "md")?);
     Ok(documents)
 }
@@ -122,15 +166,24 @@ fn documents(root: &Path) -> Result<Vec<PathBuf>> {
 fn crates(root: &Path) -> Result<Vec<PathBuf>> {
     let mut crates = Vec::new();
     for folder in CRATES.map(|name| root.join(name)) {
-        let folders = if folder.join("Cargo.toml").is_file() { vec![folder] } else { entries(&folder)? };
-        crates.extend(folders.into_iter().filter(|folder| folder.join("Cargo.toml").is_file()));
+        let folders = if folder.join("Cargo.toml").is_file() {
+            vec![folder]
+        } else {
+            entries(&folder)?
+        };
+        crates.extend(
+            folders
+                .into_iter()
+                .filter(|folder| folder.join("Cargo.toml").is_file()),
+        );
     }
     Ok(crates)
 }
 
 /// Whether a file of a crate is product code.
 fn is_product(file: &Path) -> bool {
-    let is_test = |part: &std::ffi::OsStr| matches!(part.to_str(), Some("tests" | "tests.rs" | "benches"));
+    let is_test =
+        |part: &std::ffi::OsStr| matches!(part.to_str(), Some("tests" | "tests.rs" | "benches"));
     !file.iter().any(is_test)
 }
 
@@ -148,8 +201,11 @@ fn found(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {
 }
 
 fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
-    let entries = fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
-    let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+    let entries =
+        fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    let mut paths = entries
+        .map(|entry| Ok(entry?.path()))
+        .collect::<Result<Vec<_>>>()?;
     paths.sort();
     Ok(paths)
 }
@@ -163,5 +219,8 @@ fn read(path: &Path) -> Result<String> {
 }
 
 fn name(root: &Path, path: &Path) -> String {
-    path.strip_prefix(root).unwrap_or(path).display().to_string()
+    path.strip_prefix(root)
+        .unwrap_or(path)
+        .display()
+        .to_string()
 }

@@ -11,7 +11,9 @@ pub(super) fn of_markdown(document: &str) -> Vec<String> {
             is_code = !is_code;
             text.push_str(". ");
         } else if !is_code {
-            let is_new = line.is_empty() || line.starts_with(['#', '-', '*', '|', '>']) || starts_with_number(line);
+            let is_new = line.is_empty()
+                || line.starts_with(['#', '-', '*', '|', '>'])
+                || starts_with_number(line);
             text.push_str(if is_new { ".\n" } else { " " });
             text.push_str(line);
         }
@@ -26,7 +28,11 @@ pub(super) fn of_rust(source: &str) -> Vec<String> {
     for line in source.lines() {
         let comment = comment(line);
         if let Some(comment) = comment {
-            text.push_str(if was_comment && !comment.is_empty() { " " } else { ".\n" });
+            text.push_str(if was_comment && !comment.is_empty() {
+                " "
+            } else {
+                ".\n"
+            });
             text.push_str(comment);
         }
         was_comment = comment.is_some();
@@ -40,7 +46,8 @@ fn comment(line: &str) -> Option<&str> {
 }
 
 fn starts_with_number(line: &str) -> bool {
-    line.split_once(". ").is_some_and(|(number, _)| number.parse::<u32>().is_ok())
+    line.split_once(". ")
+        .is_some_and(|(number, _)| number.parse::<u32>().is_ok())
 }
 
 /// Splits at the ends of sentences: a full stop, a colon, a question mark or a cell of a table.
@@ -51,7 +58,9 @@ pub(super) fn sentences(text: &str) -> Vec<String> {
     while let Some(character) = characters.next() {
         let ends = match character {
             '|' => true,
-            '.' | ':' | '?' | '!' => characters.peek().is_none_or(|next| next.is_whitespace() || *next == '.'),
+            '.' | ':' | '?' | '!' => characters
+                .peek()
+                .is_none_or(|next| next.is_whitespace() || *next == '.'),
             _ => false,
         };
         if ends {
@@ -67,7 +76,9 @@ pub(super) fn sentences(text: &str) -> Vec<String> {
 /// Code counts as one word.
 fn without_inline_code(text: &str) -> String {
     let pieces = text.split('`').enumerate();
-    pieces.map(|(place, piece)| if place % 2 == 1 { "code" } else { piece }).collect()
+    pieces
+        .map(|(place, piece)| if place % 2 == 1 { "code" } else { piece })
+        .collect()
 }
 
 #[cfg(test)]
@@ -76,15 +87,26 @@ mod tests {
 
     #[test]
     fn code_is_not_prose() {
-        let document = "# Title\n\nRun `cargo x; y` now.\n\n```sh\nwhat that; which\n```\n\n- one\n- two\n";
-        let sentences: Vec<_> = of_markdown(document).iter().map(|one| one.trim().to_owned()).collect();
+        let document =
+            "# Title\n\nRun `cargo x; y` now.\n\n```sh\nwhat that; which\n```\n\n- one\n- two\n";
+        let sentences: Vec<_> = of_markdown(document)
+            .iter()
+            .map(|one| one.trim().to_owned())
+            .collect();
         assert_eq!(sentences, ["# Title", "Run code now", "- one", "- two"]);
     }
 
     #[test]
     fn the_lines_of_a_comment_are_one_text() {
-        let source = "//! One sentence\n//! in two lines. Another.\nfn f() {} // not this\n/// A third\n";
-        let sentences: Vec<_> = of_rust(source).iter().map(|one| one.trim().to_owned()).collect();
-        assert_eq!(sentences, ["One sentence in two lines", "Another", "A third"]);
+        let source =
+            "//! One sentence\n//! in two lines. Another.\nfn f() {} // not this\n/// A third\n";
+        let sentences: Vec<_> = of_rust(source)
+            .iter()
+            .map(|one| one.trim().to_owned())
+            .collect();
+        assert_eq!(
+            sentences,
+            ["One sentence in two lines", "Another", "A third"]
+        );
     }
 }

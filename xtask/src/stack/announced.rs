@@ -22,8 +22,12 @@ pub(super) async fn address(service: &mut Service, what: &str) -> Result<String>
 
 fn address_in(line: &str) -> Option<String> {
     let (_, rest) = line.split_once("http://")?;
-    let authority = rest.split(|letter: char| letter.is_whitespace() || letter == '/').next()?;
-    authority.contains(':').then(|| format!("http://{authority}"))
+    let authority = rest
+        .split(|letter: char| letter.is_whitespace() || letter == '/')
+        .next()?;
+    authority
+        .contains(':')
+        .then(|| format!("http://{authority}"))
 }
 
 #[cfg(test)]
@@ -39,15 +43,23 @@ mod tests {
         std::fs::create_dir_all(&run).unwrap();
         let supervisor = Supervisor::start(&run).unwrap();
         let mut shell = Command::new("sh");
-        let mut service = supervisor.serve("part", shell.args(["-c", "echo why >&2; exit 3"])).unwrap();
+        let mut service = supervisor
+            .serve("part", shell.args(["-c", "echo why >&2; exit 3"]))
+            .unwrap();
         let failed = address(&mut service, "it").await.unwrap_err();
         assert!(failed.to_string().contains("why"), "{failed}");
     }
 
     #[test]
     fn an_address_is_found_in_any_sentence() {
-        assert_eq!(address_in("http://127.0.0.1:80").unwrap(), "http://127.0.0.1:80");
-        assert_eq!(address_in(" * Running on http://127.0.0.1:4/ (Press)").unwrap(), "http://127.0.0.1:4");
+        assert_eq!(
+            address_in("http://127.0.0.1:80").unwrap(),
+            "http://127.0.0.1:80"
+        );
+        assert_eq!(
+            address_in(" * Running on http://127.0.0.1:4/ (Press)").unwrap(),
+            "http://127.0.0.1:4"
+        );
         assert_eq!(address_in("listens at 127.0.0.1:4"), None);
         assert_eq!(address_in("see http://example.com"), None);
     }

@@ -34,7 +34,11 @@ impl LocalAws {
             let endpoint = format!("http://127.0.0.1:{port}");
             let client = Client::builder().timeout(Duration::from_mins(1)).build()?;
             if is_up(&client, &endpoint, &mut service).await {
-                return Ok(Self { endpoint, client, _service: service });
+                return Ok(Self {
+                    endpoint,
+                    client,
+                    _service: service,
+                });
             }
             last_words = service.last_words();
         }
@@ -54,18 +58,26 @@ impl LocalAws {
 
     /// Makes a bucket readable for everyone.
     pub(crate) async fn open_bucket(&self, bucket: &str) -> Result<()> {
-        let unblock = self.request(Method::DELETE, &format!("/{bucket}?publicAccessBlock"), "s3");
+        let unblock = self.request(
+            Method::DELETE,
+            &format!("/{bucket}?publicAccessBlock"),
+            "s3",
+        );
         answer(unblock, "s3:DeletePublicAccessBlock").await?;
         let policy = json!({ "Version": "2012-10-17", "Statement": [{
             "Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": format!("arn:aws:s3:::{bucket}/*"),
         }] });
-        let request = self.request(Method::PUT, &format!("/{bucket}?policy"), "s3").json(&policy);
+        let request = self
+            .request(Method::PUT, &format!("/{bucket}?policy"), "s3")
+            .json(&policy);
         answer(request, "s3:PutBucketPolicy").await.map(drop)
     }
 
     /// Puts an object.
     pub(crate) async fn put_object(&self, bucket: &str, key: &str, body: Vec<u8>) -> Result<()> {
-        let request = self.request(Method::PUT, &format!("/{bucket}/{key}"), "s3").body(body);
+        let request = self
+            .request(Method::PUT, &format!("/{bucket}/{key}"), "s3")
+            .body(body);
         answer(request, "s3:PutObject").await.map(drop)
     }
 
@@ -75,27 +87,49 @@ impl LocalAws {
             .request(Method::POST, "/", "secretsmanager")
             .header("content-type", "application/x-amz-json-1.1")
             .header("x-amz-target", "secretsmanager.CreateSecret")
-            .body(json!({ "Name": name, "SecretString": value, "ClientRequestToken": name }).to_string());
-        let said: Value = serde_json::from_str(&answer(request, "secretsmanager:CreateSecret").await?)?;
-        said["ARN"].as_str().map(str::to_owned).context("secretsmanager:CreateSecret answered without an ARN")
+            .body(
+                json!({ "Name": name, "SecretString": value, "ClientRequestToken": name })
+                    .to_string(),
+            );
+        let said: Value =
+            serde_json::from_str(&answer(request, "secretsmanager:CreateSecret").await?)?;
+        said["ARN"]
+            .as_str()
+            .map(str::to_owned)
+            .context("secretsmanager:CreateSecret answered without an ARN")
     }
 
     /// Calls CloudFormation and returns its XML.
-    pub(crate) async fn cloudformation(&self, action: &str, fields: &BTreeMap<String, String>) -> Result<String> {
+    pub(crate) async fn cloudformation(
+        &self,
+        action: &str,
+        fields: &BTreeMap<String, String>,
+    ) -> Result<String> {
         let mut form = BTreeMap::from([("Action", action), ("Version", "2010-05-15")]);
-        form.extend(fields.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        form.extend(
+            fields
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_str())),
+        );
         let request = self.request(Method::POST, "/", "cloudformation");
-        let request = request.header("content-type", "application/x-www-form-urlencoded").body(form_encoded(&form));
+        let request = request
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(form_encoded(&form));
         answer(request, &format!("cloudformation:{action}")).await
     }
 
     /// A request of the root key. Its signature is not checked. The credential's scope names the service.
     fn request(&self, method: Method, path: &str, service: &str) -> RequestBuilder {
         let credential = format!("{ACCESS_KEY}/20260101/{REGION}/{service}/aws4_request");
-        let authorization =
-            format!("AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders=host;x-amz-date, Signature=0");
-        let request = self.client.request(method, format!("{}{path}", self.endpoint));
-        request.header("authorization", authorization).header("x-amz-date", "20260101T000000Z")
+        let authorization = format!(
+            "AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders=host;x-amz-date, Signature=0"
+        );
+        let request = self
+            .client
+            .request(method, format!("{}{path}", self.endpoint));
+        request
+            .header("authorization", authorization)
+            .header("x-amz-date", "20260101T000000Z")
     }
 }
 
@@ -104,9 +138,17 @@ fn command(tools: &Tools, supervisor: &Supervisor, port: u16) -> Command {
     let run = supervisor.run_directory();
     let mut command = Command::new(tools.program("ministack"));
     command.env_clear().current_dir(run);
-    command.env("PATH", "/usr/local/bin:/usr/bin:/bin").env("HOME", run).env("TMPDIR", run.join("tmp"));
-    command.env("BIND_HOST", "127.0.0.1").env("GATEWAY_PORT", port.to_string()).env("MINISTACK_HOST", "127.0.0.1");
-    command.env("IOT_MTLS_ENABLED", "0").env("MINISTACK_REGION", REGION);
+    command
+        .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+        .env("HOME", run)
+        .env("TMPDIR", run.join("tmp"));
+    command
+        .env("BIND_HOST", "127.0.0.1")
+        .env("GATEWAY_PORT", port.to_string())
+        .env("MINISTACK_HOST", "127.0.0.1");
+    command
+        .env("IOT_MTLS_ENABLED", "0")
+        .env("MINISTACK_REGION", REGION);
     // Policies are evaluated: a missing permission of a role fails here as in the real AWS.
     command.env("AUTH", "true");
     command
@@ -114,8 +156,14 @@ fn command(tools: &Tools, supervisor: &Supervisor, port: u16) -> Command {
 
 async fn is_up(client: &Client, endpoint: &str, service: &mut Service) -> bool {
     for _ in 0..600 {
-        let health = client.get(format!("{endpoint}/_ministack/health")).timeout(Duration::from_secs(2)).send();
-        if health.await.is_ok_and(|response| response.status().is_success()) {
+        let health = client
+            .get(format!("{endpoint}/_ministack/health"))
+            .timeout(Duration::from_secs(2))
+            .send();
+        if health
+            .await
+            .is_ok_and(|response| response.status().is_success())
+        {
             return !service.has_ended();
         }
         if service.has_ended() {
@@ -127,9 +175,15 @@ async fn is_up(client: &Client, endpoint: &str, service: &mut Service) -> bool {
 }
 
 async fn answer(request: RequestBuilder, call: &str) -> Result<String> {
-    let response = request.send().await.with_context(|| format!("{call}: the local AWS does not answer"))?;
+    let response = request
+        .send()
+        .await
+        .with_context(|| format!("{call}: the local AWS does not answer"))?;
     let status = response.status();
-    let said = response.text().await.with_context(|| format!("{call}: the response was truncated"))?;
+    let said = response
+        .text()
+        .await
+        .with_context(|| format!("{call}: the response was truncated"))?;
     if !status.is_success() {
         bail!("{call} answered {status}: {said}");
     }
@@ -138,13 +192,17 @@ async fn answer(request: RequestBuilder, call: &str) -> Result<String> {
 
 /// `application/x-www-form-urlencoded`, with every questionable byte escaped.
 fn form_encoded(fields: &BTreeMap<&str, &str>) -> String {
-    let pairs = fields.iter().map(|(name, value)| format!("{}={}", percent_encoded(name), percent_encoded(value)));
+    let pairs = fields
+        .iter()
+        .map(|(name, value)| format!("{}={}", percent_encoded(name), percent_encoded(value)));
     pairs.collect::<Vec<_>>().join("&")
 }
 
 fn percent_encoded(text: &str) -> String {
     let encode = |byte: u8| match byte {
-        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' => char::from(byte).to_string(),
+        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' => {
+            char::from(byte).to_string()
+        }
         other => format!("%{other:02X}"),
     };
     text.bytes().map(encode).collect()

@@ -22,12 +22,24 @@ pub(crate) async fn create(
     let mut fields = BTreeMap::from([
         ("StackName".to_owned(), stack.to_owned()),
         ("TemplateURL".to_owned(), template_url.to_owned()),
-        ("Capabilities.member.1".to_owned(), "CAPABILITY_IAM".to_owned()),
-        ("Capabilities.member.2".to_owned(), "CAPABILITY_AUTO_EXPAND".to_owned()),
+        (
+            "Capabilities.member.1".to_owned(),
+            "CAPABILITY_IAM".to_owned(),
+        ),
+        (
+            "Capabilities.member.2".to_owned(),
+            "CAPABILITY_AUTO_EXPAND".to_owned(),
+        ),
     ]);
     for (number, (name, value)) in (1..).zip(parameters) {
-        fields.insert(format!("Parameters.member.{number}.ParameterKey"), name.clone());
-        fields.insert(format!("Parameters.member.{number}.ParameterValue"), value.clone());
+        fields.insert(
+            format!("Parameters.member.{number}.ParameterKey"),
+            name.clone(),
+        );
+        fields.insert(
+            format!("Parameters.member.{number}.ParameterValue"),
+            value.clone(),
+        );
     }
     aws.cloudformation("CreateStack", &fields).await?;
     wait(aws, stack).await
@@ -38,17 +50,26 @@ async fn wait(aws: &LocalAws, stack: &str) -> Result<BTreeMap<String, String>> {
     let named = BTreeMap::from([("StackName".to_owned(), stack.to_owned())]);
     while began.elapsed() < PATIENCE {
         let said = aws.cloudformation("DescribeStacks", &named).await?;
-        let status = element(&said, "StackStatus").context("DescribeStacks answered without a status")?;
+        let status =
+            element(&said, "StackStatus").context("DescribeStacks answered without a status")?;
         match status.as_str() {
             "CREATE_COMPLETE" => return Ok(outputs(&said)),
-            "CREATE_IN_PROGRESS" | "REVIEW_IN_PROGRESS" => tokio::time::sleep(Duration::from_millis(150)).await,
+            "CREATE_IN_PROGRESS" | "REVIEW_IN_PROGRESS" => {
+                tokio::time::sleep(Duration::from_millis(150)).await
+            }
             _ => {
                 let events = aws.cloudformation("DescribeStackEvents", &named).await?;
-                bail!("the stack {stack} is {status}:\n{}", failures(&events).join("\n"));
+                bail!(
+                    "the stack {stack} is {status}:\n{}",
+                    failures(&events).join("\n")
+                );
             }
         }
     }
-    bail!("the stack {stack} was not created in {} s", PATIENCE.as_secs())
+    bail!(
+        "the stack {stack} was not created in {} s",
+        PATIENCE.as_secs()
+    )
 }
 
 fn outputs(xml: &str) -> BTreeMap<String, String> {
@@ -62,12 +83,19 @@ fn outputs(xml: &str) -> BTreeMap<String, String> {
 }
 
 fn failures(xml: &str) -> Vec<String> {
-    let failed = xml.split("<StackEvents>").flat_map(|events| events.split("<member>"));
-    let failed = failed.filter(|event| element(event, "ResourceStatus").is_some_and(|s| s.ends_with("FAILED")));
+    let failed = xml
+        .split("<StackEvents>")
+        .flat_map(|events| events.split("<member>"));
+    let failed = failed
+        .filter(|event| element(event, "ResourceStatus").is_some_and(|s| s.ends_with("FAILED")));
     failed
         .map(|event| {
             let part = |name| element(event, name).unwrap_or_default();
-            format!("  {}: {}", part("LogicalResourceId"), part("ResourceStatusReason"))
+            format!(
+                "  {}: {}",
+                part("LogicalResourceId"),
+                part("ResourceStatusReason")
+            )
         })
         .collect()
 }
@@ -80,7 +108,11 @@ fn element(xml: &str, name: &str) -> Option<String> {
 }
 
 fn unescaped(text: &str) -> String {
-    text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&apos;", "'").replace("&amp;", "&")
+    text.replace("&lt;", "<")
+        .replace("&gt;", ">")
+        .replace("&quot;", "\"")
+        .replace("&apos;", "'")
+        .replace("&amp;", "&")
 }
 
 #[cfg(test)]
@@ -91,7 +123,10 @@ mod tests {
     fn outputs_are_read_by_their_keys() {
         let xml = "<Outputs><member><OutputKey>A</OutputKey><OutputValue>x&amp;y</OutputValue></member>\
                    <member><OutputKey>B</OutputKey><Description>d</Description><OutputValue/></member></Outputs>";
-        assert_eq!(outputs(xml), BTreeMap::from([("A".to_owned(), "x&y".to_owned())]));
+        assert_eq!(
+            outputs(xml),
+            BTreeMap::from([("A".to_owned(), "x&y".to_owned())])
+        );
     }
 
     #[test]

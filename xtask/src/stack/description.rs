@@ -85,21 +85,39 @@ pub(super) fn describe(
     outputs: &BTreeMap<String, String>,
     copies: Copies,
 ) -> Result<Description> {
-    let Parts { mongo, aws, ipfs_node, azure, other_s3 } = parts;
-    let output = |name: &str| outputs.get(name).cloned().with_context(|| format!("the stack has no output {name}"));
+    let Parts {
+        mongo,
+        aws,
+        ipfs_node,
+        azure,
+        other_s3,
+    } = parts;
+    let output = |name: &str| {
+        outputs
+            .get(name)
+            .cloned()
+            .with_context(|| format!("the stack has no output {name}"))
+    };
     let bucket = output("BucketName")?;
     let mut env = BTreeMap::from([
         ("MONGODB_URI", mongo.source_uri()),
         ("BACKUP_STORE", format!("s3://{bucket}")),
         ("BACKUP_EVENT_BUS", output("EventBusName")?),
         ("BACKUP_IPFS_GATEWAYS", ipfs_node.address().to_owned()),
-        ("BACKUP_CONTENT_ALLOWED_ORIGINS", ipfs_node.address().to_owned()),
+        (
+            "BACKUP_CONTENT_ALLOWED_ORIGINS",
+            ipfs_node.address().to_owned(),
+        ),
         ("AWS_ENDPOINT_URL", aws.endpoint().to_owned()),
         ("AWS_REGION", REGION.to_owned()),
         ("AWS_ACCESS_KEY_ID", ACCESS_KEY.to_owned()),
         ("AWS_SECRET_ACCESS_KEY", SECRET_KEY.to_owned()),
     ]);
-    env.extend(mongo.catalog_uri().map(|catalog| ("BACKUP_CATALOG_URI", catalog)));
+    env.extend(
+        mongo
+            .catalog_uri()
+            .map(|catalog| ("BACKUP_CATALOG_URI", catalog)),
+    );
     let second = Second {
         azure_endpoint: azure.endpoint().to_owned(),
         azure_account: AZURE_ACCOUNT,

@@ -20,10 +20,16 @@ impl IpfsNode {
     pub(crate) async fn start(tools: &Tools, supervisor: &Supervisor) -> Result<Self> {
         let program = tools.ipfs_node().context("no IPFS node was installed")?;
         let mut command = Command::new(program);
-        command.env_clear().env("HOME", supervisor.run_directory()).current_dir(supervisor.run_directory());
+        command
+            .env_clear()
+            .env("HOME", supervisor.run_directory())
+            .current_dir(supervisor.run_directory());
         let mut service = supervisor.serve("ipfs-node", command.args(["--port", "0"]))?;
         let address = announced::address(&mut service, "the IPFS node").await?;
-        Ok(Self { address, _service: service })
+        Ok(Self {
+            address,
+            _service: service,
+        })
     }
 
     /// Its address: `http://127.0.0.1:port`.

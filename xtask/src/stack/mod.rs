@@ -66,16 +66,31 @@ impl Parts {
             OtherS3::start(tools, supervisor),
             LocalAws::start(tools, supervisor)
         )?;
-        Ok(Self { mongo, aws, ipfs_node, azure, other_s3 })
+        Ok(Self {
+            mongo,
+            aws,
+            ipfs_node,
+            azure,
+            other_s3,
+        })
     }
 }
 
 impl Stack {
     /// Starts the parts and deploys. The functions have been built.
-    pub(crate) async fn start(tools: &Tools, supervisor: Supervisor, build: Build, copies: Copies) -> Result<Self> {
+    pub(crate) async fn start(
+        tools: &Tools,
+        supervisor: Supervisor,
+        build: Build,
+        copies: Copies,
+    ) -> Result<Self> {
         let step = Step::begin("Starting the local MongoDB, IPFS, AWS and Azure");
         let parts = Parts::start(tools, &supervisor).await?;
-        step.done(format!("MongoDB is {} at {}", parts.mongo.product(), parts.mongo.address()));
+        step.done(format!(
+            "MongoDB is {} at {}",
+            parts.mongo.product(),
+            parts.mongo.address()
+        ));
 
         let step = Step::begin("Deploying template.yaml");
         let aws = &parts.aws;
@@ -83,8 +98,14 @@ impl Stack {
         let template = functions::package(aws, tools, &supervisor, build).await?;
         let description = deploy(&parts, &issuer, template, copies).await?;
         answers(&description).await?;
-        step.done(format!("the stack {STACK} is complete, and its API answers"));
-        Ok(Self { description, parts, supervisor })
+        step.done(format!(
+            "the stack {STACK} is complete, and its API answers"
+        ));
+        Ok(Self {
+            description,
+            parts,
+            supervisor,
+        })
     }
 
     /// Its description for scripts and tests.
@@ -114,15 +135,33 @@ impl Stack {
 }
 
 /// Keeps the secrets, then creates the stack.
-async fn deploy(parts: &Parts, issuer: &Issuer, template: String, copies: Copies) -> Result<Description> {
-    let Parts { mongo, aws, ipfs_node, azure, .. } = parts;
+async fn deploy(
+    parts: &Parts,
+    issuer: &Issuer,
+    template: String,
+    copies: Copies,
+) -> Result<Description> {
+    let Parts {
+        mongo,
+        aws,
+        ipfs_node,
+        azure,
+        ..
+    } = parts;
     let mut parameters = BTreeMap::from([
         ("AwsEndpointUrl".to_owned(), aws.endpoint().to_owned()),
-        ("ContentAllowedOrigins".to_owned(), ipfs_node.address().to_owned()),
+        (
+            "ContentAllowedOrigins".to_owned(),
+            ipfs_node.address().to_owned(),
+        ),
         ("IpfsGateways".to_owned(), ipfs_node.address().to_owned()),
         ("JwtIssuer".to_owned(), issuer.url().to_owned()),
         ("JwtAudience".to_owned(), AUDIENCE.to_owned()),
-        ("MongoUriSecretArn".to_owned(), aws.create_secret("holdfast/mongodb-uri", &mongo.source_uri()).await?),
+        (
+            "MongoUriSecretArn".to_owned(),
+            aws.create_secret("holdfast/mongodb-uri", &mongo.source_uri())
+                .await?,
+        ),
     ]);
     if let Some(catalog) = mongo.catalog_uri() {
         let secret = aws.create_secret("holdfast/catalog-uri", &catalog).await?;
@@ -137,8 +176,12 @@ async fn deploy(parts: &Parts, issuer: &Issuer, template: String, copies: Copies
 
 /// The parameters of the local Azure's container as the second store, with its keys.
 async fn second_store(aws: &LocalAws, azure: &LocalAzure) -> Result<[(String, String); 6]> {
-    let account = aws.create_secret("holdfast/cloud-access-key", AZURE_ACCOUNT).await?;
-    let key = aws.create_secret("holdfast/cloud-secret-key", AZURE_KEY).await?;
+    let account = aws
+        .create_secret("holdfast/cloud-access-key", AZURE_ACCOUNT)
+        .await?;
+    let key = aws
+        .create_secret("holdfast/cloud-secret-key", AZURE_KEY)
+        .await?;
     let parameters = [
         ("CloudEnabled", "true"),
         ("CloudProvider", "azure"),
@@ -155,8 +198,14 @@ async fn answers(description: &Description) -> Result<()> {
     let url = format!("{}/api/backups/status", description.api);
     let mut said = String::new();
     for _ in 0..20 {
-        let request = reqwest::Client::new().get(&url).bearer_auth(&description.tokens.admin);
-        let response = request.timeout(Duration::from_secs(35)).send().await.context("the API does not answer")?;
+        let request = reqwest::Client::new()
+            .get(&url)
+            .bearer_auth(&description.tokens.admin);
+        let response = request
+            .timeout(Duration::from_secs(35))
+            .send()
+            .await
+            .context("the API does not answer")?;
         let status = response.status();
         said = format!("{status} {}", response.text().await.unwrap_or_default());
         if status.is_success() {

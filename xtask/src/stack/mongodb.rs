@@ -48,27 +48,51 @@ impl Mongo {
             restored: format!("holdfast_demo_{run}_restored"),
             catalog: Some(format!("holdfast_demo_{run}_catalog")),
         };
-        let mongo = Self { uri: Uri::parse(uri)?, product: "the server of MONGODB_URI", databases, service: None };
-        mongo.ping().await.context("the server of MONGODB_URI does not respond")?;
+        let mongo = Self {
+            uri: Uri::parse(uri)?,
+            product: "the server of MONGODB_URI",
+            databases,
+            service: None,
+        };
+        mongo
+            .ping()
+            .await
+            .context("the server of MONGODB_URI does not respond")?;
         Ok(mongo)
     }
 
     async fn mongod(mut command: Command, supervisor: &Supervisor) -> Result<Self> {
         let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
         let data = data_folder(supervisor)?;
-        command.args(["--replSet", "rs0", "--bind_ip", "127.0.0.1", "--port", &port.to_string(), "--dbpath"]);
+        command.args([
+            "--replSet",
+            "rs0",
+            "--bind_ip",
+            "127.0.0.1",
+            "--port",
+            &port.to_string(),
+            "--dbpath",
+        ]);
         let service = supervisor.serve("mongodb", command.arg(data))?;
         let mongo = Self::own("mongod", port, service)?;
         mongo.wait().await?;
         let member = doc! { "_id": 0, "host": format!("127.0.0.1:{port}") };
         let set = doc! { "replSetInitiate": { "_id": "rs0", "members": [member] } };
-        mongo.client().await?.database("admin").run_command(set).await.context("the replica set was not created")?;
+        mongo
+            .client()
+            .await?
+            .database("admin")
+            .run_command(set)
+            .await
+            .context("the replica set was not created")?;
         Ok(mongo)
     }
 
     async fn stand_in(stand_in: &StandIn, supervisor: &Supervisor) -> Result<Self> {
         let mut command = stand_in.command(&data_folder(supervisor)?);
-        command.env("HOME", supervisor.run_directory()).current_dir(supervisor.run_directory());
+        command
+            .env("HOME", supervisor.run_directory())
+            .current_dir(supervisor.run_directory());
         let mut service = supervisor.serve("mongodb", &mut command)?;
         let port = announced_port(&mut service).await?;
         let mongo = Self::own(stand_in.name(), port, service)?;
@@ -77,9 +101,20 @@ impl Mongo {
     }
 
     fn own(product: &'static str, port: u16, service: Service) -> Result<Self> {
-        let databases = Databases { source: "web3platform".into(), restored: "restored".into(), catalog: None };
-        let uri = Uri::parse(&format!("mongodb://127.0.0.1:{port}/?directConnection=true"))?;
-        Ok(Self { uri, product, databases, service: Some(service) })
+        let databases = Databases {
+            source: "web3platform".into(),
+            restored: "restored".into(),
+            catalog: None,
+        };
+        let uri = Uri::parse(&format!(
+            "mongodb://127.0.0.1:{port}/?directConnection=true"
+        ))?;
+        Ok(Self {
+            uri,
+            product,
+            databases,
+            service: Some(service),
+        })
     }
 
     /// The name of the product.
@@ -108,7 +143,10 @@ impl Mongo {
 
     /// The connection string of the catalogue, unless it is the default.
     pub(crate) fn catalog_uri(&self) -> Option<String> {
-        self.databases.catalog.as_deref().map(|catalog| self.uri.with_database(catalog))
+        self.databases
+            .catalog
+            .as_deref()
+            .map(|catalog| self.uri.with_database(catalog))
     }
 
     /// Drops the databases of this run on an external server.
@@ -117,18 +155,31 @@ impl Mongo {
             return Ok(());
         }
         let client = self.client().await?;
-        for name in [&self.databases.source, &self.databases.restored].into_iter().chain(&self.databases.catalog) {
-            client.database(name).drop().await.with_context(|| format!("the database {name} could not be dropped"))?;
+        for name in [&self.databases.source, &self.databases.restored]
+            .into_iter()
+            .chain(&self.databases.catalog)
+        {
+            client
+                .database(name)
+                .drop()
+                .await
+                .with_context(|| format!("the database {name} could not be dropped"))?;
         }
         Ok(())
     }
 
     async fn client(&self) -> Result<Client> {
-        Client::with_uri_str(self.server_uri()).await.context("not a MongoDB connection string")
+        Client::with_uri_str(self.server_uri())
+            .await
+            .context("not a MongoDB connection string")
     }
 
     async fn ping(&self) -> Result<()> {
-        self.client().await?.database("admin").run_command(doc! { "ping": 1 }).await?;
+        self.client()
+            .await?
+            .database("admin")
+            .run_command(doc! { "ping": 1 })
+            .await?;
         Ok(())
     }
 
@@ -138,8 +189,15 @@ impl Mongo {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         });
-        let last_words = || self.service.as_ref().map(Service::last_words).unwrap_or_default();
-        answer.await.with_context(|| format!("{} does not answer:\n{}", self.product, last_words()))
+        let last_words = || {
+            self.service
+                .as_ref()
+                .map(Service::last_words)
+                .unwrap_or_default()
+        };
+        answer
+            .await
+            .with_context(|| format!("{} does not answer:\n{}", self.product, last_words()))
     }
 }
 
@@ -153,7 +211,9 @@ fn data_folder(supervisor: &Supervisor) -> Result<std::path::PathBuf> {
 async fn announced_port(service: &mut Service) -> Result<u16> {
     for _ in 0..600 {
         let log = service.log();
-        let announced = log.lines().find_map(|line| line.split_once("listening on ")?.1.rsplit(':').next());
+        let announced = log
+            .lines()
+            .find_map(|line| line.split_once("listening on ")?.1.rsplit(':').next());
         if let Some(port) = announced.and_then(|port| port.trim().parse().ok()) {
             return Ok(port);
         }
@@ -162,7 +222,10 @@ async fn announced_port(service: &mut Service) -> Result<u16> {
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    bail!("MongoDB's stand-in did not start:\n{}", service.last_words())
+    bail!(
+        "MongoDB's stand-in did not start:\n{}",
+        service.last_words()
+    )
 }
 
 /// A connection string, split at its database. Several hosts are not changed, although the syntax of URLs does not
@@ -174,10 +237,15 @@ struct Uri {
 
 impl Uri {
     fn parse(uri: &str) -> Result<Self> {
-        let (scheme, rest) = uri.split_once("://").context("a MongoDB connection string begins with mongodb://")?;
+        let (scheme, rest) = uri
+            .split_once("://")
+            .context("a MongoDB connection string begins with mongodb://")?;
         let (before, options) = rest.split_once('?').unwrap_or((rest, ""));
         let authority = before.split('/').next().unwrap_or_default();
-        Ok(Self { authority: format!("{scheme}://{authority}"), options: options.to_owned() })
+        Ok(Self {
+            authority: format!("{scheme}://{authority}"),
+            options: options.to_owned(),
+        })
     }
 
     fn hosts(&self) -> &str {
@@ -185,7 +253,11 @@ impl Uri {
     }
 
     fn with_database(&self, database: &str) -> String {
-        let options = if self.options.is_empty() { String::new() } else { format!("?{}", self.options) };
+        let options = if self.options.is_empty() {
+            String::new()
+        } else {
+            format!("?{}", self.options)
+        };
         format!("{}/{database}{options}", self.authority)
     }
 }
@@ -197,13 +269,22 @@ mod tests {
     #[test]
     fn a_database_is_put_where_it_belongs() {
         let changed = |uri| Uri::parse(uri).unwrap().with_database("x");
-        assert_eq!(changed("mongodb://a:1/?directConnection=true"), "mongodb://a:1/x?directConnection=true");
-        assert_eq!(changed("mongodb://u:p@a:1,b:2/old?replicaSet=r"), "mongodb://u:p@a:1,b:2/x?replicaSet=r");
+        assert_eq!(
+            changed("mongodb://a:1/?directConnection=true"),
+            "mongodb://a:1/x?directConnection=true"
+        );
+        assert_eq!(
+            changed("mongodb://u:p@a:1,b:2/old?replicaSet=r"),
+            "mongodb://u:p@a:1,b:2/x?replicaSet=r"
+        );
         assert_eq!(changed("mongodb+srv://host"), "mongodb+srv://host/x");
     }
 
     #[test]
     fn no_credentials_are_among_the_hosts() {
-        assert_eq!(Uri::parse("mongodb://u:secret@a:1,b:2/d").unwrap().hosts(), "a:1,b:2");
+        assert_eq!(
+            Uri::parse("mongodb://u:secret@a:1,b:2/d").unwrap().hosts(),
+            "a:1,b:2"
+        );
     }
 }

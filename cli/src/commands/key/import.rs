@@ -20,13 +20,21 @@ pub(crate) struct Arguments {
     file: PathBuf,
 }
 
-pub(super) async fn run(arguments: &Arguments, session: &Session, output: Output) -> Result<Exit, Failure> {
+pub(super) async fn run(
+    arguments: &Arguments,
+    session: &Session,
+    output: Output,
+) -> Result<Exit, Failure> {
     let exported = opening::read_exported(&arguments.file)?;
     let repository = session.repository()?;
     let report = repository.import(&exported, Timestamp::now()).await?;
     let keys = text::count(exported.len() as u64, "master key");
     output.result(&report, || {
-        format!("recreated repository {} in {}, with {keys}", report.repository_id, repository.location())
+        format!(
+            "recreated repository {} in {}, with {keys}",
+            report.repository_id,
+            repository.location()
+        )
     })?;
     Ok(Exit::Done)
 }

@@ -53,7 +53,11 @@ impl Arguments {
     }
 }
 
-pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output) -> Result<Exit, Failure> {
+pub(crate) async fn run(
+    arguments: &Arguments,
+    session: &Session,
+    output: Output,
+) -> Result<Exit, Failure> {
     match &arguments.what {
         What::Show => show::run(session, output).await,
         What::Export(what) => export::run(what, session, output).await,

@@ -47,30 +47,63 @@ pub(crate) struct Recipient {
     yes: bool,
 }
 
-pub(super) async fn rotate(what: &Rotate, session: &Session, output: Output) -> Result<Exit, Failure> {
-    let previous = what.old_key_file.as_deref().map(opening::read_key).transpose()?;
+pub(super) async fn rotate(
+    what: &Rotate,
+    session: &Session,
+    output: Output,
+) -> Result<Exit, Failure> {
+    let previous = what
+        .old_key_file
+        .as_deref()
+        .map(opening::read_key)
+        .transpose()?;
     let repository = session.repository_opened_also_by(previous)?;
-    let report = change(&repository, &KeyChange::Rotate, what.yes, output).await.map_err(with_old_key)?;
-    output.result(&report, || format!("the master keys are wrapped again\n{}", in_text(&report)))?;
+    let report = change(&repository, &KeyChange::Rotate, what.yes, output)
+        .await
+        .map_err(with_old_key)?;
+    output.result(&report, || {
+        format!("the master keys are wrapped again\n{}", in_text(&report))
+    })?;
     output.note(OLD_VERSIONS);
     Ok(Exit::Done)
 }
 
-pub(super) async fn add(what: &Recipient, session: &Session, output: Output) -> Result<Exit, Failure> {
+pub(super) async fn add(
+    what: &Recipient,
+    session: &Session,
+    output: Output,
+) -> Result<Exit, Failure> {
     // An invalid recipient may be an identity, so it is not repeated.
-    let recipient = AgeRecipient::parse(what.text.expose()).map_err(|error| Failure::usage(error.to_string()))?;
+    let recipient = AgeRecipient::parse(what.text.expose())
+        .map_err(|error| Failure::usage(error.to_string()))?;
     let repository = session.repository_opened_also_by(None)?;
-    let report = change(&repository, &KeyChange::AddRecipient(recipient.clone()), what.yes, output).await?;
-    output
-        .result(&report, || format!("the identity of {recipient} opens the master keys now\n{}", in_text(&report)))?;
+    let report = change(
+        &repository,
+        &KeyChange::AddRecipient(recipient.clone()),
+        what.yes,
+        output,
+    )
+    .await?;
+    output.result(&report, || {
+        format!(
+            "the identity of {recipient} opens the master keys now\n{}",
+            in_text(&report)
+        )
+    })?;
     Ok(Exit::Done)
 }
 
-pub(super) async fn remove(what: &Recipient, session: &Session, output: Output) -> Result<Exit, Failure> {
+pub(super) async fn remove(
+    what: &Recipient,
+    session: &Session,
+    output: Output,
+) -> Result<Exit, Failure> {
     let repository = session.repository_opened_also_by(None)?;
     let removed = KeyChange::RemoveRecipient(what.text.expose().to_owned());
     let report = change(&repository, &removed, what.yes, output).await?;
-    output.result(&report, || format!("the recipient is removed\n{}", in_text(&report)))?;
+    output.result(&report, || {
+        format!("the recipient is removed\n{}", in_text(&report))
+    })?;
     output.note(OLD_VERSIONS);
     Ok(Exit::Done)
 }
@@ -101,7 +134,10 @@ async fn change(
         confirm::ask("Change the keys that open the backups?").await?;
     }
     let report = repository.rewrap(prepared).await;
-    if report.as_ref().is_err_and(holdfast_repository::RepositoryError::is_transient) {
+    if report
+        .as_ref()
+        .is_err_and(holdfast_repository::RepositoryError::is_transient)
+    {
         output.note(
             "The change may be written or not. Check with `holdfast key show`. It is safe to repeat the command.",
         );
@@ -112,10 +148,20 @@ async fn change(
 /// The keys that open the master keys, and those that no longer do.
 fn in_text(report: &RewrapReport) -> String {
     report.epochs.iter().fold(String::new(), |mut text, epoch| {
-        let RewrappedEpoch { epoch, before, after } = epoch;
-        let names = |keys: &mut dyn Iterator<Item = &WrappedUnder>| keys.map(named).collect::<Vec<_>>().join(", ");
+        let RewrappedEpoch {
+            epoch,
+            before,
+            after,
+        } = epoch;
+        let names = |keys: &mut dyn Iterator<Item = &WrappedUnder>| {
+            keys.map(named).collect::<Vec<_>>().join(", ")
+        };
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "epoch {epoch} is opened by {}", names(&mut after.iter()));
+        let _ = writeln!(
+            text,
+            "epoch {epoch} is opened by {}",
+            names(&mut after.iter())
+        );
         let gone = names(&mut before.iter().filter(|key| !after.contains(key)));
         if !gone.is_empty() {
             let _ = writeln!(text, "  and no longer by {gone}");

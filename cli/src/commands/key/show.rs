@@ -16,7 +16,9 @@ pub(super) async fn run(session: &Session, output: Output) -> Result<Exit, Failu
     let file = repository.open().await?;
     let copy = state_of(&repository.copy().await, &file);
     let store = repository.location().to_string();
-    output.result(&document(&store, &file, copy), || in_text(&store, &file, copy, session))?;
+    output.result(&document(&store, &file, copy), || {
+        in_text(&store, &file, copy, session)
+    })?;
     Ok(Exit::Done)
 }
 
@@ -59,9 +61,24 @@ fn in_text(store: &str, file: &RepositoryFile, copy: &str, session: &Session) ->
         fields.push(("epochs", "none: nothing in it is encrypted".to_owned()));
     }
     for epoch in &file.epochs {
-        fields.push(("epoch", format!("{}, made {}", epoch.epoch, text::time(epoch.created_at, &session.settings))));
-        fields.extend(epoch.fingerprint.map(|fingerprint| ("fingerprint", fingerprint.to_string())));
-        fields.extend(under(epoch).iter().map(|key| ("opened by", super::rewrap::named(key))));
+        fields.push((
+            "epoch",
+            format!(
+                "{}, made {}",
+                epoch.epoch,
+                text::time(epoch.created_at, &session.settings)
+            ),
+        ));
+        fields.extend(
+            epoch
+                .fingerprint
+                .map(|fingerprint| ("fingerprint", fingerprint.to_string())),
+        );
+        fields.extend(
+            under(epoch)
+                .iter()
+                .map(|key| ("opened by", super::rewrap::named(key))),
+        );
     }
     text::fields(&fields)
 }

@@ -11,8 +11,8 @@ use clap::{Args, Subcommand};
 use futures_util::future::join_all;
 use holdfast_domain::{BackupId, BackupType, Job, Timestamp};
 use holdfast_operations::{
-    BackupOutcome, BackupRequest, Holdfast, Observer, OperationError, RunLimits, back_up_content_here,
-    back_up_database, cancel, trigger, trigger_full,
+    BackupOutcome, BackupRequest, Holdfast, Observer, OperationError, RunLimits,
+    back_up_content_here, back_up_database, cancel, trigger, trigger_full,
 };
 
 use self::{resuming::begin_or_resume, screen::Screen};
@@ -28,7 +28,11 @@ use crate::{
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(2);
 /// Delays before each new attempt of a run that could not reach the catalogue. Events of functions have the same
 /// delays.
-const RETRY_AFTER: [Duration; 3] = [Duration::from_secs(20), Duration::from_mins(1), Duration::from_mins(2)];
+const RETRY_AFTER: [Duration; 3] = [
+    Duration::from_secs(20),
+    Duration::from_mins(1),
+    Duration::from_mins(2),
+];
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -65,7 +69,11 @@ struct Begun {
 
 type End = Result<BackupOutcome, OperationError>;
 
-pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output) -> Result<Exit, Failure> {
+pub(crate) async fn run(
+    arguments: &Arguments,
+    session: &Session,
+    output: Output,
+) -> Result<Exit, Failure> {
     let (kind, wait) = match &arguments.what {
         What::Database(when) => (BackupType::Database, when.wait),
         What::Content(when) => (BackupType::Content, when.wait),
@@ -73,7 +81,9 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output
     };
     session.source()?;
     let screen = Arc::new(Screen::default());
-    let holdfast = session.holdfast(Arc::clone(&screen) as Arc<dyn Observer>).await?;
+    let holdfast = session
+        .holdfast(Arc::clone(&screen) as Arc<dyn Observer>)
+        .await?;
     let mut interrupts = Interrupts::listen();
     let begun = tokio::select! {
         begun = when_free(&holdfast, kind, wait, &screen) => begun?,
@@ -84,7 +94,12 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session, output: Output
     told::tell(&holdfast, &begun, ends?, output).await
 }
 
-async fn when_free(h: &Holdfast, kind: BackupType, wait: bool, screen: &Screen) -> Result<Begun, OperationError> {
+async fn when_free(
+    h: &Holdfast,
+    kind: BackupType,
+    wait: bool,
+    screen: &Screen,
+) -> Result<Begun, OperationError> {
     let begun = loop {
         match begin_or_resume(h, kind, screen).await {
             Err(
@@ -106,10 +121,18 @@ async fn begin(h: &Holdfast, kind: BackupType) -> Result<Begun, OperationError> 
     let (by, now) = (environment::operator(), Timestamp::now());
     if kind == BackupType::Full {
         let full = trigger_full(h, by, now).await?;
-        return Ok(Begun { id: full.job.backup_id, parts: full.children, left_out: full.skipped });
+        return Ok(Begun {
+            id: full.job.backup_id,
+            parts: full.children,
+            left_out: full.skipped,
+        });
     }
     let job = trigger(h, kind, by, now).await?;
-    Ok(Begun { id: job.backup_id.clone(), parts: vec![job], left_out: Vec::new() })
+    Ok(Begun {
+        id: job.backup_id.clone(),
+        parts: vec![job],
+        left_out: Vec::new(),
+    })
 }
 
 /// Runs all of it. At the first Ctrl-C it is cancelled, and runs on until it has cleaned up after itself.
@@ -121,7 +144,9 @@ async fn to_their_ends(
     output: Output,
 ) -> Result<Vec<End>, Failure> {
     let id = &begun.id;
-    let mut work = Box::pin(join_all(begun.parts.iter().map(|job| to_its_end(h, job, screen))));
+    let mut work = Box::pin(join_all(
+        begun.parts.iter().map(|job| to_its_end(h, job, screen)),
+    ));
     tokio::select! {
         ends = &mut work => return Ok(ends),
         () = interrupts.next() => {
@@ -153,7 +178,9 @@ async fn to_its_end(h: &Holdfast, job: &Job, screen: &Screen) -> End {
         match (&end, waits.next()) {
             (Err(error), Some(wait)) if error.is_catalog_away() => {
                 let seconds = wait.as_secs();
-                screen.meter(job.backup_type).say(format!("the catalogue does not respond: retrying in {seconds} s"));
+                screen.meter(job.backup_type).say(format!(
+                    "the catalogue does not respond: retrying in {seconds} s"
+                ));
                 tokio::time::sleep(wait).await;
             }
             _ => return end,
@@ -162,7 +189,9 @@ async fn to_its_end(h: &Holdfast, job: &Job, screen: &Screen) -> End {
 }
 
 async fn once_to_its_end(h: &Holdfast, job: &Job, screen: &Screen) -> End {
-    let request = BackupRequest::Triggered { backup_id: job.backup_id.clone() };
+    let request = BackupRequest::Triggered {
+        backup_id: job.backup_id.clone(),
+    };
     if job.backup_type != BackupType::Content {
         return back_up_database(h, request, RunLimits::none()).await;
     }

@@ -11,7 +11,11 @@ const MOST_ROUNDS: u32 = 5;
 
 /// Begins a backup of this type. An interrupted content backup is resumed, and is then the backup of this command. A
 /// full backup begins after it.
-pub(super) async fn begin_or_resume(h: &Holdfast, kind: BackupType, screen: &Screen) -> Result<Begun, OperationError> {
+pub(super) async fn begin_or_resume(
+    h: &Holdfast,
+    kind: BackupType,
+    screen: &Screen,
+) -> Result<Begun, OperationError> {
     let mut rounds = 0;
     loop {
         rounds += 1;
@@ -37,7 +41,9 @@ async fn resume(
     screen: &Screen,
 ) -> Result<Option<Begun>, OperationError> {
     let meter = screen.meter(id.backup_type());
-    meter.say(format!("{id} is not finished: checking for up to a minute whether its run is alive"));
+    meter.say(format!(
+        "{id} is not finished: checking for up to a minute whether its run is alive"
+    ));
     if !is_interrupted(h, &id).await? {
         return Err(OperationError::AlreadyRunning { backup_id: id });
     }
@@ -52,7 +58,11 @@ async fn resume(
     }
     meter.say(format!("resuming the interrupted backup {id}"));
     if kind == BackupType::Content {
-        return Ok(Some(Begun { id, parts: vec![job], left_out: Vec::new() }));
+        return Ok(Some(Begun {
+            id,
+            parts: vec![job],
+            left_out: Vec::new(),
+        }));
     }
     // Boxed: the future of the use case is too deep a type for the compiler's layout.
     match Box::pin(to_its_end(h, &job, screen)).await? {

@@ -36,24 +36,39 @@ impl Screen {
     /// The meter of the backup of this type: there is at most one of each.
     pub(super) fn meter(&self, kind: BackupType) -> Arc<Meter> {
         let mut meters = self.meters.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(meters.entry(kind).or_insert_with(|| Arc::new(Meter::beside(&self.all, "starting"))))
+        Arc::clone(
+            meters
+                .entry(kind)
+                .or_insert_with(|| Arc::new(Meter::beside(&self.all, "starting"))),
+        )
     }
 
     /// Hides everything from now on.
     pub(super) fn clear(&self) {
-        self.meters.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.meters
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
     }
 
     /// Shows every backup as cancelling from here on, regardless of later reports of its run.
     pub(super) fn cancel(&self) {
         self.is_cancelling.store(true, Ordering::Relaxed);
-        for (kind, meter) in self.meters.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        for (kind, meter) in self
+            .meters
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+        {
             meter.phase(format!("{kind}: cancelling"));
         }
     }
 
     fn is_committing(&self, kind: BackupType) -> bool {
-        self.committing.lock().unwrap_or_else(PoisonError::into_inner).contains(&kind)
+        self.committing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(&kind)
     }
 
     fn is_cancelling(&self) -> bool {
@@ -73,8 +88,11 @@ impl Screen {
         loop {
             let asked = Instant::now();
             // A failed count is not shown. It does not affect the backup.
-            if let Ok(Job { status: JobStatus::Running, items: Some(items), .. }) =
-                job_in_detail(&h.catalog, id, Timestamp::now()).await
+            if let Ok(Job {
+                status: JobStatus::Running,
+                items: Some(items),
+                ..
+            }) = job_in_detail(&h.catalog, id, Timestamp::now()).await
                 && !self.is_cancelling()
             {
                 let meter = self.meter(BackupType::Content);
@@ -88,7 +106,11 @@ impl Screen {
 
 /// Counts of 0 are left out: the line is short.
 fn fetching(items: &ItemCounts) -> String {
-    let failed = if items.failed > 0 { format!(", {} failed", items.failed) } else { String::new() };
+    let failed = if items.failed > 0 {
+        format!(", {} failed", items.failed)
+    } else {
+        String::new()
+    };
     format!("content: fetching {}{failed}", text::size(items.bytes))
 }
 
@@ -110,11 +132,17 @@ impl Observer for Screen {
             return;
         }
         if !job.status.is_active() {
-            self.meters.lock().unwrap_or_else(PoisonError::into_inner).remove(&job.backup_type);
+            self.meters
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .remove(&job.backup_type);
             return;
         }
         if job.status == JobStatus::Committing {
-            self.committing.lock().unwrap_or_else(PoisonError::into_inner).insert(job.backup_type);
+            self.committing
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(job.backup_type);
         }
         if !self.is_cancelling() {
             self.meter(job.backup_type).phase(phase(job));
@@ -126,7 +154,14 @@ impl Observer for Screen {
         let kind = id.backup_type();
         if progress.bytes_read > 0 && !self.is_committing(kind) && !self.is_cancelling() {
             let meter = self.meter(kind);
-            meter.say(format!("{kind}: {}", if kind == BackupType::Content { "archiving" } else { "dumping" }));
+            meter.say(format!(
+                "{kind}: {}",
+                if kind == BackupType::Content {
+                    "archiving"
+                } else {
+                    "dumping"
+                }
+            ));
             meter.set(progress.bytes_read, progress.bytes_expected);
         }
     }
@@ -140,22 +175,34 @@ mod tests {
 
     fn job(kind: BackupType, status: JobStatus) -> Job {
         let id = BackupId::new(kind, Timestamp::UNIX_EPOCH, [1; 4]);
-        let trigger = Trigger { kind: TriggerKind::Manual, by: None };
-        Job { status, ..Job::pending(id, trigger, Timestamp::UNIX_EPOCH) }
+        let trigger = Trigger {
+            kind: TriggerKind::Manual,
+            by: None,
+        };
+        Job {
+            status,
+            ..Job::pending(id, trigger, Timestamp::UNIX_EPOCH)
+        }
     }
 
     #[tokio::test]
     async fn each_phase_is_named_and_a_late_report_changes_none() {
         let screen = Screen::default();
         let said = || screen.meter(BackupType::Database).message();
-        let progress = |bytes_read| Progress { bytes_read, bytes_expected: 10, bytes_stored: 0 };
+        let progress = |bytes_read| Progress {
+            bytes_read,
+            bytes_expected: 10,
+            bytes_stored: 0,
+        };
         let running = job(BackupType::Database, JobStatus::Running);
         screen.job_changed(&running).await;
         screen.progress(&running.backup_id, &progress(0));
         assert_eq!(said(), "database: surveying");
         screen.progress(&running.backup_id, &progress(5));
         assert_eq!(said(), "database: dumping");
-        screen.job_changed(&job(BackupType::Database, JobStatus::Committing)).await;
+        screen
+            .job_changed(&job(BackupType::Database, JobStatus::Committing))
+            .await;
         screen.progress(&running.backup_id, &progress(10));
         assert_eq!(said(), "database: committing");
         screen.cancel();

@@ -1,6 +1,8 @@
 //! The report of a run: a result for each completed backup, and the reason for each other one.
 
-use holdfast_domain::{BackupId, BackupType, FailureCode, ItemCounts, Job, JobStatus, settings::Settings};
+use holdfast_domain::{
+    BackupId, BackupType, FailureCode, ItemCounts, Job, JobStatus, settings::Settings,
+};
 use holdfast_operations::{BackupOutcome, Holdfast, SkipReason};
 use serde::Serialize;
 
@@ -13,10 +15,18 @@ use crate::{
 };
 
 /// The exit is that of the failures, otherwise that of the warnings.
-pub(super) async fn tell(h: &Holdfast, begun: &Begun, ends: Vec<End>, output: Output) -> Result<Exit, Failure> {
+pub(super) async fn tell(
+    h: &Holdfast,
+    begun: &Begun,
+    ends: Vec<End>,
+    output: Output,
+) -> Result<Exit, Failure> {
     let (mut failures, mut exit) = (Vec::new(), Exit::Done);
     for (job, end) in begun.parts.iter().zip(ends) {
-        match end.map_err(Failure::from).and_then(|outcome| tell_one(outcome, &h.settings, output)) {
+        match end
+            .map_err(Failure::from)
+            .and_then(|outcome| tell_one(outcome, &h.settings, output))
+        {
             Ok(told) => {
                 exit = if told == Exit::Done { exit } else { told };
                 if begun.is_full() {
@@ -53,12 +63,23 @@ struct Whole<'a> {
 async fn tell_whole(h: &Holdfast, begun: &Begun, output: Output) -> Result<(), Failure> {
     let job = h.catalog.get(&begun.id).await?;
     let parts: Vec<&BackupId> = begun.parts.iter().map(|part| &part.backup_id).collect();
-    let document = Whole { job: &job, parts, left_out: &begun.left_out };
+    let document = Whole {
+        job: &job,
+        parts,
+        left_out: &begun.left_out,
+    };
     output.result(&document, || {
         let parts: Vec<&str> = document.parts.iter().map(|id| id.as_str()).collect();
-        let mut fields =
-            vec![("backup", job.backup_id.to_string()), ("is", job.status.to_string()), ("parts", parts.join(", "))];
-        fields.extend(job.message.iter().map(|message| ("message", message.clone())));
+        let mut fields = vec![
+            ("backup", job.backup_id.to_string()),
+            ("is", job.status.to_string()),
+            ("parts", parts.join(", ")),
+        ];
+        fields.extend(
+            job.message
+                .iter()
+                .map(|message| ("message", message.clone())),
+        );
         text::fields(&fields)
     })
 }
@@ -73,7 +94,11 @@ fn tell_one(outcome: BackupOutcome, settings: &Settings, output: Output) -> Resu
             if let Some(items) = job.items.filter(|items| items.failed > 0) {
                 output.note(&format!("warning: {}", missing(&job.backup_id, &items)));
             }
-            Ok(if job.warnings.is_empty() { Exit::Done } else { Exit::Attention })
+            Ok(if job.warnings.is_empty() {
+                Exit::Done
+            } else {
+                Exit::Attention
+            })
         }
         BackupOutcome::Failed(job) => {
             output.json(|| &job)?;
@@ -85,16 +110,19 @@ fn tell_one(outcome: BackupOutcome, settings: &Settings, output: Output) -> Resu
 
 fn missing(id: &BackupId, items: &ItemCounts) -> String {
     let (failed, of) = (items.failed, text::count(items.expected, "item"));
-    format!("{failed} of {of} could not be downloaded and are not in the backup: see `holdfast show {id} --failed`")
+    format!(
+        "{failed} of {of} could not be downloaded and are not in the backup: see `holdfast show {id} --failed`"
+    )
 }
 
 fn unsuccessful(job: &Job) -> Failure {
     let id = &job.backup_id;
     match &job.error {
         _ if job.status == JobStatus::Cancelled => Failure::failed(format!("{id} was cancelled")),
-        Some(failure) if failure.code == FailureCode::TooManyFailures => {
-            Failure::of_job(failure).hint(format!("see `holdfast show {id} --failed` for the reason of each item"))
-        }
+        Some(failure) if failure.code == FailureCode::TooManyFailures => Failure::of_job(failure)
+            .hint(format!(
+                "see `holdfast show {id} --failed` for the reason of each item"
+            )),
         Some(failure) => Failure::of_job(failure),
         None => Failure::failed(format!("{id} is {}", job.status)),
     }
@@ -106,10 +134,14 @@ fn skipped(id: &BackupId, reason: SkipReason) -> Failure {
             "set BACKUP_SYSTEM_ENABLED and BACKUP_{}_ENABLED to true",
             id.backup_type().as_str().to_uppercase()
         )),
-        SkipReason::AlreadySettled(JobStatus::Cancelled) => Failure::failed(format!("{id} was cancelled")),
+        SkipReason::AlreadySettled(JobStatus::Cancelled) => {
+            Failure::failed(format!("{id} was cancelled"))
+        }
         SkipReason::AlreadySettled(status) => Failure::refused(format!("{id} is {status} already")),
-        SkipReason::RunningElsewhere => Failure::refused(format!("{id} was taken over by another run"))
-            .hint(format!("follow it with `holdfast show {id}`")),
+        SkipReason::RunningElsewhere => {
+            Failure::refused(format!("{id} was taken over by another run"))
+                .hint(format!("follow it with `holdfast show {id}`"))
+        }
     }
 }
 
@@ -120,22 +152,56 @@ fn completed(job: &Job, settings: &Settings) -> String {
         None => fields.push(("holds", dumped(job))),
     }
     if let (Some(size), Some(original)) = (job.size, job.original_size) {
-        let of = if job.items.is_some() { "in files" } else { "dumped" };
-        fields.push(("size", format!("{}, of {} {of}", text::size(size), text::size(original))));
+        let of = if job.items.is_some() {
+            "in files"
+        } else {
+            "dumped"
+        };
+        fields.push((
+            "size",
+            format!("{}, of {} {of}", text::size(size), text::size(original)),
+        ));
     }
     fields.push(("stored", stored(job).to_owned()));
-    fields.extend(job.engine.iter().map(|engine| ("engine", format!("{} {}", engine.name, engine.version))));
+    fields.extend(
+        job.engine
+            .iter()
+            .map(|engine| ("engine", format!("{} {}", engine.name, engine.version))),
+    );
     fields.extend(job.key.iter().map(|key| ("key", key.to_string())));
-    fields.extend(job.checksum.iter().map(|checksum| ("sha256", checksum.to_string())));
-    fields.extend(job.completed_at.iter().map(|at| ("completed", text::time(*at, settings))));
-    fields.extend(job.duration_ms.iter().map(|ms| ("took", text::duration(*ms))));
-    fields.extend(job.message.iter().map(|message| ("message", message.clone())));
+    fields.extend(
+        job.checksum
+            .iter()
+            .map(|checksum| ("sha256", checksum.to_string())),
+    );
+    fields.extend(
+        job.completed_at
+            .iter()
+            .map(|at| ("completed", text::time(*at, settings))),
+    );
+    fields.extend(
+        job.duration_ms
+            .iter()
+            .map(|ms| ("took", text::duration(*ms))),
+    );
+    fields.extend(
+        job.message
+            .iter()
+            .map(|message| ("message", message.clone())),
+    );
     text::fields(&fields)
 }
 
 fn dumped(job: &Job) -> String {
-    let (documents, namespaces) = (job.document_count.unwrap_or(0), job.namespace_count.unwrap_or(0));
-    format!("{} in {}", text::count(documents, "document"), text::count(namespaces, "namespace"))
+    let (documents, namespaces) = (
+        job.document_count.unwrap_or(0),
+        job.namespace_count.unwrap_or(0),
+    );
+    format!(
+        "{} in {}",
+        text::count(documents, "document"),
+        text::count(namespaces, "namespace")
+    )
 }
 
 const fn stored(job: &Job) -> &'static str {

@@ -63,6 +63,9 @@ pub(crate) async fn cancel(
     let holdfast = function.holdfast().await?;
     let job = Box::pin(holdfast_operations::cancel(holdfast, &id, Timestamp::now())).await?;
     tracing::info!(backupId = %job.backup_id, by = caller.subject, "a backup was cancelled");
-    let cancelled = Cancelled { backup_id: job.backup_id, status: job.status };
+    let cancelled = Cancelled {
+        backup_id: job.backup_id,
+        status: job.status,
+    };
     Ok((StatusCode::ACCEPTED, Answer::new(cancelled)).into_response())
 }

@@ -11,7 +11,9 @@ use axum::{
 };
 use holdfast_domain::{RetentionVerdict, Timestamp};
 use holdfast_lambda::Function;
-use holdfast_operations::{OperationError, PlannedBackup, RetentionPlan, Trust, TypePlan, plan_retention};
+use holdfast_operations::{
+    OperationError, PlannedBackup, RetentionPlan, Trust, TypePlan, plan_retention,
+};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -40,19 +42,27 @@ pub(crate) struct Cleanup {
 impl Cleanup {
     fn new(dry_run: bool, mut plan: RetentionPlan) -> Self {
         let mut budget = Budget::new();
-        let omitted = [&mut plan.database, &mut plan.content].map(|of_type| list_what_fits(of_type, &mut budget));
-        Self { dry_run, plan, omitted: omitted.iter().sum() }
+        let omitted = [&mut plan.database, &mut plan.content]
+            .map(|of_type| list_what_fits(of_type, &mut budget));
+        Self {
+            dry_run,
+            plan,
+            omitted: omitted.iter().sum(),
+        }
     }
 }
 
 /// Prefers backups to delete over kept backups. The list stays ordered, newest first.
 fn list_what_fits(plan: &mut TypePlan, budget: &mut Budget) -> u64 {
     let goes = |backup: &PlannedBackup| backup.decision.verdict == RetentionVerdict::Delete;
-    let (mut going, mut staying): (Vec<_>, Vec<_>) = std::mem::take(&mut plan.backups).into_iter().partition(goes);
+    let (mut going, mut staying): (Vec<_>, Vec<_>) = std::mem::take(&mut plan.backups)
+        .into_iter()
+        .partition(goes);
     going.reverse();
     let omitted = budget.fit(&mut going) + budget.fit(&mut staying);
     plan.backups = going.into_iter().chain(staying).collect();
-    plan.backups.sort_by_key(|backup| std::cmp::Reverse(backup.decision.created_at));
+    plan.backups
+        .sort_by_key(|backup| std::cmp::Reverse(backup.decision.created_at));
     omitted
 }
 
@@ -84,7 +94,11 @@ pub(crate) async fn clean_up(
     if dry_run {
         return Ok(answer.into_response());
     }
-    let asked = function.events().await?.request_cleanup(caller.subject.as_deref()).await;
+    let asked = function
+        .events()
+        .await?
+        .request_cleanup(caller.subject.as_deref())
+        .await;
     asked.map_err(|error| Failure::cleanup_not_handed_over(&error))?;
     tracing::info!(by = caller.subject, "a run of retention was requested");
     Ok((StatusCode::ACCEPTED, answer).into_response())
@@ -104,20 +118,41 @@ mod tests {
             let goes = number >= backups - going;
             PlannedBackup {
                 decision: RetentionDecision {
-                    backup_id: BackupId::new(BackupType::Database, created_at, number.to_be_bytes()),
+                    backup_id: BackupId::new(
+                        BackupType::Database,
+                        created_at,
+                        number.to_be_bytes(),
+                    ),
                     created_at,
                     is_good: true,
-                    verdict: if goes { RetentionVerdict::Delete } else { RetentionVerdict::Keep },
+                    verdict: if goes {
+                        RetentionVerdict::Delete
+                    } else {
+                        RetentionVerdict::Keep
+                    },
                     reasons: Vec::new(),
                 },
                 size: 5,
             }
         };
-        let policy =
-            PolicyInForce { origin: PolicyOrigin::Settings, policy: None, problem: None, unconfirmed_since: None };
+        let policy = PolicyInForce {
+            origin: PolicyOrigin::Settings,
+            policy: None,
+            problem: None,
+            unconfirmed_since: None,
+        };
         let (delete, keep) = (going.into(), (backups - going).into());
         let backups = (0..backups).map(planned).collect();
-        TypePlan { policy, delete, keep, bytes: 0, lost: Vec::new(), returned: Vec::new(), suspended: None, backups }
+        TypePlan {
+            policy,
+            delete,
+            keep,
+            bytes: 0,
+            lost: Vec::new(),
+            returned: Vec::new(),
+            suspended: None,
+            backups,
+        }
     }
 
     #[test]
@@ -131,11 +166,24 @@ mod tests {
         let cleanup = Cleanup::new(true, plan);
         assert!(escaped_bytes(&serde_json::to_vec(&cleanup).unwrap()) < MAX_ANSWER_BYTES);
         let database = &cleanup.plan.database;
-        assert_eq!((database.deletions().count(), database.delete, database.keep), (500, 500, 59_500));
-        assert!(database.backups.is_sorted_by(|a, b| a.decision.created_at >= b.decision.created_at));
+        assert_eq!(
+            (database.deletions().count(), database.delete, database.keep),
+            (500, 500, 59_500)
+        );
+        assert!(
+            database
+                .backups
+                .is_sorted_by(|a, b| a.decision.created_at >= b.decision.created_at)
+        );
         let listed = database.backups.len() + cleanup.plan.content.backups.len();
         assert_eq!(cleanup.omitted + listed as u64, 120_000);
-        let small = Cleanup::new(true, RetentionPlan { at: Timestamp::UNIX_EPOCH, ..cleanup.plan });
+        let small = Cleanup::new(
+            true,
+            RetentionPlan {
+                at: Timestamp::UNIX_EPOCH,
+                ..cleanup.plan
+            },
+        );
         assert_eq!(small.omitted, 0);
     }
 }

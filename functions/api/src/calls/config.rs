@@ -53,22 +53,45 @@ pub(crate) async fn config(
     State(function): State<Arc<Function>>,
     _: NoQuery,
 ) -> Result<Answer<Configuration>, Failure> {
-    Ok(Answer::new(Configuration::of(function.reading().await, function.settings_of_the_stack())))
+    Ok(Answer::new(Configuration::of(
+        function.reading().await,
+        function.settings_of_the_stack(),
+    )))
 }
 
 impl Configuration {
     /// The stack's settings replace those of this function, because it does not need or may not have all of them.
     fn of(reading: Reading, of_the_stack: Vec<(String, String)>) -> Self {
-        let warnings = reading.settings.as_ref().map_or(&[][..], |settings| &settings.warnings);
-        let warnings = warnings.iter().cloned().map(|warning| Fault { name: warning.name, message: warning.message });
+        let warnings = reading
+            .settings
+            .as_ref()
+            .map_or(&[][..], |settings| &settings.warnings);
+        let warnings = warnings.iter().cloned().map(|warning| Fault {
+            name: warning.name,
+            message: warning.message,
+        });
         let warnings = warnings.collect();
         let errors: Vec<Fault> = reading.settings.err().map_or_else(Vec::new, |faults| {
-            faults.0.into_iter().map(|fault| Fault { name: fault.name, message: fault.problem }).collect()
+            faults
+                .0
+                .into_iter()
+                .map(|fault| Fault {
+                    name: fault.name,
+                    message: fault.problem,
+                })
+                .collect()
         });
-        let own = reading.shown.into_iter().map(|(name, value)| (name.to_owned(), value));
+        let own = reading
+            .shown
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value));
         Self {
             config: own.chain(of_the_stack).collect(),
-            validation: Validation { success: errors.is_empty(), errors, warnings },
+            validation: Validation {
+                success: errors.is_empty(),
+                errors,
+                warnings,
+            },
         }
     }
 }

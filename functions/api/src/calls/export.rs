@@ -34,7 +34,11 @@ pub(crate) async fn export(
     _: NoFields,
 ) -> Result<Answer<Export>, Failure> {
     // Boxed: the type of the use case's future is too deep for the compiler's layout computation.
-    let export = Box::pin(export_metadata(function.holdfast().await?, Timestamp::now())).await?;
+    let export = Box::pin(export_metadata(
+        function.holdfast().await?,
+        Timestamp::now(),
+    ))
+    .await?;
     // Do not log the link: it gives every reader of the log access to the export.
     tracing::info!(
         by = caller.subject,

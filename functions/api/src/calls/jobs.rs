@@ -42,11 +42,24 @@ pub(crate) struct JobsPage {
     ),
     responses((status = 200, description = "One page of jobs", body = Answer<JobsPage>))
 )]
-pub(crate) async fn list(State(function): State<Arc<Function>>, query: JobsQuery) -> Result<Answer<JobsPage>, Failure> {
-    let JobsQuery { page, limit, filter } = query;
+pub(crate) async fn list(
+    State(function): State<Arc<Function>>,
+    query: JobsQuery,
+) -> Result<Answer<JobsPage>, Failure> {
+    let JobsQuery {
+        page,
+        limit,
+        filter,
+    } = query;
     let catalog = &function.holdfast().await?.catalog;
-    let (jobs, total) = catalog.list(filter, page.into(), limit).await.map_err(OperationError::from)?;
-    Ok(Answer::new(JobsPage { jobs, pagination: Pagination::new(page, limit, total) }))
+    let (jobs, total) = catalog
+        .list(filter, page.into(), limit)
+        .await
+        .map_err(OperationError::from)?;
+    Ok(Answer::new(JobsPage {
+        jobs,
+        pagination: Pagination::new(page, limit, total),
+    }))
 }
 
 /// Returns one job. For a running content backup, includes its item counts so far.
@@ -69,5 +82,7 @@ pub(crate) async fn show(
     _: NoQuery,
 ) -> Result<Answer<Job>, Failure> {
     let catalog = &function.holdfast().await?.catalog;
-    Ok(Answer::new(job_in_detail(catalog, &id, Timestamp::now()).await?))
+    Ok(Answer::new(
+        job_in_detail(catalog, &id, Timestamp::now()).await?,
+    ))
 }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use holdfast_domain::{Artifact, BackupId, BackupType, ItemCounts, Manifest, ObjectKey, Sha256Digest, Timestamp};
+use holdfast_domain::{
+    Artifact, BackupId, BackupType, ItemCounts, Manifest, ObjectKey, Sha256Digest, Timestamp,
+};
 use holdfast_lambda::Function;
 use holdfast_repository::StoredBackup;
 use serde::Serialize;
@@ -119,8 +121,17 @@ pub(crate) async fn list(
     // A parent stores nothing itself.
     ids.retain(|id| id.backup_type() != BackupType::Full);
     let (ids, pagination) = page_of(ids, page, limit);
-    let mut listing = Listing { database: Vec::new(), content: Vec::new(), pagination };
-    for (kind, entries) in repository.read_each(ids, |backup| (backup.backup_id.backup_type(), entries(backup))).await {
+    let mut listing = Listing {
+        database: Vec::new(),
+        content: Vec::new(),
+        pagination,
+    };
+    for (kind, entries) in repository
+        .read_each(ids, |backup| {
+            (backup.backup_id.backup_type(), entries(backup))
+        })
+        .await
+    {
         match kind {
             BackupType::Database => listing.database.extend(entries),
             BackupType::Content | BackupType::Full => listing.content.extend(entries),
@@ -132,9 +143,17 @@ pub(crate) async fn list(
 fn entries(backup: StoredBackup) -> Vec<Entry> {
     let id = backup.backup_id;
     match backup.manifest {
-        Ok(manifest) => manifest.artifacts.iter().map(|artifact| readable(&id, &manifest, artifact)).collect(),
+        Ok(manifest) => manifest
+            .artifacts
+            .iter()
+            .map(|artifact| readable(&id, &manifest, artifact))
+            .collect(),
         Err(error) => {
-            vec![entry(&id, ObjectKey::manifest(&id), Content::Unreadable(Unreadable { error }))]
+            vec![entry(
+                &id,
+                ObjectKey::manifest(&id),
+                Content::Unreadable(Unreadable { error }),
+            )]
         }
     }
 }
@@ -149,10 +168,16 @@ fn readable(id: &BackupId, manifest: &Manifest, artifact: &Artifact) -> Entry {
         encrypted: manifest.encryption.is_some(),
         source: manifest.source.uri.clone(),
         inside: match &manifest.content {
-            Some(content) => Inside::Content { items: content.items },
+            Some(content) => Inside::Content {
+                items: content.items,
+            },
             None => Inside::Database {
                 namespaces: manifest.namespaces.len(),
-                documents: manifest.namespaces.iter().map(|namespace| namespace.documents).sum(),
+                documents: manifest
+                    .namespaces
+                    .iter()
+                    .map(|namespace| namespace.documents)
+                    .sum(),
             },
         },
     };
@@ -160,7 +185,12 @@ fn readable(id: &BackupId, manifest: &Manifest, artifact: &Artifact) -> Entry {
 }
 
 fn entry(id: &BackupId, key: ObjectKey, content: Content) -> Entry {
-    Entry { backup_id: id.clone(), filename: key.file_name().to_owned(), key, content }
+    Entry {
+        backup_id: id.clone(),
+        filename: key.file_name().to_owned(),
+        key,
+        content,
+    }
 }
 
 #[cfg(test)]
@@ -172,7 +202,10 @@ mod tests {
     #[test]
     fn a_manifest_that_cannot_be_read_is_listed_as_such() {
         let backup_id: BackupId = "db_1_a".parse().unwrap();
-        let entries = entries(StoredBackup { backup_id, manifest: Err("it is cut".to_owned()) });
+        let entries = entries(StoredBackup {
+            backup_id,
+            manifest: Err("it is cut".to_owned()),
+        });
         assert_eq!(
             json!(entries),
             json!([{

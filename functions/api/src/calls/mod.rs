@@ -60,9 +60,14 @@ pub(crate) fn router(function: Arc<Function>) -> Router {
         .with_state(function)
 }
 
-async fn guard(State(function): State<Arc<Function>>, mut request: Request, next: Next) -> Result<Response, Failure> {
+async fn guard(
+    State(function): State<Arc<Function>>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, Failure> {
     let reading = function.reading().await;
-    let caller = Access::of(&reading).check(request.extensions().get::<Claims>(), request.method())?;
+    let caller =
+        Access::of(&reading).check(request.extensions().get::<Claims>(), request.method())?;
     if reading.settings.is_err() && request.uri().path() != CONFIG {
         return Err(Failure::misconfigured());
     }

@@ -20,6 +20,11 @@ use crate::{
     operation_id = "status",
     responses((status = 200, description = "The status", body = Answer<schema::Status>))
 )]
-pub(crate) async fn status(State(function): State<Arc<Function>>, _: NoQuery) -> Result<Answer<Status>, Failure> {
-    Ok(Answer::new(look(function.holdfast().await?, Timestamp::now()).await?))
+pub(crate) async fn status(
+    State(function): State<Arc<Function>>,
+    _: NoQuery,
+) -> Result<Answer<Status>, Failure> {
+    Ok(Answer::new(
+        look(function.holdfast().await?, Timestamp::now()).await?,
+    ))
 }

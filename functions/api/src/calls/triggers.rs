@@ -36,7 +36,10 @@ pub(crate) struct Requested {
 
 impl Requested {
     fn of(job: Job) -> Self {
-        Self { backup_id: job.backup_id, status: job.status }
+        Self {
+            backup_id: job.backup_id,
+            status: job.status,
+        }
     }
 }
 
@@ -126,16 +129,27 @@ pub(crate) async fn full(
 ) -> Result<Response, Failure> {
     let holdfast = function.holdfast().await?;
     let events = function.events().await?;
-    let FullTrigger { job, children, skipped } =
-        Box::pin(trigger_full(holdfast, caller.subject, Timestamp::now())).await?;
+    let FullTrigger {
+        job,
+        children,
+        skipped,
+    } = Box::pin(trigger_full(holdfast, caller.subject, Timestamp::now())).await?;
     hand_over(holdfast, &events, &children).await?;
     tracing::info!(backupId = %job.backup_id, by = job.trigger.by, "a full backup was requested");
     let parts = children.into_iter().map(Requested::of).collect();
-    let both = BothRequested { requested: Requested::of(job), parts, skipped };
+    let both = BothRequested {
+        requested: Requested::of(job),
+        parts,
+        skipped,
+    };
     Ok((StatusCode::ACCEPTED, Answer::new(both)).into_response())
 }
 
-async fn back_up(function: &Function, kind: BackupType, caller: Caller) -> Result<Response, Failure> {
+async fn back_up(
+    function: &Function,
+    kind: BackupType,
+    caller: Caller,
+) -> Result<Response, Failure> {
     let holdfast = function.holdfast().await?;
     let events = function.events().await?;
     let job = Box::pin(trigger(holdfast, kind, caller.subject, Timestamp::now())).await?;

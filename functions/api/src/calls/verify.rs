@@ -12,7 +12,8 @@ use axum::{
 use holdfast_domain::{BackupId, Timestamp, VerificationLevel};
 use holdfast_lambda::Function;
 use holdfast_operations::{
-    Holdfast, OperationError, VerifyOutcome, expect_level, expect_verifiable, is_small, verify_while_waiting,
+    Holdfast, OperationError, VerifyOutcome, expect_level, expect_verifiable, is_small,
+    verify_while_waiting,
 };
 use holdfast_recovery::Verification;
 use serde::Serialize;
@@ -62,7 +63,10 @@ impl Verified {
             + budget.fit(&mut verification.notes)
             + budget.fit(&mut verification.collections)
             + budget.fit(&mut verification.namespaces);
-        Self { verification, omitted }
+        Self {
+            verification,
+            omitted,
+        }
     }
 }
 
@@ -110,19 +114,34 @@ pub(crate) async fn verify(
     let now = holdfast.catalog.now().await.map_err(OperationError::from)?;
     admit(holdfast, &backup_id, now).await?;
     let events = function.events().await?;
-    let asked = events.request_verification(&backup_id, level, caller.subject.as_deref()).await;
+    let asked = events
+        .request_verification(&backup_id, level, caller.subject.as_deref())
+        .await;
     asked.map_err(|error| Failure::verification_not_handed_over(&error))?;
-    let noted = async { holdfast.catalog.request_verification(&backup_id, holdfast.catalog.now().await?).await };
+    let noted = async {
+        holdfast
+            .catalog
+            .request_verification(&backup_id, holdfast.catalog.now().await?)
+            .await
+    };
     if let Err(error) = noted.await {
         tracing::warn!(backupId = %backup_id, %error, "a requested verification was not counted");
     }
-    Ok((StatusCode::ACCEPTED, Answer::new(Asked { backup_id, level })).into_response())
+    Ok((
+        StatusCode::ACCEPTED,
+        Answer::new(Asked { backup_id, level }),
+    )
+        .into_response())
 }
 
 /// Limits running verifications to the number of backups that may run. Each verification uses the account's function
 /// concurrency, which backups need.
 async fn admit(holdfast: &Holdfast, id: &BackupId, now: Timestamp) -> Result<(), Failure> {
-    let busy = holdfast.catalog.busy_verifications(now - FUNCTION_TIME).await.map_err(OperationError::from)?;
+    let busy = holdfast
+        .catalog
+        .busy_verifications(now - FUNCTION_TIME)
+        .await
+        .map_err(OperationError::from)?;
     if busy.len() < holdfast.settings.max_concurrent as usize || busy.contains(id) {
         return Ok(());
     }
@@ -136,7 +155,13 @@ async fn at_once(
     level: VerificationLevel,
 ) -> Result<Option<Verification>, Failure> {
     let holdfast = function.holdfast().await?;
-    let verifying = Box::pin(verify_while_waiting(holdfast, id, level, PATIENCE, Timestamp::now()));
+    let verifying = Box::pin(verify_while_waiting(
+        holdfast,
+        id,
+        level,
+        PATIENCE,
+        Timestamp::now(),
+    ));
     match verifying.await? {
         None | Some(VerifyOutcome::HandOn) => Ok(None),
         Some(VerifyOutcome::Done(verification)) => Ok(Some(*verification)),
@@ -148,7 +173,9 @@ async fn at_once(
 /// Rejects a level that the type of the backup does not support, and a full backup.
 fn refused(error: OperationError, level: VerificationLevel) -> Failure {
     match error {
-        OperationError::Invalid(problem) if level == VerificationLevel::Drill => Failure::invalid("level", problem),
+        OperationError::Invalid(problem) if level == VerificationLevel::Drill => {
+            Failure::invalid("level", problem)
+        }
         OperationError::Invalid(problem) => Failure::invalid("backupId", problem),
         error => error.into(),
     }

@@ -61,30 +61,48 @@ pub(super) fn with_body(mut event: Value, content_type: &str, body: &str) -> Val
 
 /// Valid settings, with addresses without a listener.
 pub(super) const AWAY: [(&str, &str); 2] = [
-    ("MONGODB_URI", "mongodb://ada:hunter2@127.0.0.1:9/x?serverSelectionTimeoutMS=100"),
+    (
+        "MONGODB_URI",
+        "mongodb://ada:hunter2@127.0.0.1:9/x?serverSelectionTimeoutMS=100",
+    ),
     ("BACKUP_STORE", "s3://backups"),
 ];
 
 pub(super) fn function(variables: &[(&str, &str)], clients: Clients) -> Arc<Function> {
-    let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let variables = variables
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
     Arc::new(Function::new(variables, clients))
 }
 
 /// A function with nothing behind it.
 pub(super) fn alone(variables: &[(&str, &str)]) -> Arc<Function> {
-    function(variables, Clients::new(holdfast_testing::aws_config_at("http://127.0.0.1:9")))
+    function(
+        variables,
+        Clients::new(holdfast_testing::aws_config_at("http://127.0.0.1:9")),
+    )
 }
 
 /// Calls, and compares the answer with the contract.
 pub(super) async fn call(function: &Arc<Function>, event: &Value) -> Answered {
     let deadline = Timestamp::now() + std::time::Duration::from_secs(29);
-    let answer = gateway::answer(calls::router(Arc::clone(function)), event, deadline).await.unwrap();
+    let answer = gateway::answer(calls::router(Arc::clone(function)), event, deadline)
+        .await
+        .unwrap();
     let body = match answer.body {
         Some(Body::Text(text)) => serde_json::from_str(&text).unwrap(),
         _ => Value::Null,
     };
-    assert!(!body.to_string().contains("hunter2"), "a secret is in {body}");
-    let answered = Answered { status: answer.status_code, headers: answer.headers, body };
+    assert!(
+        !body.to_string().contains("hunter2"),
+        "a secret is in {body}"
+    );
+    let answered = Answered {
+        status: answer.status_code,
+        headers: answer.headers,
+        body,
+    };
     conformance::check(event, &answered);
     answered
 }

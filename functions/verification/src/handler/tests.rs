@@ -35,25 +35,57 @@ struct Stage {
 
 impl Stage {
     async fn new(more: &[(&str, &str)]) -> Self {
-        let (store, databases) = (TestStore::new().await, [unique("platform"), unique("catalog")]);
+        let (store, databases) = (
+            TestStore::new().await,
+            [unique("platform"), unique("catalog")],
+        );
         let uri = |database: &str| parts().mongodb_uri.replace("/?", &format!("/{database}?"));
         let mut variables = vec![
             ("MONGODB_URI".to_owned(), uri(&databases[0])),
             ("BACKUP_CATALOG_URI".to_owned(), uri(&databases[1])),
-            ("BACKUP_STORE".to_owned(), format!("s3://{}/{}", store.bucket, store.prefix)),
+            (
+                "BACKUP_STORE".to_owned(),
+                format!("s3://{}/{}", store.bucket, store.prefix),
+            ),
             ("BACKUP_DUMP_ENGINE".to_owned(), "native".to_owned()),
         ];
-        variables.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        Self { function: Function::new(variables, Clients::new(aws_config())), store, databases }
+        variables.extend(
+            more.iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+        );
+        Self {
+            function: Function::new(variables, Clients::new(aws_config())),
+            store,
+            databases,
+        }
     }
 
     async fn backed_up(&self) -> BackupId {
-        let client = mongodb::Client::with_uri_str(&parts().mongodb_uri).await.unwrap();
-        client.database(&self.databases[0]).collection("users").insert_one(doc! { "name": "ada" }).await.unwrap();
+        let client = mongodb::Client::with_uri_str(&parts().mongodb_uri)
+            .await
+            .unwrap();
+        client
+            .database(&self.databases[0])
+            .collection("users")
+            .insert_one(doc! { "name": "ada" })
+            .await
+            .unwrap();
         let holdfast = self.function.holdfast().await.unwrap();
-        let job = Box::pin(trigger(holdfast, BackupType::Database, None, Timestamp::now())).await.unwrap();
-        let request = BackupRequest::Triggered { backup_id: job.backup_id };
-        match Box::pin(back_up_database(holdfast, request, RunLimits::none())).await.unwrap() {
+        let job = Box::pin(trigger(
+            holdfast,
+            BackupType::Database,
+            None,
+            Timestamp::now(),
+        ))
+        .await
+        .unwrap();
+        let request = BackupRequest::Triggered {
+            backup_id: job.backup_id,
+        };
+        match Box::pin(back_up_database(holdfast, request, RunLimits::none()))
+            .await
+            .unwrap()
+        {
             BackupOutcome::Completed(job) => job.backup_id,
             other => panic!("{other:?}"),
         }
@@ -61,7 +93,9 @@ impl Stage {
 
     async fn remove(self) {
         let uri = Secret::new(&parts().mongodb_uri);
-        let server = Connection::open(&uri, ReadPreference::Primary, "tests").await.unwrap();
+        let server = Connection::open(&uri, ReadPreference::Primary, "tests")
+            .await
+            .unwrap();
         for database in &self.databases {
             server.drop_database(database).await.unwrap();
         }
@@ -71,12 +105,22 @@ impl Stage {
 
 #[tokio::test]
 async fn only_a_tick_or_a_request_is_acted_on() {
-    let function = Function::new(Vec::new(), Clients::new(aws_config_at("http://127.0.0.1:9")));
-    for refused in [event("manual-database"), event("handed-on-finalize"), json!({})] {
+    let function = Function::new(
+        Vec::new(),
+        Clients::new(aws_config_at("http://127.0.0.1:9")),
+    );
+    for refused in [
+        event("manual-database"),
+        event("handed-on-finalize"),
+        json!({}),
+    ] {
         assert!(handle(&function, &refused, Timestamp::MAX).await.is_err());
     }
     for name in ["schedule-verification", "manual-verification"] {
-        let error = handle(&function, &event(name), Timestamp::MAX).await.unwrap_err().to_string();
+        let error = handle(&function, &event(name), Timestamp::MAX)
+            .await
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("BACKUP_STORE"), "{name}: {error}");
     }
 }
@@ -85,15 +129,45 @@ async fn only_a_tick_or_a_request_is_acted_on() {
 async fn the_hour_verifies_what_is_new_and_holds_the_drill_that_is_due() {
     let stage = Stage::new(&[("BACKUP_DRILL_URI", &parts().mongodb_uri)]).await;
     let (first, second) = (stage.backed_up().await, stage.backed_up().await);
-    let answer = handle(&stage.function, &event("schedule-verification"), in_15_minutes()).await.unwrap();
+    let answer = handle(
+        &stage.function,
+        &event("schedule-verification"),
+        in_15_minutes(),
+    )
+    .await
+    .unwrap();
     let verified = answer["verified"].as_array().unwrap();
-    let brief: Vec<_> = verified.iter().map(|one| (&one["backupId"], &one["level"], &one["status"])).collect();
+    let brief: Vec<_> = verified
+        .iter()
+        .map(|one| (&one["backupId"], &one["level"], &one["status"]))
+        .collect();
     let (drill, checksum, passed) = (json!("drill"), json!("checksum"), json!("passed"));
-    assert_eq!(brief, [(&json!(second), &drill, &passed), (&json!(first), &checksum, &passed)], "{answer}");
-    assert!(answer["hoursSinceDrill"].as_f64().unwrap() < 0.1, "{answer}");
+    assert_eq!(
+        brief,
+        [
+            (&json!(second), &drill, &passed),
+            (&json!(first), &checksum, &passed)
+        ],
+        "{answer}"
+    );
+    assert!(
+        answer["hoursSinceDrill"].as_f64().unwrap() < 0.1,
+        "{answer}"
+    );
     assert_eq!(answer["problems"], json!([]));
-    let job = stage.function.holdfast().await.unwrap().catalog.get(&second).await.unwrap();
-    assert_eq!((job.status, job.verification.unwrap().level), (JobStatus::Completed, VerificationLevel::Drill));
+    let job = stage
+        .function
+        .holdfast()
+        .await
+        .unwrap()
+        .catalog
+        .get(&second)
+        .await
+        .unwrap();
+    assert_eq!(
+        (job.status, job.verification.unwrap().level),
+        (JobStatus::Completed, VerificationLevel::Drill)
+    );
     stage.remove().await;
 }
 
@@ -101,25 +175,51 @@ async fn the_hour_verifies_what_is_new_and_holds_the_drill_that_is_due() {
 async fn a_requested_verification_is_answered_and_damage_is_named() {
     let stage = Stage::new(&[]).await;
     let id = stage.backed_up().await;
-    let answer = handle(&stage.function, &asked(&id, "structure"), in_15_minutes()).await.unwrap();
-    assert_eq!((&answer["status"], &answer["level"]), (&json!("passed"), &json!("structure")), "{answer}");
+    let answer = handle(&stage.function, &asked(&id, "structure"), in_15_minutes())
+        .await
+        .unwrap();
+    assert_eq!(
+        (&answer["status"], &answer["level"]),
+        (&json!("passed"), &json!("structure")),
+        "{answer}"
+    );
     let holdfast = stage.function.holdfast().await.unwrap();
     let store = Arc::clone(holdfast.repository.store());
     let key: ObjectKey = holdfast.catalog.get(&id).await.unwrap().key.unwrap();
-    let mut bytes = read_all(store.as_ref(), &key, 1 << 20).await.unwrap().to_vec();
+    let mut bytes = read_all(store.as_ref(), &key, 1 << 20)
+        .await
+        .unwrap()
+        .to_vec();
     bytes[10] ^= 1;
-    store.put(&key, bytes.into(), PutMode::Replace).await.unwrap();
-    let answer = handle(&stage.function, &asked(&id, "checksum"), in_15_minutes()).await.unwrap();
+    store
+        .put(&key, bytes.into(), PutMode::Replace)
+        .await
+        .unwrap();
+    let answer = handle(&stage.function, &asked(&id, "checksum"), in_15_minutes())
+        .await
+        .unwrap();
     assert_eq!(answer["status"], "failed");
-    assert!(answer["problems"][0].as_str().unwrap().contains(key.as_str()), "{answer}");
+    assert!(
+        answer["problems"][0]
+            .as_str()
+            .unwrap()
+            .contains(key.as_str()),
+        "{answer}"
+    );
     let rows = holdfast.catalog.verifications(&id).await.unwrap();
     assert_eq!(rows[0].problems.len(), 1, "{rows:?}");
     for (asked, why) in [
         (asked(&id, "drill"), "BACKUP_DRILL_URI"),
-        (asked(&"db_1_a".parse().unwrap(), "exists"), "there is no backup"),
+        (
+            asked(&"db_1_a".parse().unwrap(), "exists"),
+            "there is no backup",
+        ),
         (asked(&"content_1_a".parse().unwrap(), "drill"), "structure"),
     ] {
-        let error = handle(&stage.function, &asked, in_15_minutes()).await.unwrap_err().to_string();
+        let error = handle(&stage.function, &asked, in_15_minutes())
+            .await
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(why), "{error}");
     }
     stage.remove().await;
@@ -127,11 +227,21 @@ async fn a_requested_verification_is_answered_and_damage_is_named() {
 
 #[test]
 fn each_type_has_its_own_numbers_and_every_run_reports_drills() {
-    let mut report = DueReport { hours_since_drill: Some(2.0), drill_hours_overdue: Some(0.0), ..DueReport::default() };
-    let drills = vec![(Metric::HoursSinceDrill, 2.0), (Metric::DrillHoursOverdue, 0.0)];
+    let mut report = DueReport {
+        hours_since_drill: Some(2.0),
+        drill_hours_overdue: Some(0.0),
+        ..DueReport::default()
+    };
+    let drills = vec![
+        (Metric::HoursSinceDrill, 2.0),
+        (Metric::DrillHoursOverdue, 0.0),
+    ];
     assert_eq!(values(&report, BackupType::Database), drills);
     assert_eq!(values(&report, BackupType::Content), []);
     report.unjudged = vec![("content_1_a".parse().unwrap(), "no key".to_owned())];
-    assert_eq!(values(&report, BackupType::Content), [(Metric::VerificationFailed, 1.0)]);
+    assert_eq!(
+        values(&report, BackupType::Content),
+        [(Metric::VerificationFailed, 1.0)]
+    );
     assert_eq!(values(&report, BackupType::Database), drills);
 }

@@ -19,7 +19,9 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap() }
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+        }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -41,13 +43,23 @@ impl Bench {
     /// Builds from a file, or with another word for `MONGODUMP_BINARY`. No site is there to be asked.
     pub(crate) fn build_from(&self, architecture: &str, binary: &Path) -> Built {
         let nowhere = Path::new("http://127.0.0.1:1/");
-        self.build_with(architecture, &[("MONGODUMP_BINARY", binary), ("MONGODUMP_FEED_URL", nowhere)])
+        self.build_with(
+            architecture,
+            &[
+                ("MONGODUMP_BINARY", binary),
+                ("MONGODUMP_FEED_URL", nowhere),
+            ],
+        )
     }
 
     fn build_with(&self, architecture: &str, variables: &[(&str, &Path)]) -> Built {
         let mut command = Command::new(env!("CARGO_BIN_EXE_holdfast-mongodump-layer"));
         command.args(["--architecture", architecture, "--tools-version", VERSION]);
-        for (option, name) in [("--out", "layer"), ("--lock", "mongodump.lock"), ("--downloads", "downloads")] {
+        for (option, name) in [
+            ("--out", "layer"),
+            ("--lock", "mongodump.lock"),
+            ("--downloads", "downloads"),
+        ] {
             command.arg(option).arg(self.path(name));
         }
         run(without_surroundings(&mut command).envs(variables.iter().copied()))
@@ -87,7 +99,11 @@ impl Built {
     pub(crate) fn refused_with(&self, parts: &[&str]) {
         assert!(!self.well, "it was built: {self:?}");
         for part in parts {
-            assert!(self.complained.contains(part), "no {part:?} in {:?}", self.complained);
+            assert!(
+                self.complained.contains(part),
+                "no {part:?} in {:?}",
+                self.complained
+            );
         }
     }
 
@@ -102,13 +118,24 @@ impl Built {
 
 /// Neither a proxy nor a variable of the developer's may matter.
 pub(crate) fn without_surroundings(command: &mut Command) -> &mut Command {
-    command.env("NO_PROXY", "127.0.0.1").env_remove("MONGODUMP_BINARY").env_remove("MONGODUMP_FEED_URL")
+    command
+        .env("NO_PROXY", "127.0.0.1")
+        .env_remove("MONGODUMP_BINARY")
+        .env_remove("MONGODUMP_FEED_URL")
 }
 
 pub(crate) fn run(command: &mut Command) -> Built {
-    let Output { status, stdout, stderr } = command.output().unwrap();
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command.output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
-    Built { well: status.success(), said: text(stdout), complained: text(stderr) }
+    Built {
+        well: status.success(),
+        said: text(stdout),
+        complained: text(stderr),
+    }
 }
 
 fn collect(root: &Path, folder: &Path, files: &mut Vec<(String, u32)>) {
@@ -119,11 +146,22 @@ fn collect(root: &Path, folder: &Path, files: &mut Vec<(String, u32)>) {
             continue;
         }
         let mode = fs::metadata(&path).unwrap().permissions().mode() & 0o7777;
-        files.push((path.strip_prefix(root).unwrap().to_str().unwrap().to_owned(), mode));
+        files.push((
+            path.strip_prefix(root)
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .to_owned(),
+            mode,
+        ));
     }
 }
 
 fn names_in(folder: &Path) -> Vec<String> {
-    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
-    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect()
 }

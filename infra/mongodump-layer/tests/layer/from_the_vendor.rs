@@ -13,19 +13,40 @@ fn the_layer_holds_the_vendors_program_its_licence_and_a_note_for_either_process
     let site = Site::vendors();
     for (architecture, _) in MACHINES {
         let bench = Bench::new();
-        bench.build(architecture, &site.feed()).built_saying(&[VERSION, architecture, LIBRARIES[0]]);
+        bench.build(architecture, &site.feed()).built_saying(&[
+            VERSION,
+            architecture,
+            LIBRARIES[0],
+        ]);
         let expected = [
             ("MONGODUMP-LAYER.txt", 0o644),
             ("bin/mongodump", 0o755),
             ("licenses/mongodump/LICENSE.md", 0o644),
             ("licenses/mongodump/THIRD-PARTY-NOTICES", 0o644),
         ];
-        assert_eq!(bench.layer_files(), expected.map(|(path, mode)| (path.to_owned(), mode)));
+        assert_eq!(
+            bench.layer_files(),
+            expected.map(|(path, mode)| (path.to_owned(), mode))
+        );
         let mongodump = program(architecture, &LIBRARIES);
-        assert_eq!(fs::read(bench.path("layer/bin/mongodump")).unwrap(), mongodump);
+        assert_eq!(
+            fs::read(bench.path("layer/bin/mongodump")).unwrap(),
+            mongodump
+        );
         let note = bench.layer_text("MONGODUMP-LAYER.txt");
-        let (url, archive) = (site.url(&archive_path(architecture)), sha256(&archive_for(architecture)));
-        for part in [VERSION, architecture, &url, &archive, &sha256(&mongodump), LIBRARIES[0], LIBRARIES[1]] {
+        let (url, archive) = (
+            site.url(&archive_path(architecture)),
+            sha256(&archive_for(architecture)),
+        );
+        for part in [
+            VERSION,
+            architecture,
+            &url,
+            &archive,
+            &sha256(&mongodump),
+            LIBRARIES[0],
+            LIBRARIES[1],
+        ] {
             assert!(note.contains(part), "no {part} in {note}");
         }
     }
@@ -36,7 +57,10 @@ fn the_first_build_of_each_processor_writes_its_line_of_the_lock() {
     let (site, bench) = (Site::vendors(), Bench::new());
     let line = |architecture: &str| {
         let url = site.url(&archive_path(architecture));
-        format!("{architecture} {VERSION} {} {url}", sha256(&archive_for(architecture)))
+        format!(
+            "{architecture} {VERSION} {} {url}",
+            sha256(&archive_for(architecture))
+        )
     };
     bench.build("x86_64", &site.feed()).built_saying(&[]);
     assert_eq!(lines(&bench), [line("x86_64")]);
@@ -70,7 +94,9 @@ fn an_archive_is_fetched_once_and_again_only_if_it_was_changed_on_disk() {
         bench.build("arm64", &site.feed()).built_saying(&[]);
         assert_eq!(site.asked_for(&archive), 1);
     }
-    let kept = bench.path("downloads").join(format!("{}.tgz", sha256(&archive_for("arm64"))));
+    let kept = bench
+        .path("downloads")
+        .join(format!("{}.tgz", sha256(&archive_for("arm64"))));
     fs::write(kept, b"something else").unwrap();
     bench.build("arm64", &site.feed()).built_saying(&[]);
     assert_eq!(site.asked_for(&archive), 2);
@@ -88,5 +114,8 @@ fn a_layer_is_replaced_as_a_whole() {
 
 fn lines(bench: &Bench) -> Vec<String> {
     let lock = fs::read_to_string(bench.path("mongodump.lock")).unwrap();
-    lock.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
+    lock.lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(str::to_owned)
+        .collect()
 }

@@ -11,7 +11,11 @@ pub(crate) const MACHINES: [(&str, u16); 2] = [("x86_64", 62), ("arm64", 183)];
 
 /// What this machine is to AWS.
 pub(crate) fn here() -> &'static str {
-    if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" }
+    if cfg!(target_arch = "aarch64") {
+        "arm64"
+    } else {
+        "x86_64"
+    }
 }
 
 /// What it is not.
@@ -27,7 +31,11 @@ const DYNAMIC_AT: u64 = HEADER_BYTES + 2 * SEGMENT_BYTES;
 /// The smallest ELF program for that processor that links these libraries: a header, two segments (all of it, loaded;
 /// the dynamic section), the dynamic section, its names.
 pub(crate) fn program(architecture: &str, libraries: &[&str]) -> Vec<u8> {
-    let machine = MACHINES.into_iter().find(|(name, _)| *name == architecture).unwrap().1;
+    let machine = MACHINES
+        .into_iter()
+        .find(|(name, _)| *name == architecture)
+        .unwrap()
+        .1;
     let dynamic_bytes = 16 * (libraries.len() as u64 + 2);
     let names_at = DYNAMIC_AT + dynamic_bytes;
     let (mut dynamic, mut names) = (Vec::new(), vec![0]);
@@ -49,9 +57,17 @@ fn header(machine: u16) -> Vec<u8> {
     header.resize(16, 0);
     header.extend([2_u16, machine].into_iter().flat_map(u16::to_le_bytes));
     header.extend(1_u32.to_le_bytes());
-    header.extend([LOADED_AT, HEADER_BYTES, 0].into_iter().flat_map(u64::to_le_bytes));
+    header.extend(
+        [LOADED_AT, HEADER_BYTES, 0]
+            .into_iter()
+            .flat_map(u64::to_le_bytes),
+    );
     header.extend(0_u32.to_le_bytes());
-    header.extend([64_u16, 56, 2, 0, 0, 0].into_iter().flat_map(u16::to_le_bytes));
+    header.extend(
+        [64_u16, 56, 2, 0, 0, 0]
+            .into_iter()
+            .flat_map(u16::to_le_bytes),
+    );
     header
 }
 
@@ -68,9 +84,18 @@ pub(crate) fn compiled(folder: &Path, said: &str, complained: &str, code: u8) ->
     let source = format!(
         "#include <stdio.h>\nint main(void) {{ puts({said:?}); fputs({complained:?}, stderr); return {code}; }}\n"
     );
-    let mut compiler =
-        Command::new("cc").args(["-x", "c", "-", "-o"]).arg(&path).stdin(Stdio::piped()).spawn().unwrap();
-    compiler.stdin.take().unwrap().write_all(source.as_bytes()).unwrap();
+    let mut compiler = Command::new("cc")
+        .args(["-x", "c", "-", "-o"])
+        .arg(&path)
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    compiler
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(source.as_bytes())
+        .unwrap();
     assert!(compiler.wait().unwrap().success());
     path
 }

@@ -37,7 +37,11 @@ impl Site {
     pub(crate) fn empty() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let origin = format!("http://{}", listener.local_addr().unwrap());
-        let site = Self { origin, pages: Arc::default(), asked: Arc::default() };
+        let site = Self {
+            origin,
+            pages: Arc::default(),
+            asked: Arc::default(),
+        };
         let (pages, asked) = (Arc::clone(&site.pages), Arc::clone(&site.asked));
         thread::spawn(move || {
             for connection in listener.incoming() {
@@ -52,9 +56,14 @@ impl Site {
     pub(crate) fn vendors() -> Self {
         let site = Self::empty();
         for (architecture, _) in MACHINES {
-            site.serve(&archive_path(architecture), Page::Whole(archive_for(architecture)));
+            site.serve(
+                &archive_path(architecture),
+                Page::Whole(archive_for(architecture)),
+            );
         }
-        site.list(&MACHINES.map(|(architecture, _)| (architecture, sha256(&archive_for(architecture)))));
+        site.list(
+            &MACHINES.map(|(architecture, _)| (architecture, sha256(&archive_for(architecture)))),
+        );
         site
     }
 
@@ -78,12 +87,19 @@ impl Site {
     pub(crate) fn list(&self, archives: &[(&str, String)]) {
         let download = |(architecture, sha256): &(&str, String)| {
             let url = self.url(&archive_path(architecture));
-            let arch = if *architecture == "arm64" { "aarch64" } else { architecture };
+            let arch = if *architecture == "arm64" {
+                "aarch64"
+            } else {
+                architecture
+            };
             let archive = serde_json::json!({ "url": url, "md5": "", "sha256": sha256 });
             serde_json::json!({ "name": "amazon2023", "arch": arch, "archive": archive })
         };
         let other = serde_json::json!({ "name": "macos", "arch": "arm64", "archive": { "url": "", "sha256": "" } });
-        let downloads: Vec<_> = [other].into_iter().chain(archives.iter().map(download)).collect();
+        let downloads: Vec<_> = [other]
+            .into_iter()
+            .chain(archives.iter().map(download))
+            .collect();
         let old = serde_json::json!({ "version": "100.0.0", "downloads": [] });
         let feed = serde_json::json!({ "versions": [old, { "version": VERSION, "downloads": downloads }] });
         self.serve("/full.json", Page::Whole(feed.to_string().into_bytes()));
@@ -99,14 +115,26 @@ impl Site {
 
     /// How often a path was asked for.
     pub(crate) fn asked_for(&self, path: &str) -> usize {
-        self.asked.lock().unwrap().iter().filter(|asked| *asked == path).count()
+        self.asked
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|asked| *asked == path)
+            .count()
     }
 }
 
-fn answer(mut stream: TcpStream, pages: &HashMap<String, Page>, asked: &Mutex<Vec<String>>) -> std::io::Result<()> {
+fn answer(
+    mut stream: TcpStream,
+    pages: &HashMap<String, Page>,
+    asked: &Mutex<Vec<String>>,
+) -> std::io::Result<()> {
     let mut lines = BufReader::new(stream.try_clone()?).lines();
     let request = lines.next().unwrap_or_else(|| Ok(String::new()))?;
-    while lines.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
+    while lines
+        .next()
+        .is_some_and(|line| line.is_ok_and(|line| !line.is_empty()))
+    {}
     let path = request.split(' ').nth(1).unwrap_or_default().to_owned();
     let (status, announced, body) = match pages.get(&path) {
         Some(Page::Whole(body)) => ("200 OK", body.len(), &body[..]),
@@ -114,7 +142,10 @@ fn answer(mut stream: TcpStream, pages: &HashMap<String, Page>, asked: &Mutex<Ve
         None => ("404 Not Found", 0, &b""[..]),
     };
     asked.lock().unwrap().push(path);
-    write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {announced}\r\nConnection: close\r\n\r\n")?;
+    write!(
+        stream,
+        "HTTP/1.1 {status}\r\nContent-Length: {announced}\r\nConnection: close\r\n\r\n"
+    )?;
     stream.write_all(body)
 }
 
@@ -130,7 +161,11 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
 /// An archive as the vendor makes it, with a program for that processor.
 pub(crate) fn archive_for(architecture: &str) -> Vec<u8> {
     let mongodump = program(architecture, &LIBRARIES);
-    archive_of(&[("LICENSE.md", b"Apache"), ("THIRD-PARTY-NOTICES", b"others"), ("bin/mongodump", &mongodump)])
+    archive_of(&[
+        ("LICENSE.md", b"Apache"),
+        ("THIRD-PARTY-NOTICES", b"others"),
+        ("bin/mongodump", &mongodump),
+    ])
 }
 
 /// What its program links.
@@ -144,7 +179,9 @@ pub(crate) fn archive_of(files: &[(&str, &[u8])]) -> Vec<u8> {
         header.set_size(content.len() as u64);
         // Not executable: what the layer needs does not hang on what the archive says.
         header.set_mode(0o600);
-        archive.append_data(&mut header, format!("tools-{VERSION}/{path}"), *content).unwrap();
+        archive
+            .append_data(&mut header, format!("tools-{VERSION}/{path}"), *content)
+            .unwrap();
     }
     archive.into_inner().unwrap().finish().unwrap()
 }

@@ -62,7 +62,11 @@ impl Json {
 
 /// Reads a complete text.
 pub(super) fn parse(text: &str) -> Result<Json, JsonError> {
-    let mut parser = Parser { text, characters: text.char_indices().peekable(), depth: 0 };
+    let mut parser = Parser {
+        text,
+        characters: text.char_indices().peekable(),
+        depth: 0,
+    };
     let value = parser.value()?;
     parser.skip_space();
     match parser.characters.peek() {
@@ -79,11 +83,16 @@ struct Parser<'a> {
 
 impl Parser<'_> {
     fn offset(&mut self) -> usize {
-        self.characters.peek().map_or(self.text.len(), |(offset, _)| *offset)
+        self.characters
+            .peek()
+            .map_or(self.text.len(), |(offset, _)| *offset)
     }
 
     fn fault(&mut self, expected: &'static str) -> JsonError {
-        JsonError { offset: self.offset(), expected }
+        JsonError {
+            offset: self.offset(),
+            expected,
+        }
     }
 
     fn peek(&mut self) -> Option<char> {
@@ -91,11 +100,17 @@ impl Parser<'_> {
     }
 
     fn take(&mut self, wanted: char) -> bool {
-        self.characters.next_if(|(_, character)| *character == wanted).is_some()
+        self.characters
+            .next_if(|(_, character)| *character == wanted)
+            .is_some()
     }
 
     fn skip_space(&mut self) {
-        while self.characters.next_if(|(_, character)| matches!(character, ' ' | '\t' | '\n' | '\r')).is_some() {}
+        while self
+            .characters
+            .next_if(|(_, character)| matches!(character, ' ' | '\t' | '\n' | '\r'))
+            .is_some()
+        {}
     }
 
     fn value(&mut self) -> Result<Json, JsonError> {
@@ -108,7 +123,10 @@ impl Parser<'_> {
         }
     }
 
-    fn nested(&mut self, read: fn(&mut Self) -> Result<Json, JsonError>) -> Result<Json, JsonError> {
+    fn nested(
+        &mut self,
+        read: fn(&mut Self) -> Result<Json, JsonError>,
+    ) -> Result<Json, JsonError> {
         if self.depth == MAX_DEPTH {
             return Err(self.fault("at most 256 levels of nesting"));
         }
@@ -167,14 +185,23 @@ impl Parser<'_> {
         }
         let start = self.offset() + 1;
         let text = self.string()?;
-        Ok(Key { text, is_escaped: self.text[start..].starts_with("\\u0024") })
+        Ok(Key {
+            text,
+            is_escaped: self.text[start..].starts_with("\\u0024"),
+        })
     }
 
     /// A number or a word. Go also writes `+Infinity`.
     fn word(&mut self) -> Result<Json, JsonError> {
         let start = self.offset();
-        let is_part = |character: &char| character.is_ascii_alphanumeric() || matches!(character, '+' | '-' | '.');
-        while self.characters.next_if(|(_, character)| is_part(character)).is_some() {}
+        let is_part = |character: &char| {
+            character.is_ascii_alphanumeric() || matches!(character, '+' | '-' | '.')
+        };
+        while self
+            .characters
+            .next_if(|(_, character)| is_part(character))
+            .is_some()
+        {}
         let end = self.offset();
         let word = &self.text[start..end];
         match word {
@@ -185,7 +212,10 @@ impl Parser<'_> {
             "NaN" => Ok(Json::Double(f64::NAN)),
             "Infinity" | "+Infinity" => Ok(Json::Double(f64::INFINITY)),
             "-Infinity" => Ok(Json::Double(f64::NEG_INFINITY)),
-            _ => number(word).ok_or(JsonError { offset: start, expected: "a value" }),
+            _ => number(word).ok_or(JsonError {
+                offset: start,
+                expected: "a value",
+            }),
         }
     }
 
@@ -198,15 +228,25 @@ impl Parser<'_> {
                 Some((_, '"')) => return Ok(text),
                 Some((_, '\\')) => text.push(self.escaped()?),
                 Some((_, character)) if character >= ' ' => text.push(character),
-                _ => return Err(JsonError { offset: at, expected: "the rest of a text in double quotes" }),
+                _ => {
+                    return Err(JsonError {
+                        offset: at,
+                        expected: "the rest of a text in double quotes",
+                    });
+                }
             }
         }
     }
 
     fn escaped(&mut self) -> Result<char, JsonError> {
         let at = self.offset();
-        let fault = JsonError { offset: at, expected: "an escape sequence of JSON or Go" };
-        let Some((_, character)) = self.characters.next() else { return Err(fault) };
+        let fault = JsonError {
+            offset: at,
+            expected: "an escape sequence of JSON or Go",
+        };
+        let Some((_, character)) = self.characters.next() else {
+            return Err(fault);
+        };
         Ok(match character {
             '"' | '\\' | '/' | '\'' => character,
             'a' => '\u{7}',
@@ -249,9 +289,9 @@ impl Parser<'_> {
 fn number(word: &str) -> Option<Json> {
     let digits = word.strip_prefix('-').unwrap_or(word);
     let is_number = digits.starts_with(|first: char| first.is_ascii_digit())
-        && digits
-            .chars()
-            .all(|character| character.is_ascii_digit() || matches!(character, '.' | 'e' | 'E' | '+' | '-'));
+        && digits.chars().all(|character| {
+            character.is_ascii_digit() || matches!(character, '.' | 'e' | 'E' | '+' | '-')
+        });
     if !is_number {
         return None;
     }
@@ -267,7 +307,9 @@ mod tests {
 
     #[test]
     fn what_go_writes_beyond_json_is_read() {
-        let words = parse("[Infinity, +Infinity, -Infinity, undefined, 1e+21, -0, 9223372036854775808]").unwrap();
+        let words =
+            parse("[Infinity, +Infinity, -Infinity, undefined, 1e+21, -0, 9223372036854775808]")
+                .unwrap();
         assert_eq!(
             words,
             Json::Array(vec![
@@ -281,7 +323,10 @@ mod tests {
             ])
         );
         assert!(matches!(parse("NaN"), Ok(Json::Double(number)) if number.is_nan()));
-        assert_eq!(parse(r#""\a\v\x7f\U0001f600\ud83d\ude00\/""#), Ok(Json::Text("\u{7}\u{b}\u{7f}😀😀/".to_owned())));
+        assert_eq!(
+            parse(r#""\a\v\x7f\U0001f600\ud83d\ude00\/""#),
+            Ok(Json::Text("\u{7}\u{b}\u{7f}😀😀/".to_owned()))
+        );
     }
 
     #[test]
@@ -308,8 +353,13 @@ mod tests {
 
     #[test]
     fn a_key_keeps_whether_its_dollar_was_escaped() {
-        let Ok(Json::Object(fields)) = parse(r#"{"\u0024oid":1,"$oid":2,"a\u0024":3}"#) else { panic!("no object") };
-        let escaped: Vec<_> = fields.iter().map(|(key, _)| (key.text.as_str(), key.is_escaped)).collect();
+        let Ok(Json::Object(fields)) = parse(r#"{"\u0024oid":1,"$oid":2,"a\u0024":3}"#) else {
+            panic!("no object")
+        };
+        let escaped: Vec<_> = fields
+            .iter()
+            .map(|(key, _)| (key.text.as_str(), key.is_escaped))
+            .collect();
         assert_eq!(escaped, [("$oid", true), ("$oid", false), ("a$", false)]);
     }
 }

@@ -16,8 +16,8 @@ pub(crate) use write::{push_document, push_text};
 #[cfg(test)]
 mod tests {
     use bson::{
-        Binary, Bson, DateTime, Decimal128, JavaScriptCodeWithScope, Regex, Timestamp, bson, doc, oid::ObjectId,
-        spec::BinarySubtype,
+        Binary, Bson, DateTime, Decimal128, JavaScriptCodeWithScope, Regex, Timestamp, bson, doc,
+        oid::ObjectId, spec::BinarySubtype,
     };
     use proptest::prelude::*;
 
@@ -29,36 +29,84 @@ mod tests {
 
     fn examples() -> Vec<(Bson, &'static str)> {
         let oid = ObjectId::from_bytes([0xab; 12]);
-        let uuid = Binary { subtype: BinarySubtype::Uuid, bytes: vec![0, 255] };
-        let regex = Regex { pattern: "^a\"".try_into().unwrap(), options: "im".try_into().unwrap() };
-        let scope = JavaScriptCodeWithScope { code: "f()".to_owned(), scope: doc! { "x": 1 } };
+        let uuid = Binary {
+            subtype: BinarySubtype::Uuid,
+            bytes: vec![0, 255],
+        };
+        let regex = Regex {
+            pattern: "^a\"".try_into().unwrap(),
+            options: "im".try_into().unwrap(),
+        };
+        let scope = JavaScriptCodeWithScope {
+            code: "f()".to_owned(),
+            scope: doc! { "x": 1 },
+        };
         vec![
             (Bson::Int32(-1), r#"{"$numberInt":"-1"}"#),
-            (Bson::Int64(i64::MAX), r#"{"$numberLong":"9223372036854775807"}"#),
+            (
+                Bson::Int64(i64::MAX),
+                r#"{"$numberLong":"9223372036854775807"}"#,
+            ),
             (Bson::Double(1.0), r#"{"$numberDouble":"1.0"}"#),
             (Bson::Double(-0.0), r#"{"$numberDouble":"-0.0"}"#),
             (Bson::Double(1.5e-7), r#"{"$numberDouble":"1.5E-07"}"#),
             (Bson::Double(123_456.0), r#"{"$numberDouble":"123456.0"}"#),
-            (Bson::Double(1_073_741_824.0), r#"{"$numberDouble":"1.073741824E+09"}"#),
+            (
+                Bson::Double(1_073_741_824.0),
+                r#"{"$numberDouble":"1.073741824E+09"}"#,
+            ),
             (Bson::Double(0.000_1), r#"{"$numberDouble":"0.0001"}"#),
             (Bson::Double(1e300), r#"{"$numberDouble":"1E+300"}"#),
-            (Bson::Double(f64::INFINITY), r#"{"$numberDouble":"Infinity"}"#),
-            (Bson::Double(f64::NEG_INFINITY), r#"{"$numberDouble":"-Infinity"}"#),
-            (Bson::Decimal128("1.50".parse::<Decimal128>().unwrap()), r#"{"$numberDecimal":"1.50"}"#),
+            (
+                Bson::Double(f64::INFINITY),
+                r#"{"$numberDouble":"Infinity"}"#,
+            ),
+            (
+                Bson::Double(f64::NEG_INFINITY),
+                r#"{"$numberDouble":"-Infinity"}"#,
+            ),
+            (
+                Bson::Decimal128("1.50".parse::<Decimal128>().unwrap()),
+                r#"{"$numberDecimal":"1.50"}"#,
+            ),
             (Bson::Boolean(true), "true"),
             (Bson::Null, "null"),
             (Bson::Undefined, r#"{"$undefined":true}"#),
             (Bson::MinKey, r#"{"$minKey":1}"#),
             (Bson::MaxKey, r#"{"$maxKey":1}"#),
-            (Bson::ObjectId(oid), r#"{"$oid":"abababababababababababab"}"#),
-            (Bson::DateTime(DateTime::from_millis(-5)), r#"{"$date":{"$numberLong":"-5"}}"#),
-            (Bson::Timestamp(Timestamp { time: 7, increment: 8 }), r#"{"$timestamp":{"t":7,"i":8}}"#),
-            (Bson::Binary(uuid), r#"{"$binary":{"base64":"AP8=","subType":"04"}}"#),
-            (Bson::RegularExpression(regex), r#"{"$regularExpression":{"pattern":"^a\"","options":"im"}}"#),
+            (
+                Bson::ObjectId(oid),
+                r#"{"$oid":"abababababababababababab"}"#,
+            ),
+            (
+                Bson::DateTime(DateTime::from_millis(-5)),
+                r#"{"$date":{"$numberLong":"-5"}}"#,
+            ),
+            (
+                Bson::Timestamp(Timestamp {
+                    time: 7,
+                    increment: 8,
+                }),
+                r#"{"$timestamp":{"t":7,"i":8}}"#,
+            ),
+            (
+                Bson::Binary(uuid),
+                r#"{"$binary":{"base64":"AP8=","subType":"04"}}"#,
+            ),
+            (
+                Bson::RegularExpression(regex),
+                r#"{"$regularExpression":{"pattern":"^a\"","options":"im"}}"#,
+            ),
             (Bson::JavaScriptCode("f()".to_owned()), r#"{"$code":"f()"}"#),
-            (Bson::JavaScriptCodeWithScope(scope), r#"{"$code":"f()","$scope":{"x":{"$numberInt":"1"}}}"#),
+            (
+                Bson::JavaScriptCodeWithScope(scope),
+                r#"{"$code":"f()","$scope":{"x":{"$numberInt":"1"}}}"#,
+            ),
             (Bson::Symbol("s".to_owned()), r#"{"$symbol":"s"}"#),
-            (bson!([1, [], {}, { "$gt": "a" }]), r#"[{"$numberInt":"1"},[],{},{"$gt":"a"}]"#),
+            (
+                bson!([1, [], {}, { "$gt": "a" }]),
+                r#"[{"$numberInt":"1"},[],{},{"$gt":"a"}]"#,
+            ),
             (
                 Bson::String("<a&b> \u{8}\u{c}\n\r\t\u{1}\"\\ ü\u{7f}\u{2028}".to_owned()),
                 "\"<a&b> \\b\\f\\n\\r\\t\\u0001\\\"\\\\ ü\u{7f}\\u2028\"",
@@ -92,13 +140,22 @@ mod tests {
             ("-2147483649", Bson::Int64(-2_147_483_649)),
             ("1.0", Bson::Double(1.0)),
             (r#"{"$numberLong":5}"#, Bson::Int64(5)),
-            (r#"{"$date":"1970-01-01T00:00:01Z"}"#, Bson::DateTime(DateTime::from_millis(1000))),
+            (
+                r#"{"$date":"1970-01-01T00:00:01Z"}"#,
+                Bson::DateTime(DateTime::from_millis(1000)),
+            ),
             (r#"{"$date":5}"#, Bson::DateTime(DateTime::from_millis(5))),
             (
                 r#"{"$binary":"AP8=","$type":"00"}"#,
-                Bson::Binary(Binary { subtype: BinarySubtype::Generic, bytes: vec![0, 255] }),
+                Bson::Binary(Binary {
+                    subtype: BinarySubtype::Generic,
+                    bytes: vec![0, 255],
+                }),
             ),
-            (r#""\u003ca\u0026b\u003e""#, Bson::String("<a&b>".to_owned())),
+            (
+                r#""\u003ca\u0026b\u003e""#,
+                Bson::String("<a&b>".to_owned()),
+            ),
         ] {
             assert_eq!(read(text), value, "{text}");
         }
@@ -126,12 +183,24 @@ mod tests {
     fn a_document_in_the_shape_of_a_wrapper_stays_a_document() {
         let oid = ObjectId::from_bytes([0xab; 12]);
         for (document, text) in [
-            (doc! { "$oid": oid.to_hex() }, r#"{"\u0024oid":"abababababababababababab"}"#),
+            (
+                doc! { "$oid": oid.to_hex() },
+                r#"{"\u0024oid":"abababababababababababab"}"#,
+            ),
             (doc! { "$oid": "$owner" }, r#"{"\u0024oid":"$owner"}"#),
-            (doc! { "$date": 5_i64 }, r#"{"\u0024date":{"$numberLong":"5"}}"#),
+            (
+                doc! { "$date": 5_i64 },
+                r#"{"\u0024date":{"$numberLong":"5"}}"#,
+            ),
             (doc! { "$numberLong": "5" }, r#"{"\u0024numberLong":"5"}"#),
-            (doc! { "$code": "f()", "$scope": {} }, r#"{"\u0024code":"f()","\u0024scope":{}}"#),
-            (doc! { "$binary": "AP8=", "$type": "00" }, r#"{"\u0024binary":"AP8=","\u0024type":"00"}"#),
+            (
+                doc! { "$code": "f()", "$scope": {} },
+                r#"{"\u0024code":"f()","\u0024scope":{}}"#,
+            ),
+            (
+                doc! { "$binary": "AP8=", "$type": "00" },
+                r#"{"\u0024binary":"AP8=","\u0024type":"00"}"#,
+            ),
             (
                 doc! { "$timestamp": { "t": 1_i64, "i": 2 } },
                 r#"{"\u0024timestamp":{"t":{"$numberLong":"1"},"i":{"$numberInt":"2"}}}"#,
@@ -143,7 +212,10 @@ mod tests {
         }
         // Any JSON reader gives the same keys as for mongodump's own text.
         let text = to_extended_json(&bson!({ "$oid": "$owner" }));
-        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), serde_json::json!({ "$oid": "$owner" }));
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&text).unwrap(),
+            serde_json::json!({ "$oid": "$owner" })
+        );
     }
 
     #[test]
@@ -155,17 +227,35 @@ mod tests {
         for (text, value) in [
             (r#"{ "$regex": "^a", "$options": "" }"#, regex("^a", "")),
             (r#"{"$options":"mi","$regex":"a"}"#, regex("a", "im")),
-            (r#"{ "$date": "1970-01-01T00:00:00.005Z" }"#, Bson::DateTime(DateTime::from_millis(5))),
-            (r#"{ "$date": { "$numberLong" : "5" }}"#, Bson::DateTime(DateTime::from_millis(5))),
+            (
+                r#"{ "$date": "1970-01-01T00:00:00.005Z" }"#,
+                Bson::DateTime(DateTime::from_millis(5)),
+            ),
+            (
+                r#"{ "$date": { "$numberLong" : "5" }}"#,
+                Bson::DateTime(DateTime::from_millis(5)),
+            ),
             (r#"{ "$undefined": true }"#, Bson::Undefined),
             ("+Infinity", Bson::Double(f64::INFINITY)),
             ("1e+21", Bson::Double(1e21)),
-            (r#"{ "$code": "f(\x01)"}"#, Bson::JavaScriptCode("f(\u{1})".to_owned())),
+            (
+                r#"{ "$code": "f(\x01)"}"#,
+                Bson::JavaScriptCode("f(\u{1})".to_owned()),
+            ),
         ] {
-            assert_eq!(from_extended_json(text, JsonVersion::V1).unwrap(), value, "{text}");
+            assert_eq!(
+                from_extended_json(text, JsonVersion::V1).unwrap(),
+                value,
+                "{text}"
+            );
         }
         let pattern = r#"{"$regex":{"x":1},"$options":"i"}"#;
-        assert!(from_extended_json(pattern, JsonVersion::V1).unwrap().as_document().is_some());
+        assert!(
+            from_extended_json(pattern, JsonVersion::V1)
+                .unwrap()
+                .as_document()
+                .is_some()
+        );
     }
 
     fn key() -> impl Strategy<Value = String> {
@@ -208,7 +298,17 @@ mod tests {
 
     fn any_value() -> impl Strategy<Value = Bson> {
         let text = prop::sample::select(
-            &["5", "1.5", "NaN", "AP8=", "00", "abababababababababababab", "1970-01-01T00:00:01Z", "", "i"][..],
+            &[
+                "5",
+                "1.5",
+                "NaN",
+                "AP8=",
+                "00",
+                "abababababababababababab",
+                "1970-01-01T00:00:01Z",
+                "",
+                "i",
+            ][..],
         );
         let leaf = prop_oneof![
             text.prop_map(|text| Bson::String(text.to_owned())),

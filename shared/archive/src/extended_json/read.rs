@@ -2,7 +2,8 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bson::{
-    Binary, Bson, DateTime, Document, JavaScriptCodeWithScope, Regex, Timestamp, oid::ObjectId, spec::BinarySubtype,
+    Binary, Bson, DateTime, Document, JavaScriptCodeWithScope, Regex, Timestamp, oid::ObjectId,
+    spec::BinarySubtype,
 };
 
 use super::{
@@ -42,13 +43,20 @@ impl Reader {
             Json::Whole(whole) => i32::try_from(whole).map_or(Bson::Int64(whole), Bson::Int32),
             Json::Double(number) => Bson::Double(number),
             Json::Text(text) => Bson::String(text),
-            Json::Array(values) => Bson::Array(values.into_iter().map(|value| self.value(value)).collect()),
-            Json::Object(fields) => self.wrapped(&fields).unwrap_or_else(|| Bson::Document(self.document(fields))),
+            Json::Array(values) => {
+                Bson::Array(values.into_iter().map(|value| self.value(value)).collect())
+            }
+            Json::Object(fields) => self
+                .wrapped(&fields)
+                .unwrap_or_else(|| Bson::Document(self.document(fields))),
         }
     }
 
     fn document(self, fields: Vec<(Key, Json)>) -> Document {
-        fields.into_iter().map(|(key, json)| (key.text, self.value(json))).collect()
+        fields
+            .into_iter()
+            .map(|(key, json)| (key.text, self.value(json)))
+            .collect()
     }
 
     /// The value inside an object with exactly the shape of a wrapper. With an escaped `$` the object is a document.
@@ -58,7 +66,9 @@ impl Reader {
         }
         match fields {
             [(name, json)] => wrapped_one(&name.text, json),
-            [(first, one), (second, other)] => self.wrapped_two([(&first.text, one), (&second.text, other)]),
+            [(first, one), (second, other)] => {
+                self.wrapped_two([(&first.text, one), (&second.text, other)])
+            }
             _ => None,
         }
     }
@@ -71,8 +81,11 @@ impl Reader {
                     scope: self.document(scope.clone()),
                 }))
             }
-            [("$binary", base64), ("$type", subtype)] => binary_from(base64, subtype).map(Bson::Binary),
-            [("$regex", pattern), ("$options", options)] | [("$options", options), ("$regex", pattern)]
+            [("$binary", base64), ("$type", subtype)] => {
+                binary_from(base64, subtype).map(Bson::Binary)
+            }
+            [("$regex", pattern), ("$options", options)]
+            | [("$options", options), ("$regex", pattern)]
                 if self.version == JsonVersion::V1 =>
             {
                 regex_from(pattern, options).map(Bson::RegularExpression)
@@ -106,17 +119,26 @@ fn wrapped_one(name: &str, json: &Json) -> Option<Bson> {
 /// Only the driver can make a database pointer.
 fn pointer(fields: &[(Key, Json)]) -> Option<Bson> {
     let [collection, id] = both(fields, ["$ref", "$id"])?;
-    let [(name, oid)] = id.as_object()? else { return None };
+    let [(name, oid)] = id.as_object()? else {
+        return None;
+    };
     let (collection, oid) = (collection.as_str()?, oid.as_str()?);
-    let json = serde_json::json!({ "$dbPointer": { "$ref": collection, "$id": { &name.text: oid } } });
+    let json =
+        serde_json::json!({ "$dbPointer": { "$ref": collection, "$id": { &name.text: oid } } });
     serde_json::from_value(json).ok()
 }
 
 /// The two values of an object with exactly these fields.
 fn both<'a>(fields: &'a [(Key, Json)], names: [&str; 2]) -> Option<[&'a Json; 2]> {
-    let [(first, one), (second, other)] = fields else { return None };
+    let [(first, one), (second, other)] = fields else {
+        return None;
+    };
     let found = [first.text.as_str(), second.text.as_str()];
-    if found == names { Some([one, other]) } else { (found == [names[1], names[0]]).then_some([other, one]) }
+    if found == names {
+        Some([one, other])
+    } else {
+        (found == [names[1], names[0]]).then_some([other, one])
+    }
 }
 
 fn long(json: &Json) -> Option<i64> {
@@ -136,7 +158,9 @@ fn date(json: &Json) -> Option<DateTime> {
     match json {
         Json::Text(text) => DateTime::parse_rfc3339_str(text).ok(),
         Json::Object(fields) => match fields.as_slice() {
-            [(name, number)] if name.text == "$numberLong" => long(number).map(DateTime::from_millis),
+            [(name, number)] if name.text == "$numberLong" => {
+                long(number).map(DateTime::from_millis)
+            }
             _ => None,
         },
         other => other.as_i64().map(DateTime::from_millis),
@@ -144,8 +168,12 @@ fn date(json: &Json) -> Option<DateTime> {
 }
 
 fn timestamp(fields: &[(Key, Json)]) -> Option<Timestamp> {
-    let [time, increment] = both(fields, ["t", "i"])?.map(|json| u32::try_from(json.as_i64()?).ok());
-    Some(Timestamp { time: time?, increment: increment? })
+    let [time, increment] =
+        both(fields, ["t", "i"])?.map(|json| u32::try_from(json.as_i64()?).ok());
+    Some(Timestamp {
+        time: time?,
+        increment: increment?,
+    })
 }
 
 fn binary(fields: &[(Key, Json)]) -> Option<Binary> {
@@ -155,7 +183,9 @@ fn binary(fields: &[(Key, Json)]) -> Option<Binary> {
 
 fn binary_from(base64: &Json, subtype: &Json) -> Option<Binary> {
     let bytes = STANDARD.decode(base64.as_str()?).ok()?;
-    let subtype = u8::from_str_radix(subtype.as_str()?, 16).ok().map(BinarySubtype::from)?;
+    let subtype = u8::from_str_radix(subtype.as_str()?, 16)
+        .ok()
+        .map(BinarySubtype::from)?;
     Some(Binary { subtype, bytes })
 }
 

@@ -39,7 +39,11 @@ fn resembles_wrapper(document: &Document) -> bool {
 }
 
 pub(crate) fn push_document(out: &mut String, document: &Document) {
-    let push_key = if resembles_wrapper(document) { push_escaped } else { push_text };
+    let push_key = if resembles_wrapper(document) {
+        push_escaped
+    } else {
+        push_text
+    };
     out.push('{');
     for (number, (key, value)) in document.iter().enumerate() {
         if number > 0 {
@@ -54,7 +58,9 @@ pub(crate) fn push_document(out: &mut String, document: &Document) {
 
 /// Writes a key with its first `$` escaped. Other tools read the same key. Our reader recognizes it as data.
 fn push_escaped(out: &mut String, key: &str) {
-    let Some(rest) = key.strip_prefix('$') else { return push_text(out, key) };
+    let Some(rest) = key.strip_prefix('$') else {
+        return push_text(out, key);
+    };
     let start = out.len();
     push_text(out, rest);
     out.insert_str(start + 1, "\\u0024");
@@ -99,11 +105,18 @@ fn push_composed(out: &mut String, value: &Bson) {
             push_wrapped(out, "$numberLong", &at.timestamp_millis().to_string());
         }
         Bson::Timestamp(at) => {
-            let _ = write!(out, r#"{{"$timestamp":{{"t":{},"i":{}}}"#, at.time, at.increment);
+            let _ = write!(
+                out,
+                r#"{{"$timestamp":{{"t":{},"i":{}}}"#,
+                at.time, at.increment
+            );
         }
         Bson::Binary(binary) => {
             let (base64, subtype) = (STANDARD.encode(&binary.bytes), u8::from(binary.subtype));
-            let _ = write!(out, r#"{{"$binary":{{"base64":"{base64}","subType":"{subtype:02x}"}}"#);
+            let _ = write!(
+                out,
+                r#"{{"$binary":{{"base64":"{base64}","subType":"{subtype:02x}"}}"#
+            );
         }
         Bson::RegularExpression(regex) => {
             out.push_str(r#"{"$regularExpression":{"pattern":"#);
@@ -163,7 +176,12 @@ fn double(number: f64) -> String {
         return "NaN".to_owned();
     }
     if number.is_infinite() {
-        return if number > 0.0 { "Infinity" } else { "-Infinity" }.to_owned();
+        return if number > 0.0 {
+            "Infinity"
+        } else {
+            "-Infinity"
+        }
+        .to_owned();
     }
     let scientific = format!("{number:e}");
     let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));

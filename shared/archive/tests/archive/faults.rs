@@ -3,14 +3,17 @@
 use crate::support::{Everything, summary, walk};
 use bson::{Document, doc};
 use holdfast_archive::{
-    BlockWriter, ForeignFile, MAGIC, MAX_DOCUMENT_BYTES, MAX_NAMESPACES, Metadata, Prelude, PreludeNamespace,
-    VisitError, Visitor, WalkError, Walker, WriteError,
+    BlockWriter, ForeignFile, MAGIC, MAX_DOCUMENT_BYTES, MAX_NAMESPACES, Metadata, Prelude,
+    PreludeNamespace, VisitError, Visitor, WalkError, Walker, WriteError,
 };
 
 const TERMINATOR: [u8; 4] = [0xff; 4];
 
 fn namespace(collection: &str) -> PreludeNamespace {
-    let metadata = Metadata { collection_name: collection.to_owned(), ..Metadata::default() };
+    let metadata = Metadata {
+        collection_name: collection.to_owned(),
+        ..Metadata::default()
+    };
     PreludeNamespace::new("shop", &metadata)
 }
 
@@ -19,7 +22,10 @@ fn prelude(collections: &[&str]) -> Prelude {
         concurrent_collections: 1,
         server_version: "8.0.0".to_owned(),
         tool_version: "100.18.0".to_owned(),
-        namespaces: collections.iter().map(|collection| namespace(collection)).collect(),
+        namespaces: collections
+            .iter()
+            .map(|collection| namespace(collection))
+            .collect(),
     }
 }
 
@@ -52,7 +58,8 @@ impl ByHand {
     }
 
     fn end(self, collection: &str, crc: i64) -> Self {
-        self.document(&doc! { "db": "shop", "collection": collection, "EOF": true, "CRC": crc }).end_of_block()
+        self.document(&doc! { "db": "shop", "collection": collection, "EOF": true, "CRC": crc })
+            .end_of_block()
     }
 
     /// An open block and an end, both empty.
@@ -74,9 +81,16 @@ fn raw(bytes: &[u8]) -> WalkError {
 
 #[test]
 fn another_file_is_no_archive() {
-    let text = WalkError::NotAnArchive { file: ForeignFile::Text }.to_string();
+    let text = WalkError::NotAnArchive {
+        file: ForeignFile::Text,
+    }
+    .to_string();
     assert_eq!(raw(b"BSON file").to_string(), text);
-    assert!(raw(&[0x1f, 0x8b, 8, 0, 0]).to_string().contains("compressed with gzip"));
+    assert!(
+        raw(&[0x1f, 0x8b, 8, 0, 0])
+            .to_string()
+            .contains("compressed with gzip")
+    );
     assert!(matches!(raw(b"hi"), WalkError::NotAnArchive { .. }));
 }
 
@@ -84,17 +98,26 @@ fn another_file_is_no_archive() {
 fn an_empty_file_and_a_cut_magic_number_are_refused() {
     assert!(matches!(raw(&[]), WalkError::Empty));
     let error = raw(&MAGIC[..3]);
-    assert_eq!(error.to_string(), "the archive is cut short: it ends after 3 bytes, inside the magic number");
+    assert_eq!(
+        error.to_string(),
+        "the archive is cut short: it ends after 3 bytes, inside the magic number"
+    );
 }
 
 #[test]
 fn a_prelude_without_its_header_or_of_another_version_is_bad() {
-    assert!(matches!(raw(&[MAGIC, TERMINATOR].concat()), WalkError::BadPrelude { offset: 4, .. }));
+    assert!(matches!(
+        raw(&[MAGIC, TERMINATOR].concat()),
+        WalkError::BadPrelude { offset: 4, .. }
+    ));
     let header = doc! {
         "concurrent_collections": 1, "version": "0.2", "server_version": "8.0.0", "tool_version": "100.18.0",
     };
     let error = raw(&[&MAGIC[..], &header.to_vec().unwrap()].concat());
-    assert!(error.to_string().contains("its format version is `0.2`"), "{error}");
+    assert!(
+        error.to_string().contains("its format version is `0.2`"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -106,7 +129,10 @@ fn unreadable_metadata_concern_their_namespace_alone() {
     let archive = ByHand(bytes).empty("orders").empty("users");
     let prelude = summary(&archive.0).unwrap().prelude;
     let error = prelude.namespaces[0].parsed_metadata().unwrap_err();
-    assert_eq!(error.to_string(), "it is not JSON: expected a value at byte 11");
+    assert_eq!(
+        error.to_string(),
+        "it is not JSON: expected a value at byte 11"
+    );
     assert!(prelude.namespaces[1].parsed_metadata().is_ok());
 }
 
@@ -116,7 +142,13 @@ fn translated_line_endings_are_named_as_the_cause_of_any_fault() {
     let mut archive = Vec::new();
     writer.begin(&mut archive).unwrap();
     for number in 0..40 {
-        writer.documents(&mut archive, 0, &doc! { "_id": number, "text": "one\ntwo" }.to_vec().unwrap()).unwrap();
+        writer
+            .documents(
+                &mut archive,
+                0,
+                &doc! { "_id": number, "text": "one\ntwo" }.to_vec().unwrap(),
+            )
+            .unwrap();
     }
     writer.close(&mut archive, 0).unwrap();
     writer.finish().unwrap();
@@ -129,25 +161,47 @@ fn translated_line_endings_are_named_as_the_cause_of_any_fault() {
     }
     for piece in [1000, 65_536] {
         let error = walk(&translated, piece, ()).unwrap_err();
-        assert!(matches!(&error, WalkError::LineEndingsTranslated { .. }), "{error}");
+        assert!(
+            matches!(&error, WalkError::LineEndingsTranslated { .. }),
+            "{error}"
+        );
     }
     let half = walk(&translated[..translated.len() / 2], 65_536, ()).unwrap_err();
-    assert!(half.to_string().contains("perl -pe 's/\\r\\n/\\n/'"), "{half}");
+    assert!(
+        half.to_string().contains("perl -pe 's/\\r\\n/\\n/'"),
+        "{half}"
+    );
     assert!(summary(&archive).is_ok());
 }
 
 #[test]
 fn a_namespace_declared_twice_is_refused() {
     let error = ByHand::new(&["orders", "users", "orders"]).fault();
-    assert!(matches!(error, WalkError::DuplicateNamespace { namespace } if namespace == "shop.orders"));
-    assert!(matches!(BlockWriter::new(prelude(&["a", "a"])), Err(WriteError::DuplicateNamespace(_))));
+    assert!(
+        matches!(error, WalkError::DuplicateNamespace { namespace } if namespace == "shop.orders")
+    );
+    assert!(matches!(
+        BlockWriter::new(prelude(&["a", "a"])),
+        Err(WriteError::DuplicateNamespace(_))
+    ));
 }
 
 #[test]
 fn more_namespaces_than_the_limit_are_refused() {
     let mut bytes = Vec::new();
-    Prelude { namespaces: vec![namespace("c"); MAX_NAMESPACES + 1], ..prelude(&[]) }.write_to(&mut bytes).unwrap();
-    assert!(matches!(raw(&bytes), WalkError::LimitExceeded { what: "namespaces", .. }));
+    Prelude {
+        namespaces: vec![namespace("c"); MAX_NAMESPACES + 1],
+        ..prelude(&[])
+    }
+    .write_to(&mut bytes)
+    .unwrap();
+    assert!(matches!(
+        raw(&bytes),
+        WalkError::LimitExceeded {
+            what: "namespaces",
+            ..
+        }
+    ));
 }
 
 #[test]
@@ -155,8 +209,19 @@ fn a_larger_prelude_than_the_limit_is_refused() {
     let mut large = namespace("c");
     large.metadata = format!(r#"{{"options":{{"comment":"{}"}}}}"#, "x".repeat(9_000_000));
     let mut bytes = Vec::new();
-    Prelude { namespaces: vec![large; 8], ..prelude(&[]) }.write_to(&mut bytes).unwrap();
-    assert!(matches!(raw(&bytes), WalkError::LimitExceeded { what: "bytes of prelude", .. }));
+    Prelude {
+        namespaces: vec![large; 8],
+        ..prelude(&[])
+    }
+    .write_to(&mut bytes)
+    .unwrap();
+    assert!(matches!(
+        raw(&bytes),
+        WalkError::LimitExceeded {
+            what: "bytes of prelude",
+            ..
+        }
+    ));
 }
 
 #[test]
@@ -166,7 +231,12 @@ fn an_impossible_length_is_refused_at_its_offset() {
         let archive = ByHand::new(&["orders"]).open("orders");
         let at = archive.0.len() as u64;
         let error = archive.bytes(&length.to_le_bytes()).fault();
-        assert!(error.to_string().contains("in the documents of shop.orders"), "{error}");
+        assert!(
+            error
+                .to_string()
+                .contains("in the documents of shop.orders"),
+            "{error}"
+        );
         assert!(
             matches!(error, WalkError::DocumentLength { offset, length: found, .. } if (offset, found) == (at, length))
         );
@@ -175,49 +245,77 @@ fn an_impossible_length_is_refused_at_its_offset() {
 
 #[test]
 fn a_document_without_its_last_nul_is_refused() {
-    let error = ByHand::new(&["orders"]).open("orders").bytes(&[5, 0, 0, 0, 1]).fault();
-    assert!(matches!(error, WalkError::DocumentEnd { namespace, .. } if namespace == "shop.orders"));
+    let error = ByHand::new(&["orders"])
+        .open("orders")
+        .bytes(&[5, 0, 0, 0, 1])
+        .fault();
+    assert!(
+        matches!(error, WalkError::DocumentEnd { namespace, .. } if namespace == "shop.orders")
+    );
 }
 
 #[test]
 fn a_block_without_a_header_is_refused() {
     let error = ByHand::new(&["orders"]).end_of_block().fault();
     assert!(matches!(error, WalkError::BadBlockHeader { .. }));
-    let error = ByHand::new(&["orders"]).document(&doc! { "_id": 1 }).fault();
+    let error = ByHand::new(&["orders"])
+        .document(&doc! { "_id": 1 })
+        .fault();
     assert!(matches!(error, WalkError::BadBlockHeader { .. }));
 }
 
 #[test]
 fn a_block_of_a_namespace_that_is_not_declared_is_refused() {
     let error = ByHand::new(&["orders"]).open("users").fault();
-    assert!(matches!(error, WalkError::UndeclaredNamespace { namespace, .. } if namespace == "shop.users"));
+    assert!(
+        matches!(error, WalkError::UndeclaredNamespace { namespace, .. } if namespace == "shop.users")
+    );
 }
 
 #[test]
 fn a_block_after_its_namespaces_end_is_refused() {
-    let error = ByHand::new(&["orders", "users"]).empty("orders").open("orders").fault();
-    assert!(matches!(error, WalkError::BlockAfterEnd { namespace, .. } if namespace == "shop.orders"));
-    let error = ByHand::new(&["orders", "users"]).empty("orders").end("orders", 0).fault();
+    let error = ByHand::new(&["orders", "users"])
+        .empty("orders")
+        .open("orders")
+        .fault();
+    assert!(
+        matches!(error, WalkError::BlockAfterEnd { namespace, .. } if namespace == "shop.orders")
+    );
+    let error = ByHand::new(&["orders", "users"])
+        .empty("orders")
+        .end("orders", 0)
+        .fault();
     assert!(matches!(error, WalkError::BlockAfterEnd { .. }));
 }
 
 #[test]
 fn an_end_without_a_block_before_it_is_refused() {
     let error = ByHand::new(&["orders", "users"]).end("orders", 0).fault();
-    assert!(matches!(error, WalkError::EndBeforeBegin { namespace, .. } if namespace == "shop.orders"));
+    assert!(
+        matches!(error, WalkError::EndBeforeBegin { namespace, .. } if namespace == "shop.orders")
+    );
 }
 
 #[test]
 fn a_document_in_the_block_that_ends_its_namespace_is_refused() {
     let end = doc! { "db": "shop", "collection": "orders", "EOF": true, "CRC": 0_i64 };
-    let error =
-        ByHand::new(&["orders"]).open("orders").end_of_block().document(&end).document(&doc! { "_id": 1 }).fault();
-    assert!(matches!(error, WalkError::DocumentInEndBlock { namespace, .. } if namespace == "shop.orders"));
+    let error = ByHand::new(&["orders"])
+        .open("orders")
+        .end_of_block()
+        .document(&end)
+        .document(&doc! { "_id": 1 })
+        .fault();
+    assert!(
+        matches!(error, WalkError::DocumentInEndBlock { namespace, .. } if namespace == "shop.orders")
+    );
 }
 
 #[test]
 fn a_wrong_crc_is_refused_with_both() {
-    let archive = ByHand::new(&["orders"]).open("orders").document(&doc! { "_id": 1 }).end_of_block();
+    let archive = ByHand::new(&["orders"])
+        .open("orders")
+        .document(&doc! { "_id": 1 })
+        .end_of_block();
     let error = archive.end("orders", -1).fault();
     assert!(matches!(
         error,
@@ -227,17 +325,31 @@ fn a_wrong_crc_is_refused_with_both() {
 
 #[test]
 fn namespaces_never_begun_and_never_closed_are_named() {
-    let error = ByHand::new(&["orders", "users", "refunds"]).empty("refunds").open("users").end_of_block().fault();
-    assert_eq!(error.to_string(), "the archive is incomplete, never begun: shop.orders, never closed: shop.users");
+    let error = ByHand::new(&["orders", "users", "refunds"])
+        .empty("refunds")
+        .open("users")
+        .end_of_block()
+        .fault();
+    assert_eq!(
+        error.to_string(),
+        "the archive is incomplete, never begun: shop.orders, never closed: shop.users"
+    );
 }
 
 #[test]
 fn an_end_inside_a_document_is_a_cut_there() {
-    let error = ByHand::new(&["orders"]).open("orders").bytes(&[50, 0, 0, 0, 1]).fault();
-    assert!(matches!(error, WalkError::CutShort { inside, .. } if inside == "the documents of shop.orders"));
+    let error = ByHand::new(&["orders"])
+        .open("orders")
+        .bytes(&[50, 0, 0, 0, 1])
+        .fault();
+    assert!(
+        matches!(error, WalkError::CutShort { inside, .. } if inside == "the documents of shop.orders")
+    );
     let mut end = ByHand::new(&["orders"]).empty("orders");
     end.0.pop();
-    assert!(matches!(end.fault(), WalkError::CutShort { inside, .. } if inside == "the end of shop.orders"));
+    assert!(
+        matches!(end.fault(), WalkError::CutShort { inside, .. } if inside == "the end of shop.orders")
+    );
 }
 
 #[test]
@@ -254,9 +366,15 @@ fn swapped_blocks_and_swapped_namespaces_are_refused() {
         let mut writer = BlockWriter::new(prelude(&["orders", "users"])).unwrap();
         let mut parts: [Vec<u8>; 6] = Default::default();
         writer.begin(&mut parts[0]).unwrap();
-        writer.documents(&mut parts[1], 0, &doc! { "_id": 1 }.to_vec().unwrap()).unwrap();
-        writer.documents(&mut parts[2], 0, &doc! { "_id": 2 }.to_vec().unwrap()).unwrap();
-        writer.documents(&mut parts[3], 1, &doc! { "_id": 3 }.to_vec().unwrap()).unwrap();
+        writer
+            .documents(&mut parts[1], 0, &doc! { "_id": 1 }.to_vec().unwrap())
+            .unwrap();
+        writer
+            .documents(&mut parts[2], 0, &doc! { "_id": 2 }.to_vec().unwrap())
+            .unwrap();
+        writer
+            .documents(&mut parts[3], 1, &doc! { "_id": 3 }.to_vec().unwrap())
+            .unwrap();
         writer.close(&mut parts[4], 0).unwrap();
         writer.close(&mut parts[5], 1).unwrap();
         writer.finish().unwrap();
@@ -279,17 +397,27 @@ fn swapped_blocks_and_swapped_namespaces_are_refused() {
     let second = exchanged[3].split_off(users);
     exchanged[1].extend(second);
     exchanged[3].extend(first);
-    assert!(matches!(summary(&exchanged.concat()).unwrap_err(), WalkError::CrcMismatch { .. }));
+    assert!(matches!(
+        summary(&exchanged.concat()).unwrap_err(),
+        WalkError::CrcMismatch { .. }
+    ));
 }
 
 #[test]
 fn a_time_series_is_read_under_either_of_its_names() {
     for name in ["system.buckets.m", "m"] {
-        let metadata =
-            Metadata::parse(r#"{"options":{"timeseries":{"timeField":"at"}},"collectionName":"m"}"#).unwrap();
+        let metadata = Metadata::parse(
+            r#"{"options":{"timeseries":{"timeField":"at"}},"collectionName":"m"}"#,
+        )
+        .unwrap();
         let mut bytes = Vec::new();
         let namespaces = vec![PreludeNamespace::new("shop", &metadata)];
-        Prelude { namespaces, ..prelude(&[]) }.write_to(&mut bytes).unwrap();
+        Prelude {
+            namespaces,
+            ..prelude(&[])
+        }
+        .write_to(&mut bytes)
+        .unwrap();
         let archive = ByHand(bytes).open(name).end_of_block().end(name, 0);
         assert_eq!(summary(&archive.0).unwrap().namespaces[0].collection, "m");
     }
@@ -300,7 +428,10 @@ fn a_failed_walk_never_succeeds() {
     let archive = ByHand::new(&[]).0;
     let mut walker = Walker::new(());
     assert!(walker.feed(b"nonsense").is_err());
-    assert!(matches!(walker.feed(&archive), Err(WalkError::AlreadyFailed)));
+    assert!(matches!(
+        walker.feed(&archive),
+        Err(WalkError::AlreadyFailed)
+    ));
     assert!(matches!(walker.finish(), Err(WalkError::AlreadyFailed)));
 }
 
@@ -312,7 +443,10 @@ fn a_visitor_can_stop_the_walk() {
             Err("the disk is full".into())
         }
     }
-    let archive = ByHand::new(&["orders"]).open("orders").document(&doc! { "_id": 1 }).0;
+    let archive = ByHand::new(&["orders"])
+        .open("orders")
+        .document(&doc! { "_id": 1 })
+        .0;
     let mut walker = Walker::new(Full);
     let error = walker.feed(&archive).unwrap_err();
     assert!(matches!(&error, WalkError::Visitor(_)));
@@ -341,20 +475,55 @@ fn the_writer_refuses_what_would_not_be_an_archive() {
     let document = doc! { "_id": 1 }.to_vec().unwrap();
     let mut out = Vec::new();
     let mut writer = BlockWriter::new(prelude(&["orders", "users"])).unwrap();
-    assert!(matches!(writer.documents(&mut out, 0, &document), Err(WriteError::NotBegun)));
-    assert!(matches!(writer.close(&mut out, 0), Err(WriteError::NotBegun)));
+    assert!(matches!(
+        writer.documents(&mut out, 0, &document),
+        Err(WriteError::NotBegun)
+    ));
+    assert!(matches!(
+        writer.close(&mut out, 0),
+        Err(WriteError::NotBegun)
+    ));
     writer.begin(&mut out).unwrap();
-    assert!(matches!(writer.begin(&mut out), Err(WriteError::BegunTwice)));
-    assert!(matches!(writer.documents(&mut out, 2, &document), Err(WriteError::UnknownNamespace(2))));
-    for broken in [&document[..document.len() - 1], &[1, 0, 0, 0, 0], &[5, 0, 0], &[5, 0, 0, 0, 9]] {
+    assert!(matches!(
+        writer.begin(&mut out),
+        Err(WriteError::BegunTwice)
+    ));
+    assert!(matches!(
+        writer.documents(&mut out, 2, &document),
+        Err(WriteError::UnknownNamespace(2))
+    ));
+    for broken in [
+        &document[..document.len() - 1],
+        &[1, 0, 0, 0, 0],
+        &[5, 0, 0],
+        &[5, 0, 0, 0, 9],
+    ] {
         let error = writer.documents(&mut out, 0, broken).unwrap_err();
-        assert!(matches!(error, WriteError::BadDocuments { at: 0, .. }), "{error}");
+        assert!(
+            matches!(error, WriteError::BadDocuments { at: 0, .. }),
+            "{error}"
+        );
     }
     writer.close(&mut out, 0).unwrap();
-    assert!(matches!(writer.documents(&mut out, 0, &document), Err(WriteError::AlreadyClosed(_))));
-    assert!(matches!(writer.close(&mut out, 0), Err(WriteError::AlreadyClosed(_))));
+    assert!(matches!(
+        writer.documents(&mut out, 0, &document),
+        Err(WriteError::AlreadyClosed(_))
+    ));
+    assert!(matches!(
+        writer.close(&mut out, 0),
+        Err(WriteError::AlreadyClosed(_))
+    ));
     let error = writer.finish().unwrap_err();
-    assert_eq!(error.to_string(), "cannot end the archive: open namespaces shop.users");
-    assert!(matches!(summary(&out).unwrap_err(), WalkError::Incomplete { .. }));
-    assert!(matches!(BlockWriter::new(prelude(&[])).unwrap().finish(), Err(WriteError::NotBegun)));
+    assert_eq!(
+        error.to_string(),
+        "cannot end the archive: open namespaces shop.users"
+    );
+    assert!(matches!(
+        summary(&out).unwrap_err(),
+        WalkError::Incomplete { .. }
+    ));
+    assert!(matches!(
+        BlockWriter::new(prelude(&[])).unwrap().finish(),
+        Err(WriteError::NotBegun)
+    ));
 }

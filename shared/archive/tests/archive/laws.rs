@@ -2,7 +2,9 @@
 
 use crate::support::{Everything, golden, summary, walk};
 use bson::{Document, doc};
-use holdfast_archive::{BlockWriter, ContentHash, Metadata, NamespaceKind, Prelude, PreludeNamespace};
+use holdfast_archive::{
+    BlockWriter, ContentHash, Metadata, NamespaceKind, Prelude, PreludeNamespace,
+};
 use proptest::prelude::*;
 
 /// Namespaces of every kind. Each step writes some documents of one of them.
@@ -20,9 +22,20 @@ fn plans() -> impl Strategy<Value = Plan> {
         1 => Just(NamespaceKind::Timeseries),
     ];
     let payload = prop::collection::vec(any::<u8>(), 0..300);
-    let step = (any::<prop::sample::Index>(), prop::collection::vec(payload, 0..5));
-    (prop::collection::vec(kind, 0..5), prop::collection::vec(step, 0..12), 1_usize..400)
-        .prop_map(|(kinds, steps, piece)| Plan { kinds, steps, piece })
+    let step = (
+        any::<prop::sample::Index>(),
+        prop::collection::vec(payload, 0..5),
+    );
+    (
+        prop::collection::vec(kind, 0..5),
+        prop::collection::vec(step, 0..12),
+        1_usize..400,
+    )
+        .prop_map(|(kinds, steps, piece)| Plan {
+            kinds,
+            steps,
+            piece,
+        })
 }
 
 fn prelude(kinds: &[NamespaceKind]) -> Prelude {
@@ -32,7 +45,12 @@ fn prelude(kinds: &[NamespaceKind]) -> Prelude {
             NamespaceKind::Timeseries => doc! { "timeseries": { "timeField": "at" } },
             _ => Document::new(),
         };
-        let metadata = Metadata { options, collection_name: format!("c{number}"), kind: *kind, ..Metadata::default() };
+        let metadata = Metadata {
+            options,
+            collection_name: format!("c{number}"),
+            kind: *kind,
+            ..Metadata::default()
+        };
         PreludeNamespace::new("shop", &metadata)
     });
     Prelude {
@@ -44,7 +62,10 @@ fn prelude(kinds: &[NamespaceKind]) -> Prelude {
 }
 
 fn document(payload: &[u8]) -> Vec<u8> {
-    let binary = bson::Binary { subtype: bson::spec::BinarySubtype::Generic, bytes: payload.to_vec() };
+    let binary = bson::Binary {
+        subtype: bson::spec::BinarySubtype::Generic,
+        bytes: payload.to_vec(),
+    };
     doc! { "payload": binary }.to_vec().unwrap()
 }
 
@@ -53,15 +74,18 @@ fn write(plan: &Plan) -> (Vec<u8>, Vec<(usize, Vec<u8>)>) {
     let mut writer = BlockWriter::new(prelude(&plan.kinds)).unwrap();
     let (mut out, mut documents) = (Vec::new(), Vec::new());
     writer.begin(&mut out).unwrap();
-    let holding: Vec<usize> =
-        (0..plan.kinds.len()).filter(|number| plan.kinds[*number] != NamespaceKind::View).collect();
+    let holding: Vec<usize> = (0..plan.kinds.len())
+        .filter(|number| plan.kinds[*number] != NamespaceKind::View)
+        .collect();
     for (index, payloads) in &plan.steps {
         if holding.is_empty() {
             continue;
         }
         let namespace = holding[index.index(holding.len())];
         let whole: Vec<_> = payloads.iter().map(|payload| document(payload)).collect();
-        let count = writer.documents(&mut out, namespace, &whole.concat()).unwrap();
+        let count = writer
+            .documents(&mut out, namespace, &whole.concat())
+            .unwrap();
         assert_eq!(count, whole.len() as u64);
         documents.extend(whole.into_iter().map(|document| (namespace, document)));
     }
@@ -166,8 +190,14 @@ fn any_flipped_bit_is_refused_or_seen_in_the_prelude() {
             let mut flipped = archive.clone();
             flipped[position] ^= 1 << bit;
             if let Ok(found) = summary(&flipped) {
-                assert!(position < blocks_from, "bit {bit} of byte {position} is not missed");
-                assert_ne!(found.prelude, whole.prelude, "bit {bit} of byte {position} is not missed");
+                assert!(
+                    position < blocks_from,
+                    "bit {bit} of byte {position} is not missed"
+                );
+                assert_ne!(
+                    found.prelude, whole.prelude,
+                    "bit {bit} of byte {position} is not missed"
+                );
             }
         }
     }
@@ -184,8 +214,14 @@ fn every_cut_of_a_small_archive_is_refused() {
 #[test]
 fn every_cut_of_a_golden_at_a_block_is_refused() {
     let archive = golden("platform-excluded");
-    let terminators = archive.windows(4).enumerate().filter(|(_, four)| *four == [0xff; 4]);
-    let cuts: Vec<_> = terminators.map(|(at, _)| at + 4).filter(|cut| *cut < archive.len()).collect();
+    let terminators = archive
+        .windows(4)
+        .enumerate()
+        .filter(|(_, four)| *four == [0xff; 4]);
+    let cuts: Vec<_> = terminators
+        .map(|(at, _)| at + 4)
+        .filter(|cut| *cut < archive.len())
+        .collect();
     assert!(cuts.len() >= 14);
     for cut in cuts {
         assert!(summary(&archive[..cut]).is_err(), "cut after {cut}");
@@ -197,6 +233,10 @@ fn a_small_archive_is_the_same_in_pieces_of_every_size() {
     let archive = small_archive();
     let whole = walk(&archive, usize::MAX, Everything::default()).unwrap();
     for piece in 1..archive.len() {
-        assert_eq!(walk(&archive, piece, Everything::default()).unwrap(), whole, "pieces of {piece}");
+        assert_eq!(
+            walk(&archive, piece, Everything::default()).unwrap(),
+            whole,
+            "pieces of {piece}"
+        );
     }
 }

@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, fs, io::Read, path::PathBuf};
 
-use holdfast_archive::{NamespaceSummary, Prelude, Summary, VisitError, Visitor, WalkError, Walker};
+use holdfast_archive::{
+    NamespaceSummary, Prelude, Summary, VisitError, Visitor, WalkError, Walker,
+};
 use sha2::{Digest, Sha256};
 
 /// All sound archives.
@@ -42,7 +44,9 @@ pub(crate) fn golden(name: &str) -> Vec<u8> {
     let mut bytes = fs::read(folder().join(format!("{name}.archive.gz"))).unwrap();
     while bytes.starts_with(&[0x1f, 0x8b]) {
         let mut unzipped = Vec::new();
-        flate2::bufread::MultiGzDecoder::new(bytes.as_slice()).read_to_end(&mut unzipped).unwrap();
+        flate2::bufread::MultiGzDecoder::new(bytes.as_slice())
+            .read_to_end(&mut unzipped)
+            .unwrap();
         bytes = unzipped;
     }
     bytes
@@ -54,7 +58,11 @@ pub(crate) fn expected() -> serde_json::Value {
 }
 
 /// Walks an archive in pieces of this many bytes.
-pub(crate) fn walk<V: Visitor>(archive: &[u8], piece: usize, visitor: V) -> Result<(Summary, V), WalkError> {
+pub(crate) fn walk<V: Visitor>(
+    archive: &[u8],
+    piece: usize,
+    visitor: V,
+) -> Result<(Summary, V), WalkError> {
     let mut walker = Walker::new(visitor);
     for chunk in archive.chunks(piece) {
         walker.feed(chunk)?;
@@ -75,7 +83,10 @@ pub(crate) struct Hashes {
 
 impl Visitor for Hashes {
     fn document(&mut self, namespace: usize, document: &[u8]) -> Result<(), VisitError> {
-        self.by_namespace.entry(namespace).or_default().push(Sha256::digest(document).into());
+        self.by_namespace
+            .entry(namespace)
+            .or_default()
+            .push(Sha256::digest(document).into());
         Ok(())
     }
 }
@@ -83,7 +94,11 @@ impl Visitor for Hashes {
 impl Hashes {
     /// SHA-256 over the sorted SHA-256 of a namespace's documents.
     pub(crate) fn sorted(&self, namespace: usize) -> String {
-        let mut hashes = self.by_namespace.get(&namespace).cloned().unwrap_or_default();
+        let mut hashes = self
+            .by_namespace
+            .get(&namespace)
+            .cloned()
+            .unwrap_or_default();
         hashes.sort_unstable();
         hex::encode(Sha256::digest(hashes.concat()))
     }

@@ -78,7 +78,8 @@ impl Catalog {
     /// # Errors
     /// Those of the server.
     pub async fn uncopied(&self, store: &str, limit: u32) -> Result<Vec<Uncopied>, CatalogError> {
-        let types = [BackupType::Database, BackupType::Content].map(|kind| Bson::from(kind.as_str()));
+        let types =
+            [BackupType::Database, BackupType::Content].map(|kind| Bson::from(kind.as_str()));
         let elsewhere = vec![
             doc! { "copy.status": { "$ne": CopyStatus::Completed.as_str() } },
             doc! { "copy.store": { "$ne": store } },
@@ -108,11 +109,20 @@ impl Catalog {
     /// Those of the server.
     pub async fn copying(&self, since: Timestamp) -> Result<Vec<Copying>, CatalogError> {
         const NO_LIMIT: u32 = 0;
-        let rows = self.copy_rows(doc! { "copyWork.touchedAt": { "$gt": row::date(since) } }, NO_LIMIT).await?;
+        let rows = self
+            .copy_rows(
+                doc! { "copyWork.touchedAt": { "$gt": row::date(since) } },
+                NO_LIMIT,
+            )
+            .await?;
         let of = |row: Row| {
             let work = row.copy_work?;
             let upload_id = work.upload.map(|upload| upload.upload_id);
-            Some(Copying { backup_id: row.id, touched_at: work.touched_at, upload_id })
+            Some(Copying {
+                backup_id: row.id,
+                touched_at: work.touched_at,
+                upload_id,
+            })
         };
         Ok(rows.into_iter().filter_map(of).collect())
     }
@@ -121,26 +131,46 @@ impl Catalog {
     ///
     /// # Errors
     /// Those of the server.
-    pub async fn expect_copies(&self, ids: &[BackupId], store: &str, now: Timestamp) -> Result<(), CatalogError> {
+    pub async fn expect_copies(
+        &self,
+        ids: &[BackupId],
+        store: &str,
+        now: Timestamp,
+    ) -> Result<(), CatalogError> {
         let ids: Vec<Bson> = ids.iter().map(|id| id.as_str().into()).collect();
-        let pending = doc! { "status": CopyStatus::Pending.as_str(), "at": row::date(now), "store": store };
+        let pending =
+            doc! { "status": CopyStatus::Pending.as_str(), "at": row::date(now), "store": store };
         let filter = doc! { "_id": { "$in": ids }, "copy": Bson::Null };
         let update = doc! { "$set": { "copy": pending } };
-        call("expect copies", self.collection(JOBS).update_many(filter, update)).await.map(drop)
+        call(
+            "expect copies",
+            self.collection(JOBS).update_many(filter, update),
+        )
+        .await
+        .map(drop)
     }
 
     /// Marks the copy of a backup as deleted, if its job has an entry of a copy.
     ///
     /// # Errors
     /// Those of the server.
-    pub async fn set_copy_deleted(&self, id: &BackupId, now: Timestamp) -> Result<(), CatalogError> {
+    pub async fn set_copy_deleted(
+        &self,
+        id: &BackupId,
+        now: Timestamp,
+    ) -> Result<(), CatalogError> {
         let filter = doc! {
             "_id": id.as_str(), "copy": { "$exists": true },
             "copy.status": { "$ne": CopyStatus::Deleted.as_str() },
         };
         let set = doc! { "copy.status": CopyStatus::Deleted.as_str(), "copy.at": row::date(now) };
         let update = doc! { "$set": set, "$unset": { "copy.error": "", "copyWork": "" } };
-        call("forget a copy", self.collection(JOBS).update_one(filter, update)).await.map(drop)
+        call(
+            "forget a copy",
+            self.collection(JOBS).update_one(filter, update),
+        )
+        .await
+        .map(drop)
     }
 
     async fn copy_rows(&self, filter: Document, limit: u32) -> Result<Vec<Row>, CatalogError> {
@@ -150,8 +180,13 @@ impl Catalog {
             "copyWork.upload.uploadId": 1, "copyWork.toRepair": 1,
         };
         let newest_first = doc! { "createdAt": -1, "_id": -1 };
-        let find = collection.find(filter).sort(newest_first).limit(i64::from(limit)).projection(wanted);
-        let rows: Vec<Document> = call("list copies", async { find.await?.try_collect().await }).await?;
+        let find = collection
+            .find(filter)
+            .sort(newest_first)
+            .limit(i64::from(limit))
+            .projection(wanted);
+        let rows: Vec<Document> =
+            call("list copies", async { find.await?.try_collect().await }).await?;
         Ok(readable(rows.into_iter().map(|row| row::read(JOBS, row))))
     }
 }

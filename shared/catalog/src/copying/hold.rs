@@ -35,7 +35,10 @@ impl Catalog {
             Err(error) => return Err(CatalogError::of_driver("begin a collection", &error)),
         }
         let stale = doc! { "_id": COLLECTION_OF_COPIES, "beatAt": { "$lt": row::date(stale_at) } };
-        let take = collection.update_one(stale, doc! { "$set": { "run": run, "beatAt": row::date(now) } });
+        let take = collection.update_one(
+            stale,
+            doc! { "$set": { "run": run, "beatAt": row::date(now) } },
+        );
         Ok(call("begin a collection", take).await?.matched_count == 1)
     }
 
@@ -43,10 +46,17 @@ impl Catalog {
     ///
     /// # Errors
     /// Those of the server.
-    pub async fn beat_collecting_copies(&self, run: &str, now: Timestamp) -> Result<bool, CatalogError> {
+    pub async fn beat_collecting_copies(
+        &self,
+        run: &str,
+        now: Timestamp,
+    ) -> Result<bool, CatalogError> {
         let own = doc! { "_id": COLLECTION_OF_COPIES, "run": run };
         let beat = doc! { "$set": { "beatAt": row::date(now) } };
-        Ok(call("beat", self.collection(LEASES).update_one(own, beat)).await?.matched_count == 1)
+        Ok(call("beat", self.collection(LEASES).update_one(own, beat))
+            .await?
+            .matched_count
+            == 1)
     }
 
     /// Ends a run's collection.
@@ -55,7 +65,9 @@ impl Catalog {
     /// Those of the server.
     pub async fn end_collecting_copies(&self, run: &str) -> Result<(), CatalogError> {
         let own = doc! { "_id": COLLECTION_OF_COPIES, "run": run };
-        call("end a collection", self.collection(LEASES).delete_one(own)).await.map(drop)
+        call("end a collection", self.collection(LEASES).delete_one(own))
+            .await
+            .map(drop)
     }
 
     /// Whether a run with a beat after `stale_at` collects. An unreadable document counts as such a run.
@@ -63,7 +75,12 @@ impl Catalog {
     /// # Errors
     /// Those of the server.
     pub async fn is_collecting_copies(&self, stale_at: Timestamp) -> Result<bool, CatalogError> {
-        let found = call("read a lease", self.collection(LEASES).find_one(row::by_id(COLLECTION_OF_COPIES))).await?;
+        let found = call(
+            "read a lease",
+            self.collection(LEASES)
+                .find_one(row::by_id(COLLECTION_OF_COPIES)),
+        )
+        .await?;
         let Some(found) = found else { return Ok(false) };
         Ok(!matches!(found.get("beatAt"), Some(Bson::DateTime(at)) if *at < row::date(stale_at)))
     }

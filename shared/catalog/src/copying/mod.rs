@@ -5,7 +5,9 @@ mod due;
 mod hold;
 
 use bson::{Bson, Document, doc};
-use holdfast_domain::{BackupId, CopyStatus, JobCopy, JobStatus, ObjectKey, Sha256Digest, Timestamp};
+use holdfast_domain::{
+    BackupId, CopyStatus, JobCopy, JobStatus, ObjectKey, Sha256Digest, Timestamp,
+};
 use mongodb::options::ReturnDocument;
 use serde::{Deserialize, Serialize};
 
@@ -112,9 +114,12 @@ impl Catalog {
         stale_at: Timestamp,
         now: Timestamp,
     ) -> Result<CopyClaim, CatalogError> {
-        let free =
-            vec![doc! { "copyWork.run": Bson::Null }, doc! { "copyWork.touchedAt": { "$lt": row::date(stale_at) } }];
-        let filter = doc! { "_id": id.as_str(), "status": JobStatus::Completed.as_str(), "$or": free };
+        let free = vec![
+            doc! { "copyWork.run": Bson::Null },
+            doc! { "copyWork.touchedAt": { "$lt": row::date(stale_at) } },
+        ];
+        let filter =
+            doc! { "_id": id.as_str(), "status": JobStatus::Completed.as_str(), "$or": free };
         let update = doc! {
             "$set": {
                 "copyWork.run": run, "copyWork.store": store, "copyWork.touchedAt": row::date(now),
@@ -127,12 +132,19 @@ impl Catalog {
             .find_one_and_update(filter, update)
             .return_document(ReturnDocument::Before)
             .projection(doc! { "copyWork": 1 });
-        let Some(before) = call("begin a copy", take).await? else { return self.why_not(id).await };
+        let Some(before) = call("begin a copy", take).await? else {
+            return self.why_not(id).await;
+        };
         // Unreadable work is discarded, and so is work for another store.
-        let held = row::read::<Row>(JOBS, before).ok().and_then(|row| row.copy_work);
+        let held = row::read::<Row>(JOBS, before)
+            .ok()
+            .and_then(|row| row.copy_work);
         let held = held.filter(|held| held.store == store);
         let touched_at = held.as_ref().map(|held| held.touched_at);
-        Ok(CopyClaim::Taken { work: held.map(|held| held.work).unwrap_or_default(), touched_at })
+        Ok(CopyClaim::Taken {
+            work: held.map(|held| held.work).unwrap_or_default(),
+            touched_at,
+        })
     }
 
     async fn why_not(&self, id: &BackupId) -> Result<CopyClaim, CatalogError> {
@@ -188,7 +200,13 @@ impl Catalog {
             doc! { "$set": set, "$unset": { "copyWork": "" } }
         };
         let filter = doc! { "_id": id.as_str(), "copyWork.run": run };
-        Ok(call("end a copy", self.collection(JOBS).update_one(filter, update)).await?.matched_count == 1)
+        Ok(call(
+            "end a copy",
+            self.collection(JOBS).update_one(filter, update),
+        )
+        .await?
+        .matched_count
+            == 1)
     }
 }
 
@@ -197,5 +215,8 @@ fn at_work(id: &BackupId, run: &str) -> Document {
 }
 
 fn prefixed(work: &CopyWork) -> Result<Document, CatalogError> {
-    Ok(row::of(work)?.into_iter().map(|(key, value)| (format!("copyWork.{key}"), value)).collect())
+    Ok(row::of(work)?
+        .into_iter()
+        .map(|(key, value)| (format!("copyWork.{key}"), value))
+        .collect())
 }

@@ -18,8 +18,15 @@ impl Catalog {
         let collection = self.collection(ITEMS);
         let (mut backups, mut from) = (Vec::new(), String::new());
         loop {
-            let find = collection.find_one(doc! { "_id": { "$gte": &from } }).sort(doc! { "_id": 1 });
-            let Some(found) = call("list backups with items", find.projection(doc! { "_id": 1 })).await? else {
+            let find = collection
+                .find_one(doc! { "_id": { "$gte": &from } })
+                .sort(doc! { "_id": 1 });
+            let Some(found) = call(
+                "list backups with items",
+                find.projection(doc! { "_id": 1 }),
+            )
+            .await?
+            else {
                 return Ok(backups);
             };
             let id = row::id_of(&found);

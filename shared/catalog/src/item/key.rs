@@ -58,8 +58,10 @@ pub(super) fn content_id(row_id: &str) -> Option<&str> {
 pub(super) fn range(backup: &BackupId, after: Option<&str>) -> Document {
     // The next character after `/` is `0`.
     let end = format!("{backup}0");
-    let start =
-        after.map_or_else(|| doc! { "$gte": row_id(backup, "") }, |after| doc! { "$gt": row_id(backup, after) });
+    let start = after.map_or_else(
+        || doc! { "$gte": row_id(backup, "") },
+        |after| doc! { "$gt": row_id(backup, after) },
+    );
     start.into_iter().chain(doc! { "$lt": end }).collect()
 }
 
@@ -71,11 +73,21 @@ mod tests {
 
     #[test]
     fn usual_ids_are_taken_as_they_are() {
-        for id in ["", "7", "65f0c0ffee65f0c0ffee65f0", "3f6c1f0e-8f3e-4a53-9a3b-1d8a1b6b2f11", "a/b", "ä\0b"] {
+        for id in [
+            "",
+            "7",
+            "65f0c0ffee65f0c0ffee65f0",
+            "3f6c1f0e-8f3e-4a53-9a3b-1d8a1b6b2f11",
+            "a/b",
+            "ä\0b",
+        ] {
             assert_eq!(name(id), id);
         }
         assert_eq!(name(&"x".repeat(200)), "x".repeat(200));
-        assert_eq!(name_of_further("7", &document("65f0c0ffee65f0c0ffee65f0")), "7~65f0c0ffee65f0c0ffee65f0");
+        assert_eq!(
+            name_of_further("7", &document("65f0c0ffee65f0c0ffee65f0")),
+            "7~65f0c0ffee65f0c0ffee65f0"
+        );
     }
 
     #[test]
@@ -94,7 +106,10 @@ mod tests {
             assert_ne!(name(&target), target);
         }
         // A document id with the end of another name, and one with the hash of a name.
-        assert_ne!(name_of_further("7", &document("~a")), name_of_further("7~", &document("a")));
+        assert_ne!(
+            name_of_further("7", &document("~a")),
+            name_of_further("7~", &document("a"))
+        );
         assert_ne!(document(&document("~a")), document("~a"));
     }
 

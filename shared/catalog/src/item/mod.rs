@@ -29,7 +29,11 @@ impl Catalog {
     ///
     /// # Errors
     /// [`CatalogError::Corrupt`] if its row is not an item.
-    pub async fn get_item(&self, backup: &BackupId, content_id: &str) -> Result<Option<ItemRecord>, CatalogError> {
+    pub async fn get_item(
+        &self,
+        backup: &BackupId,
+        content_id: &str,
+    ) -> Result<Option<ItemRecord>, CatalogError> {
         let id = row::by_id(&key::row_id(backup, content_id));
         let found = call("read an item", self.collection(ITEMS).find_one(id)).await?;
         found.map(read).transpose()

@@ -41,7 +41,12 @@ impl Catalog {
         after: Option<&str>,
         limit: u32,
     ) -> Result<Vec<ItemRecord>, CatalogError> {
-        self.page(doc! { "_id": key::range(backup, after) }, doc! { "_id": 1 }, limit).await
+        self.page(
+            doc! { "_id": key::range(backup, after) },
+            doc! { "_id": 1 },
+            limit,
+        )
+        .await
     }
 
     /// A page of the items with such an object, by the object's key and then by content id. The store lists objects in
@@ -61,7 +66,13 @@ impl Catalog {
         if let Some((object, content_id)) = after {
             let (object, id) = (object.as_str(), key::row_id(backup, content_id));
             filter.insert(field, doc! { "$gte": object });
-            filter.insert("$or", vec![doc! { field: { "$gt": object } }, doc! { "_id": { "$gt": id } }]);
+            filter.insert(
+                "$or",
+                vec![
+                    doc! { field: { "$gt": object } },
+                    doc! { "_id": { "$gt": id } },
+                ],
+            );
         }
         self.page(filter, doc! { field: 1, "_id": 1 }, limit).await
     }
@@ -76,8 +87,10 @@ impl Catalog {
             doc! { "$group": { "_id": "$status", "items": { "$sum": 1 }, "bytes": { "$sum": "$file.fileSize" } } },
         ];
         let collection = self.collection(ITEMS);
-        let groups: Vec<Document> =
-            call("count items", async { collection.aggregate(stages).await?.try_collect().await }).await?;
+        let groups: Vec<Document> = call("count items", async {
+            collection.aggregate(stages).await?.try_collect().await
+        })
+        .await?;
         Ok(groups.iter().fold(ItemCounts::default(), counted))
     }
 
@@ -104,25 +117,39 @@ impl Catalog {
         while has_time() {
             // Each delete ends at the last row of a page, so that it stays within the time limit of a call.
             let all = doc! { "_id": key::range(backup, None) };
-            let find = collection.find(all.clone()).sort(doc! { "_id": 1 }).projection(doc! { "_id": 1 });
+            let find = collection
+                .find(all.clone())
+                .sort(doc! { "_id": 1 })
+                .projection(doc! { "_id": 1 });
             let find = find.limit(PAGE);
-            let page: Vec<Document> = call("list items", async { find.await?.try_collect().await }).await?;
-            let Some(last) = page.last().and_then(|row| row.get_str("_id").ok()) else { break };
+            let page: Vec<Document> =
+                call("list items", async { find.await?.try_collect().await }).await?;
+            let Some(last) = page.last().and_then(|row| row.get_str("_id").ok()) else {
+                break;
+            };
             let start = key::row_id(backup, "");
             let up_to = doc! { "_id": { "$gte": start, "$lte": last } };
-            deleted += call("delete items", collection.delete_many(up_to)).await?.deleted_count;
+            deleted += call("delete items", collection.delete_many(up_to))
+                .await?
+                .deleted_count;
         }
         Ok(deleted)
     }
 
-    async fn page(&self, filter: Document, sort: Document, limit: u32) -> Result<Vec<ItemRecord>, CatalogError> {
+    async fn page(
+        &self,
+        filter: Document,
+        sort: Document,
+        limit: u32,
+    ) -> Result<Vec<ItemRecord>, CatalogError> {
         // The server reads a limit of 0 as no limit.
         if limit == 0 {
             return Ok(Vec::new());
         }
         let collection = self.collection(ITEMS);
         let find = collection.find(filter).sort(sort).limit(i64::from(limit));
-        let rows: Vec<Document> = call("list items", async { find.await?.try_collect().await }).await?;
+        let rows: Vec<Document> =
+            call("list items", async { find.await?.try_collect().await }).await?;
         rows.into_iter().map(read).collect()
     }
 }

@@ -18,7 +18,9 @@ impl Catalog {
     /// Those of the server.
     pub async fn any_pending(&self, backup: &BackupId) -> Result<bool, CatalogError> {
         let collection = self.collection(ITEMS);
-        let find = collection.find_one(pending(backup)).projection(doc! { "_id": 1 });
+        let find = collection
+            .find_one(pending(backup))
+            .projection(doc! { "_id": 1 });
         Ok(call("look for pending items", find).await?.is_some())
     }
 
@@ -41,12 +43,27 @@ impl Catalog {
         let since = doc! { "$gte": row::date(older_than) };
         let mut filter = pending(backup);
         filter.insert("_id", key::range(backup, after));
-        filter.insert("$nor", vec![doc! { "sentAt": since.clone() }, doc! { "attemptedAt": since }]);
+        filter.insert(
+            "$nor",
+            vec![
+                doc! { "sentAt": since.clone() },
+                doc! { "attemptedAt": since },
+            ],
+        );
         let collection = self.collection(ITEMS);
-        let find =
-            collection.find(filter).sort(doc! { "_id": 1 }).limit(i64::from(limit)).projection(doc! { "_id": 1 });
-        let rows: Vec<Document> = call("list pending items", async { find.await?.try_collect().await }).await?;
-        Ok(rows.iter().filter_map(|row| key::content_id(row.get_str("_id").ok()?).map(str::to_owned)).collect())
+        let find = collection
+            .find(filter)
+            .sort(doc! { "_id": 1 })
+            .limit(i64::from(limit))
+            .projection(doc! { "_id": 1 });
+        let rows: Vec<Document> = call("list pending items", async {
+            find.await?.try_collect().await
+        })
+        .await?;
+        Ok(rows
+            .iter()
+            .filter_map(|row| key::content_id(row.get_str("_id").ok()?).map(str::to_owned))
+            .collect())
     }
 
     /// Whether an attempt of this pending item began at `since` or later. Its worker may be active.
@@ -71,9 +88,14 @@ impl Catalog {
     ///
     /// # Errors
     /// Those of the server.
-    pub async fn items_touched_since(&self, backup: &BackupId, since: Timestamp) -> Result<bool, CatalogError> {
+    pub async fn items_touched_since(
+        &self,
+        backup: &BackupId,
+        since: Timestamp,
+    ) -> Result<bool, CatalogError> {
         let since = doc! { "$gte": row::date(since) };
-        let touched = ["sentAt", "attemptedAt", "settledAt"].map(|field| doc! { field: since.clone() });
+        let touched =
+            ["sentAt", "attemptedAt", "settledAt"].map(|field| doc! { field: since.clone() });
         let filter = doc! { "backupId": backup.as_str(), "$or": touched.to_vec() };
         let collection = self.collection(ITEMS);
         let find = collection.find_one(filter).projection(doc! { "_id": 1 });
@@ -84,14 +106,27 @@ impl Catalog {
     ///
     /// # Errors
     /// Those of the server.
-    pub async fn mark_sent(&self, backup: &BackupId, content_ids: &[&str], now: Timestamp) -> Result<(), CatalogError> {
+    pub async fn mark_sent(
+        &self,
+        backup: &BackupId,
+        content_ids: &[&str],
+        now: Timestamp,
+    ) -> Result<(), CatalogError> {
         if content_ids.is_empty() {
             return Ok(());
         }
-        let ids: Vec<String> = content_ids.iter().map(|id| key::row_id(backup, id)).collect();
+        let ids: Vec<String> = content_ids
+            .iter()
+            .map(|id| key::row_id(backup, id))
+            .collect();
         let filter = doc! { "_id": { "$in": ids }, "status": ItemStatus::Pending.as_str() };
         let update = doc! { "$max": { "sentAt": row::date(now) } };
-        call("mark items as sent", self.collection(ITEMS).update_many(filter, update)).await.map(drop)
+        call(
+            "mark items as sent",
+            self.collection(ITEMS).update_many(filter, update),
+        )
+        .await
+        .map(drop)
     }
 }
 

@@ -1,7 +1,9 @@
 //! The life of an item. Its row counts the attempts, and one conditional write settles it.
 
 use bson::{Document, doc};
-use holdfast_domain::{BackupId, HostState, ItemFailure, ItemRecord, ItemStatus, KeptFile, ObjectKey, Timestamp};
+use holdfast_domain::{
+    BackupId, HostState, ItemFailure, ItemRecord, ItemStatus, KeptFile, ObjectKey, Timestamp,
+};
 use mongodb::options::ReturnDocument;
 
 use super::{key, read};
@@ -50,12 +52,18 @@ impl Settled<'_> {
         match self {
             Self::Done { file_name, file } => held(ItemStatus::Done, file_name, file),
             Self::Unchanged { file_name, file } => held(ItemStatus::Unchanged, file_name, file),
-            Self::Stale { file_name, file, failure } => {
+            Self::Stale {
+                file_name,
+                file,
+                failure,
+            } => {
                 let mut fields = held(ItemStatus::Unchanged, file_name, file)?;
                 fields.insert("error", row::of(failure)?);
                 Ok(fields)
             }
-            Self::Failed(failure) => Ok(doc! { "status": ItemStatus::Failed.as_str(), "error": row::of(failure)? }),
+            Self::Failed(failure) => {
+                Ok(doc! { "status": ItemStatus::Failed.as_str(), "error": row::of(failure)? })
+            }
         }
     }
 }
@@ -71,10 +79,12 @@ impl Catalog {
         content_id: &str,
         now: Timestamp,
     ) -> Result<Option<ItemRecord>, CatalogError> {
-        let update = doc! { "$inc": { "attempts": 1_i64 }, "$set": { "attemptedAt": row::date(now) } };
+        let update =
+            doc! { "$inc": { "attempts": 1_i64 }, "$set": { "attemptedAt": row::date(now) } };
         let collection = self.collection(ITEMS);
-        let begin =
-            collection.find_one_and_update(pending(backup, content_id), update).return_document(ReturnDocument::After);
+        let begin = collection
+            .find_one_and_update(pending(backup, content_id), update)
+            .return_document(ReturnDocument::After);
         call("begin an item", begin).await?.map(read).transpose()
     }
 
@@ -101,7 +111,9 @@ impl Catalog {
         };
         update.insert("$inc", doc! { "attempts": -1_i64 });
         let collection = self.collection(ITEMS);
-        let put_off = collection.find_one_and_update(filter, update).return_document(ReturnDocument::After);
+        let put_off = collection
+            .find_one_and_update(filter, update)
+            .return_document(ReturnDocument::After);
         let row = call("put an item off", put_off).await?;
         let since = row.and_then(|row| row.get_datetime("putOffSince").ok().copied());
         Ok(since.and_then(|since| Timestamp::from_millisecond(since.timestamp_millis()).ok()))
@@ -111,7 +123,11 @@ impl Catalog {
     ///
     /// # Errors
     /// Those of the server.
-    pub async fn end_wait_for_host(&self, backup: &BackupId, content_id: &str) -> Result<(), CatalogError> {
+    pub async fn end_wait_for_host(
+        &self,
+        backup: &BackupId,
+        content_id: &str,
+    ) -> Result<(), CatalogError> {
         let mut filter = pending(backup, content_id);
         filter.insert("putOffSince", doc! { "$exists": true });
         let collection = self.collection(ITEMS);
@@ -124,14 +140,20 @@ impl Catalog {
     ///
     /// # Errors
     /// Those of the server.
-    pub async fn give_interrupted_attempts_back(&self, backup: &BackupId, most: u32) -> Result<u64, CatalogError> {
+    pub async fn give_interrupted_attempts_back(
+        &self,
+        backup: &BackupId,
+        most: u32,
+    ) -> Result<u64, CatalogError> {
         let filter = doc! {
             "backupId": backup.as_str(), "status": ItemStatus::Pending.as_str(), "attempts": { "$gte": i64::from(most) },
         };
         let update = doc! { "$set": { "attempts": i64::from(most.saturating_sub(1)) } };
         let collection = self.collection(ITEMS);
         let give_back = collection.update_many(filter, update);
-        Ok(call("give interrupted attempts back", give_back).await?.matched_count)
+        Ok(call("give interrupted attempts back", give_back)
+            .await?
+            .matched_count)
     }
 
     /// Settles a pending item. Returns `true` if this call did it, `false` if it is settled already or does not exist.

@@ -17,15 +17,34 @@ impl Catalog {
     /// # Errors
     /// [`CatalogError::Invalid`] if one is not settled, or if there are more than [`MAX_ADDED`]. Those of the server:
     /// some rows may have been added, and the call may be repeated.
-    pub async fn add_settled_items(&self, backup: &BackupId, items: &[ItemRecord]) -> Result<u64, CatalogError> {
-        let invalid = |problem| CatalogError::Invalid { what: format!("the items of {backup}"), problem };
+    pub async fn add_settled_items(
+        &self,
+        backup: &BackupId,
+        items: &[ItemRecord],
+    ) -> Result<u64, CatalogError> {
+        let invalid = |problem| CatalogError::Invalid {
+            what: format!("the items of {backup}"),
+            problem,
+        };
         if items.len() > MAX_ADDED {
-            return Err(invalid(format!("are {}, and {MAX_ADDED} are added at a time", items.len())));
+            return Err(invalid(format!(
+                "are {}, and {MAX_ADDED} are added at a time",
+                items.len()
+            )));
         }
-        if let Some(pending) = items.iter().find(|record| record.status == ItemStatus::Pending) {
-            return Err(invalid(format!("are not all settled: {} is not", pending.item.content_id)));
+        if let Some(pending) = items
+            .iter()
+            .find(|record| record.status == ItemStatus::Pending)
+        {
+            return Err(invalid(format!(
+                "are not all settled: {} is not",
+                pending.item.content_id
+            )));
         }
-        let rows = items.iter().map(|record| settled_row(backup, record)).collect::<Result<Vec<_>, _>>()?;
+        let rows = items
+            .iter()
+            .map(|record| settled_row(backup, record))
+            .collect::<Result<Vec<_>, _>>()?;
         let taken = self.insert_new(ITEMS, "add items", &rows).await?;
         Ok((rows.len() - taken.len()) as u64)
     }

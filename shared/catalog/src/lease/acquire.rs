@@ -41,7 +41,10 @@ impl Catalog {
         for _ in 0..ROUNDS {
             match self.lease_source(source, holder, now).await? {
                 Some(lease) if lease.holder != *holder => {
-                    return Err(LeaseError::SourceLeased { source_name: source, holder: lease.holder });
+                    return Err(LeaseError::SourceLeased {
+                        source_name: source,
+                        holder: lease.holder,
+                    });
                 }
                 Some(lease) if lease.slot.is_some() => return Ok(()),
                 Some(_) => {}
@@ -52,7 +55,11 @@ impl Catalog {
             }
         }
         let reason = "the lease changed hands too often".to_owned();
-        Err(CatalogError::Unavailable { doing: "acquire a lease", reason }.into())
+        Err(CatalogError::Unavailable {
+            doing: "acquire a lease",
+            reason,
+        }
+        .into())
     }
 
     /// The source's lease, new or existing. `None` if an existing lease disappeared before it was read.
@@ -77,31 +84,55 @@ impl Catalog {
         max_concurrent: u32,
         now: Timestamp,
     ) -> Result<Round, LeaseError> {
-        let taken: BTreeMap<u32, BackupId> =
-            self.slots().await?.into_iter().map(|slot| (slot.number, slot.holder)).collect();
+        let taken: BTreeMap<u32, BackupId> = self
+            .slots()
+            .await?
+            .into_iter()
+            .map(|slot| (slot.number, slot.holder))
+            .collect();
         // A slot left by an earlier call of this holder is as good as a new one.
-        let own = taken.iter().find(|(_, other)| *other == holder).map(|(number, _)| *number);
+        let own = taken
+            .iter()
+            .find(|(_, other)| *other == holder)
+            .map(|(number, _)| *number);
         let free = (0..max_concurrent).find(|number| !taken.contains_key(number));
         let room = taken.len() < usize::try_from(max_concurrent).unwrap_or(usize::MAX);
         let Some(number) = own.or(free.filter(|_| room)) else {
-            return self.give_up(source, holder, taken.into_values().collect()).await;
+            return self
+                .give_up(source, holder, taken.into_values().collect())
+                .await;
         };
         if own.is_none() && !self.insert_lease(slot(number, source, holder, now)).await? {
             return Ok(Round::Again);
         }
-        self.confirm(source, holder, number).await.map_err(LeaseError::from)
+        self.confirm(source, holder, number)
+            .await
+            .map_err(LeaseError::from)
     }
 
     /// Writes the slot's number into the lease, unless it has one. Releases an unnecessary slot.
-    async fn confirm(&self, source: Source, holder: &BackupId, number: u32) -> Result<Round, CatalogError> {
+    async fn confirm(
+        &self,
+        source: Source,
+        holder: &BackupId,
+        number: u32,
+    ) -> Result<Round, CatalogError> {
         let update = doc! { "$set": { "slot": i64::from(number) } };
         let collection = self.collection(LEASES);
-        if call("acquire a lease", collection.update_one(without_slot(source, holder), update)).await?.matched_count
+        if call(
+            "acquire a lease",
+            collection.update_one(without_slot(source, holder), update),
+        )
+        .await?
+        .matched_count
             == 1
         {
             return Ok(Round::Acquired);
         }
-        let lease = self.get_lease(source).await?.filter(|lease| lease.holder == *holder);
+        let lease = self
+            .get_lease(source)
+            .await?
+            .filter(|lease| lease.holder == *holder);
         if lease.is_none_or(|lease| lease.slot != Some(number)) {
             let unneeded = doc! { "_id": Slot::id(number), "holder": holder.as_str() };
             call("acquire a lease", collection.delete_one(unneeded)).await?;
@@ -110,8 +141,18 @@ impl Catalog {
     }
 
     /// Releases the lease of the source, unless another call of this holder found a slot for it meanwhile.
-    async fn give_up(&self, source: Source, holder: &BackupId, holders: Vec<BackupId>) -> Result<Round, LeaseError> {
-        call("acquire a lease", self.collection(LEASES).delete_one(without_slot(source, holder))).await?;
+    async fn give_up(
+        &self,
+        source: Source,
+        holder: &BackupId,
+        holders: Vec<BackupId>,
+    ) -> Result<Round, LeaseError> {
+        call(
+            "acquire a lease",
+            self.collection(LEASES)
+                .delete_one(without_slot(source, holder)),
+        )
+        .await?;
         match self.get_lease(source).await? {
             Some(lease) if lease.holder == *holder && lease.slot.is_some() => Ok(Round::Acquired),
             _ => Err(LeaseError::ConcurrencyLimit { holders }),
@@ -124,13 +165,22 @@ impl Catalog {
         let ids = doc! { "_id": { "$gte": "slot-", "$lt": "slot." } };
         let collection = self.collection(LEASES);
         let find = collection.find(ids);
-        let slots: Vec<Document> = call("read slots", async { find.await?.try_collect().await }).await?;
-        slots.into_iter().map(|slot| row::read(LEASES, slot)).collect()
+        let slots: Vec<Document> =
+            call("read slots", async { find.await?.try_collect().await }).await?;
+        slots
+            .into_iter()
+            .map(|slot| row::read(LEASES, slot))
+            .collect()
     }
 
     /// Inserts the document. Returns `false` if its `_id` exists.
     async fn insert_lease(&self, document: Document) -> Result<bool, CatalogError> {
-        match attempt("acquire a lease", self.collection(LEASES).insert_one(document)).await? {
+        match attempt(
+            "acquire a lease",
+            self.collection(LEASES).insert_one(document),
+        )
+        .await?
+        {
             Ok(_) => Ok(true),
             Err(error) if is_duplicate(&error) => Ok(false),
             Err(error) => Err(CatalogError::of_driver("acquire a lease", &error)),

@@ -39,7 +39,10 @@ impl Catalog {
             .return_document(ReturnDocument::After);
         match call("take a lease over", take).await? {
             Some(document) => Ok(row::read::<Lease>(LEASES, document)?.fence),
-            None => Err(LeaseError::Lost { holder: holder.clone(), found: self.get_lease(source).await? }),
+            None => Err(LeaseError::Lost {
+                holder: holder.clone(),
+                found: self.get_lease(source).await?,
+            }),
         }
     }
 
@@ -86,9 +89,15 @@ impl Catalog {
     /// Those of the server. [`Catalog::orphan_leases`] then finds the remains.
     pub async fn release(&self, source: Source, holder: &BackupId) -> Result<bool, CatalogError> {
         let source = source.as_str();
-        let lease_and_slot = doc! { "holder": holder.as_str(), "$or": [{ "_id": source }, { "source": source }] };
+        let lease_and_slot =
+            doc! { "holder": holder.as_str(), "$or": [{ "_id": source }, { "source": source }] };
         let collection = self.collection(LEASES);
-        Ok(call("release a lease", collection.delete_many(lease_and_slot)).await?.deleted_count > 0)
+        Ok(
+            call("release a lease", collection.delete_many(lease_and_slot))
+                .await?
+                .deleted_count
+                > 0,
+        )
     }
 }
 

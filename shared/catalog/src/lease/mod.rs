@@ -128,7 +128,10 @@ pub enum LeaseError {
         holder: BackupId,
     },
     /// The limit of running backups is reached.
-    #[error("as many backups are running as BACKUP_MAX_CONCURRENT allows: {}", names(holders))]
+    #[error(
+        "as many backups are running as BACKUP_MAX_CONCURRENT allows: {}",
+        names(holders)
+    )]
     ConcurrencyLimit {
         /// The running backups.
         holders: Vec<BackupId>,
@@ -147,7 +150,11 @@ pub enum LeaseError {
 }
 
 fn names(holders: &[BackupId]) -> String {
-    holders.iter().map(BackupId::as_str).collect::<Vec<_>>().join(", ")
+    holders
+        .iter()
+        .map(BackupId::as_str)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 impl Catalog {
@@ -156,8 +163,15 @@ impl Catalog {
     /// # Errors
     /// [`CatalogError::Corrupt`] if its document is not a lease.
     pub async fn get_lease(&self, source: Source) -> Result<Option<Lease>, CatalogError> {
-        let found = call("read a lease", self.collection(LEASES).find_one(row::by_id(source.as_str()))).await?;
-        found.map(|document| row::read(LEASES, document)).transpose()
+        let found = call(
+            "read a lease",
+            self.collection(LEASES)
+                .find_one(row::by_id(source.as_str())),
+        )
+        .await?;
+        found
+            .map(|document| row::read(LEASES, document))
+            .transpose()
     }
 
     /// All leases and slots. Any other document is omitted with a warning.
@@ -166,12 +180,27 @@ impl Catalog {
     /// Those of the server.
     pub async fn leases(&self) -> Result<Leases, CatalogError> {
         let collection = self.collection(LEASES);
-        let find = collection.find(doc! { "_id": { "$ne": COLLECTION_OF_COPIES } }).sort(doc! { "_id": 1 });
-        let documents: Vec<Document> = call("list leases", async { find.await?.try_collect().await }).await?;
-        let (slots, sources): (Vec<_>, Vec<_>) =
-            documents.into_iter().partition(|document| document.contains_key("number"));
-        let mut slots: Vec<Slot> = readable(slots.into_iter().map(|document| row::read(LEASES, document)));
+        let find = collection
+            .find(doc! { "_id": { "$ne": COLLECTION_OF_COPIES } })
+            .sort(doc! { "_id": 1 });
+        let documents: Vec<Document> =
+            call("list leases", async { find.await?.try_collect().await }).await?;
+        let (slots, sources): (Vec<_>, Vec<_>) = documents
+            .into_iter()
+            .partition(|document| document.contains_key("number"));
+        let mut slots: Vec<Slot> = readable(
+            slots
+                .into_iter()
+                .map(|document| row::read(LEASES, document)),
+        );
         slots.sort_by_key(|slot| slot.number);
-        Ok(Leases { sources: readable(sources.into_iter().map(|document| row::read(LEASES, document))), slots })
+        Ok(Leases {
+            sources: readable(
+                sources
+                    .into_iter()
+                    .map(|document| row::read(LEASES, document)),
+            ),
+            slots,
+        })
     }
 }

@@ -68,20 +68,45 @@ impl Catalog {
     /// Those of the server.
     pub async fn orphan_leases(&self, now: Timestamp) -> Result<Vec<OrphanLease>, CatalogError> {
         let leases = self.leases().await?;
-        let taken_over: Vec<BackupId> =
-            leases.sources.iter().filter(|lease| lease.fence > 0).map(|lease| lease.holder.clone()).collect();
-        let grace =
-            |holder: &BackupId| if taken_over.contains(holder) { UNKNOWN_HOLDER_GRACE } else { UNSTARTED_GRACE };
-        let sources = leases.sources.into_iter().map(|it| (LeaseKind::Source(it.source), it.holder, it.taken_at));
-        let slots = leases.slots.into_iter().map(|it| (LeaseKind::Slot(it.number), it.holder, it.taken_at));
+        let taken_over: Vec<BackupId> = leases
+            .sources
+            .iter()
+            .filter(|lease| lease.fence > 0)
+            .map(|lease| lease.holder.clone())
+            .collect();
+        let grace = |holder: &BackupId| {
+            if taken_over.contains(holder) {
+                UNKNOWN_HOLDER_GRACE
+            } else {
+                UNSTARTED_GRACE
+            }
+        };
+        let sources = leases
+            .sources
+            .into_iter()
+            .map(|it| (LeaseKind::Source(it.source), it.holder, it.taken_at));
+        let slots = leases
+            .slots
+            .into_iter()
+            .map(|it| (LeaseKind::Slot(it.number), it.holder, it.taken_at));
         let held: Vec<_> = sources.chain(slots).collect();
-        let jobs = self.states(held.iter().map(|(_, holder, _)| holder)).await?;
+        let jobs = self
+            .states(held.iter().map(|(_, holder, _)| holder))
+            .await?;
         let orphans = held.into_iter().filter_map(|(kind, holder, taken_at)| {
             let reason = match jobs.get(&holder) {
-                Some(state) => state.filter(|status| !status.is_active()).map(OrphanReason::JobSettled),
-                None => (now.duration_since(taken_at) > grace(&holder)).then_some(OrphanReason::JobMissing),
+                Some(state) => state
+                    .filter(|status| !status.is_active())
+                    .map(OrphanReason::JobSettled),
+                None => (now.duration_since(taken_at) > grace(&holder))
+                    .then_some(OrphanReason::JobMissing),
             }?;
-            Some(OrphanLease { kind, holder, taken_at, reason })
+            Some(OrphanLease {
+                kind,
+                holder,
+                taken_at,
+                reason,
+            })
         });
         Ok(orphans.collect())
     }
@@ -94,7 +119,12 @@ impl Catalog {
         let as_seen = doc! {
             "_id": orphan.kind.id(), "holder": orphan.holder.as_str(), "takenAt": row::date(orphan.taken_at),
         };
-        Ok(call("free a lease", self.collection(LEASES).delete_one(as_seen)).await?.deleted_count == 1)
+        Ok(
+            call("free a lease", self.collection(LEASES).delete_one(as_seen))
+                .await?
+                .deleted_count
+                == 1,
+        )
     }
 
     /// The states of these backups' jobs. `None` for an unreadable state: this is uncertain, so its lease is kept.
@@ -104,11 +134,19 @@ impl Catalog {
     ) -> Result<HashMap<BackupId, Option<JobStatus>>, CatalogError> {
         let ids: Vec<Bson> = ids.map(|id| id.as_str().into()).collect();
         let collection = self.collection(JOBS);
-        let find = collection.find(doc! { "_id": { "$in": ids } }).projection(doc! { "status": 1 });
-        let rows: Vec<Document> = call("read jobs", async { find.await?.try_collect().await }).await?;
+        let find = collection
+            .find(doc! { "_id": { "$in": ids } })
+            .projection(doc! { "status": 1 });
+        let rows: Vec<Document> =
+            call("read jobs", async { find.await?.try_collect().await }).await?;
         let state = |row: &Document| {
             let id = row.get_str("_id").ok()?.parse().ok()?;
-            Some((id, row.get_str("status").ok().and_then(|status| status.parse().ok())))
+            Some((
+                id,
+                row.get_str("status")
+                    .ok()
+                    .and_then(|status| status.parse().ok()),
+            ))
         };
         Ok(rows.iter().filter_map(state).collect())
     }

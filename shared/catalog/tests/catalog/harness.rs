@@ -5,9 +5,9 @@ use std::panic::{AssertUnwindSafe, resume_unwind};
 use futures_util::FutureExt;
 use holdfast_catalog::{AddedItem, Catalog, CatalogError, FoundItem};
 use holdfast_domain::{
-    Artifact, BackupId, BackupType, Compression, ContentItem, Encryption, ItemFailure, ItemFailureCode, Job,
-    JobFailure, KeptFile, ObjectKey, Sha256Digest, StorageType, StoredObject, Timestamp, Trigger, TriggerKind,
-    Validator, Verified,
+    Artifact, BackupId, BackupType, Compression, ContentItem, Encryption, ItemFailure,
+    ItemFailureCode, Job, JobFailure, KeptFile, ObjectKey, Sha256Digest, StorageType, StoredObject,
+    Timestamp, Trigger, TriggerKind, Validator, Verified,
 };
 use mongodb::{Client, Collection, Database};
 
@@ -24,7 +24,10 @@ impl Fixture {
 
     /// Adds items with these content ids, each of a document of its own.
     pub(crate) async fn add(&self, backup: &BackupId, content_ids: &[&str]) -> Vec<AddedItem> {
-        let found: Vec<_> = content_ids.iter().map(|id| found(id, &format!("doc-{id}"))).collect();
+        let found: Vec<_> = content_ids
+            .iter()
+            .map(|id| found(id, &format!("doc-{id}")))
+            .collect();
         self.catalog.add_items(backup, &found).await.unwrap()
     }
 
@@ -38,9 +41,14 @@ impl Fixture {
 
 /// Runs a test on a catalogue of its own.
 pub(crate) async fn on_catalog(test: impl AsyncFnOnce(&Fixture)) {
-    let client = Client::with_uri_str(&holdfast_testing::parts().mongodb_uri).await.unwrap();
+    let client = Client::with_uri_str(&holdfast_testing::parts().mongodb_uri)
+        .await
+        .unwrap();
     let database = client.database(&holdfast_testing::unique("catalog"));
-    let fixture = Fixture { catalog: Catalog::new(database.clone()), database };
+    let fixture = Fixture {
+        catalog: Catalog::new(database.clone()),
+        database,
+    };
     let outcome = AssertUnwindSafe(test(&fixture)).catch_unwind().await;
     fixture.database.drop().await.unwrap();
     outcome.unwrap_or_else(|panic| resume_unwind(panic));
@@ -58,11 +66,22 @@ pub(crate) fn id(kind: BackupType, number: u8) -> BackupId {
 
 /// A pending job. A larger number is newer.
 pub(crate) fn job(kind: BackupType, number: u8) -> Job {
-    Job::pending(id(kind, number), Trigger { kind: TriggerKind::Schedule, by: None }, at(i64::from(number)))
+    Job::pending(
+        id(kind, number),
+        Trigger {
+            kind: TriggerKind::Schedule,
+            by: None,
+        },
+        at(i64::from(number)),
+    )
 }
 
 pub(crate) fn failure(code: holdfast_domain::FailureCode) -> JobFailure {
-    JobFailure { code, message: "it failed".to_owned(), hint: None }
+    JobFailure {
+        code,
+        message: "it failed".to_owned(),
+        hint: None,
+    }
 }
 
 /// An item as discovery finds it.
@@ -75,7 +94,10 @@ pub(crate) fn found(content_id: &str, doc_id: &str) -> FoundItem {
         creator: Some("ada".to_owned()),
         cut: std::collections::BTreeMap::new(),
     };
-    FoundItem { item, doc_id: doc_id.to_owned() }
+    FoundItem {
+        item,
+        doc_id: doc_id.to_owned(),
+    }
 }
 
 pub(crate) fn artifact(key: ObjectKey) -> Artifact {
@@ -92,7 +114,10 @@ pub(crate) fn artifact(key: ObjectKey) -> Artifact {
 /// A file with every optional field, distinct for each `number`.
 pub(crate) fn kept(number: u8) -> KeptFile {
     let address = Sha256Digest::new([number; 32]);
-    let encryption = Some(Encryption { suite: "AES-256-CBC+HMAC-SHA256".to_owned(), key_epoch: 3 });
+    let encryption = Some(Encryption {
+        suite: "AES-256-CBC+HMAC-SHA256".to_owned(),
+        key_epoch: 3,
+    });
     let stored = |key| StoredObject {
         artifact: artifact(key),
         compression: Some(Compression::Gzip),
@@ -102,7 +127,10 @@ pub(crate) fn kept(number: u8) -> KeptFile {
         size: 6_000_000_000 + u64::from(number),
         file_sha256: address,
         object: stored(ObjectKey::content_object(&address, true, true)),
-        dag: Some(stored(ObjectKey::content_dag(&Sha256Digest::new([u8::MAX - number; 32]), true))),
+        dag: Some(stored(ObjectKey::content_dag(
+            &Sha256Digest::new([u8::MAX - number; 32]),
+            true,
+        ))),
         cid: Some("bafy/a".to_owned()),
         verified: Verified::Cid,
         served_by: "https://gateway.example".to_owned(),
@@ -117,7 +145,10 @@ pub(crate) fn kept(number: u8) -> KeptFile {
 }
 
 pub(crate) fn item_failure(code: ItemFailureCode) -> ItemFailure {
-    ItemFailure { code, message: "it failed".to_owned() }
+    ItemFailure {
+        code,
+        message: "it failed".to_owned(),
+    }
 }
 
 pub(crate) fn is_conflict<T: std::fmt::Debug>(outcome: &Result<T, CatalogError>) -> bool {

@@ -8,13 +8,29 @@ use crate::harness::{at, id, on_catalog};
 async fn a_leased_source_is_refused_and_says_whose_it_is() {
     on_catalog(async |fixture| {
         let (first, second) = (id(BackupType::Database, 1), id(BackupType::Database, 2));
-        fixture.catalog.acquire(Source::Database, &first, 2, at(0)).await.unwrap();
-        let refused = fixture.catalog.acquire(Source::Database, &second, 2, at(1)).await;
-        assert_eq!(refused, Err(LeaseError::SourceLeased { source_name: Source::Database, holder: first.clone() }));
+        fixture
+            .catalog
+            .acquire(Source::Database, &first, 2, at(0))
+            .await
+            .unwrap();
+        let refused = fixture
+            .catalog
+            .acquire(Source::Database, &second, 2, at(1))
+            .await;
+        assert_eq!(
+            refused,
+            Err(LeaseError::SourceLeased {
+                source_name: Source::Database,
+                holder: first.clone()
+            })
+        );
         let leases = fixture.catalog.leases().await.unwrap();
         assert_eq!((leases.sources.len(), leases.slots.len()), (1, 1));
         let lease = &leases.sources[0];
-        assert_eq!((&lease.holder, lease.fence, lease.slot, lease.taken_at), (&first, 0, Some(0), at(0)));
+        assert_eq!(
+            (&lease.holder, lease.fence, lease.slot, lease.taken_at),
+            (&first, 0, Some(0), at(0))
+        );
     })
     .await;
 }
@@ -24,10 +40,21 @@ async fn the_same_holder_may_ask_again() {
     on_catalog(async |fixture| {
         let holder = id(BackupType::Database, 1);
         for second in 0..3 {
-            fixture.catalog.acquire(Source::Database, &holder, 1, at(second)).await.unwrap();
+            fixture
+                .catalog
+                .acquire(Source::Database, &holder, 1, at(second))
+                .await
+                .unwrap();
         }
         let leases = fixture.catalog.leases().await.unwrap();
-        assert_eq!((leases.sources.len(), leases.slots.len(), leases.sources[0].taken_at), (1, 1, at(0)));
+        assert_eq!(
+            (
+                leases.sources.len(),
+                leases.slots.len(),
+                leases.sources[0].taken_at
+            ),
+            (1, 1, at(0))
+        );
     })
     .await;
 }
@@ -36,13 +63,38 @@ async fn the_same_holder_may_ask_again() {
 async fn at_the_limit_nothing_is_left_behind() {
     on_catalog(async |fixture| {
         let (database, content) = (id(BackupType::Database, 1), id(BackupType::Content, 2));
-        fixture.catalog.acquire(Source::Database, &database, 1, at(0)).await.unwrap();
-        let refused = fixture.catalog.acquire(Source::Content, &content, 1, at(1)).await;
-        assert_eq!(refused, Err(LeaseError::ConcurrencyLimit { holders: vec![database.clone()] }));
-        assert_eq!(fixture.catalog.get_lease(Source::Content).await.unwrap(), None);
+        fixture
+            .catalog
+            .acquire(Source::Database, &database, 1, at(0))
+            .await
+            .unwrap();
+        let refused = fixture
+            .catalog
+            .acquire(Source::Content, &content, 1, at(1))
+            .await;
+        assert_eq!(
+            refused,
+            Err(LeaseError::ConcurrencyLimit {
+                holders: vec![database.clone()]
+            })
+        );
+        assert_eq!(
+            fixture.catalog.get_lease(Source::Content).await.unwrap(),
+            None
+        );
 
-        assert!(fixture.catalog.release(Source::Database, &database).await.unwrap());
-        fixture.catalog.acquire(Source::Content, &content, 1, at(2)).await.unwrap();
+        assert!(
+            fixture
+                .catalog
+                .release(Source::Database, &database)
+                .await
+                .unwrap()
+        );
+        fixture
+            .catalog
+            .acquire(Source::Content, &content, 1, at(2))
+            .await
+            .unwrap();
         let leases = fixture.catalog.leases().await.unwrap();
         assert_eq!((leases.sources.len(), leases.slots.len()), (1, 1));
     })
@@ -57,10 +109,26 @@ async fn a_lowered_limit_counts_the_slots_above_it() {
             "_id": "slot-5", "number": 5, "source": "database", "holder": database.as_str(),
             "takenAt": bson::DateTime::now(),
         };
-        fixture.collection("backup_leases").insert_one(slot).await.unwrap();
-        let refused = fixture.catalog.acquire(Source::Content, &content, 1, at(1)).await;
-        assert_eq!(refused, Err(LeaseError::ConcurrencyLimit { holders: vec![database] }));
-        fixture.catalog.acquire(Source::Content, &content, 2, at(1)).await.unwrap();
+        fixture
+            .collection("backup_leases")
+            .insert_one(slot)
+            .await
+            .unwrap();
+        let refused = fixture
+            .catalog
+            .acquire(Source::Content, &content, 1, at(1))
+            .await;
+        assert_eq!(
+            refused,
+            Err(LeaseError::ConcurrencyLimit {
+                holders: vec![database]
+            })
+        );
+        fixture
+            .catalog
+            .acquire(Source::Content, &content, 2, at(1))
+            .await
+            .unwrap();
     })
     .await;
 }
@@ -99,13 +167,44 @@ async fn an_acquisition_that_died_on_the_way_is_finished_by_the_next() {
 async fn only_its_holder_releases_a_lease() {
     on_catalog(async |fixture| {
         let (holder, other) = (id(BackupType::Database, 1), id(BackupType::Database, 2));
-        fixture.catalog.acquire(Source::Database, &holder, 2, at(0)).await.unwrap();
-        assert!(!fixture.catalog.release(Source::Database, &other).await.unwrap());
-        assert!(!fixture.catalog.release(Source::Content, &holder).await.unwrap());
+        fixture
+            .catalog
+            .acquire(Source::Database, &holder, 2, at(0))
+            .await
+            .unwrap();
+        assert!(
+            !fixture
+                .catalog
+                .release(Source::Database, &other)
+                .await
+                .unwrap()
+        );
+        assert!(
+            !fixture
+                .catalog
+                .release(Source::Content, &holder)
+                .await
+                .unwrap()
+        );
         assert_eq!(fixture.catalog.leases().await.unwrap().slots.len(), 1);
-        assert!(fixture.catalog.release(Source::Database, &holder).await.unwrap());
-        assert!(!fixture.catalog.release(Source::Database, &holder).await.unwrap());
-        assert_eq!(fixture.catalog.leases().await.unwrap(), holdfast_catalog::Leases::default());
+        assert!(
+            fixture
+                .catalog
+                .release(Source::Database, &holder)
+                .await
+                .unwrap()
+        );
+        assert!(
+            !fixture
+                .catalog
+                .release(Source::Database, &holder)
+                .await
+                .unwrap()
+        );
+        assert_eq!(
+            fixture.catalog.leases().await.unwrap(),
+            holdfast_catalog::Leases::default()
+        );
     })
     .await;
 }
@@ -115,17 +214,51 @@ async fn a_taker_gets_the_next_fencing_number_and_the_run_before_it_cannot_beat(
     on_catalog(async |fixture| {
         let holder = id(BackupType::Database, 1);
         let catalog = &fixture.catalog;
-        catalog.acquire(Source::Database, &holder, 2, at(0)).await.unwrap();
-        assert_eq!(catalog.take_over(Source::Database, &holder, 0, Some(at(900)), at(1)).await, Ok(1));
-        assert!(catalog.beat(Source::Database, &holder, 1, at(10)).await.unwrap());
+        catalog
+            .acquire(Source::Database, &holder, 2, at(0))
+            .await
+            .unwrap();
+        assert_eq!(
+            catalog
+                .take_over(Source::Database, &holder, 0, Some(at(900)), at(1))
+                .await,
+            Ok(1)
+        );
+        assert!(
+            catalog
+                .beat(Source::Database, &holder, 1, at(10))
+                .await
+                .unwrap()
+        );
         let lease = catalog.get_lease(Source::Database).await.unwrap().unwrap();
-        assert_eq!((lease.fence, lease.beat_at, lease.deadline_at), (1, at(10), Some(at(900))));
+        assert_eq!(
+            (lease.fence, lease.beat_at, lease.deadline_at),
+            (1, at(10), Some(at(900)))
+        );
 
-        assert_eq!(catalog.take_over(Source::Database, &holder, 1, None, at(80)).await, Ok(2));
-        assert!(!catalog.beat(Source::Database, &holder, 1, at(90)).await.unwrap());
+        assert_eq!(
+            catalog
+                .take_over(Source::Database, &holder, 1, None, at(80))
+                .await,
+            Ok(2)
+        );
+        assert!(
+            !catalog
+                .beat(Source::Database, &holder, 1, at(90))
+                .await
+                .unwrap()
+        );
         let lease = catalog.get_lease(Source::Database).await.unwrap().unwrap();
-        assert_eq!((lease.fence, lease.beat_at, lease.deadline_at), (2, at(80), None));
-        assert!(catalog.beat(Source::Database, &holder, 2, at(90)).await.unwrap());
+        assert_eq!(
+            (lease.fence, lease.beat_at, lease.deadline_at),
+            (2, at(80), None)
+        );
+        assert!(
+            catalog
+                .beat(Source::Database, &holder, 2, at(90))
+                .await
+                .unwrap()
+        );
     })
     .await;
 }

@@ -8,7 +8,11 @@ use crate::harness::{Fixture, at, kept, on_catalog};
 const ADDRESS: Sha256Digest = Sha256Digest::new([7; 32]);
 
 fn source(locator: &str) -> HoldSource<'_> {
-    HoldSource { storage_type: StorageType::Gaia, locator, address: &ADDRESS }
+    HoldSource {
+        storage_type: StorageType::Gaia,
+        locator,
+        address: &ADDRESS,
+    }
 }
 
 fn ids<const N: usize>(locators: [&str; N]) -> [SourceId; N] {
@@ -27,16 +31,27 @@ async fn what_is_held_is_read_as_it_was_written() {
         let mut plain = kept(2);
         (plain.dag, plain.cid, plain.validator, plain.content_type) = (None, None, None, None);
         for (locator, file) in [("https://a/1", &kept(1)), ("https://a/2", &plain)] {
-            fixture.catalog.hold(&source(locator), file, at(1)).await.unwrap();
+            fixture
+                .catalog
+                .hold(&source(locator), file, at(1))
+                .await
+                .unwrap();
             assert_eq!(held(fixture, locator).await.as_ref(), Some(file));
         }
         let asked = ids(["https://a/1", "https://a/2", "https://a/3"]);
         let mut found = fixture.catalog.held(&asked).await.unwrap();
         found.sort_by_key(|held| held.id != asked[0]);
-        assert_eq!(found.iter().map(|held| &held.id).collect::<Vec<_>>(), [&asked[0], &asked[1]]);
+        assert_eq!(
+            found.iter().map(|held| &held.id).collect::<Vec<_>>(),
+            [&asked[0], &asked[1]]
+        );
         assert_eq!(fixture.catalog.held(&[]).await.unwrap(), []);
-        let row =
-            fixture.collection("content_objects").find_one(doc! { "locator": "https://a/1" }).await.unwrap().unwrap();
+        let row = fixture
+            .collection("content_objects")
+            .find_one(doc! { "locator": "https://a/1" })
+            .await
+            .unwrap()
+            .unwrap();
         assert_eq!(row.get_str("address").unwrap(), ADDRESS.to_string());
         assert_eq!(row.get_str("storageType").unwrap(), "gaia");
         assert!(row.get_datetime("updatedAt").is_ok(), "{row:?}");
@@ -48,7 +63,11 @@ async fn what_is_held_is_read_as_it_was_written() {
 async fn what_was_held_earlier_never_replaces_what_is_held_later() {
     on_catalog(async |fixture| {
         for (second, file, stands) in [(10, 1, 1), (20, 2, 2), (15, 3, 2), (20, 4, 4)] {
-            fixture.catalog.hold(&source("https://a"), &kept(file), at(second)).await.unwrap();
+            fixture
+                .catalog
+                .hold(&source("https://a"), &kept(file), at(second))
+                .await
+                .unwrap();
             assert_eq!(held(fixture, "https://a").await, Some(kept(stands)));
         }
     })
@@ -60,8 +79,10 @@ async fn the_latest_of_many_concurrent_holds_wins() {
     on_catalog(async |fixture| {
         for round in ["https://a", "https://b", "https://c"] {
             let (source, files) = (source(round), (0..20).map(kept).collect::<Vec<_>>());
-            let writes =
-                files.iter().zip(0_i64..).map(|(file, second)| fixture.catalog.hold(&source, file, at(second)));
+            let writes = files
+                .iter()
+                .zip(0_i64..)
+                .map(|(file, second)| fixture.catalog.hold(&source, file, at(second)));
             for outcome in join_all(writes).await {
                 outcome.unwrap();
             }
@@ -74,14 +95,39 @@ async fn the_latest_of_many_concurrent_holds_wins() {
 #[tokio::test]
 async fn an_address_has_the_file_of_its_newest_readable_row() {
     on_catalog(async |fixture| {
-        assert_eq!(fixture.catalog.held_by_address(&ADDRESS).await.unwrap(), None);
-        fixture.catalog.hold(&source("https://a"), &kept(1), at(10)).await.unwrap();
-        fixture.catalog.hold(&source("https://b"), &kept(2), at(20)).await.unwrap();
+        assert_eq!(
+            fixture.catalog.held_by_address(&ADDRESS).await.unwrap(),
+            None
+        );
+        fixture
+            .catalog
+            .hold(&source("https://a"), &kept(1), at(10))
+            .await
+            .unwrap();
+        fixture
+            .catalog
+            .hold(&source("https://b"), &kept(2), at(20))
+            .await
+            .unwrap();
         let later = bson::DateTime::from_millis(at(30).as_millisecond());
         let broken = doc! { "_id": "x", "address": ADDRESS.to_string(), "updatedAt": later };
-        fixture.collection("content_objects").insert_one(broken).await.unwrap();
-        assert_eq!(fixture.catalog.held_by_address(&ADDRESS).await.unwrap(), Some(kept(2)));
-        assert_eq!(fixture.catalog.held_by_address(&Sha256Digest::new([8; 32])).await.unwrap(), None);
+        fixture
+            .collection("content_objects")
+            .insert_one(broken)
+            .await
+            .unwrap();
+        assert_eq!(
+            fixture.catalog.held_by_address(&ADDRESS).await.unwrap(),
+            Some(kept(2))
+        );
+        assert_eq!(
+            fixture
+                .catalog
+                .held_by_address(&Sha256Digest::new([8; 32]))
+                .await
+                .unwrap(),
+            None
+        );
     })
     .await;
 }
@@ -90,12 +136,27 @@ async fn an_address_has_the_file_of_its_newest_readable_row() {
 async fn a_row_that_cannot_be_read_costs_a_download_and_no_more() {
     on_catalog(async |fixture| {
         let [good, bad] = ids(["https://good", "https://bad"]);
-        fixture.catalog.hold(&source("https://good"), &kept(1), at(1)).await.unwrap();
+        fixture
+            .catalog
+            .hold(&source("https://good"), &kept(1), at(1))
+            .await
+            .unwrap();
         let broken = doc! { "_id": bad.as_str(), "file": "gone" };
-        fixture.collection("content_objects").insert_one(broken).await.unwrap();
+        fixture
+            .collection("content_objects")
+            .insert_one(broken)
+            .await
+            .unwrap();
         let found = fixture.catalog.held(&[bad, good.clone()]).await.unwrap();
-        assert_eq!(found.into_iter().map(|held| held.id).collect::<Vec<_>>(), [good]);
-        fixture.catalog.hold(&source("https://bad"), &kept(2), at(2)).await.unwrap();
+        assert_eq!(
+            found.into_iter().map(|held| held.id).collect::<Vec<_>>(),
+            [good]
+        );
+        fixture
+            .catalog
+            .hold(&source("https://bad"), &kept(2), at(2))
+            .await
+            .unwrap();
         assert_eq!(held(fixture, "https://bad").await, Some(kept(2)));
     })
     .await;
@@ -106,15 +167,47 @@ async fn a_source_is_forgotten_only_while_its_object_is_the_missing_one() {
     on_catalog(async |fixture| {
         let [id] = ids(["https://a"]);
         let (old, new) = (kept(1), kept(2));
-        fixture.catalog.hold(&source("https://a"), &new, at(1)).await.unwrap();
-        assert!(!fixture.catalog.forget(&id, &old.object.artifact.key).await.unwrap());
+        fixture
+            .catalog
+            .hold(&source("https://a"), &new, at(1))
+            .await
+            .unwrap();
+        assert!(
+            !fixture
+                .catalog
+                .forget(&id, &old.object.artifact.key)
+                .await
+                .unwrap()
+        );
         assert_eq!(held(fixture, "https://a").await, Some(new.clone()));
-        assert!(fixture.catalog.forget(&id, &new.object.artifact.key).await.unwrap());
-        assert!(!fixture.catalog.forget(&id, &new.object.artifact.key).await.unwrap());
+        assert!(
+            fixture
+                .catalog
+                .forget(&id, &new.object.artifact.key)
+                .await
+                .unwrap()
+        );
+        assert!(
+            !fixture
+                .catalog
+                .forget(&id, &new.object.artifact.key)
+                .await
+                .unwrap()
+        );
         assert_eq!(held(fixture, "https://a").await, None);
 
-        fixture.catalog.hold(&source("https://a"), &old, at(2)).await.unwrap();
-        assert!(fixture.catalog.forget(&id, &old.dag.unwrap().artifact.key).await.unwrap());
+        fixture
+            .catalog
+            .hold(&source("https://a"), &old, at(2))
+            .await
+            .unwrap();
+        assert!(
+            fixture
+                .catalog
+                .forget(&id, &old.dag.unwrap().artifact.key)
+                .await
+                .unwrap()
+        );
     })
     .await;
 }
@@ -125,14 +218,26 @@ async fn every_source_of_an_object_that_goes_is_forgotten() {
         let catalog = &fixture.catalog;
         for (locator, number) in [("a", 1), ("b", 1), ("c", 2), ("d", 3)] {
             let file = kept(number);
-            let source = HoldSource { storage_type: StorageType::Gaia, locator, address: &file.file_sha256 };
+            let source = HoldSource {
+                storage_type: StorageType::Gaia,
+                locator,
+                address: &file.file_sha256,
+            };
             catalog.hold(&source, &file, at(1)).await.unwrap();
         }
-        let (file, dag) = (kept(1).object.artifact.key, kept(2).dag.unwrap().artifact.key);
+        let (file, dag) = (
+            kept(1).object.artifact.key,
+            kept(2).dag.unwrap().artifact.key,
+        );
         assert_eq!(catalog.forget_objects(&[file, dag]).await.unwrap(), 3);
-        let left: Vec<_> = ["a", "b", "c", "d"].map(|locator| source_id(StorageType::Gaia, locator)).into();
+        let left: Vec<_> = ["a", "b", "c", "d"]
+            .map(|locator| source_id(StorageType::Gaia, locator))
+            .into();
         let left = catalog.held(&left).await.unwrap();
-        assert_eq!(left.into_iter().map(|held| held.id).collect::<Vec<_>>(), [source_id(StorageType::Gaia, "d")]);
+        assert_eq!(
+            left.into_iter().map(|held| held.id).collect::<Vec<_>>(),
+            [source_id(StorageType::Gaia, "d")]
+        );
     })
     .await;
 }

@@ -5,7 +5,11 @@ use holdfast_domain::{BackupType, RetentionPolicy};
 use crate::harness::{at, on_catalog};
 
 fn stored(policy: RetentionPolicy) -> StoredPolicy {
-    StoredPolicy { policy, updated_by: Some("ada".to_owned()), updated_at: at(5) }
+    StoredPolicy {
+        policy,
+        updated_by: Some("ada".to_owned()),
+        updated_at: at(5),
+    }
 }
 
 fn every_rule() -> RetentionPolicy {
@@ -23,12 +27,26 @@ async fn a_policy_is_read_as_it_was_stored_until_it_is_removed() {
     on_catalog(async |fixture| {
         let catalog = &fixture.catalog;
         assert_eq!(catalog.policy(BackupType::Database).await.unwrap(), None);
-        let keep_all = RetentionPolicy { max_age_days: None, max_count: None, ..RetentionPolicy::of_days(1) };
+        let keep_all = RetentionPolicy {
+            max_age_days: None,
+            max_count: None,
+            ..RetentionPolicy::of_days(1)
+        };
         for policy in [every_rule(), keep_all] {
-            catalog.set_policy(BackupType::Database, &stored(policy)).await.unwrap();
-            assert_eq!(catalog.policy(BackupType::Database).await.unwrap(), Some(stored(policy)));
+            catalog
+                .set_policy(BackupType::Database, &stored(policy))
+                .await
+                .unwrap();
+            assert_eq!(
+                catalog.policy(BackupType::Database).await.unwrap(),
+                Some(stored(policy))
+            );
         }
-        assert_eq!(catalog.policy(BackupType::Content).await.unwrap(), None, "each type has its own");
+        assert_eq!(
+            catalog.policy(BackupType::Content).await.unwrap(),
+            None,
+            "each type has its own"
+        );
         assert!(catalog.remove_policy(BackupType::Database).await.unwrap());
         assert!(!catalog.remove_policy(BackupType::Database).await.unwrap());
         assert_eq!(catalog.policy(BackupType::Database).await.unwrap(), None);
@@ -39,10 +57,22 @@ async fn a_policy_is_read_as_it_was_stored_until_it_is_removed() {
 #[tokio::test]
 async fn a_policy_that_cannot_be_meant_is_never_stored() {
     on_catalog(async |fixture| {
-        let wrong = stored(RetentionPolicy { min_count: 0, ..every_rule() });
-        let outcome = fixture.catalog.set_policy(BackupType::Content, &wrong).await;
-        assert!(matches!(outcome, Err(CatalogError::Invalid { .. })), "{outcome:?}");
-        assert_eq!(fixture.catalog.policy(BackupType::Content).await.unwrap(), None);
+        let wrong = stored(RetentionPolicy {
+            min_count: 0,
+            ..every_rule()
+        });
+        let outcome = fixture
+            .catalog
+            .set_policy(BackupType::Content, &wrong)
+            .await;
+        assert!(
+            matches!(outcome, Err(CatalogError::Invalid { .. })),
+            "{outcome:?}"
+        );
+        assert_eq!(
+            fixture.catalog.policy(BackupType::Content).await.unwrap(),
+            None
+        );
     })
     .await;
 }
@@ -73,26 +103,65 @@ async fn an_unconfirmed_policy_waits_for_a_stored_policy_or_a_confirmation() {
         let (catalog, kind) = (&fixture.catalog, BackupType::Content);
         assert_eq!(catalog.policy_unconfirmed_since(kind).await.unwrap(), None);
         for is_set in [true, false] {
-            catalog.await_confirmation_of_policy(kind, at(7)).await.unwrap();
-            catalog.await_confirmation_of_policy(kind, at(8)).await.unwrap();
-            assert_eq!(catalog.policy_unconfirmed_since(kind).await.unwrap(), Some(at(7)));
+            catalog
+                .await_confirmation_of_policy(kind, at(7))
+                .await
+                .unwrap();
+            catalog
+                .await_confirmation_of_policy(kind, at(8))
+                .await
+                .unwrap();
+            assert_eq!(
+                catalog.policy_unconfirmed_since(kind).await.unwrap(),
+                Some(at(7))
+            );
             let read = catalog.policy(kind).await;
-            assert!(matches!(read, Err(CatalogError::Corrupt { .. })), "an older version deletes nothing: {read:?}");
-            assert_eq!(catalog.policy_unconfirmed_since(BackupType::Database).await.unwrap(), None);
+            assert!(
+                matches!(read, Err(CatalogError::Corrupt { .. })),
+                "an older version deletes nothing: {read:?}"
+            );
+            assert_eq!(
+                catalog
+                    .policy_unconfirmed_since(BackupType::Database)
+                    .await
+                    .unwrap(),
+                None
+            );
             if is_set {
-                catalog.set_policy(kind, &stored(every_rule())).await.unwrap();
-                catalog.await_confirmation_of_policy(kind, at(9)).await.unwrap();
-                assert_eq!(catalog.policy(kind).await.unwrap(), Some(stored(every_rule())), "it is not replaced");
+                catalog
+                    .set_policy(kind, &stored(every_rule()))
+                    .await
+                    .unwrap();
+                catalog
+                    .await_confirmation_of_policy(kind, at(9))
+                    .await
+                    .unwrap();
+                assert_eq!(
+                    catalog.policy(kind).await.unwrap(),
+                    Some(stored(every_rule())),
+                    "it is not replaced"
+                );
             }
             assert!(catalog.remove_policy(kind).await.unwrap());
             assert_eq!(catalog.policy_unconfirmed_since(kind).await.unwrap(), None);
             assert_eq!(catalog.policy(kind).await.unwrap(), None);
         }
-        catalog.await_confirmation_of_policy(kind, at(7)).await.unwrap();
+        catalog
+            .await_confirmation_of_policy(kind, at(7))
+            .await
+            .unwrap();
         let rows = fixture.collection("backup_retention_policies");
-        rows.update_one(doc! {}, doc! { "$set": { "unconfirmedSince": "yesterday" } }).await.unwrap();
+        rows.update_one(
+            doc! {},
+            doc! { "$set": { "unconfirmedSince": "yesterday" } },
+        )
+        .await
+        .unwrap();
         let read = catalog.policy_unconfirmed_since(kind).await;
-        assert!(matches!(read, Err(CatalogError::Corrupt { .. })), "{read:?}");
+        assert!(
+            matches!(read, Err(CatalogError::Corrupt { .. })),
+            "{read:?}"
+        );
     })
     .await;
 }

@@ -8,7 +8,13 @@ use holdfast_domain::{
 
 use crate::harness::{Fixture, at, id, on_catalog};
 
-async fn verified(fixture: &Fixture, id: &BackupId, second: i64, level: VerificationLevel, status: VerificationStatus) {
+async fn verified(
+    fixture: &Fixture,
+    id: &BackupId,
+    second: i64,
+    level: VerificationLevel,
+    status: VerificationStatus,
+) {
     let (problems, at) = (Vec::new(), at(second));
     let record = VerificationRecord {
         backup_id: id.clone(),
@@ -24,7 +30,11 @@ async fn verified(fixture: &Fixture, id: &BackupId, second: i64, level: Verifica
 }
 
 async fn has_failed(fixture: &Fixture, id: &BackupId) -> bool {
-    let standings = fixture.catalog.standings(std::slice::from_ref(id)).await.unwrap();
+    let standings = fixture
+        .catalog
+        .standings(std::slice::from_ref(id))
+        .await
+        .unwrap();
     standings[id].as_ref().unwrap().verification_failed
 }
 
@@ -32,8 +42,16 @@ async fn has_failed(fixture: &Fixture, id: &BackupId) -> bool {
 async fn known_standings_are_returned_and_unknown_ones_are_missing() {
     on_catalog(async |fixture| {
         let (known, unknown) = (fixture.pending(1).await, id(BackupType::Database, 2));
-        fixture.catalog.transition(&known, JobStatus::Failed, JobChange::default(), None).await.unwrap();
-        let standings = fixture.catalog.standings(&[known.clone(), unknown]).await.unwrap();
+        fixture
+            .catalog
+            .transition(&known, JobStatus::Failed, JobChange::default(), None)
+            .await
+            .unwrap();
+        let standings = fixture
+            .catalog
+            .standings(&[known.clone(), unknown])
+            .await
+            .unwrap();
         let expected = JobStanding {
             status: JobStatus::Failed,
             error: None,
@@ -42,7 +60,10 @@ async fn known_standings_are_returned_and_unknown_ones_are_missing() {
             verification_failed: false,
             is_empty: false,
         };
-        assert_eq!(standings.into_iter().collect::<Vec<_>>(), [(known, Ok(expected))]);
+        assert_eq!(
+            standings.into_iter().collect::<Vec<_>>(),
+            [(known, Ok(expected))]
+        );
     })
     .await;
 }
@@ -52,9 +73,20 @@ async fn a_job_that_cannot_be_read_is_not_taken_for_a_missing_one() {
     on_catalog(async |fixture| {
         let id = fixture.pending(1).await;
         let broken = doc! { "$set": { "status": "resting" } };
-        fixture.collection("backup_jobs").update_one(doc! { "_id": id.as_str() }, broken).await.unwrap();
-        let standings = fixture.catalog.standings(std::slice::from_ref(&id)).await.unwrap();
-        assert!(matches!(standings[&id], Err(CatalogError::Corrupt { .. })), "{standings:?}");
+        fixture
+            .collection("backup_jobs")
+            .update_one(doc! { "_id": id.as_str() }, broken)
+            .await
+            .unwrap();
+        let standings = fixture
+            .catalog
+            .standings(std::slice::from_ref(&id))
+            .await
+            .unwrap();
+        assert!(
+            matches!(standings[&id], Err(CatalogError::Corrupt { .. })),
+            "{standings:?}"
+        );
     })
     .await;
 }
@@ -84,7 +116,11 @@ async fn a_failure_is_mended_only_by_what_went_as_deep() {
 async fn a_job_speaks_for_verifications_whose_rows_are_gone() {
     on_catalog(async |fixture| {
         let id = fixture.pending(1).await;
-        let failed = JobVerification { level: Exists, status: Failed, at: at(1) };
+        let failed = JobVerification {
+            level: Exists,
+            status: Failed,
+            at: at(1),
+        };
         fixture.catalog.set_verification(&id, failed).await.unwrap();
         assert!(has_failed(fixture, &id).await);
     })
@@ -94,14 +130,24 @@ async fn a_job_speaks_for_verifications_whose_rows_are_gone() {
 #[tokio::test]
 async fn every_backup_with_items_is_found() {
     on_catalog(async |fixture| {
-        assert!(fixture.catalog.backups_with_items().await.unwrap().is_empty());
+        assert!(
+            fixture
+                .catalog
+                .backups_with_items()
+                .await
+                .unwrap()
+                .is_empty()
+        );
         let backups = [3, 1, 2].map(|number| id(BackupType::Content, number));
         for backup in &backups {
             fixture.add(backup, &["a", "b", "~", "/"]).await;
         }
         let mut expected = backups.to_vec();
         expected.sort();
-        assert_eq!(fixture.catalog.backups_with_items().await.unwrap(), expected);
+        assert_eq!(
+            fixture.catalog.backups_with_items().await.unwrap(),
+            expected
+        );
     })
     .await;
 }

@@ -21,21 +21,40 @@ async fn completed(fixture: &Fixture, kind: BackupType, number: u8, size: u64) -
         ..JobChange::default()
     };
     for status in [JobStatus::Running, JobStatus::Committing] {
-        fixture.catalog.transition(&job.backup_id, status, JobChange::default(), None).await.unwrap();
+        fixture
+            .catalog
+            .transition(&job.backup_id, status, JobChange::default(), None)
+            .await
+            .unwrap();
     }
-    fixture.catalog.transition(&job.backup_id, JobStatus::Completed, change, None).await.unwrap();
+    fixture
+        .catalog
+        .transition(&job.backup_id, JobStatus::Completed, change, None)
+        .await
+        .unwrap();
     job.backup_id
 }
 
 async fn ended(fixture: &Fixture, number: u8, status: JobStatus) -> BackupId {
     let id = fixture.pending(number).await;
-    let change = JobChange { error: Some(failure(FailureCode::Stalled)), ..JobChange::default() };
-    fixture.catalog.transition(&id, status, change, None).await.unwrap();
+    let change = JobChange {
+        error: Some(failure(FailureCode::Stalled)),
+        ..JobChange::default()
+    };
+    fixture
+        .catalog
+        .transition(&id, status, change, None)
+        .await
+        .unwrap();
     id
 }
 
 async fn deleted(fixture: &Fixture, id: &BackupId) {
-    fixture.catalog.transition(id, JobStatus::Deleted, JobChange::default(), None).await.unwrap();
+    fixture
+        .catalog
+        .transition(id, JobStatus::Deleted, JobChange::default(), None)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -49,7 +68,11 @@ async fn a_backup_that_was_deleted_had_been_a_success_and_a_failed_job_never_is(
         deleted(fixture, &ended(fixture, 5, JobStatus::Failed).await).await;
         fixture.pending(6).await;
         completed(fixture, Content, 7, 10).await;
-        let outcome = |backup_type, completed, failed| Outcomes { backup_type, completed, failed };
+        let outcome = |backup_type, completed, failed| Outcomes {
+            backup_type,
+            completed,
+            failed,
+        };
         let all = fixture.catalog.outcomes(at(0)).await.unwrap();
         assert_eq!(all, [outcome(Database, 2, 1), outcome(Content, 1, 0)]);
         let late = fixture.catalog.outcomes(at(3)).await.unwrap();
@@ -66,8 +89,22 @@ async fn durations_are_those_of_completed_backups_of_the_time_the_newest_first()
         }
         completed(fixture, Content, 4, 10).await;
         ended(fixture, 5, JobStatus::Failed).await;
-        assert_eq!(fixture.catalog.durations_ms(Database, at(2), 10).await.unwrap(), [3, 2]);
-        assert_eq!(fixture.catalog.durations_ms(Database, at(0), 1).await.unwrap(), [3]);
+        assert_eq!(
+            fixture
+                .catalog
+                .durations_ms(Database, at(2), 10)
+                .await
+                .unwrap(),
+            [3, 2]
+        );
+        assert_eq!(
+            fixture
+                .catalog
+                .durations_ms(Database, at(0), 1)
+                .await
+                .unwrap(),
+            [3]
+        );
     })
     .await;
 }
@@ -79,11 +116,18 @@ async fn sizes_outlive_their_backups() {
         deleted(fixture, &old).await;
         let new = completed(fixture, Database, 2, 20).await;
         ended(fixture, 3, JobStatus::Failed).await;
-        let size =
-            |backup_id, second, size| BackupSize { backup_id, created_at: at(second), size, original_size: 2 * size };
+        let size = |backup_id, second, size| BackupSize {
+            backup_id,
+            created_at: at(second),
+            size,
+            original_size: 2 * size,
+        };
         let found = fixture.catalog.sizes(Database, 10).await.unwrap();
         assert_eq!(found, [size(new.clone(), 2, 20), size(old, 1, 10)]);
-        assert_eq!(fixture.catalog.sizes(Database, 1).await.unwrap(), [size(new, 2, 20)]);
+        assert_eq!(
+            fixture.catalog.sizes(Database, 1).await.unwrap(),
+            [size(new, 2, 20)]
+        );
         assert_eq!(fixture.catalog.sizes(Content, 10).await.unwrap(), []);
     })
     .await;
@@ -92,20 +136,49 @@ async fn sizes_outlive_their_backups() {
 #[tokio::test]
 async fn an_object_that_many_sources_share_is_counted_once() {
     on_catalog(async |fixture| {
-        assert_eq!(fixture.catalog.held_objects(Duration::from_secs(20)).await.unwrap(), HeldObjects::default());
+        assert_eq!(
+            fixture
+                .catalog
+                .held_objects(Duration::from_secs(20))
+                .await
+                .unwrap(),
+            HeldObjects::default()
+        );
         for (locator, number) in [("a", 1), ("b", 1), ("c", 2)] {
             let address = Sha256Digest::new([number; 32]);
-            let source = HoldSource { storage_type: StorageType::Ipfs, locator, address: &address };
-            fixture.catalog.hold(&source, &kept(number), at(1)).await.unwrap();
+            let source = HoldSource {
+                storage_type: StorageType::Ipfs,
+                locator,
+                address: &address,
+            };
+            fixture
+                .catalog
+                .hold(&source, &kept(number), at(1))
+                .await
+                .unwrap();
         }
         let mut plain = kept(3);
         plain.dag = None;
         let address = Sha256Digest::new([3; 32]);
-        let source = HoldSource { storage_type: StorageType::Gaia, locator: "d", address: &address };
+        let source = HoldSource {
+            storage_type: StorageType::Gaia,
+            locator: "d",
+            address: &address,
+        };
         fixture.catalog.hold(&source, &plain, at(1)).await.unwrap();
         // Three files, two records of blocks.
-        let held = fixture.catalog.held_objects(Duration::from_secs(20)).await.unwrap();
-        assert_eq!(held, HeldObjects { objects: 5, bytes: 5 * 5_000_000_000 });
+        let held = fixture
+            .catalog
+            .held_objects(Duration::from_secs(20))
+            .await
+            .unwrap();
+        assert_eq!(
+            held,
+            HeldObjects {
+                objects: 5,
+                bytes: 5 * 5_000_000_000
+            }
+        );
     })
     .await;
 }
@@ -116,9 +189,20 @@ async fn a_broken_row_hides_no_other_row() {
         completed(fixture, Database, 1, 10).await;
         let broken = completed(fixture, Database, 2, 20).await;
         let set = doc! { "$set": { "size": "large", "durationMs": "long" } };
-        fixture.collection("backup_jobs").update_one(doc! { "_id": broken.as_str() }, set).await.unwrap();
+        fixture
+            .collection("backup_jobs")
+            .update_one(doc! { "_id": broken.as_str() }, set)
+            .await
+            .unwrap();
         assert_eq!(fixture.catalog.sizes(Database, 10).await.unwrap().len(), 1);
-        assert_eq!(fixture.catalog.durations_ms(Database, at(0), 10).await.unwrap(), [1]);
+        assert_eq!(
+            fixture
+                .catalog
+                .durations_ms(Database, at(0), 10)
+                .await
+                .unwrap(),
+            [1]
+        );
     })
     .await;
 }

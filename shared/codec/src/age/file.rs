@@ -20,7 +20,8 @@ const LINE: usize = 43;
 const TAG: usize = 16;
 
 /// Bytes of the file.
-const LENGTH: usize = INTRODUCTION.len() + LINE + 1 + LINE + FOOTER.len() + 1 + LINE + 1 + 16 + 32 + TAG;
+const LENGTH: usize =
+    INTRODUCTION.len() + LINE + 1 + LINE + FOOTER.len() + 1 + LINE + 1 + 16 + 32 + TAG;
 
 /// The fields of the file.
 pub(super) struct AgeFile {
@@ -46,8 +47,16 @@ impl AgeFile {
         nonce: [u8; 16],
     ) -> Option<Self> {
         let sealed_key = seal(wrap, [0; 12], key.as_ref())?.try_into().ok()?;
-        let sealed = seal(&payload_key(key, &nonce), only_chunk(), master.expose())?.try_into().ok()?;
-        let mut file = Self { ephemeral, sealed_key, mac: [0; 32], nonce, sealed };
+        let sealed = seal(&payload_key(key, &nonce), only_chunk(), master.expose())?
+            .try_into()
+            .ok()?;
+        let mut file = Self {
+            ephemeral,
+            sealed_key,
+            mac: [0; 32],
+            nonce,
+            sealed,
+        };
         file.mac = file.expected_mac(key);
         Some(file)
     }
@@ -69,7 +78,9 @@ impl AgeFile {
 
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = self.header().into_bytes();
-        bytes.extend_from_slice(format!(" {}\n", BASE64_STANDARD_NO_PAD.encode(self.mac)).as_bytes());
+        bytes.extend_from_slice(
+            format!(" {}\n", BASE64_STANDARD_NO_PAD.encode(self.mac)).as_bytes(),
+        );
         bytes.extend_from_slice(&self.nonce);
         bytes.extend_from_slice(&self.sealed);
         bytes
@@ -87,17 +98,31 @@ impl AgeFile {
         let (mac, rest) = line(rest.strip_prefix(b" ")?)?;
         let (nonce, sealed) = rest.strip_prefix(b"\n")?.split_at_checked(16)?;
         let (nonce, sealed) = (nonce.try_into().ok()?, sealed.try_into().ok()?);
-        Some(Self { ephemeral, sealed_key, mac, nonce, sealed })
+        Some(Self {
+            ephemeral,
+            sealed_key,
+            mac,
+            nonce,
+            sealed,
+        })
     }
 
     /// The bytes under the MAC.
     fn header(&self) -> String {
         let base64 = |bytes: &[u8; 32]| BASE64_STANDARD_NO_PAD.encode(bytes);
-        format!("{INTRODUCTION}{}\n{}{FOOTER}", base64(&self.ephemeral), base64(&self.sealed_key))
+        format!(
+            "{INTRODUCTION}{}\n{}{FOOTER}",
+            base64(&self.ephemeral),
+            base64(&self.sealed_key)
+        )
     }
 
     fn expected_mac(&self, key: &FileKey) -> [u8; 32] {
-        *hmac_of(&hkdf(key.as_ref(), &[], b"header"), self.header().as_bytes()).as_bytes()
+        *hmac_of(
+            &hkdf(key.as_ref(), &[], b"header"),
+            self.header().as_bytes(),
+        )
+        .as_bytes()
     }
 }
 
@@ -121,7 +146,9 @@ const fn only_chunk() -> [u8; 12] {
 }
 
 fn cipher(key: &[u8; 32]) -> Option<LessSafeKey> {
-    UnboundKey::new(&CHACHA20_POLY1305, key).ok().map(LessSafeKey::new)
+    UnboundKey::new(&CHACHA20_POLY1305, key)
+        .ok()
+        .map(LessSafeKey::new)
 }
 
 fn seal(key: &[u8; 32], nonce: [u8; 12], plain: &[u8]) -> Option<Vec<u8>> {
@@ -129,13 +156,22 @@ fn seal(key: &[u8; 32], nonce: [u8; 12], plain: &[u8]) -> Option<Vec<u8>> {
     let mut sealed = Vec::with_capacity(plain.len() + TAG);
     sealed.extend_from_slice(plain);
     let nonce = Nonce::assume_unique_for_key(nonce);
-    cipher(key)?.seal_in_place_append_tag(nonce, Aad::empty(), &mut sealed).ok()?;
+    cipher(key)?
+        .seal_in_place_append_tag(nonce, Aad::empty(), &mut sealed)
+        .ok()?;
     Some(sealed)
 }
 
 fn open(key: &[u8; 32], nonce: [u8; 12], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     let mut plain = Zeroizing::new(sealed.to_vec());
-    let length = cipher(key)?.open_in_place(Nonce::assume_unique_for_key(nonce), Aad::empty(), &mut plain).ok()?.len();
+    let length = cipher(key)?
+        .open_in_place(
+            Nonce::assume_unique_for_key(nonce),
+            Aad::empty(),
+            &mut plain,
+        )
+        .ok()?
+        .len();
     plain.truncate(length);
     Some(plain)
 }

@@ -27,11 +27,21 @@ impl AgeIdentity {
     pub fn read_file(text: &Secret) -> Result<Vec<Self>, KeyError> {
         let invalid = |reason| KeyError::Identity { reason };
         let text = text.expose();
-        if text.starts_with("age-encryption.org/") || text.starts_with("-----BEGIN AGE ENCRYPTED FILE") {
-            return Err(invalid("the file is encrypted itself: decrypt it first, with `age -d`"));
+        if text.starts_with("age-encryption.org/")
+            || text.starts_with("-----BEGIN AGE ENCRYPTED FILE")
+        {
+            return Err(invalid(
+                "the file is encrypted itself: decrypt it first, with `age -d`",
+            ));
         }
-        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-        let identities = lines.take(MAX_IDENTITIES).map(Self::parse).collect::<Result<Vec<_>, _>>()?;
+        let lines = text
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let identities = lines
+            .take(MAX_IDENTITIES)
+            .map(Self::parse)
+            .collect::<Result<Vec<_>, _>>()?;
         if identities.is_empty() {
             return Err(invalid("the file contains no identity"));
         }
@@ -42,7 +52,8 @@ impl AgeIdentity {
         let invalid = |reason| KeyError::Identity { reason };
         let bytes = from_bech32(line, PREFIX).ok_or_else(|| invalid(problem_of(line)))?;
         let secret = PrivateKey::from_private_key(&X25519, bytes.as_ref()).ok();
-        let known = secret.and_then(|secret| public(&secret).map(|point| (secret, AgeRecipient(point))));
+        let known =
+            secret.and_then(|secret| public(&secret).map(|point| (secret, AgeRecipient(point))));
         let (secret, recipient) = known.ok_or_else(|| invalid("a line is not a valid key"))?;
         Ok(Self { secret, recipient })
     }
@@ -59,12 +70,21 @@ impl AgeIdentity {
     /// [`KeyError::WrongIdentity`] for another recipient's file. [`KeyError::Corrupt`] for another kind of file, or a
     /// changed one.
     pub fn unwrap(&self, file: &[u8]) -> Result<MasterKey, KeyError> {
-        let corrupt = |reason: &str| KeyError::Corrupt { reason: reason.to_owned() };
-        let file = AgeFile::parse(file).ok_or_else(|| corrupt("it is not an age file of one X25519 recipient"))?;
-        let wrap = agreed_key(&self.secret, &file.ephemeral, &file.ephemeral, &self.recipient.0)
-            .ok_or_else(|| corrupt("the point in its age file belongs to no key pair"))?;
+        let corrupt = |reason: &str| KeyError::Corrupt {
+            reason: reason.to_owned(),
+        };
+        let file = AgeFile::parse(file)
+            .ok_or_else(|| corrupt("it is not an age file of one X25519 recipient"))?;
+        let wrap = agreed_key(
+            &self.secret,
+            &file.ephemeral,
+            &file.ephemeral,
+            &self.recipient.0,
+        )
+        .ok_or_else(|| corrupt("the point in its age file belongs to no key pair"))?;
         let key = file.file_key(&wrap).ok_or(KeyError::WrongIdentity)?;
-        file.open(&key).ok_or_else(|| corrupt("its age file was changed"))
+        file.open(&key)
+            .ok_or_else(|| corrupt("its age file was changed"))
     }
 }
 

@@ -42,12 +42,17 @@ fn from_bech32(text: &str, prefix: &str) -> Option<Zeroizing<[u8; 32]>> {
     if checked.byte_iter().len() != bytes.len() {
         return None;
     }
-    bytes.iter_mut().zip(checked.byte_iter()).for_each(|(to, from)| *to = from);
+    bytes
+        .iter_mut()
+        .zip(checked.byte_iter())
+        .for_each(|(to, from)| *to = from);
     (*to_bech32(&bytes, prefix)? == *text).then_some(bytes)
 }
 
 fn to_bech32(bytes: &[u8; 32], prefix: &str) -> Option<Zeroizing<String>> {
-    bech32::encode::<Bech32>(Hrp::parse(prefix).ok()?, bytes).ok().map(Zeroizing::new)
+    bech32::encode::<Bech32>(Hrp::parse(prefix).ok()?, bytes)
+        .ok()
+        .map(Zeroizing::new)
 }
 
 #[cfg(test)]

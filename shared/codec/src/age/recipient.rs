@@ -31,7 +31,10 @@ impl AgeRecipient {
         };
         let recipient = Self(*point);
         // A point of small order gives the same key for every secret.
-        recipient.exchange()?.map(|_| recipient).ok_or_else(|| invalid("its point belongs to no key pair"))
+        recipient
+            .exchange()?
+            .map(|_| recipient)
+            .ok_or_else(|| invalid("its point belongs to no key pair"))
     }
 
     /// Wraps the master key in a file. Only this recipient's identity opens it.
@@ -39,16 +42,26 @@ impl AgeRecipient {
     /// # Errors
     /// [`KeyError::Random`] if the system has no randomness.
     pub fn wrap(&self, master: &MasterKey) -> Result<Vec<u8>, KeyError> {
-        let failed = || KeyError::Recipient { reason: "its point belongs to no key pair" };
+        let failed = || KeyError::Recipient {
+            reason: "its point belongs to no key pair",
+        };
         let (ephemeral, wrap) = self.exchange()?.ok_or_else(failed)?;
         let (key, nonce) = (random_bytes()?.into(), random_bytes()?);
-        AgeFile::seal(master, &key, ephemeral, &wrap, nonce).map(|file| file.to_bytes()).ok_or_else(failed)
+        AgeFile::seal(master, &key, ephemeral, &wrap, nonce)
+            .map(|file| file.to_bytes())
+            .ok_or_else(failed)
     }
 
     /// The public half of a new key pair, and the result of its exchange with the recipient.
     fn exchange(&self) -> Result<Option<Exchange>, KeyError> {
-        let secret = PrivateKey::generate(&X25519).map_err(|error| KeyError::Random(error.to_string()))?;
-        Ok(public(&secret).and_then(|ephemeral| Some((ephemeral, agreed_key(&secret, &self.0, &ephemeral, &self.0)?))))
+        let secret =
+            PrivateKey::generate(&X25519).map_err(|error| KeyError::Random(error.to_string()))?;
+        Ok(public(&secret).and_then(|ephemeral| {
+            Some((
+                ephemeral,
+                agreed_key(&secret, &self.0, &ephemeral, &self.0)?,
+            ))
+        }))
     }
 }
 
@@ -56,8 +69,12 @@ fn problem_of(text: &str) -> &'static str {
     let lower = text.to_ascii_lowercase();
     match lower.as_str() {
         "" => "it is empty",
-        text if text.starts_with("age-secret-key-") => "it is an identity, a secret: give its recipient instead",
-        text if text.starts_with("ssh-") => "it is an SSH key: only X25519 recipients are supported",
+        text if text.starts_with("age-secret-key-") => {
+            "it is an identity, a secret: give its recipient instead"
+        }
+        text if text.starts_with("ssh-") => {
+            "it is an SSH key: only X25519 recipients are supported"
+        }
         text if text.starts_with("age1") && text.len() != 62 => {
             "its length is not that of an X25519 recipient: it is cut, or of another kind"
         }

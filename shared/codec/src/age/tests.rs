@@ -29,7 +29,13 @@ fn read(text: &str) -> Result<Vec<AgeIdentity>, KeyError> {
 }
 
 fn other_identity() -> AgeIdentity {
-    read(&to_bech32(&[7; 32], "age-secret-key-").unwrap().to_ascii_uppercase()).unwrap().remove(0)
+    read(
+        &to_bech32(&[7; 32], "age-secret-key-")
+            .unwrap()
+            .to_ascii_uppercase(),
+    )
+    .unwrap()
+    .remove(0)
 }
 
 /// Points of the orders 1, 2, 4 and 8, as recipients. The result of every exchange with them is zero.
@@ -56,11 +62,21 @@ fn what_age_wrote_is_opened() {
 
 #[test]
 fn a_wrapped_key_has_the_length_and_the_lines_of_ages_own() {
-    let ours = AgeRecipient::parse(RECIPIENT).unwrap().wrap(&MasterKey::new([9; 32])).unwrap();
+    let ours = AgeRecipient::parse(RECIPIENT)
+        .unwrap()
+        .wrap(&MasterKey::new([9; 32]))
+        .unwrap();
     let theirs = hex::decode(WRITTEN_BY_AGE).unwrap();
     assert_eq!(ours.len(), theirs.len());
     assert_eq!(ours[..32], theirs[..32]);
-    let ends = |file: &[u8]| file[..168].iter().enumerate().filter(|(_, b)| **b == b'\n').map(|(at, _)| at).collect();
+    let ends = |file: &[u8]| {
+        file[..168]
+            .iter()
+            .enumerate()
+            .filter(|(_, b)| **b == b'\n')
+            .map(|(at, _)| at)
+            .collect()
+    };
     let (ours, theirs): (Vec<usize>, Vec<usize>) = (ends(&ours), ends(&theirs));
     assert_eq!(ours, theirs);
 }
@@ -68,9 +84,15 @@ fn a_wrapped_key_has_the_length_and_the_lines_of_ages_own() {
 #[test]
 fn only_the_recipients_identity_opens() {
     let master = MasterKey::new([9; 32]);
-    let file = AgeRecipient::parse(RECIPIENT).unwrap().wrap(&master).unwrap();
+    let file = AgeRecipient::parse(RECIPIENT)
+        .unwrap()
+        .wrap(&master)
+        .unwrap();
     assert_eq!(identity().unwrap(&file).unwrap().expose(), master.expose());
-    assert_eq!(other_identity().unwrap(&file).unwrap_err(), KeyError::WrongIdentity);
+    assert_eq!(
+        other_identity().unwrap(&file).unwrap_err(),
+        KeyError::WrongIdentity
+    );
 }
 
 #[test]
@@ -85,43 +107,77 @@ fn no_two_wrappings_have_anything_secret_in_common() {
 
 #[test]
 fn any_change_of_the_file_is_refused() {
-    let file = AgeRecipient::parse(RECIPIENT).unwrap().wrap(&MasterKey::new([9; 32])).unwrap();
+    let file = AgeRecipient::parse(RECIPIENT)
+        .unwrap()
+        .wrap(&MasterKey::new([9; 32]))
+        .unwrap();
     for at in 0..file.len() {
         for bit in [0x01, 0x20, 0x80] {
             let mut changed = file.clone();
             changed[at] ^= bit;
-            assert!(identity().unwrap(&changed).is_err(), "bit {bit:#x} of byte {at}");
+            assert!(
+                identity().unwrap(&changed).is_err(),
+                "bit {bit:#x} of byte {at}"
+            );
         }
-        assert!(matches!(identity().unwrap(&file[..at]), Err(KeyError::Corrupt { .. })), "cut at {at}");
+        assert!(
+            matches!(
+                identity().unwrap(&file[..at]),
+                Err(KeyError::Corrupt { .. })
+            ),
+            "cut at {at}"
+        );
     }
-    assert!(matches!(identity().unwrap(&[&file[..], b"\n"].concat()), Err(KeyError::Corrupt { .. })));
+    assert!(matches!(
+        identity().unwrap(&[&file[..], b"\n"].concat()),
+        Err(KeyError::Corrupt { .. })
+    ));
 }
 
 #[test]
 fn a_point_of_small_order_is_neither_a_recipient_nor_opened() {
-    let file = AgeRecipient::parse(RECIPIENT).unwrap().wrap(&MasterKey::new([9; 32])).unwrap();
+    let file = AgeRecipient::parse(RECIPIENT)
+        .unwrap()
+        .wrap(&MasterKey::new([9; 32]))
+        .unwrap();
     for point in points_of_small_order() {
         let text = to_bech32(&point, "age").unwrap();
-        assert!(matches!(AgeRecipient::parse(&text), Err(KeyError::Recipient { .. })), "{}", *text);
+        assert!(
+            matches!(AgeRecipient::parse(&text), Err(KeyError::Recipient { .. })),
+            "{}",
+            *text
+        );
         let mut hostile = AgeFile::parse(&file).unwrap();
         hostile.ephemeral = point;
-        assert!(matches!(identity().unwrap(&hostile.to_bytes()), Err(KeyError::Corrupt { .. })));
+        assert!(matches!(
+            identity().unwrap(&hostile.to_bytes()),
+            Err(KeyError::Corrupt { .. })
+        ));
     }
 }
 
 #[test]
 fn a_recipient_is_read_as_it_is_printed() {
-    for form in [RECIPIENT.to_owned(), format!("  {RECIPIENT}\n"), RECIPIENT.to_ascii_uppercase()] {
+    for form in [
+        RECIPIENT.to_owned(),
+        format!("  {RECIPIENT}\n"),
+        RECIPIENT.to_ascii_uppercase(),
+    ] {
         assert_eq!(AgeRecipient::parse(&form).unwrap().to_string(), RECIPIENT);
     }
-    assert_eq!(format!("{:?}", identity()), format!("AgeIdentity(of {RECIPIENT})"));
+    assert_eq!(
+        format!("{:?}", identity()),
+        format!("AgeIdentity(of {RECIPIENT})")
+    );
 }
 
 #[test]
 fn what_is_no_recipient_is_refused_with_the_reason_and_without_its_text() {
     let secret = IDENTITY.lines().last().unwrap();
     let mistyped = RECIPIENT.replace("a2e5", "a2e6");
-    let long = to_bech32(&[7; 32], "age").unwrap().replace("age1", "age1qq");
+    let long = to_bech32(&[7; 32], "age")
+        .unwrap()
+        .replace("age1", "age1qq");
     let post_quantum = format!("age1pq1{}", "q".repeat(1900));
     for (text, reason) in [
         ("", "empty"),
@@ -144,10 +200,21 @@ fn what_is_no_recipient_is_refused_with_the_reason_and_without_its_text() {
 
 #[test]
 fn a_file_may_hold_several_identities_and_comments() {
-    let other = to_bech32(&[7; 32], "age-secret-key-").unwrap().to_ascii_uppercase();
+    let other = to_bech32(&[7; 32], "age-secret-key-")
+        .unwrap()
+        .to_ascii_uppercase();
     let both = read(&format!("{IDENTITY}\r\n\n# old\n{other}\r\n")).unwrap();
-    let recipients: Vec<_> = both.iter().map(|identity| identity.recipient().clone()).collect();
-    assert_eq!(recipients, [identity().recipient().clone(), other_identity().recipient().clone()]);
+    let recipients: Vec<_> = both
+        .iter()
+        .map(|identity| identity.recipient().clone())
+        .collect();
+    assert_eq!(
+        recipients,
+        [
+            identity().recipient().clone(),
+            other_identity().recipient().clone()
+        ]
+    );
 }
 
 #[test]
@@ -168,7 +235,10 @@ fn what_is_no_identity_is_refused_with_the_reason_and_without_its_text() {
     ] {
         let error = read(text).unwrap_err().to_string();
         assert!(error.contains(reason), "{error}");
-        assert!(!error.contains("hunter2") && !error.contains("HAV5"), "{error}");
+        assert!(
+            !error.contains("hunter2") && !error.contains("HAV5"),
+            "{error}"
+        );
     }
 }
 

@@ -49,23 +49,38 @@ impl Header {
     /// The broken rule of the format.
     pub fn parse(bytes: &[u8]) -> Result<Self, HeaderError> {
         if bytes.len() != HEADER_BYTES {
-            return Err(HeaderError::Length { expected: HEADER_BYTES, found: bytes.len() });
+            return Err(HeaderError::Length {
+                expected: HEADER_BYTES,
+                found: bytes.len(),
+            });
         }
-        let lines = bytes.strip_prefix(MAGIC.as_bytes()).ok_or(HeaderError::Magic)?;
+        let lines = bytes
+            .strip_prefix(MAGIC.as_bytes())
+            .ok_or(HeaderError::Magic)?;
         let lines = std::str::from_utf8(lines).map_err(|_| HeaderError::Form)?;
         let header = Self::from_values(values(lines)?)?;
         // Parsing accepts upper case, leading zeros and other padding. The comparison with the rendered header refuses
         // them.
-        if header.render() == bytes { Ok(header) } else { Err(HeaderError::Form) }
+        if header.render() == bytes {
+            Ok(header)
+        } else {
+            Err(HeaderError::Form)
+        }
     }
 
-    fn from_values([suite, repository, key_epoch, salt, iv, commit]: [&str; 6]) -> Result<Self, HeaderError> {
+    fn from_values(
+        [suite, repository, key_epoch, salt, iv, commit]: [&str; 6],
+    ) -> Result<Self, HeaderError> {
         if suite != SUITE {
             return Err(HeaderError::Suite(suite.to_owned()));
         }
         Ok(Self {
-            repository: repository.parse().map_err(|_| HeaderError::Value("repository"))?,
-            key_epoch: key_epoch.parse().map_err(|_| HeaderError::Value("key-epoch"))?,
+            repository: repository
+                .parse()
+                .map_err(|_| HeaderError::Value("repository"))?,
+            key_epoch: key_epoch
+                .parse()
+                .map_err(|_| HeaderError::Value("key-epoch"))?,
             salt: bytes_of("salt", salt)?,
             iv: bytes_of("iv", iv)?,
             commit: bytes_of("commit", commit)?,
@@ -75,7 +90,11 @@ impl Header {
     /// Whether the header was made under this master key. A header with a changed salt or commitment does not match.
     #[must_use]
     pub fn is_committed_to(&self, master: &MasterKey) -> bool {
-        master.artifact_keys(&self.salt).commit.ct_eq(&self.commit).into()
+        master
+            .artifact_keys(&self.salt)
+            .commit
+            .ct_eq(&self.commit)
+            .into()
     }
 
     /// The bytes of the header.
@@ -96,9 +115,14 @@ impl Header {
 
 /// The value of each name. Each name must occur once, and in order.
 fn values(lines: &str) -> Result<[&str; 6], HeaderError> {
-    let lines = lines.strip_prefix('\n').ok_or(HeaderError::Magic)?.trim_end_matches('\n');
-    let fields =
-        lines.split('\n').map(|line| line.split_once('=').ok_or(HeaderError::Form)).collect::<Result<Vec<_>, _>>()?;
+    let lines = lines
+        .strip_prefix('\n')
+        .ok_or(HeaderError::Magic)?
+        .trim_end_matches('\n');
+    let fields = lines
+        .split('\n')
+        .map(|line| line.split_once('=').ok_or(HeaderError::Form))
+        .collect::<Result<Vec<_>, _>>()?;
     let count = |name: &str| fields.iter().filter(|(found, _)| *found == name).count();
     if let Some((name, _)) = fields.iter().find(|(name, _)| !NAMES.contains(name)) {
         return Err(HeaderError::Unknown((*name).to_owned()));
@@ -130,7 +154,13 @@ mod tests {
 
     fn header() -> Header {
         let repository = RepositoryId::new([0xab; 16]);
-        Header { repository, key_epoch: 3, salt: [0xcd; 32], iv: [0xef; 16], commit: [0x12; 32] }
+        Header {
+            repository,
+            key_epoch: 3,
+            salt: [0xcd; 32],
+            iv: [0xef; 16],
+            commit: [0x12; 32],
+        }
     }
 
     /// The header with its text changed, and padded again.
@@ -159,26 +189,70 @@ mod tests {
 
     #[test]
     fn every_other_way_to_write_a_header_is_refused_by_name() {
-        let swap = |text: String| text.replace("iv=", "x=").replace("salt=", "iv=").replace("x=", "salt=");
-        let line = |name: &str| format!("{name}={}\n", if name == "iv" { "ef".repeat(16) } else { "3".to_owned() });
+        let swap = |text: String| {
+            text.replace("iv=", "x=")
+                .replace("salt=", "iv=")
+                .replace("x=", "salt=")
+        };
+        let line = |name: &str| {
+            format!(
+                "{name}={}\n",
+                if name == "iv" {
+                    "ef".repeat(16)
+                } else {
+                    "3".to_owned()
+                }
+            )
+        };
         assert_eq!(changed(|text| text), Ok(header()));
-        assert_eq!(changed(|text| text.replace("HOLDFAST1", "HOLDFAST2")), Err(HeaderError::Magic));
-        assert_eq!(changed(|text| text.replace("HOLDFAST1", "HOLDFAST10")), Err(HeaderError::Magic));
+        assert_eq!(
+            changed(|text| text.replace("HOLDFAST1", "HOLDFAST2")),
+            Err(HeaderError::Magic)
+        );
+        assert_eq!(
+            changed(|text| text.replace("HOLDFAST1", "HOLDFAST10")),
+            Err(HeaderError::Magic)
+        );
         assert_eq!(
             changed(|text| text.replace("CBC", "GCM")),
             Err(HeaderError::Suite("AES-256-GCM+HMAC-SHA256".into()))
         );
-        assert_eq!(changed(|text| text + "\nnote=x"), Err(HeaderError::Unknown("note".into())));
-        assert_eq!(changed(|text| text + "\nkey-epoch=3"), Err(HeaderError::Duplicate("key-epoch")));
-        assert_eq!(changed(|text| text.replace(&line("iv"), "")), Err(HeaderError::Missing("iv")));
-        assert_eq!(changed(|text| text.replace(&line("key-epoch"), "")), Err(HeaderError::Missing("key-epoch")));
+        assert_eq!(
+            changed(|text| text + "\nnote=x"),
+            Err(HeaderError::Unknown("note".into()))
+        );
+        assert_eq!(
+            changed(|text| text + "\nkey-epoch=3"),
+            Err(HeaderError::Duplicate("key-epoch"))
+        );
+        assert_eq!(
+            changed(|text| text.replace(&line("iv"), "")),
+            Err(HeaderError::Missing("iv"))
+        );
+        assert_eq!(
+            changed(|text| text.replace(&line("key-epoch"), "")),
+            Err(HeaderError::Missing("key-epoch"))
+        );
         assert_eq!(changed(swap), Err(HeaderError::Order));
-        assert_eq!(changed(|text| text.replace("=ef", "=")), Err(HeaderError::Value("iv")));
-        assert_eq!(changed(|text| text.replace("=ab", "=zz")), Err(HeaderError::Value("repository")));
-        assert_eq!(changed(|text| text.replace("epoch=3", "epoch=-3")), Err(HeaderError::Value("key-epoch")));
-        for (from, to) in
-            [("epoch=3", "epoch=+3"), ("epoch=3", "epoch=03"), ("cdcd", "CDcd"), ("\niv", "\n\niv"), ("\niv", " \niv")]
-        {
+        assert_eq!(
+            changed(|text| text.replace("=ef", "=")),
+            Err(HeaderError::Value("iv"))
+        );
+        assert_eq!(
+            changed(|text| text.replace("=ab", "=zz")),
+            Err(HeaderError::Value("repository"))
+        );
+        assert_eq!(
+            changed(|text| text.replace("epoch=3", "epoch=-3")),
+            Err(HeaderError::Value("key-epoch"))
+        );
+        for (from, to) in [
+            ("epoch=3", "epoch=+3"),
+            ("epoch=3", "epoch=03"),
+            ("cdcd", "CDcd"),
+            ("\niv", "\n\niv"),
+            ("\niv", " \niv"),
+        ] {
             assert!(changed(|text| text.replace(from, to)).is_err(), "{to:?}");
         }
     }
@@ -186,10 +260,20 @@ mod tests {
     #[test]
     fn a_header_is_committed_to_the_one_key_and_salt_that_it_was_made_with() {
         let master = MasterKey::new([7; 32]);
-        let made = |salt| Header { salt, commit: master.artifact_keys(&salt).commit, ..header() };
+        let made = |salt| Header {
+            salt,
+            commit: master.artifact_keys(&salt).commit,
+            ..header()
+        };
         assert!(made([1; 32]).is_committed_to(&master) && made([2; 32]).is_committed_to(&master));
         assert!(!made([1; 32]).is_committed_to(&MasterKey::new([8; 32])));
-        assert!(!Header { salt: [2; 32], ..made([1; 32]) }.is_committed_to(&master));
+        assert!(
+            !Header {
+                salt: [2; 32],
+                ..made([1; 32])
+            }
+            .is_committed_to(&master)
+        );
     }
 
     #[test]
@@ -197,7 +281,13 @@ mod tests {
         for length in [0, 9, HEADER_BYTES - 1, HEADER_BYTES + 1] {
             let mut bytes = header().render().to_vec();
             bytes.resize(length, b'\n');
-            assert_eq!(Header::parse(&bytes), Err(HeaderError::Length { expected: HEADER_BYTES, found: length }));
+            assert_eq!(
+                Header::parse(&bytes),
+                Err(HeaderError::Length {
+                    expected: HEADER_BYTES,
+                    found: length
+                })
+            );
         }
     }
 

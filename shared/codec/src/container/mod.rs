@@ -49,24 +49,40 @@ impl ArtifactSecrets {
     /// # Errors
     /// [`KeyError::Random`] if the system has no randomness.
     pub fn random() -> Result<Self, KeyError> {
-        Ok(Self { salt: random_bytes()?, iv: random_bytes()? })
+        Ok(Self {
+            salt: random_bytes()?,
+            iv: random_bytes()?,
+        })
     }
 }
 
 /// Reads the header, and derives the artifact's keys. The commitment is checked first, so a wrong key is not reported
 /// as damage.
-fn unlock(bytes: &[u8], master: &MasterKey, place: &ArtifactPlace) -> Result<(Header, ArtifactKeys), ArtifactError> {
+fn unlock(
+    bytes: &[u8],
+    master: &MasterKey,
+    place: &ArtifactPlace,
+) -> Result<(Header, ArtifactKeys), ArtifactError> {
     let header = Header::parse(bytes)?;
     let keys = master.artifact_keys(&header.salt);
     let committed: bool = keys.commit.ct_eq(&header.commit).into();
     if !committed {
-        return Err(ArtifactError::WrongKey { repository: header.repository, key_epoch: header.key_epoch });
+        return Err(ArtifactError::WrongKey {
+            repository: header.repository,
+            key_epoch: header.key_epoch,
+        });
     }
     if header.repository != place.repository {
-        return Err(ArtifactError::OtherRepository { expected: place.repository.clone(), found: header.repository });
+        return Err(ArtifactError::OtherRepository {
+            expected: place.repository.clone(),
+            found: header.repository,
+        });
     }
     if header.key_epoch != place.key_epoch {
-        return Err(ArtifactError::OtherEpoch { expected: place.key_epoch, found: header.key_epoch });
+        return Err(ArtifactError::OtherEpoch {
+            expected: place.key_epoch,
+            found: header.key_epoch,
+        });
     }
     Ok((header, keys))
 }

@@ -38,7 +38,12 @@ impl<R: Read> DecryptReader<R> {
     ///
     /// # Errors
     /// [`ArtifactError`] for a fault of the artifact. A wrong key is reported before other faults. The reader's errors.
-    pub fn open(inner: R, master: &MasterKey, place: &ArtifactPlace, expected: ArtifactDigest) -> io::Result<Self> {
+    pub fn open(
+        inner: R,
+        master: &MasterKey,
+        place: &ArtifactPlace,
+        expected: ArtifactDigest,
+    ) -> io::Result<Self> {
         Self::open_segments(inner, master, place, expected, SEGMENT)
     }
 
@@ -56,7 +61,12 @@ impl<R: Read> DecryptReader<R> {
         // The header is part of the first segment. It is read again, and authenticated like all other bytes.
         let whole = bytes.chain(inner);
         Ok(Self {
-            segments: SegmentReader::with_segments(whole, keys.segment_hasher(), expected, segment_bytes)?,
+            segments: SegmentReader::with_segments(
+                whole,
+                keys.segment_hasher(),
+                expected,
+                segment_bytes,
+            )?,
             cipher: cbc::Decryptor::new(&keys.encryption.into(), &header.iv.into()),
             trailer: Some(TrailerCheck::new(&keys, &place.object_key, size_bytes)),
             cipher_end: size_bytes - TRAILER_BYTES as u64,
@@ -68,7 +78,9 @@ impl<R: Read> DecryptReader<R> {
     /// Continues with the next segment with plaintext. `false` at the end.
     fn advance(&mut self) -> io::Result<bool> {
         while self.ready.is_empty() {
-            let Some(segment) = self.segments.next_segment()? else { return Ok(false) };
+            let Some(segment) = self.segments.next_segment()? else {
+                return Ok(false);
+            };
             let length = segment.len();
             if let Some(trailer) = &mut self.trailer {
                 trailer.update(segment);
@@ -116,6 +128,12 @@ fn padding(plain: &[u8]) -> Result<usize, ArtifactError> {
     let padding = plain.last().map_or(0, |byte| usize::from(*byte));
     let well_formed = (1..=BLOCK_BYTES).contains(&padding)
         && plain.len() >= padding
-        && plain[plain.len() - padding..].iter().all(|byte| usize::from(*byte) == padding);
-    if well_formed { Ok(padding) } else { Err(ArtifactError::Padding) }
+        && plain[plain.len() - padding..]
+            .iter()
+            .all(|byte| usize::from(*byte) == padding);
+    if well_formed {
+        Ok(padding)
+    } else {
+        Err(ArtifactError::Padding)
+    }
 }

@@ -12,7 +12,8 @@ use crate::{
 /// Bytes of the trailer.
 pub const TRAILER_BYTES: usize = 32;
 
-const _: () = assert!(ObjectKey::MAX_LENGTH <= 9999 && HEADER_BYTES.is_multiple_of(super::BLOCK_BYTES));
+const _: () =
+    assert!(ObjectKey::MAX_LENGTH <= 9999 && HEADER_BYTES.is_multiple_of(super::BLOCK_BYTES));
 
 /// Takes in header and ciphertext, and returns the trailer.
 pub(super) struct TrailerMac(HmacSha256);
@@ -33,7 +34,9 @@ impl TrailerMac {
     /// The length comes last, so ciphertext can never act as the start of a longer key.
     fn bound_to(self, object_key: &ObjectKey) -> HmacSha256 {
         let key = object_key.as_str();
-        self.0.chain_update(key).chain_update(format!("{:04}", key.len()))
+        self.0
+            .chain_update(key)
+            .chain_update(format!("{:04}", key.len()))
     }
 }
 
@@ -50,7 +53,12 @@ impl TrailerCheck {
     pub(super) fn new(keys: &ArtifactKeys, object_key: &ObjectKey, size_bytes: u64) -> Self {
         let left_bytes = size_bytes.saturating_sub(TRAILER_BYTES as u64);
         let (mac, trailer) = (TrailerMac::new(keys), Vec::with_capacity(TRAILER_BYTES));
-        Self { mac, object_key: object_key.clone(), left_bytes, trailer }
+        Self {
+            mac,
+            object_key: object_key.clone(),
+            left_bytes,
+            trailer,
+        }
     }
 
     pub(super) fn update(&mut self, bytes: &[u8]) {
@@ -66,8 +74,13 @@ impl TrailerCheck {
 
     /// Compares in constant time.
     pub(super) fn finish(self) -> Result<(), ArtifactError> {
-        let matched = self.mac.bound_to(&self.object_key).verify_slice(&self.trailer);
-        matched.map_err(|_| ArtifactError::Mac { object_key: self.object_key.to_string() })
+        let matched = self
+            .mac
+            .bound_to(&self.object_key)
+            .verify_slice(&self.trailer);
+        matched.map_err(|_| ArtifactError::Mac {
+            object_key: self.object_key.to_string(),
+        })
     }
 }
 

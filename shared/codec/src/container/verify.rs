@@ -70,12 +70,20 @@ fn check_size(found: u64, expected: u64, segment_bytes: usize) -> Result<(), Art
     let segment = segment_bytes as u64;
     let segments = expected.div_ceil(segment);
     if found > expected {
-        return Err(ArtifactError::Long { segments, size_bytes: expected });
+        return Err(ArtifactError::Long {
+            segments,
+            size_bytes: expected,
+        });
     }
     if found == expected {
         return Ok(());
     }
     let index = found / segment;
     let expected_bytes = (expected - index * segment).min(segment);
-    Err(ArtifactError::Short { index, segments, expected_bytes, found_bytes: found % segment })
+    Err(ArtifactError::Short {
+        index,
+        segments,
+        expected_bytes,
+        found_bytes: found % segment,
+    })
 }

@@ -46,14 +46,22 @@ impl<W: Write> EncryptWriter<W> {
         repository: &RepositoryId,
         key_epoch: u32,
     ) -> io::Result<Self> {
-        let header =
-            Header { repository: repository.clone(), key_epoch, salt: keys.salt, iv: *iv, commit: keys.commit };
+        let header = Header {
+            repository: repository.clone(),
+            key_epoch,
+            salt: keys.salt,
+            iv: *iv,
+            commit: keys.commit,
+        };
         let mut writer = Self {
             inner,
             cipher: cbc::Encryptor::new(&keys.encryption.into(), iv.into()),
             mac: TrailerMac::new(keys),
             buffer: Vec::with_capacity(BUFFER_BYTES),
-            summary: EncryptSummary { plain_bytes: 0, stored_bytes: 0 },
+            summary: EncryptSummary {
+                plain_bytes: 0,
+                stored_bytes: 0,
+            },
         };
         writer.emit(&header.render())?;
         Ok(writer)

@@ -36,13 +36,21 @@ impl<R: Read> MemberReader<R> {
     /// A reader of the gzip stream `inner`. Reads nothing yet.
     pub fn new(inner: R) -> Self {
         let inner = BufReader::with_capacity(BUFFER_BYTES, inner);
-        Self { inner, inflater: Decompress::new(false), crc: Crc::new(), at: At::FirstHeader, expanded_bytes: 0 }
+        Self {
+            inner,
+            inflater: Decompress::new(false),
+            crc: Crc::new(),
+            at: At::FirstHeader,
+            expanded_bytes: 0,
+        }
     }
 
     fn advance(&mut self, into: &mut [u8]) -> io::Result<usize> {
         loop {
             if self.at == At::Failed {
-                return Err(io::Error::other("cannot read this gzip stream: an earlier read failed"));
+                return Err(io::Error::other(
+                    "cannot read this gzip stream: an earlier read failed",
+                ));
             }
             if self.at != At::Body && !self.begin_member()? {
                 return Ok(0);
@@ -62,7 +70,10 @@ impl<R: Read> MemberReader<R> {
         let mut header = [0; HEADER_BYTES];
         self.fill(&mut header)?;
         let [begins @ .., extra_flags, system] = header;
-        if begins != HEADER_BEGINS || !EXTRA_FLAGS.contains(&extra_flags) || system != UNKNOWN_SYSTEM {
+        if begins != HEADER_BEGINS
+            || !EXTRA_FLAGS.contains(&extra_flags)
+            || system != UNKNOWN_SYSTEM
+        {
             return Err(self.damaged("a member's header has another form than Holdfast's"));
         }
         self.inflater.reset(false);
@@ -103,14 +114,20 @@ impl<R: Read> MemberReader<R> {
     }
 
     fn fill(&mut self, bytes: &mut [u8]) -> io::Result<()> {
-        self.inner.read_exact(bytes).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => ArtifactError::GzipCut.into(),
-            _ => error,
-        })
+        self.inner
+            .read_exact(bytes)
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::UnexpectedEof => ArtifactError::GzipCut.into(),
+                _ => error,
+            })
     }
 
     fn damaged(&self, reason: &str) -> io::Error {
-        ArtifactError::GzipDamaged { expanded_bytes: self.expanded_bytes, reason: reason.to_owned() }.into()
+        ArtifactError::GzipDamaged {
+            expanded_bytes: self.expanded_bytes,
+            reason: reason.to_owned(),
+        }
+        .into()
     }
 }
 
@@ -148,18 +165,25 @@ mod tests {
         if end.is_err() {
             assert!(reader.read(&mut [0]).is_err(), "a failed reader has no end");
         }
-        end.map(|_| content).map_err(|error| ArtifactError::of(&error).unwrap().clone())
+        end.map(|_| content)
+            .map_err(|error| ArtifactError::of(&error).unwrap().clone())
     }
 
     fn text(bytes: usize) -> Vec<u8> {
-        (0_u32..).flat_map(|n| format!("line {n} of a file\n").into_bytes()).take(bytes).collect()
+        (0_u32..)
+            .flat_map(|n| format!("line {n} of a file\n").into_bytes())
+            .take(bytes)
+            .collect()
     }
 
     #[test]
     fn what_every_level_writes_is_read() {
         for content in [Vec::new(), b"short".to_vec(), text(600_000)] {
             for level in 1..=12 {
-                assert!(read(&written(&content, level)).unwrap() == content, "level {level}");
+                assert!(
+                    read(&written(&content, level)).unwrap() == content,
+                    "level {level}"
+                );
             }
         }
     }
@@ -171,7 +195,10 @@ mod tests {
             for at in 0..HEADER_BYTES {
                 let mut bytes = [one.clone(), two.clone()].concat();
                 bytes[first + at] ^= 1;
-                assert!(matches!(read(&bytes), Err(ArtifactError::GzipDamaged { .. })), "byte {at} from {first}");
+                assert!(
+                    matches!(read(&bytes), Err(ArtifactError::GzipDamaged { .. })),
+                    "byte {at} from {first}"
+                );
             }
         }
     }
@@ -183,7 +210,10 @@ mod tests {
             let mut bytes = whole.clone();
             let at = bytes.len() - from_end;
             bytes[at] ^= 1;
-            assert!(matches!(read(&bytes), Err(ArtifactError::GzipDamaged { .. })), "{from_end} from the end");
+            assert!(
+                matches!(read(&bytes), Err(ArtifactError::GzipDamaged { .. })),
+                "{from_end} from the end"
+            );
         }
     }
 

@@ -27,16 +27,27 @@ impl<R: Read> GunzipReader<R> {
 
     /// A reader with a limit. It fails after `limit_bytes` of output, and releases no byte above the limit.
     pub fn with_limit(inner: R, limit_bytes: u64) -> Self {
-        let watched = Watched { inner, failed: false };
+        let watched = Watched {
+            inner,
+            failed: false,
+        };
         let decoder = MultiGzDecoder::new(BufReader::with_capacity(BUFFER_BYTES, watched));
-        Self { decoder, limit_bytes, expanded_bytes: 0, failed: false }
+        Self {
+            decoder,
+            limit_bytes,
+            expanded_bytes: 0,
+            failed: false,
+        }
     }
 
     fn expand(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let length = self.decoder.read(into).map_err(|error| self.named(error))?;
         self.expanded_bytes = self.expanded_bytes.saturating_add(length as u64);
         if self.expanded_bytes > self.limit_bytes {
-            return Err(ArtifactError::GzipLimit { limit_bytes: self.limit_bytes }.into());
+            return Err(ArtifactError::GzipLimit {
+                limit_bytes: self.limit_bytes,
+            }
+            .into());
         }
         Ok(length)
     }
@@ -49,7 +60,11 @@ impl<R: Read> GunzipReader<R> {
         if error.kind() == io::ErrorKind::UnexpectedEof {
             return ArtifactError::GzipCut.into();
         }
-        ArtifactError::GzipDamaged { expanded_bytes: self.expanded_bytes, reason: error.to_string() }.into()
+        ArtifactError::GzipDamaged {
+            expanded_bytes: self.expanded_bytes,
+            reason: error.to_string(),
+        }
+        .into()
     }
 }
 
@@ -57,7 +72,9 @@ impl<R: Read> Read for GunzipReader<R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         if self.failed {
             // The decoder would report the end of its stream.
-            return Err(io::Error::other("cannot read this gzip stream: an earlier read failed"));
+            return Err(io::Error::other(
+                "cannot read this gzip stream: an earlier read failed",
+            ));
         }
         if into.is_empty() {
             return Ok(0);
@@ -114,27 +131,44 @@ mod tests {
         if end.is_err() {
             assert!(reader.read(&mut [0]).is_err(), "a failed reader has no end");
         }
-        end.map(|_| text).map_err(|error| ArtifactError::of(&error).unwrap().clone())
+        end.map(|_| text)
+            .map_err(|error| ArtifactError::of(&error).unwrap().clone())
     }
 
     #[test]
     fn all_members_are_read() {
-        assert_eq!(read(GunzipReader::new(members().0.as_slice())).unwrap(), "first memberthe third member");
+        assert_eq!(
+            read(GunzipReader::new(members().0.as_slice())).unwrap(),
+            "first memberthe third member"
+        );
     }
 
     #[test]
     fn any_cut_inside_a_member_is_refused() {
         let (bytes, ends) = members();
         for length in (0..bytes.len()).filter(|length| !ends.contains(length)) {
-            assert_eq!(read(GunzipReader::new(&bytes[..length])), Err(ArtifactError::GzipCut), "cut to {length}");
+            assert_eq!(
+                read(GunzipReader::new(&bytes[..length])),
+                Err(ArtifactError::GzipCut),
+                "cut to {length}"
+            );
         }
     }
 
     #[test]
     fn anything_after_the_last_member_is_refused() {
         let (bytes, _) = members();
-        for tail in [&b"\0"[..], b"garbage after it", &[0; 100], &bytes[..5], b"\x1f\x8b\x08garbage as well"] {
-            assert!(read(GunzipReader::new([&bytes, tail].concat().as_slice())).is_err(), "{tail:?}");
+        for tail in [
+            &b"\0"[..],
+            b"garbage after it",
+            &[0; 100],
+            &bytes[..5],
+            b"\x1f\x8b\x08garbage as well",
+        ] {
+            assert!(
+                read(GunzipReader::new([&bytes, tail].concat().as_slice())).is_err(),
+                "{tail:?}"
+            );
         }
     }
 
@@ -146,7 +180,10 @@ mod tests {
                 let mut flipped = bytes.clone();
                 flipped[at] ^= 1;
                 let result = read(GunzipReader::new(flipped.as_slice()));
-                assert!(matches!(result, Err(ArtifactError::GzipDamaged { .. })), "{at}: {result:?}");
+                assert!(
+                    matches!(result, Err(ArtifactError::GzipDamaged { .. })),
+                    "{at}: {result:?}"
+                );
             }
         }
     }
@@ -172,8 +209,13 @@ mod tests {
         }
         let (bytes, ends) = members();
         for length in [0, 5, 20, ends[0], bytes.len()] {
-            let error = GunzipReader::new(Resets(&bytes[..length])).read_to_end(&mut Vec::new()).unwrap_err();
-            assert!(ArtifactError::of(&error).is_none() && error.kind() == io::ErrorKind::UnexpectedEof, "{length}");
+            let error = GunzipReader::new(Resets(&bytes[..length]))
+                .read_to_end(&mut Vec::new())
+                .unwrap_err();
+            assert!(
+                ArtifactError::of(&error).is_none() && error.kind() == io::ErrorKind::UnexpectedEof,
+                "{length}"
+            );
         }
     }
 
@@ -183,7 +225,11 @@ mod tests {
         impl Read for Interrupts<'_> {
             fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
                 self.1 = !self.1;
-                if self.1 { Err(io::ErrorKind::Interrupted.into()) } else { self.0.read(&mut into[..1]) }
+                if self.1 {
+                    Err(io::ErrorKind::Interrupted.into())
+                } else {
+                    self.0.read(&mut into[..1])
+                }
             }
         }
         let (bytes, _) = members();

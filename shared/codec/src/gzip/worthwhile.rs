@@ -18,7 +18,11 @@ pub fn is_worthwhile(sample: &[u8]) -> bool {
     let look = &sample[..sample.len().min(LOOK_BYTES)];
     // The size limit is the buffer's length. The exact compressed size does not matter.
     let mut room = vec![0; look.len() * AT_MOST_OF_100 / 100];
-    CompressionLvl::new(FASTEST).is_ok_and(|level| Compressor::new(level).gzip_compress(look, &mut room).is_ok())
+    CompressionLvl::new(FASTEST).is_ok_and(|level| {
+        Compressor::new(level)
+            .gzip_compress(look, &mut room)
+            .is_ok()
+    })
 }
 
 #[cfg(test)]
@@ -31,7 +35,10 @@ mod tests {
     use crate::GzipWriter;
 
     fn text(size: usize) -> Vec<u8> {
-        (0_u32..).flat_map(|n| format!("line {n} of a text\n").into_bytes()).take(size).collect()
+        (0_u32..)
+            .flat_map(|n| format!("line {n} of a text\n").into_bytes())
+            .take(size)
+            .collect()
     }
 
     /// Incompressible bytes.
@@ -43,7 +50,10 @@ mod tests {
             state ^= state << 17;
             state.to_le_bytes()
         };
-        (0..size.div_ceil(8)).flat_map(|_| word()).take(size).collect()
+        (0..size.div_ceil(8))
+            .flat_map(|_| word())
+            .take(size)
+            .collect()
     }
 
     fn gzipped(plain: &[u8]) -> Vec<u8> {
@@ -54,7 +64,11 @@ mod tests {
 
     #[test]
     fn text_is_worthwhile_and_what_is_compressed_already_is_not() {
-        assert!(is_worthwhile(&text(1000)) && is_worthwhile(&text(LOOK_BYTES)) && is_worthwhile(&[0; 100]));
+        assert!(
+            is_worthwhile(&text(1000))
+                && is_worthwhile(&text(LOOK_BYTES))
+                && is_worthwhile(&[0; 100])
+        );
         assert!(!is_worthwhile(&noise(1000)) && !is_worthwhile(&noise(LOOK_BYTES)));
         let digits = hex::encode(noise(100_000));
         assert!(is_worthwhile(digits.as_bytes()) && !is_worthwhile(&gzipped(digits.as_bytes())));
@@ -63,14 +77,21 @@ mod tests {
     #[test]
     fn what_is_nothing_or_next_to_nothing_is_not_worthwhile() {
         for size in 0..19 {
-            assert!(!is_worthwhile(&vec![0; size]), "{size} bytes: gzip's own frame is larger");
+            assert!(
+                !is_worthwhile(&vec![0; size]),
+                "{size} bytes: gzip's own frame is larger"
+            );
         }
     }
 
     #[test]
     fn only_the_first_64_kib_are_looked_at() {
-        assert!(!is_worthwhile(&[noise(LOOK_BYTES), vec![0; 10 * LOOK_BYTES]].concat()));
-        assert!(is_worthwhile(&[text(LOOK_BYTES), noise(LOOK_BYTES)].concat()));
+        assert!(!is_worthwhile(
+            &[noise(LOOK_BYTES), vec![0; 10 * LOOK_BYTES]].concat()
+        ));
+        assert!(is_worthwhile(
+            &[text(LOOK_BYTES), noise(LOOK_BYTES)].concat()
+        ));
     }
 
     proptest! {

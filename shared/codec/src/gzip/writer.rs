@@ -79,7 +79,9 @@ impl<W: Write> GzipWriter<W> {
     where
         F: FnMut(&mut Member) -> bool + Send + 'static,
     {
-        let workers = (0..threads.get()).map(|_| Worker::start(work())).collect::<io::Result<_>>()?;
+        let workers = (0..threads.get())
+            .map(|_| Worker::start(work()))
+            .collect::<io::Result<_>>()?;
         Ok(Self {
             inner,
             workers,
@@ -108,7 +110,9 @@ impl<W: Write> GzipWriter<W> {
 
     fn guarded<T>(&mut self, step: impl FnOnce(&mut Self) -> io::Result<T>) -> io::Result<T> {
         if self.failed {
-            return Err(io::Error::other("cannot compress more: an earlier write failed"));
+            return Err(io::Error::other(
+                "cannot compress more: an earlier write failed",
+            ));
         }
         let result = step(self);
         self.failed = result.is_err();
@@ -146,7 +150,8 @@ impl<W: Write> GzipWriter<W> {
 
     fn write_oldest(&mut self) -> io::Result<()> {
         let mut member = self.workers[self.written % self.workers.len()].take()?;
-        self.inner.write_all(&member.output[..member.output_bytes])?;
+        self.inner
+            .write_all(&member.output[..member.output_bytes])?;
         self.summary.output_bytes += member.output_bytes as u64;
         self.summary.members += 1;
         self.written += 1;
@@ -207,16 +212,25 @@ impl Worker {
             }
         };
         let thread = thread::Builder::new().name("gzip".to_owned()).spawn(run)?;
-        Ok(Self { ends: Some((submit, take)), thread: Some(thread) })
+        Ok(Self {
+            ends: Some((submit, take)),
+            thread: Some(thread),
+        })
     }
 
     fn submit(&self, member: Member) -> io::Result<()> {
-        let sent = self.ends.as_ref().and_then(|(submit, _)| submit.send(member).ok());
+        let sent = self
+            .ends
+            .as_ref()
+            .and_then(|(submit, _)| submit.send(member).ok());
         sent.ok_or_else(died)
     }
 
     fn take(&self) -> io::Result<Member> {
-        self.ends.as_ref().and_then(|(_, take)| take.recv().ok()).ok_or_else(died)
+        self.ends
+            .as_ref()
+            .and_then(|(_, take)| take.recv().ok())
+            .ok_or_else(died)
     }
 }
 
@@ -255,7 +269,10 @@ mod tests {
 
     /// Neither random nor constant.
     fn sample(size: usize) -> Vec<u8> {
-        (0_u32..).flat_map(|n| (n.wrapping_mul(2_654_435_761) >> (n % 24)).to_le_bytes()).take(size).collect()
+        (0_u32..)
+            .flat_map(|n| (n.wrapping_mul(2_654_435_761) >> (n % 24)).to_le_bytes())
+            .take(size)
+            .collect()
     }
 
     fn gunzip(bytes: &[u8]) -> Vec<u8> {
@@ -266,15 +283,27 @@ mod tests {
 
     #[test]
     fn nothing_becomes_one_empty_member() {
-        let (bytes, summary) = GzipWriter::new(Vec::new(), 6, threads(2)).unwrap().finish().unwrap();
-        assert_eq!(summary, GzipSummary { input_bytes: 0, output_bytes: bytes.len() as u64, members: 1 });
+        let (bytes, summary) = GzipWriter::new(Vec::new(), 6, threads(2))
+            .unwrap()
+            .finish()
+            .unwrap();
+        assert_eq!(
+            summary,
+            GzipSummary {
+                input_bytes: 0,
+                output_bytes: bytes.len() as u64,
+                members: 1
+            }
+        );
         assert!(gunzip(&bytes).is_empty());
     }
 
     #[test]
     fn levels_outside_1_to_12_are_refused() {
         for level in [0, 13, 255] {
-            let error = GzipWriter::new(Vec::new(), level, threads(1)).err().unwrap();
+            let error = GzipWriter::new(Vec::new(), level, threads(1))
+                .err()
+                .unwrap();
             assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
         }
     }
@@ -288,7 +317,10 @@ mod tests {
         assert_eq!(gunzip(&writer.inner), b"hold");
         writer.write_all(b"fast").unwrap();
         let (bytes, summary) = writer.finish().unwrap();
-        assert_eq!((gunzip(&bytes).as_slice(), summary.members), (&b"holdfast"[..], 2));
+        assert_eq!(
+            (gunzip(&bytes).as_slice(), summary.members),
+            (&b"holdfast"[..], 2)
+        );
     }
 
     #[test]
@@ -312,13 +344,21 @@ mod tests {
         let mut writer = GzipWriter::with_work(Vec::new(), threads(2), || {
             let count = Arc::clone(&count);
             move |_: &mut Member| {
-                assert!(count.fetch_add(1, Ordering::SeqCst) != 2, "the worker dies, as this test wants");
+                assert!(
+                    count.fetch_add(1, Ordering::SeqCst) != 2,
+                    "the worker dies, as this test wants"
+                );
                 true
             }
         })
         .unwrap();
         let failed = (0..20).any(|_| writer.write_all(&sample(MEMBER_BYTES)).is_err());
-        assert!(failed && writer.write(b"x").is_err() && writer.flush().is_err() && writer.finish().is_err());
+        assert!(
+            failed
+                && writer.write(b"x").is_err()
+                && writer.flush().is_err()
+                && writer.finish().is_err()
+        );
     }
 
     #[test]
@@ -345,7 +385,10 @@ mod tests {
         }
         let mut writer = GzipWriter::new(Full, 1, threads(1)).unwrap();
         writer.write_all(b"x").unwrap();
-        assert_eq!(writer.flush().unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert_eq!(
+            writer.flush().unwrap_err().kind(),
+            io::ErrorKind::StorageFull
+        );
         assert!(writer.finish().is_err());
     }
 

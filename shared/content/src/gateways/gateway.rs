@@ -55,11 +55,17 @@ impl FromStr for Gateway {
     type Err = OriginError;
 
     fn from_str(text: &str) -> Result<Self, OriginError> {
-        let (address, trustless) = text.strip_prefix("plain+").map_or((text, true), |rest| (rest, false));
+        let (address, trustless) = text
+            .strip_prefix("plain+")
+            .map_or((text, true), |rest| (rest, false));
         let url = web_url(address)?;
-        let origin =
-            Origin::of(&url).ok_or_else(|| OriginError::new(address, "is not a gateway: expected https://host"))?;
-        Ok(Self { url, origin, trustless })
+        let origin = Origin::of(&url)
+            .ok_or_else(|| OriginError::new(address, "is not a gateway: expected https://host"))?;
+        Ok(Self {
+            url,
+            origin,
+            trustless,
+        })
     }
 }
 
@@ -69,14 +75,25 @@ mod tests {
 
     #[test]
     fn a_gateway_is_written_as_it_is_read() {
-        for text in
-            ["https://ipfs.io", "plain+https://h.example/base", "http://127.0.0.1:8080", "plain+http://[::1]:81"]
-        {
+        for text in [
+            "https://ipfs.io",
+            "plain+https://h.example/base",
+            "http://127.0.0.1:8080",
+            "plain+http://[::1]:81",
+        ] {
             let gateway: Gateway = text.parse().unwrap();
             assert_eq!(gateway.to_string(), text);
             assert_eq!(gateway.is_trustless(), !text.starts_with("plain+"));
         }
-        for text in ["", "ipfs.io", "plain+", "plain+plain+https://h", "https://u:p@h", "https://h?x", "ipfs://h"] {
+        for text in [
+            "",
+            "ipfs.io",
+            "plain+",
+            "plain+plain+https://h",
+            "https://u:p@h",
+            "https://h?x",
+            "ipfs://h",
+        ] {
             assert!(text.parse::<Gateway>().is_err(), "{text}");
         }
     }
@@ -84,7 +101,13 @@ mod tests {
     #[test]
     fn an_address_keeps_the_base_and_the_encoding() {
         let gateway: Gateway = "https://h.example/base/".parse().unwrap();
-        assert_eq!(gateway.address("Qm/a%20b%2Fc%3F", None).as_str(), "https://h.example/base/ipfs/Qm/a%20b%2Fc%3F");
-        assert_eq!(gateway.address("Qm", Some("format=raw")).as_str(), "https://h.example/base/ipfs/Qm?format=raw");
+        assert_eq!(
+            gateway.address("Qm/a%20b%2Fc%3F", None).as_str(),
+            "https://h.example/base/ipfs/Qm/a%20b%2Fc%3F"
+        );
+        assert_eq!(
+            gateway.address("Qm", Some("format=raw")).as_str(),
+            "https://h.example/base/ipfs/Qm?format=raw"
+        );
     }
 }

@@ -43,7 +43,11 @@ struct Setbacks<'a> {
 impl Gateways {
     pub(crate) fn new(gateways: Vec<Gateway>, max_file_size: u64) -> Self {
         let (trustless, plain) = gateways.into_iter().partition(Gateway::is_trustless);
-        Self { trustless, plain, max_file_size }
+        Self {
+            trustless,
+            plain,
+            max_file_size,
+        }
     }
 
     /// Downloads the file. If a URL may mean several names, the longest existing one is used.
@@ -62,7 +66,10 @@ impl Gateways {
             }
         }
         // The last path always returned.
-        Err(FetchError::new(ItemFailureCode::NotFound, "the URL names no file"))
+        Err(FetchError::new(
+            ItemFailureCode::NotFound,
+            "the URL names no file",
+        ))
     }
 
     async fn fetch_path(
@@ -73,7 +80,9 @@ impl Gateways {
         out: &mpsc::Sender<Bytes>,
     ) -> Result<FetchedFile, FetchError> {
         let mut progress = Progress::begin(path, self.max_file_size, out).await?;
-        let setbacks = self.ask_trustless(client, path, deadline, &mut progress).await?;
+        let setbacks = self
+            .ask_trustless(client, path, deadline, &mut progress)
+            .await?;
         if progress.wanted().is_none() {
             return progress.finish();
         }
@@ -98,14 +107,24 @@ impl Gateways {
         let mut setbacks = Setbacks::default();
         for (index, gateway) in self.trustless.iter().enumerate() {
             let is_last = index + 1 == self.trustless.len() && self.plain.is_empty();
-            let asking = Asking { client, gateway, deadline: share(deadline, is_last) };
+            let asking = Asking {
+                client,
+                gateway,
+                deadline: share(deadline, is_last),
+            };
             let outcome = asking.deliver(path, limits, progress).await;
             if setbacks.settle(gateway, outcome, progress)? {
                 return Ok(setbacks);
             }
         }
         for gateway in std::mem::take(&mut setbacks.hopeful) {
-            let outcome = Asking { client, gateway, deadline }.by_blocks(progress).await;
+            let outcome = Asking {
+                client,
+                gateway,
+                deadline,
+            }
+            .by_blocks(progress)
+            .await;
             if setbacks.settle(gateway, outcome, progress)? {
                 break;
             }
@@ -158,5 +177,9 @@ fn with_cut(error: FetchError, name: &IpfsName) -> FetchError {
 /// Half of the remaining time, so that a slow gateway leaves time for the next one. All of it for the last one.
 fn share(deadline: Instant, is_last: bool) -> Instant {
     let now = Instant::now();
-    if is_last { deadline } else { now + deadline.saturating_duration_since(now) / 2 }
+    if is_last {
+        deadline
+    } else {
+        now + deadline.saturating_duration_since(now) / 2
+    }
 }

@@ -30,9 +30,24 @@ pub(super) async fn fetch(
     let mut errors = Vec::new();
     for gateway in gateways {
         let url = gateway.address(&path.to_string(), None);
-        let request = Request { url, gateway: Some(gateway.origin()), headers: HeaderMap::new(), limit, deadline };
+        let request = Request {
+            url,
+            gateway: Some(gateway.origin()),
+            headers: HeaderMap::new(),
+            limit,
+            deadline,
+        };
         let delivered = match client.get(&request).await.and_then(a_file) {
-            Ok(answer) => Delivery { gateway, path, answer, out }.run().await,
+            Ok(answer) => {
+                Delivery {
+                    gateway,
+                    path,
+                    answer,
+                    out,
+                }
+                .run()
+                .await
+            }
             Err(error) => Err(Setback::Failed(error)),
         };
         match delivered {
@@ -46,8 +61,16 @@ pub(super) async fn fetch(
 
 /// Refuses a directory listing, because the gateway made it.
 fn a_file(answer: Answer) -> Result<Answer, FetchError> {
-    let is_listing = answer.header(&ETAG).is_some_and(|etag| etag.contains("\"DirIndex-"));
-    if is_listing { Err(answer.invalid("sent a listing of a directory, not a file").lasting()) } else { Ok(answer) }
+    let is_listing = answer
+        .header(&ETAG)
+        .is_some_and(|etag| etag.contains("\"DirIndex-"));
+    if is_listing {
+        Err(answer
+            .invalid("sent a listing of a directory, not a file")
+            .lasting())
+    } else {
+        Ok(answer)
+    }
 }
 
 /// One gateway's response, on its way to the receiver of the file.
@@ -61,7 +84,11 @@ struct Delivery<'a> {
 impl Delivery<'_> {
     async fn run(mut self) -> Result<FetchedFile, Setback> {
         if !may_prove(self.path) {
-            let size = self.answer.pass_on(self.out).await.map_err(Setback::Final)?;
+            let size = self
+                .answer
+                .pass_on(self.out)
+                .await
+                .map_err(Setback::Final)?;
             return Ok(self.unproved(size));
         }
         let (begin, is_whole) = self.begin().await.map_err(Setback::Failed)?;
@@ -99,20 +126,28 @@ impl Delivery<'_> {
     /// A file larger than any block: under a raw CID its hash proves it, at its end.
     async fn pass_on_large(mut self, begin: Bytes) -> Result<FetchedFile, FetchError> {
         self.answer.expect_told_end()?;
-        let proof = is_raw(&self.path.cid).then(|| RawProof::begin(&self.path.cid).ok()).flatten();
+        let proof = is_raw(&self.path.cid)
+            .then(|| RawProof::begin(&self.path.cid).ok())
+            .flatten();
         let (mut proof, mut size, mut next) = (proof, 0, Some(begin));
         while let Some(bytes) = next {
             if let Some(proof) = &mut proof {
                 proof.update(&bytes);
             }
             size += bytes.len() as u64;
-            self.out.send(bytes).await.map_err(|_| FetchError::stopped())?;
+            self.out
+                .send(bytes)
+                .await
+                .map_err(|_| FetchError::stopped())?;
             next = self.answer.next().await?;
         }
         self.answer.host().answered();
         match proof.map(RawProof::holds) {
             Some(false) => Err(self.lie()),
-            Some(true) => Ok(FetchedFile { verified: Verified::Cid, ..self.unproved(size) }),
+            Some(true) => Ok(FetchedFile {
+                verified: Verified::Cid,
+                ..self.unproved(size)
+            }),
             None => Ok(self.unproved(size)),
         }
     }
@@ -121,11 +156,17 @@ impl Delivery<'_> {
         if file.is_empty() {
             return Ok(());
         }
-        self.out.send(file).await.map_err(|_| Setback::Final(FetchError::stopped()))
+        self.out
+            .send(file)
+            .await
+            .map_err(|_| Setback::Final(FetchError::stopped()))
     }
 
     fn lie(&self) -> FetchError {
-        let message = format!("{} lies: the file's hash differs from its CID", self.gateway.origin());
+        let message = format!(
+            "{} lies: the file's hash differs from its CID",
+            self.gateway.origin()
+        );
         tracing::warn!(gateway = %self.gateway, reason = message, "a gateway delivered wrong bytes");
         FetchError::new(ItemFailureCode::InvalidAnswer, message)
     }
@@ -144,6 +185,10 @@ impl Delivery<'_> {
     }
 
     fn proved(&self, walked: WalkedFile) -> FetchedFile {
-        FetchedFile { verified: Verified::Cid, dag: Some(walked.record), ..self.unproved(walked.size) }
+        FetchedFile {
+            verified: Verified::Cid,
+            dag: Some(walked.record),
+            ..self.unproved(walked.size)
+        }
     }
 }

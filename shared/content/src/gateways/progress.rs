@@ -50,11 +50,20 @@ impl<'a> Progress<'a> {
         out: &'a mpsc::Sender<Bytes>,
     ) -> Result<Self, FetchError> {
         let (walk, held) =
-            Walk::begin(path, WalkLimits::of_file(max_file_size)).map_err(|fault| match fault.kind() {
-                DagFaultKind::Unsupported => FetchError::new(ItemFailureCode::Unsupported, fault.to_string()),
-                _ => of_fault(&fault),
+            Walk::begin(path, WalkLimits::of_file(max_file_size)).map_err(|fault| {
+                match fault.kind() {
+                    DagFaultKind::Unsupported => {
+                        FetchError::new(ItemFailureCode::Unsupported, fault.to_string())
+                    }
+                    _ => of_fault(&fault),
+                }
             })?;
-        let progress = Self { walk, out, sources: Vec::new(), last: None };
+        let progress = Self {
+            walk,
+            out,
+            sources: Vec::new(),
+            last: None,
+        };
         progress.hand_on(held).await?;
         Ok(progress)
     }
@@ -76,17 +85,28 @@ impl<'a> Progress<'a> {
 
     /// The next block, if it equals the last one.
     pub(super) fn repeated(&self, cid: &Cid) -> Option<Bytes> {
-        self.last.as_ref().filter(|(last, _)| last == cid).map(|(_, block)| block.clone())
+        self.last
+            .as_ref()
+            .filter(|(last, _)| last == cid)
+            .map(|(_, block)| block.clone())
     }
 
     /// Accepts the next block, proves it, and passes on its bytes of the file.
-    pub(super) async fn take(&mut self, gateway: &Gateway, cid: Cid, block: Bytes) -> Result<(), Setback> {
+    pub(super) async fn take(
+        &mut self,
+        gateway: &Gateway,
+        cid: Cid,
+        block: Bytes,
+    ) -> Result<(), Setback> {
         let held = match self.walk.supply(&block) {
             Ok(held) => held,
             Err(WalkError::Dag(fault)) => return Err(Setback::Final(of_fault(&fault))),
             Err(error) => {
                 let message = format!("{} lies: {error}", gateway.origin());
-                return Err(Setback::Lied(FetchError::new(ItemFailureCode::InvalidAnswer, message)));
+                return Err(Setback::Lied(FetchError::new(
+                    ItemFailureCode::InvalidAnswer,
+                    message,
+                )));
             }
         };
         if !self.has_used(gateway) {
@@ -98,7 +118,10 @@ impl<'a> Progress<'a> {
 
     async fn hand_on(&self, held: Vec<Bytes>) -> Result<(), FetchError> {
         for bytes in held.into_iter().filter(|bytes| !bytes.is_empty()) {
-            self.out.send(bytes).await.map_err(|_| FetchError::stopped())?;
+            self.out
+                .send(bytes)
+                .await
+                .map_err(|_| FetchError::stopped())?;
         }
         Ok(())
     }
@@ -109,7 +132,11 @@ impl<'a> Progress<'a> {
             WalkError::Dag(fault) => of_fault(&fault),
             other => FetchError::new(ItemFailureCode::InvalidAnswer, other.to_string()),
         })?;
-        let source = if self.sources.is_empty() { "the CID itself".to_owned() } else { self.sources.join(", ") };
+        let source = if self.sources.is_empty() {
+            "the CID itself".to_owned()
+        } else {
+            self.sources.join(", ")
+        };
         Ok(FetchedFile {
             size: walked.size,
             verified: Verified::Cid,
@@ -127,7 +154,9 @@ fn of_fault(fault: &DagFault) -> FetchError {
     let code = match fault.kind() {
         DagFaultKind::NotFound => ItemFailureCode::NotFound,
         DagFaultKind::TooLarge => ItemFailureCode::TooLarge,
-        DagFaultKind::NotAFile | DagFaultKind::Unsupported | DagFaultKind::Malformed => ItemFailureCode::BadDag,
+        DagFaultKind::NotAFile | DagFaultKind::Unsupported | DagFaultKind::Malformed => {
+            ItemFailureCode::BadDag
+        }
     };
     FetchError::new(code, fault.to_string())
 }

@@ -24,15 +24,20 @@ pub(super) fn may_prove(path: &IpfsPath) -> bool {
 /// Proves a complete file of at most one block.
 pub(super) fn prove(path: &IpfsPath, file: &Bytes) -> Verdict {
     let limits = WalkLimits::of_file(file.len() as u64);
-    let Ok((walk, _)) = Walk::begin(path, limits) else { return Verdict::Unproved };
+    let Ok((walk, _)) = Walk::begin(path, limits) else {
+        return Verdict::Unproved;
+    };
     if is_raw(&path.cid) {
-        return walked(walk, file).map_or(Verdict::Refuted, |walked| Verdict::Proved(Box::new(walked)));
+        return walked(walk, file)
+            .map_or(Verdict::Refuted, |walked| Verdict::Proved(Box::new(walked)));
     }
     let proved = single_leaves(file).find_map(|block| {
         let (walk, _) = Walk::begin(path, limits).ok()?;
         walked(walk, &block)
     });
-    proved.map_or(Verdict::Unproved, |walked| Verdict::Proved(Box::new(walked)))
+    proved.map_or(Verdict::Unproved, |walked| {
+        Verdict::Proved(Box::new(walked))
+    })
 }
 
 /// The file of a walk for one block, if this is the block.

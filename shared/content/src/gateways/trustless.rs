@@ -56,13 +56,20 @@ impl Strays {
 impl Asking<'_> {
     /// Delivers the file to its end, or as far as possible. A CAR begins at the root, so a started file continues block
     /// by block.
-    pub(super) async fn deliver(&self, path: &IpfsPath, limits: WalkLimits, progress: &mut Progress<'_>) -> Delivery {
+    pub(super) async fn deliver(
+        &self,
+        path: &IpfsPath,
+        limits: WalkLimits,
+        progress: &mut Progress<'_>,
+    ) -> Delivery {
         if progress.has_begun() {
             return self.by_blocks(progress).await;
         }
         let was_asked = match self.by_car(path, limits, progress).await {
             // Single blocks may still work. For a missing root, many gateways begin a CAR and truncate it.
-            Err(Setback::Failed(error)) if blocks_may_help(error.code, path) && !progress.has_begun() => {
+            Err(Setback::Failed(error))
+                if blocks_may_help(error.code, path) && !progress.has_begun() =>
+            {
                 error.was_asked
             }
             outcome => {
@@ -71,21 +78,40 @@ impl Asking<'_> {
             }
         };
         // A gateway that was paused after its CAR was still contacted: the attempt counts.
-        self.by_blocks(progress).await.map_err(|setback| if was_asked { setback.asked() } else { setback })
+        self.by_blocks(progress)
+            .await
+            .map_err(|setback| if was_asked { setback.asked() } else { setback })
     }
 
     /// Reads a CAR as far as it is useful. A missing end is no error.
-    async fn by_car(&self, path: &IpfsPath, limits: WalkLimits, progress: &mut Progress<'_>) -> Delivery {
-        let url = self.gateway.address(&path.to_string(), Some("format=car&dag-scope=entity"));
+    async fn by_car(
+        &self,
+        path: &IpfsPath,
+        limits: WalkLimits,
+        progress: &mut Progress<'_>,
+    ) -> Delivery {
+        let url = self
+            .gateway
+            .address(&path.to_string(), Some("format=car&dag-scope=entity"));
         let mut answer = self.ask(url, CAR, most_bytes(limits), progress).await?;
-        if !answer.content_type().is_some_and(|kind| kind.starts_with("application/vnd.ipld.car")) {
+        if !answer
+            .content_type()
+            .is_some_and(|kind| kind.starts_with("application/vnd.ipld.car"))
+        {
             return Ok(());
         }
         let mut reader = CarReader::new();
         let mut strays = Strays::default();
-        while let Some(chunk) = answer.next().await.map_err(|error| of_source(error, progress))? {
+        while let Some(chunk) = answer
+            .next()
+            .await
+            .map_err(|error| of_source(error, progress))?
+        {
             reader.push(&chunk);
-            while let Some(block) = reader.next_block().map_err(|fault| unreadable(&answer, &fault))? {
+            while let Some(block) = reader
+                .next_block()
+                .map_err(|fault| unreadable(&answer, &fault))?
+            {
                 match progress.wanted() {
                     Some(wanted) if wanted.hash() == block.cid.hash() => {
                         self.take(&answer, wanted, block.bytes, progress).await?;
@@ -110,8 +136,13 @@ impl Asking<'_> {
                 continue;
             }
             let url = self.gateway.address(&cid.to_string(), Some("format=raw"));
-            let mut answer = self.ask(url, BLOCK, MAX_BLOCK_BYTES as u64, progress).await?;
-            let block = answer.whole().await.map_err(|error| of_source(error, progress))?;
+            let mut answer = self
+                .ask(url, BLOCK, MAX_BLOCK_BYTES as u64, progress)
+                .await?;
+            let block = answer
+                .whole()
+                .await
+                .map_err(|error| of_source(error, progress))?;
             self.take(&answer, cid, block, progress).await?;
         }
         Ok(())
@@ -125,12 +156,27 @@ impl Asking<'_> {
         progress: &Progress<'_>,
     ) -> Result<Answer, Setback> {
         let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(accept))]);
-        let request = Request { url, gateway: Some(self.gateway.origin()), headers, limit, deadline: self.deadline };
-        self.client.get(&request).await.map_err(|error| of_source(error, progress))
+        let request = Request {
+            url,
+            gateway: Some(self.gateway.origin()),
+            headers,
+            limit,
+            deadline: self.deadline,
+        };
+        self.client
+            .get(&request)
+            .await
+            .map_err(|error| of_source(error, progress))
     }
 
     /// Accepts a block. Even a false one proves that the host is up: it stays usable for the next file.
-    async fn take(&self, answer: &Answer, cid: Cid, block: Bytes, progress: &mut Progress<'_>) -> Delivery {
+    async fn take(
+        &self,
+        answer: &Answer,
+        cid: Cid,
+        block: Bytes,
+        progress: &mut Progress<'_>,
+    ) -> Delivery {
         answer.host().answered();
         progress.take(self.gateway, cid, block).await
     }
@@ -139,7 +185,11 @@ impl Asking<'_> {
 /// Size limit of the CAR of a file within the limits.
 fn most_bytes(limits: WalkLimits) -> u64 {
     let frames = limits.blocks.saturating_mul(CAR_FRAME_BYTES);
-    limits.file_bytes.saturating_add(limits.inner_bytes).saturating_add(frames).saturating_add(MOST_STRAY_BYTES)
+    limits
+        .file_bytes
+        .saturating_add(limits.inner_bytes)
+        .saturating_add(frames)
+        .saturating_add(MOST_STRAY_BYTES)
 }
 
 /// Whether single blocks may help after this response to a CAR. If a path is not found, the blocks of its directories
@@ -162,7 +212,9 @@ fn unreadable(answer: &Answer, fault: &CarFault) -> Setback {
 fn of_source(error: FetchError, progress: &Progress<'_>) -> Setback {
     let code = match error.code {
         ItemFailureCode::TooLarge => ItemFailureCode::InvalidAnswer,
-        ItemFailureCode::NotFound | ItemFailureCode::Gone if progress.has_begun() => ItemFailureCode::Unavailable,
+        ItemFailureCode::NotFound | ItemFailureCode::Gone if progress.has_begun() => {
+            ItemFailureCode::Unavailable
+        }
         code => code,
     };
     Setback::Failed(FetchError { code, ..error })

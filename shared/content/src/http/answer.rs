@@ -43,14 +43,23 @@ impl Patience {
         missing: &str,
     ) -> Result<T, FetchError> {
         let silence_ends = Instant::now() + self.idle;
-        timeout_at(silence_ends.min(self.deadline), coming).await.map_err(|_| {
-            let message = if silence_ends < self.deadline {
-                format!("{} sent no {missing} for {} ms", host.origin(), self.idle.as_millis())
-            } else {
-                format!("the time ended before {} had sent everything", host.origin())
-            };
-            FetchError::new(ItemFailureCode::TimedOut, message)
-        })
+        timeout_at(silence_ends.min(self.deadline), coming)
+            .await
+            .map_err(|_| {
+                let message = if silence_ends < self.deadline {
+                    format!(
+                        "{} sent no {missing} for {} ms",
+                        host.origin(),
+                        self.idle.as_millis()
+                    )
+                } else {
+                    format!(
+                        "the time ended before {} had sent everything",
+                        host.origin()
+                    )
+                };
+                FetchError::new(ItemFailureCode::TimedOut, message)
+            })
     }
 }
 
@@ -87,16 +96,30 @@ impl Answer {
         limit: u64,
         turn: OwnedSemaphorePermit,
     ) -> Result<Self, FetchError> {
-        let mut answer = Self { response, host, patience, limit, received: 0, coded: None, _turn: turn };
+        let mut answer = Self {
+            response,
+            host,
+            patience,
+            limit,
+            received: 0,
+            coded: None,
+            _turn: turn,
+        };
         if answer.is_not_modified() {
             return Ok(answer);
         }
-        let values = answer.response.headers().get_all(CONTENT_ENCODING).iter().map(HeaderValue::as_bytes);
+        let values = answer
+            .response
+            .headers()
+            .get_all(CONTENT_ENCODING)
+            .iter()
+            .map(HeaderValue::as_bytes);
         answer.coded = match Coding::read(values) {
             Ok(coding) => coding.map(|coding| Box::new(Coded::new(coding))),
             Err(codings) => {
-                let what =
-                    format!("sent the content coding {codings:?}: supported are gzip and deflate, one at a time");
+                let what = format!(
+                    "sent the content coding {codings:?}: supported are gzip and deflate, one at a time"
+                );
                 return Err(answer.invalid(&what).lasting());
             }
         };
@@ -112,7 +135,10 @@ impl Answer {
     fn most_received(&self) -> u64 {
         match self.coded {
             None => self.limit,
-            Some(_) => self.limit.saturating_add(self.limit / 64).saturating_add(1024),
+            Some(_) => self
+                .limit
+                .saturating_add(self.limit / 64)
+                .saturating_add(1024),
         }
     }
 
@@ -135,21 +161,38 @@ impl Answer {
             return true;
         }
         // With another transfer encoding, the body ends with the connection.
-        let last = self.response.headers().get_all(TRANSFER_ENCODING).iter().next_back();
+        let last = self
+            .response
+            .headers()
+            .get_all(TRANSFER_ENCODING)
+            .iter()
+            .next_back();
         let last = last.and_then(|value| value.to_str().ok()?.rsplit(',').next());
-        self.response.content_length().is_some() || last.is_some_and(|it| it.trim().eq_ignore_ascii_case("chunked"))
+        self.response.content_length().is_some()
+            || last.is_some_and(|it| it.trim().eq_ignore_ascii_case("chunked"))
     }
 
     /// A header's value, if it is present, readable and of a sane length.
     pub(crate) fn header(&self, name: &HeaderName) -> Option<&str> {
-        self.response.headers().get(name)?.to_str().ok().filter(|value| !value.is_empty() && value.len() <= 512)
+        self.response
+            .headers()
+            .get(name)?
+            .to_str()
+            .ok()
+            .filter(|value| !value.is_empty() && value.len() <= 512)
     }
 
     /// The media type, shortened to a useful length.
     pub(crate) fn content_type(&self) -> Option<String> {
         let value = self.response.headers().get(CONTENT_TYPE)?.as_bytes();
         let printable = |byte: &u8| matches!(byte, b' '..=b'~');
-        let kept: String = value.iter().copied().filter(printable).take(200).map(char::from).collect();
+        let kept: String = value
+            .iter()
+            .copied()
+            .filter(printable)
+            .take(200)
+            .map(char::from)
+            .collect();
         Some(kept).filter(|kept| !kept.is_empty())
     }
 
@@ -159,12 +202,17 @@ impl Answer {
     /// Classified by the code. The host's breaker already knows them. The caller reports a success, because only it can
     /// judge the bytes.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, FetchError> {
-        self.chunk().await.inspect_err(|error| self.host.failed(error))
+        self.chunk()
+            .await
+            .inspect_err(|error| self.host.failed(error))
     }
 
     async fn chunk(&mut self) -> Result<Option<Bytes>, FetchError> {
         loop {
-            let step = self.coded.as_mut().map_or(Ok(Step::Hungry), |coded| coded.decoder.step());
+            let step = self
+                .coded
+                .as_mut()
+                .map_or(Ok(Step::Hungry), |coded| coded.decoder.step());
             match step.map_err(|error| self.undecodable(&error))? {
                 Step::Bytes(bytes) => return self.count_decoded(bytes).map(Some),
                 Step::End => return Ok(None),
@@ -179,12 +227,19 @@ impl Answer {
     }
 
     async fn receive(&mut self) -> Result<Option<Bytes>, FetchError> {
-        let coming = self.patience.wait(self.response.chunk(), &self.host, "bytes").await?;
-        let chunk = coming.map_err(|error| transport_error(error, &self.host, Some(self.received)))?;
+        let coming = self
+            .patience
+            .wait(self.response.chunk(), &self.host, "bytes")
+            .await?;
+        let chunk =
+            coming.map_err(|error| transport_error(error, &self.host, Some(self.received)))?;
         let length = chunk.as_ref().map_or(0, Bytes::len) as u64;
         self.received = self.received.saturating_add(length);
         if self.received > self.most_received() {
-            return Err(self.too_large(&format!("sent {} bytes and was not at the end", self.received)));
+            return Err(self.too_large(&format!(
+                "sent {} bytes and was not at the end",
+                self.received
+            )));
         }
         Ok(chunk)
     }
@@ -198,14 +253,20 @@ impl Answer {
             None => 0,
         };
         if decoded > self.limit {
-            return Err(self.too_large(&format!("sent a body of more than {} bytes after decoding", self.limit)));
+            return Err(self.too_large(&format!(
+                "sent a body of more than {} bytes after decoding",
+                self.limit
+            )));
         }
         Ok(bytes)
     }
 
     fn undecodable(&self, error: &std::io::Error) -> FetchError {
         let coding = self.coding().unwrap_or_default();
-        self.invalid(&format!("sent a body in another coding than {coding}, its Content-Encoding: {error}")).lasting()
+        self.invalid(&format!(
+            "sent a body in another coding than {coding}, its Content-Encoding: {error}"
+        ))
+        .lasting()
     }
 
     /// Refuses a body with an unverifiable end.
@@ -217,7 +278,11 @@ impl Answer {
             return Ok(());
         }
         self.host.answered();
-        Err(self.invalid("announces neither a length nor chunks, so a truncated file would seem complete").lasting())
+        Err(self
+            .invalid(
+                "announces neither a length nor chunks, so a truncated file would seem complete",
+            )
+            .lasting())
     }
 
     /// Passes on the complete body, and returns its length. A body with an unverifiable end is refused.
@@ -234,8 +299,12 @@ impl Answer {
 
     /// The complete body, bounded by its limit.
     pub(crate) async fn whole(&mut self) -> Result<Bytes, FetchError> {
-        let Some(first) = self.next().await? else { return Ok(Bytes::new()) };
-        let Some(second) = self.next().await? else { return Ok(first) };
+        let Some(first) = self.next().await? else {
+            return Ok(Bytes::new());
+        };
+        let Some(second) = self.next().await? else {
+            return Ok(first);
+        };
         let mut all = Vec::from(first);
         all.extend_from_slice(&second);
         while let Some(chunk) = self.next().await? {
@@ -252,7 +321,11 @@ impl Answer {
     }
 
     fn too_large(&self, what: &str) -> FetchError {
-        let message = format!("{} {what}, more than the limit of {} bytes", self.host.origin(), self.limit);
+        let message = format!(
+            "{} {what}, more than the limit of {} bytes",
+            self.host.origin(),
+            self.limit
+        );
         FetchError::new(ItemFailureCode::TooLarge, message)
     }
 
@@ -265,6 +338,10 @@ impl Answer {
 
 impl Coded {
     fn new(coding: Coding) -> Self {
-        Self { coding, decoder: Decoder::new(coding), decoded: 0 }
+        Self {
+            coding,
+            decoder: Decoder::new(coding),
+            decoded: 0,
+        }
     }
 }

@@ -5,7 +5,10 @@ use std::{error::Error, sync::Arc, time::Duration};
 use holdfast_domain::{ItemFailureCode, Timestamp};
 use reqwest::{
     Client, Response, StatusCode,
-    header::{ACCEPT_ENCODING, HeaderMap, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LOCATION, RETRY_AFTER},
+    header::{
+        ACCEPT_ENCODING, HeaderMap, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LOCATION,
+        RETRY_AFTER,
+    },
     redirect::Policy,
 };
 use tokio::time::Instant;
@@ -73,17 +76,24 @@ impl Request {
             400..=499 => ItemFailureCode::Refused,
             _ => ItemFailureCode::InvalidAnswer,
         };
-        let asked = matches!(status.as_u16(), 429 | 503).then(|| response.headers().get(RETRY_AFTER)).flatten();
+        let asked = matches!(status.as_u16(), 429 | 503)
+            .then(|| response.headers().get(RETRY_AFTER))
+            .flatten();
         let wait = asked.and_then(|value| retry_after(value.to_str().ok()?, Timestamp::now()));
         let error = FetchError::new(code, format!("{origin} answered {status}")).after(wait);
-        Err(if code == ItemFailureCode::InvalidAnswer { error.lasting() } else { error })
+        Err(if code == ItemFailureCode::InvalidAnswer {
+            error.lasting()
+        } else {
+            error
+        })
     }
 
     /// Whether a status concerns the host, not the file. A gateway's time-out concerns the requested file, perhaps an
     /// invented one.
     fn blames_host(&self, status: StatusCode) -> bool {
         let times_out_as_gateway = status == StatusCode::GATEWAY_TIMEOUT && self.gateway.is_some();
-        status == StatusCode::TOO_MANY_REQUESTS || (status.is_server_error() && !times_out_as_gateway)
+        status == StatusCode::TOO_MANY_REQUESTS
+            || (status.is_server_error() && !times_out_as_gateway)
     }
 }
 
@@ -136,7 +146,10 @@ impl HttpClient {
         }
         let host = self.hosts.of(&origin);
         let turn = host.turn(request.deadline).await?;
-        let patience = Patience { idle: self.idle_timeout, deadline: request.deadline };
+        let patience = Patience {
+            idle: self.idle_timeout,
+            deadline: request.deadline,
+        };
         let sent = self.send(url, request, standing, &host, patience).await;
         let response = sent.inspect_err(|error| host.failed(error))?;
         if let Some(next) = redirect(url, &response, &origin) {
@@ -144,7 +157,11 @@ impl HttpClient {
             return next.map(Hop::Redirected);
         }
         request.accepts(&response, &origin).inspect_err(|error| {
-            if request.blames_host(response.status()) { host.failed(error) } else { host.answered() }
+            if request.blames_host(response.status()) {
+                host.failed(error)
+            } else {
+                host.answered()
+            }
         })?;
         let answer = Answer::begin(response, Arc::clone(&host), patience, request.limit, turn);
         answer.map(Hop::Arrived).inspect_err(|_| host.answered())
@@ -162,12 +179,21 @@ impl HttpClient {
             Standing::Exempt => &self.exempt,
             Standing::Stranger => &self.strangers,
         };
-        let sending = client.get(url.clone()).headers(request.headers.clone()).send();
-        patience.wait(sending, host, "answer").await?.map_err(|error| transport_error(error, host, None))
+        let sending = client
+            .get(url.clone())
+            .headers(request.headers.clone())
+            .send();
+        patience
+            .wait(sending, host, "answer")
+            .await?
+            .map_err(|error| transport_error(error, host, None))
     }
 }
 
-fn client(names: impl reqwest::dns::Resolve + 'static, idle_timeout: Duration) -> Result<Client, FetchError> {
+fn client(
+    names: impl reqwest::dns::Resolve + 'static,
+    idle_timeout: Duration,
+) -> Result<Client, FetchError> {
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     Client::builder()
@@ -193,7 +219,10 @@ fn redirect(from: &Url, response: &Response, origin: &Origin) -> Option<Result<U
     if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
         return None;
     }
-    let target = response.headers().get(LOCATION).and_then(|value| std::str::from_utf8(value.as_bytes()).ok());
+    let target = response
+        .headers()
+        .get(LOCATION)
+        .and_then(|value| std::str::from_utf8(value.as_bytes()).ok());
     let joined = target.and_then(|target| from.join(target).ok());
     Some(joined.ok_or_else(|| {
         let message = format!("{origin} redirects without a target");
@@ -202,33 +231,49 @@ fn redirect(from: &Url, response: &Response, origin: &Origin) -> Option<Result<U
 }
 
 /// Translates an error of the client. `received` is the number of received bytes, after the start of a body.
-pub(super) fn transport_error(error: reqwest::Error, host: &Host, received: Option<u64>) -> FetchError {
+pub(super) fn transport_error(
+    error: reqwest::Error,
+    host: &Host,
+    received: Option<u64>,
+) -> FetchError {
     let (error, origin) = (error.without_url(), host.origin());
     if let Some(refused) = refused_name(&error) {
-        return FetchError::new(ItemFailureCode::Blocked, format!("no request to {origin}: {refused}"));
+        return FetchError::new(
+            ItemFailureCode::Blocked,
+            format!("no request to {origin}: {refused}"),
+        );
     }
     let why = causes(&error);
     match received {
-        Some(_) if error.is_timeout() => {
-            FetchError::new(ItemFailureCode::TimedOut, format!("{origin} stopped responding: {why}"))
-        }
+        Some(_) if error.is_timeout() => FetchError::new(
+            ItemFailureCode::TimedOut,
+            format!("{origin} stopped responding: {why}"),
+        ),
         Some(bytes) => {
-            let message = format!("the response of {origin} was truncated after {bytes} bytes: {why}");
+            let message =
+                format!("the response of {origin} was truncated after {bytes} bytes: {why}");
             FetchError::new(ItemFailureCode::InvalidAnswer, message)
         }
-        None if error.is_timeout() => {
-            FetchError::new(ItemFailureCode::TimedOut, format!("{origin} accepted no connection in time: {why}"))
-        }
-        None if is_malformed(&error) => {
-            FetchError::new(ItemFailureCode::InvalidAnswer, format!("the response of {origin} is not HTTP: {why}"))
-        }
-        None => FetchError::new(ItemFailureCode::Unavailable, format!("the request to {origin} failed: {why}")),
+        None if error.is_timeout() => FetchError::new(
+            ItemFailureCode::TimedOut,
+            format!("{origin} accepted no connection in time: {why}"),
+        ),
+        None if is_malformed(&error) => FetchError::new(
+            ItemFailureCode::InvalidAnswer,
+            format!("the response of {origin} is not HTTP: {why}"),
+        ),
+        None => FetchError::new(
+            ItemFailureCode::Unavailable,
+            format!("the request to {origin} failed: {why}"),
+        ),
     }
 }
 
 /// Whether the host sent a malformed response: an invalid length, a header without a name.
 fn is_malformed(error: &reqwest::Error) -> bool {
-    sources(error).filter_map(|source| source.downcast_ref::<hyper::Error>()).any(hyper::Error::is_parse)
+    sources(error)
+        .filter_map(|source| source.downcast_ref::<hyper::Error>())
+        .any(hyper::Error::is_parse)
 }
 
 fn refused_name(error: &reqwest::Error) -> Option<&NameRefused> {

@@ -11,8 +11,17 @@ pub(super) enum Coding {
 }
 
 /// Registered but unsupported codings: <https://www.iana.org/assignments/http-parameters>.
-const NOT_UNDONE: [&str; 9] =
-    ["aes128gcm", "br", "compress", "dcb", "dcz", "exi", "pack200-gzip", "x-compress", "zstd"];
+const NOT_UNDONE: [&str; 9] = [
+    "aes128gcm",
+    "br",
+    "compress",
+    "dcb",
+    "dcz",
+    "exi",
+    "pack200-gzip",
+    "x-compress",
+    "zstd",
+];
 
 impl Coding {
     /// The registered word.
@@ -29,9 +38,16 @@ impl Coding {
     /// The words, if one of them is unsupported, or there are several.
     pub(super) fn read<'a>(values: impl Iterator<Item = &'a [u8]>) -> Result<Option<Self>, String> {
         let text: Vec<_> = values.map(String::from_utf8_lossy).collect();
-        let words: Vec<String> =
-            text.iter().flat_map(|value| value.split(',')).map(|word| word.trim().to_ascii_lowercase()).collect();
-        let codings: Vec<&str> = words.iter().map(String::as_str).filter(|word| is_coding(word)).collect();
+        let words: Vec<String> = text
+            .iter()
+            .flat_map(|value| value.split(','))
+            .map(|word| word.trim().to_ascii_lowercase())
+            .collect();
+        let codings: Vec<&str> = words
+            .iter()
+            .map(String::as_str)
+            .filter(|word| is_coding(word))
+            .collect();
         match codings.as_slice() {
             [] => Ok(None),
             ["gzip" | "x-gzip"] => Ok(Some(Self::Gzip)),
@@ -55,9 +71,18 @@ mod tests {
 
     #[test]
     fn words_that_name_no_coding_change_nothing() {
-        for value in
-            ["", "identity", "none", "aws-chunked", "UTF-8", "utf8", "iso-8859-1", "base64", "x, y", "\u{fffd}"]
-        {
+        for value in [
+            "",
+            "identity",
+            "none",
+            "aws-chunked",
+            "UTF-8",
+            "utf8",
+            "iso-8859-1",
+            "base64",
+            "x, y",
+            "\u{fffd}",
+        ] {
             assert_eq!(read(&[value]), Ok(None), "{value}");
         }
         assert_eq!(read(&[]), Ok(None));
@@ -65,7 +90,14 @@ mod tests {
 
     #[test]
     fn one_coding_is_undone_in_whatever_case_and_company() {
-        for value in ["gzip", "GZip", "x-gzip", "gzip,aws-chunked", "aws-chunked , gzip", "gzip,"] {
+        for value in [
+            "gzip",
+            "GZip",
+            "x-gzip",
+            "gzip,aws-chunked",
+            "aws-chunked , gzip",
+            "gzip,",
+        ] {
             assert_eq!(read(&[value]), Ok(Some(Coding::Gzip)), "{value}");
         }
         assert_eq!(read(&["aws-chunked", "deflate"]), Ok(Some(Coding::Deflate)));

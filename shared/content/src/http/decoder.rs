@@ -44,7 +44,12 @@ impl Decoder {
             Coding::Gzip => Stage::Gzip(MultiGzDecoder::new(Vec::new())),
             Coding::Deflate => Stage::Unknown(Vec::new()),
         };
-        Self { stage, waiting: Bytes::new(), has_begun: false, has_ended: false }
+        Self {
+            stage,
+            waiting: Bytes::new(),
+            has_begun: false,
+            has_ended: false,
+        }
     }
 
     /// Takes the next bytes of the body, or `None` at its end.
@@ -112,7 +117,11 @@ impl Stage {
         let mut first: &[u8] = &[method, flags];
         while !first.is_empty() {
             match stage.write(first)? {
-                0 => return Err(io::Error::other("its first bytes are not a compressed file's")),
+                0 => {
+                    return Err(io::Error::other(
+                        "its first bytes are not a compressed file's",
+                    ));
+                }
                 taken => first = &first[taken..],
             }
         }
@@ -173,20 +182,28 @@ mod tests {
 
     #[test]
     fn every_coding_is_undone_in_pieces_of_any_size() {
-        let body: Vec<u8> = (0..200_000_u32).flat_map(|number| (number / 7).to_le_bytes()).collect();
+        let body: Vec<u8> = (0..200_000_u32)
+            .flat_map(|number| (number / 7).to_le_bytes())
+            .collect();
         let mut zlib = ZlibEncoder::new(Vec::new(), Compression::fast());
         zlib.write_all(&body).unwrap();
         let mut bare = DeflateEncoder::new(Vec::new(), Compression::fast());
         bare.write_all(&body).unwrap();
         let coded = [
             (Coding::Gzip, gzip(&body)),
-            (Coding::Gzip, [gzip(&body[..1000]), gzip(b""), gzip(&body[1000..])].concat()),
+            (
+                Coding::Gzip,
+                [gzip(&body[..1000]), gzip(b""), gzip(&body[1000..])].concat(),
+            ),
             (Coding::Deflate, zlib.finish().unwrap()),
             (Coding::Deflate, bare.finish().unwrap()),
         ];
         for (coding, coded) in coded {
             for piece in [1, 7, 65_536, usize::MAX] {
-                assert!(decoded(coding, &coded, piece).unwrap() == body, "{coding:?} {piece}");
+                assert!(
+                    decoded(coding, &coded, piece).unwrap() == body,
+                    "{coding:?} {piece}"
+                );
             }
         }
     }
@@ -200,7 +217,10 @@ mod tests {
         let mut altered = coded.clone();
         let last = altered.len() - 6;
         altered[last] ^= 1;
-        assert!(decoded(Coding::Gzip, &altered, 100).is_err(), "its checksum");
+        assert!(
+            decoded(Coding::Gzip, &altered, 100).is_err(),
+            "its checksum"
+        );
         assert!(decoded(Coding::Gzip, b"no gzip at all", 100).is_err());
         assert!(decoded(Coding::Gzip, &[coded.as_slice(), b"behind"].concat(), 100).is_err());
         assert!(decoded(Coding::Deflate, &[0x78], 1).is_err());

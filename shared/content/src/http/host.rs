@@ -41,15 +41,23 @@ pub(crate) struct Host {
 
 impl Hosts {
     pub(crate) fn new(per_host: usize, breakers: BreakerSettings) -> Self {
-        Self { per_host: per_host.clamp(1, Semaphore::MAX_PERMITS), breakers, known: Mutex::default() }
+        Self {
+            per_host: per_host.clamp(1, Semaphore::MAX_PERMITS),
+            breakers,
+            known: Mutex::default(),
+        }
     }
 
     pub(crate) fn of(&self, origin: &Origin) -> Arc<Host> {
         let mut known = locked(&self.known);
         if known.len() >= KEPT && !known.contains_key(origin) {
-            known.retain(|_, host| Arc::strong_count(host) > 1 || !locked(&host.breaker).is_closed());
+            known.retain(|_, host| {
+                Arc::strong_count(host) > 1 || !locked(&host.breaker).is_closed()
+            });
         }
-        let host = known.entry(origin.clone()).or_insert_with(|| Arc::new(Host::new(origin.clone(), self)));
+        let host = known
+            .entry(origin.clone())
+            .or_insert_with(|| Arc::new(Host::new(origin.clone(), self)));
         Arc::clone(host)
     }
 }
@@ -57,7 +65,12 @@ impl Hosts {
 impl Host {
     fn new(origin: Origin, hosts: &Hosts) -> Self {
         let breaker = Mutex::new(Breaker::new(hosts.breakers));
-        Self { origin, turns: Arc::new(Semaphore::new(hosts.per_host)), breaker, last_fault: Mutex::default() }
+        Self {
+            origin,
+            turns: Arc::new(Semaphore::new(hosts.per_host)),
+            breaker,
+            last_fault: Mutex::default(),
+        }
     }
 
     pub(crate) fn origin(&self) -> &Origin {
@@ -68,21 +81,30 @@ impl Host {
     pub(crate) async fn turn(&self, deadline: Instant) -> Result<OwnedSemaphorePermit, FetchError> {
         let waiting = timeout_at(deadline, Arc::clone(&self.turns).acquire_owned());
         let Ok(Ok(permit)) = waiting.await else {
-            let message = format!("the time ended while other requests to {} were running", self.origin);
+            let message = format!(
+                "the time ended while other requests to {} were running",
+                self.origin
+            );
             return Err(FetchError::new(ItemFailureCode::TimedOut, message).unasked());
         };
         let admitted = locked(&self.breaker).admit(Instant::now().into_std());
-        admitted.map(|()| permit).map_err(|wait| self.left_alone(wait))
+        admitted
+            .map(|()| permit)
+            .map_err(|wait| self.left_alone(wait))
     }
 
     fn left_alone(&self, wait: Duration) -> FetchError {
         let seconds = wait.as_secs_f64().ceil();
         let fault = locked(&self.last_fault).clone();
-        let (code, cause) =
-            fault.map_or((ItemFailureCode::Unavailable, String::new()), |fault| (fault.code, fault.message));
+        let (code, cause) = fault.map_or((ItemFailureCode::Unavailable, String::new()), |fault| {
+            (fault.code, fault.message)
+        });
         let message = format!("{} is skipped for {seconds} s: {cause}", self.origin);
         let state = locked(&self.breaker).host_state();
-        FetchError::new(code, message).after(Some(wait)).unasked().of_host(state)
+        FetchError::new(code, message)
+            .after(Some(wait))
+            .unasked()
+            .of_host(state)
     }
 
     /// The host responded, regardless of the file.
@@ -93,7 +115,10 @@ impl Host {
     /// Records the result of a request. Only a missing connection, a time-out, a fault of the server and a requested
     /// pause count against the host. A wrong response for one file does not concern the next file.
     pub(crate) fn failed(&self, error: &FetchError) {
-        if matches!(error.code, ItemFailureCode::Throttled | ItemFailureCode::Unavailable | ItemFailureCode::TimedOut) {
+        if matches!(
+            error.code,
+            ItemFailureCode::Throttled | ItemFailureCode::Unavailable | ItemFailureCode::TimedOut
+        ) {
             *locked(&self.last_fault) = Some(error.clone());
         }
         let mut breaker = locked(&self.breaker);
@@ -122,15 +147,25 @@ mod tests {
         let hosts = Hosts::new(1, BreakerSettings::default());
         let origin = |n: usize| format!("https://h{n}.example").parse::<Origin>().unwrap();
         let spoken_to = hosts.of(&origin(0));
-        hosts.of(&origin(1)).failed(&FetchError::new(ItemFailureCode::Throttled, "429"));
+        hosts
+            .of(&origin(1))
+            .failed(&FetchError::new(ItemFailureCode::Throttled, "429"));
         for n in 2..5_000 {
             hosts.of(&origin(n));
         }
         assert!(locked(&hosts.known).len() <= KEPT);
         assert!(Arc::ptr_eq(&spoken_to, &hosts.of(&origin(0))));
-        let left_alone = hosts.of(&origin(1)).turn(Instant::now() + Duration::from_secs(1)).await.unwrap_err();
+        let left_alone = hosts
+            .of(&origin(1))
+            .turn(Instant::now() + Duration::from_secs(1))
+            .await
+            .unwrap_err();
         assert!(!left_alone.was_asked && left_alone.retry_after.is_some());
-        assert_eq!(left_alone.host, HostState::Working, "a requested pause is no failure");
+        assert_eq!(
+            left_alone.host,
+            HostState::Working,
+            "a requested pause is no failure"
+        );
         assert_eq!(left_alone.code, ItemFailureCode::Throttled);
         assert!(left_alone.message.ends_with(": 429"), "{left_alone}");
     }
@@ -143,7 +178,10 @@ mod tests {
         let first = host.turn(soon()).await.unwrap();
         let _second = host.turn(soon()).await.unwrap();
         let late = host.turn(soon()).await.unwrap_err();
-        assert_eq!((late.code, late.was_asked, late.host), (ItemFailureCode::TimedOut, false, HostState::Working));
+        assert_eq!(
+            (late.code, late.was_asked, late.host),
+            (ItemFailureCode::TimedOut, false, HostState::Working)
+        );
         drop(first);
         assert!(host.turn(soon()).await.is_ok());
     }

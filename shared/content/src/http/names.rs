@@ -23,9 +23,12 @@ impl Lookup {
     /// The operating system's.
     #[must_use]
     pub fn system() -> Self {
-        Self::new(
-            |name| async move { Ok(tokio::net::lookup_host((name, 0)).await?.map(|address| address.ip()).collect()) },
-        )
+        Self::new(|name| async move {
+            Ok(tokio::net::lookup_host((name, 0))
+                .await?
+                .map(|address| address.ip())
+                .collect())
+        })
     }
 
     /// Another: for tests.
@@ -92,13 +95,19 @@ mod tests {
     async fn resolved(found: &[&str]) -> Result<Vec<IpAddr>, String> {
         let found: Vec<IpAddr> = found.iter().map(|text| text.parse().unwrap()).collect();
         let names = StrangerNames(Lookup::new(move |_| std::future::ready(Ok(found.clone()))));
-        let addresses = names.resolve("example.com".parse().unwrap()).await.map_err(|error| error.to_string())?;
+        let addresses = names
+            .resolve("example.com".parse().unwrap())
+            .await
+            .map_err(|error| error.to_string())?;
         Ok(addresses.map(|address| address.ip()).collect())
     }
 
     #[tokio::test]
     async fn only_addresses_that_were_judged_are_handed_on() {
-        assert_eq!(resolved(&["1.1.1.1", "2606:4700::1"]).await.unwrap().len(), 2);
+        assert_eq!(
+            resolved(&["1.1.1.1", "2606:4700::1"]).await.unwrap().len(),
+            2
+        );
         assert!(resolved(&[]).await.unwrap_err().contains("no address"));
     }
 
@@ -108,17 +117,31 @@ mod tests {
         let counted = Arc::clone(&asked);
         let names = StrangerNames(Lookup::new(move |_| {
             let first = counted.fetch_add(1, Ordering::SeqCst) == 0;
-            std::future::ready(Ok(vec![IpAddr::from(if first { [1, 1, 1, 1] } else { [127, 0, 0, 1] })]))
+            std::future::ready(Ok(vec![IpAddr::from(if first {
+                [1, 1, 1, 1]
+            } else {
+                [127, 0, 0, 1]
+            })]))
         }));
         let name = || "rebinding.example".parse().unwrap();
         let found: Vec<_> = names.resolve(name()).await.unwrap().collect();
-        assert_eq!((found, asked.load(Ordering::SeqCst)), (vec![SocketAddr::from(([1, 1, 1, 1], 0))], 1));
+        assert_eq!(
+            (found, asked.load(Ordering::SeqCst)),
+            (vec![SocketAddr::from(([1, 1, 1, 1], 0))], 1)
+        );
         assert!(names.resolve(name()).await.is_err());
     }
 
     #[tokio::test]
     async fn one_bad_address_among_good_ones_refuses_the_name() {
-        for bad in ["127.0.0.1", "169.254.169.254", "10.0.0.1", "::1", "fd00::1", "::ffff:127.0.0.1"] {
+        for bad in [
+            "127.0.0.1",
+            "169.254.169.254",
+            "10.0.0.1",
+            "::1",
+            "fd00::1",
+            "::ffff:127.0.0.1",
+        ] {
             for found in [["1.1.1.1", bad], [bad, "1.1.1.1"]] {
                 let error = resolved(&found).await.unwrap_err();
                 assert!(error.contains("resolves to a forbidden address"), "{error}");

@@ -22,7 +22,10 @@ pub struct OriginError {
 
 impl OriginError {
     pub(crate) fn new(text: &str, problem: impl Into<String>) -> Self {
-        Self { text: text.chars().take(120).collect(), problem: problem.into() }
+        Self {
+            text: text.chars().take(120).collect(),
+            problem: problem.into(),
+        }
     }
 }
 
@@ -31,7 +34,11 @@ impl Origin {
     pub(crate) fn of(url: &Url) -> Option<Self> {
         let (scheme, host) = (url.scheme(), url.host_str()?);
         let port = url.port_or_known_default()?;
-        matches!(scheme, "http" | "https").then(|| Self { scheme: scheme.to_owned(), host: host.to_owned(), port })
+        matches!(scheme, "http" | "https").then(|| Self {
+            scheme: scheme.to_owned(),
+            host: host.to_owned(),
+            port,
+        })
     }
 
     pub(crate) fn is_https(&self) -> bool {
@@ -59,21 +66,33 @@ impl FromStr for Origin {
     fn from_str(text: &str) -> Result<Self, OriginError> {
         let url = web_url(text)?;
         if url.path() != "/" {
-            return Err(OriginError::new(text, "has a path: an origin is scheme://host[:port]"));
+            return Err(OriginError::new(
+                text,
+                "has a path: an origin is scheme://host[:port]",
+            ));
         }
-        Self::of(&url).ok_or_else(|| OriginError::new(text, "is not an origin: expected scheme://host[:port]"))
+        Self::of(&url).ok_or_else(|| {
+            OriginError::new(text, "is not an origin: expected scheme://host[:port]")
+        })
     }
 }
 
 /// Parses an operator's URL of http or https, without user, query and fragment. A URL with a user is never shown.
 pub(crate) fn web_url(text: &str) -> Result<Url, OriginError> {
-    let url =
-        Url::parse(text).map_err(|error| OriginError::new("the text", format!("cannot be read as a URL: {error}")))?;
+    let url = Url::parse(text).map_err(|error| {
+        OriginError::new("the text", format!("cannot be read as a URL: {error}"))
+    })?;
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(OriginError::new(url.scheme(), "has a user or a password, not allowed in an origin"));
+        return Err(OriginError::new(
+            url.scheme(),
+            "has a user or a password, not allowed in an origin",
+        ));
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err(OriginError::new(text, "has a query or a fragment, not allowed in an origin"));
+        return Err(OriginError::new(
+            text,
+            "has a query or a fragment, not allowed in an origin",
+        ));
     }
     if Origin::of(&url).is_none() {
         return Err(OriginError::new(text, "is not a URL of http or https"));
@@ -104,14 +123,28 @@ mod tests {
 
     #[test]
     fn what_is_more_or_less_than_an_origin_is_refused() {
-        for text in ["", "example.com", "ftp://h", "https://h/x", "https://h?x", "https://h/#x", "https://", "data:x"] {
+        for text in [
+            "",
+            "example.com",
+            "ftp://h",
+            "https://h/x",
+            "https://h?x",
+            "https://h/#x",
+            "https://",
+            "data:x",
+        ] {
             assert!(text.parse::<Origin>().is_err(), "{text}");
         }
     }
 
     #[test]
     fn a_password_is_refused_and_never_shown() {
-        let error = "https://user:hunter2@example.com".parse::<Origin>().unwrap_err();
-        assert!(!error.to_string().contains("hunter2") && error.to_string().contains("password"), "{error}");
+        let error = "https://user:hunter2@example.com"
+            .parse::<Origin>()
+            .unwrap_err();
+        assert!(
+            !error.to_string().contains("hunter2") && error.to_string().contains("password"),
+            "{error}"
+        );
     }
 }

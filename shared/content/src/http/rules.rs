@@ -27,7 +27,9 @@ pub(crate) struct Rules {
 
 impl Rules {
     pub(crate) fn new(allowed: impl IntoIterator<Item = Origin>) -> Self {
-        Self { allowed: allowed.into_iter().collect() }
+        Self {
+            allowed: allowed.into_iter().collect(),
+        }
     }
 
     /// Checks one hop alone. `gateway` is set for a request to a gateway. An exemption of the hop before does not
@@ -35,20 +37,34 @@ impl Rules {
     ///
     /// # Errors
     /// [`ItemFailureCode::Blocked`], with the reason.
-    pub(crate) fn check(&self, url: &Url, gateway: Option<&Origin>) -> Result<(Origin, Standing), FetchError> {
-        let origin =
-            Origin::of(url).ok_or_else(|| blocked(format!("a URL of scheme {:?} is not followed", url.scheme())))?;
+    pub(crate) fn check(
+        &self,
+        url: &Url,
+        gateway: Option<&Origin>,
+    ) -> Result<(Origin, Standing), FetchError> {
+        let origin = Origin::of(url).ok_or_else(|| {
+            blocked(format!(
+                "a URL of scheme {:?} is not followed",
+                url.scheme()
+            ))
+        })?;
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(blocked(format!("the URL of {origin} contains a user or a password, and is not followed")));
+            return Err(blocked(format!(
+                "the URL of {origin} contains a user or a password, and is not followed"
+            )));
         }
         if gateway == Some(&origin) || self.allowed.contains(&origin) {
             return Ok((origin, Standing::Exempt));
         }
         if !origin.is_https() {
-            return Err(blocked(format!("{origin} is not https, and not among BACKUP_CONTENT_ALLOWED_ORIGINS")));
+            return Err(blocked(format!(
+                "{origin} is not https, and not among BACKUP_CONTENT_ALLOWED_ORIGINS"
+            )));
         }
         if !matches!(origin.port(), 443 | 80) {
-            return Err(blocked(format!("the port of {origin} is neither 443 nor 80")));
+            return Err(blocked(format!(
+                "the port of {origin} is neither 443 nor 80"
+            )));
         }
         match literal(url).and_then(address::refusal) {
             Some(kind) => Err(blocked(format!("the address of {origin} is {kind}"))),
@@ -89,7 +105,12 @@ mod tests {
     #[test]
     fn strangers_are_followed_over_https_on_usual_ports_alone() {
         let rules = Rules::new([]);
-        for url in ["https://example.com/x", "https://example.com:80/", "https://1.1.1.1/", "https://[2606:4700::1]/"] {
+        for url in [
+            "https://example.com/x",
+            "https://example.com:80/",
+            "https://1.1.1.1/",
+            "https://[2606:4700::1]/",
+        ] {
             assert_eq!(standing(&rules, url), Some(Standing::Stranger), "{url}");
         }
         for url in [
@@ -135,14 +156,21 @@ mod tests {
             "[fd00:ec2::254]",
             "[fe80::1]",
         ] {
-            assert_eq!(standing(&rules, &format!("https://{host}/latest/meta-data")), None, "{host}");
+            assert_eq!(
+                standing(&rules, &format!("https://{host}/latest/meta-data")),
+                None,
+                "{host}"
+            );
         }
     }
 
     #[test]
     fn an_exemption_is_for_scheme_host_and_port_together() {
         let rules = Rules::new(["http://127.0.0.1:8080".parse().unwrap()]);
-        assert_eq!(standing(&rules, "http://127.0.0.1:8080/x"), Some(Standing::Exempt));
+        assert_eq!(
+            standing(&rules, "http://127.0.0.1:8080/x"),
+            Some(Standing::Exempt)
+        );
         for url in [
             "https://127.0.0.1:8080/",
             "http://127.0.0.1/",
@@ -157,9 +185,13 @@ mod tests {
     #[test]
     fn a_gateway_is_exempt_at_its_own_origin_and_for_its_own_requests_alone() {
         let rules = Rules::new([]);
-        let [gateway, other] = ["http://10.0.0.5:8080", "http://10.0.0.6:8080"].map(|text| text.parse().unwrap());
+        let [gateway, other] =
+            ["http://10.0.0.5:8080", "http://10.0.0.6:8080"].map(|text| text.parse().unwrap());
         let url = "http://10.0.0.5:8080/ipfs/x";
-        assert_eq!(standing_for(&rules, url, Some(&gateway)), Some(Standing::Exempt));
+        assert_eq!(
+            standing_for(&rules, url, Some(&gateway)),
+            Some(Standing::Exempt)
+        );
         assert_eq!(standing_for(&rules, url, Some(&other)), None);
         assert_eq!(standing_for(&rules, url, None), None);
     }

@@ -46,7 +46,10 @@ pub(super) fn codec(cid: &Cid) -> Result<Codec, DagFault> {
     match cid.codec() {
         0x55 => Ok(Codec::Raw),
         0x70 => Ok(Codec::DagPb),
-        other => Err(DagFault::Codec { cid: cid.to_string(), codec: codec_name(other) }),
+        other => Err(DagFault::Codec {
+            cid: cid.to_string(),
+            codec: codec_name(other),
+        }),
     }
 }
 
@@ -100,7 +103,9 @@ impl RawProof {
 
     pub(crate) fn update(&mut self, bytes: &[u8]) {
         match &mut self.hasher {
-            Hasher::Identity(held) => held.extend(bytes.iter().take(129_usize.saturating_sub(held.len()))),
+            Hasher::Identity(held) => {
+                held.extend(bytes.iter().take(129_usize.saturating_sub(held.len())))
+            }
             Hasher::Sha2_256(hasher) => hasher.update(bytes),
             Hasher::Sha2_512(hasher) => hasher.update(bytes),
             Hasher::Blake2b256(hasher) => hasher.update(bytes),
@@ -146,7 +151,11 @@ fn hash(cid: &Cid) -> Result<Hash, DagFault> {
         (0x13, 64) => Ok(Hash::Sha2_512),
         (0xb220, 32) => Ok(Hash::Blake2b256),
         (0x1e, 32) => Ok(Hash::Blake3),
-        _ => Err(DagFault::Hash { cid: cid.to_string(), hash: hash_name(code), bits: bytes * 8 }),
+        _ => Err(DagFault::Hash {
+            cid: cid.to_string(),
+            hash: hash_name(code),
+            bits: bytes * 8,
+        }),
     }
 }
 

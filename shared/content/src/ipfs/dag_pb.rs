@@ -20,7 +20,10 @@ pub(super) struct Link {
 /// Reads a node. Links and data may come in either order, as writers used both. Unknown and repeated fields are
 /// refused.
 pub(super) fn decode(block: &[u8]) -> Result<Node, &'static str> {
-    let mut node = Node { links: Vec::new(), data: None };
+    let mut node = Node {
+        links: Vec::new(),
+        data: None,
+    };
     for field in Fields::new(block, Span::whole(block).ok_or("it is too large")?) {
         match field? {
             (1, value) => set_once(&mut node.data, value.bytes()?)?,
@@ -42,5 +45,8 @@ fn decode_link(block: &[u8], message: Span) -> Result<Link, &'static str> {
         }
     }
     let cid = cid.ok_or("one of its links has no CID")?;
-    Ok(Link { cid, name: name.unwrap_or_default() })
+    Ok(Link {
+        cid,
+        name: name.unwrap_or_default(),
+    })
 }

@@ -53,7 +53,9 @@ pub enum DagFault {
         bits: usize,
     },
     /// A directory with a sharding unknown to IPFS.
-    #[error("unsupported shard hash 0x{hash:x} of the directory {cid}: expected murmur3-x64-64 (0x22)")]
+    #[error(
+        "unsupported shard hash 0x{hash:x} of the directory {cid}: expected murmur3-x64-64 (0x22)"
+    )]
     Sharding {
         /// The directory.
         cid: String,
@@ -71,7 +73,10 @@ pub enum DagFault {
         limit_bytes: u64,
     },
     /// A block larger than IPFS passes on.
-    #[error("the block {cid} has {size_bytes} bytes, and the limit is {}", super::MAX_BLOCK_BYTES)]
+    #[error(
+        "the block {cid} has {size_bytes} bytes, and the limit is {}",
+        super::MAX_BLOCK_BYTES
+    )]
     LargeBlock {
         /// The block.
         cid: String,
@@ -99,7 +104,9 @@ pub enum DagFault {
         limit_bytes: u64,
     },
     /// A node with another size than in its parent, its parts or its bytes.
-    #[error("the sizes of the DAG do not add up at {cid}: {stated_bytes} bytes are stated, {found_bytes} found")]
+    #[error(
+        "the sizes of the DAG do not add up at {cid}: {stated_bytes} bytes are stated, {found_bytes} found"
+    )]
     Sizes {
         /// The node.
         cid: String,
@@ -135,7 +142,10 @@ pub enum DagFaultKind {
 
 impl DagFault {
     pub(super) fn malformed(cid: &Cid, reason: &'static str) -> Self {
-        Self::Malformed { cid: cid.to_string(), reason }
+        Self::Malformed {
+            cid: cid.to_string(),
+            reason,
+        }
     }
 
     /// Its class.
@@ -144,7 +154,9 @@ impl DagFault {
         match self {
             Self::NoEntry { .. } | Self::NoDirectory { .. } => DagFaultKind::NotFound,
             Self::NotAFile { .. } => DagFaultKind::NotAFile,
-            Self::Codec { .. } | Self::Hash { .. } | Self::Sharding { .. } => DagFaultKind::Unsupported,
+            Self::Codec { .. } | Self::Hash { .. } | Self::Sharding { .. } => {
+                DagFaultKind::Unsupported
+            }
             Self::TooLarge { .. } => DagFaultKind::TooLarge,
             Self::LargeBlock { .. }
             | Self::TooDeep { .. }

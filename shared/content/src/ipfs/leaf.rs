@@ -14,7 +14,10 @@ pub(crate) fn single_leaves(file: &[u8]) -> impl Iterator<Item = Bytes> {
         let with_data = message(kind, Some(file));
         // Some importers write the empty bytes of an empty file, others do not.
         let without = file.is_empty().then(|| message(kind, None));
-        [Some(with_data), without].into_iter().flatten().map(|message| node(&message))
+        [Some(with_data), without]
+            .into_iter()
+            .flatten()
+            .map(|message| node(&message))
     })
 }
 
@@ -50,7 +53,9 @@ mod tests {
 
     #[test]
     fn the_empty_file_of_every_importer_is_among_them() {
-        let empty: Cid = "QmbFMke1KXqnYyBBWxB74N4c5SBnJMVAiMNRcGu6x1AwQH".parse().unwrap();
+        let empty: Cid = "QmbFMke1KXqnYyBBWxB74N4c5SBnJMVAiMNRcGu6x1AwQH"
+            .parse()
+            .unwrap();
         assert!(single_leaves(b"").any(|block| proves(&empty, &block).unwrap()));
         assert!(!single_leaves(b"x").any(|block| proves(&empty, &block).unwrap()));
     }

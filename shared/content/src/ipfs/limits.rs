@@ -31,6 +31,11 @@ impl WalkLimits {
     #[must_use]
     pub fn of_file(file_bytes: u64) -> Self {
         let blocks = SPARE_BLOCKS + file_bytes / MIN_LEAF_BYTES;
-        Self { depth: MAX_DEPTH, blocks, inner_bytes: MAX_INNER_BYTES, file_bytes }
+        Self {
+            depth: MAX_DEPTH,
+            blocks,
+            inner_bytes: MAX_INNER_BYTES,
+            file_bytes,
+        }
     }
 }

@@ -9,8 +9,16 @@ pub(super) fn hash(bytes: &[u8]) -> u64 {
     let (mut h1, mut h2) = (0_u64, 0_u64);
     for block in blocks {
         let (k1, k2) = halves(block);
-        h1 = (h1 ^ mix1(k1)).rotate_left(27).wrapping_add(h2).wrapping_mul(5).wrapping_add(0x52dc_e729);
-        h2 = (h2 ^ mix2(k2)).rotate_left(31).wrapping_add(h1).wrapping_mul(5).wrapping_add(0x3849_5ab5);
+        h1 = (h1 ^ mix1(k1))
+            .rotate_left(27)
+            .wrapping_add(h2)
+            .wrapping_mul(5)
+            .wrapping_add(0x52dc_e729);
+        h2 = (h2 ^ mix2(k2))
+            .rotate_left(31)
+            .wrapping_add(h1)
+            .wrapping_mul(5)
+            .wrapping_add(0x3849_5ab5);
     }
     // Zeros do not change the state, so a short block can be padded with them.
     let mut last = [0; 16];
@@ -55,7 +63,10 @@ mod tests {
             ("file-000.txt", 0x5395_37b0_d9fd_3a6d),
             ("0123456789abcdef", 0x4be0_6d94_cf4a_d1a7),
             ("0123456789abcdef0", 0xeb24_ae87_85a5_c075),
-            ("The quick brown fox jumps over the lazy dog", 0xe34b_bc7b_bc07_1b6c),
+            (
+                "The quick brown fox jumps over the lazy dog",
+                0xe34b_bc7b_bc07_1b6c,
+            ),
             ("ääääääääääääääääääää", 0x95e4_4950_37fc_a038),
         ];
         for (text, hash) in known {

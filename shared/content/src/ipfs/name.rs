@@ -15,7 +15,11 @@ pub struct IpfsName {
 impl IpfsName {
     /// A URL with its path before `rest`, and `longer` paths with more of it in their names, the longest first.
     pub(crate) fn new(cut: IpfsPath, rest: &str, longer: Vec<IpfsPath>) -> Self {
-        let rest = if longer.is_empty() { String::new() } else { rest.to_owned() };
+        let rest = if longer.is_empty() {
+            String::new()
+        } else {
+            rest.to_owned()
+        };
         Self { longer, cut, rest }
     }
 
@@ -45,12 +49,19 @@ impl IpfsName {
 
     /// The complete last name, for display.
     pub(crate) fn full_name(&self) -> &str {
-        self.longer.first().and_then(|path| path.path.last()).map_or("", String::as_str)
+        self.longer
+            .first()
+            .and_then(|path| path.path.last())
+            .map_or("", String::as_str)
     }
 }
 
 impl From<IpfsPath> for IpfsName {
     fn from(path: IpfsPath) -> Self {
-        Self { longer: Vec::new(), cut: path, rest: String::new() }
+        Self {
+            longer: Vec::new(),
+            cut: path,
+            rest: String::new(),
+        }
     }
 }

@@ -36,11 +36,21 @@ mod tests {
 
     #[test]
     fn no_two_paths_have_one_text() {
-        let cid: Cid = "QmbFMke1KXqnYyBBWxB74N4c5SBnJMVAiMNRcGu6x1AwQH".parse().unwrap();
-        let text =
-            |names: &[&str]| IpfsPath { cid, path: names.iter().map(|name| (*name).to_owned()).collect() }.to_string();
+        let cid: Cid = "QmbFMke1KXqnYyBBWxB74N4c5SBnJMVAiMNRcGu6x1AwQH"
+            .parse()
+            .unwrap();
+        let text = |names: &[&str]| {
+            IpfsPath {
+                cid,
+                path: names.iter().map(|name| (*name).to_owned()).collect(),
+            }
+            .to_string()
+        };
         assert_eq!(text(&[]), cid.to_string());
         assert_eq!(text(&["a", "b c.png"]), format!("{cid}/a/b%20c.png"));
-        assert_eq!(text(&["a/b", "50%", "ä?#"]), format!("{cid}/a%2Fb/50%25/%C3%A4%3F%23"));
+        assert_eq!(
+            text(&["a/b", "50%", "ä?#"]),
+            format!("{cid}/a%2Fb/50%25/%C3%A4%3F%23")
+        );
     }
 }

@@ -12,7 +12,10 @@ pub(super) struct Span {
 impl Span {
     /// The complete block. None if it exceeds the limit of blocks.
     pub(super) fn whole(block: &[u8]) -> Option<Self> {
-        Some(Self { start: 0, end: u32::try_from(block.len()).ok()? })
+        Some(Self {
+            start: 0,
+            end: u32::try_from(block.len()).ok()?,
+        })
     }
 
     pub(super) fn start(self) -> usize {
@@ -76,7 +79,10 @@ pub(super) struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     pub(super) fn new(block: &'a [u8], message: Span) -> Self {
-        Self { block, rest: message }
+        Self {
+            block,
+            rest: message,
+        }
     }
 
     fn varint(&mut self) -> Result<u64, &'static str> {
@@ -91,9 +97,16 @@ impl<'a> Fields<'a> {
     }
 
     fn take(&mut self, bytes: u64) -> Result<Span, &'static str> {
-        let taken = u32::try_from(bytes).ok().and_then(|bytes| self.rest.start.checked_add(bytes));
-        let end = taken.filter(|end| *end <= self.rest.end).ok_or("it ends within a field")?;
-        let span = Span { start: self.rest.start, end };
+        let taken = u32::try_from(bytes)
+            .ok()
+            .and_then(|bytes| self.rest.start.checked_add(bytes));
+        let end = taken
+            .filter(|end| *end <= self.rest.end)
+            .ok_or("it ends within a field")?;
+        let span = Span {
+            start: self.rest.start,
+            end,
+        };
         self.rest.start = end;
         Ok(span)
     }

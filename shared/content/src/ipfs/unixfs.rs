@@ -19,9 +19,16 @@ pub(super) enum Kind {
 
 impl Kind {
     fn of(number: u64) -> Option<Self> {
-        [Self::Raw, Self::Directory, Self::File, Self::Metadata, Self::Symlink, Self::Shard]
-            .get(usize::try_from(number).ok()?)
-            .copied()
+        [
+            Self::Raw,
+            Self::Directory,
+            Self::File,
+            Self::Metadata,
+            Self::Symlink,
+            Self::Shard,
+        ]
+        .get(usize::try_from(number).ok()?)
+        .copied()
     }
 
     /// In the words of a sentence.
@@ -51,9 +58,14 @@ pub(super) struct UnixFs {
 
 /// Reads the message of a node. It may have no more sizes than the node has links, so allocations are bounded.
 pub(super) fn decode(block: &[u8], node: &Node) -> Result<UnixFs, &'static str> {
-    let message = node.data.ok_or("it has no data, so it is not a UnixFS node")?;
+    let message = node
+        .data
+        .ok_or("it has no data, so it is not a UnixFS node")?;
     let (mut kind, mut data, mut file_size, mut hash, mut fanout) = (None, None, None, None, None);
-    let mut sizes = Sizes { values: Vec::new(), most: node.links.len() };
+    let mut sizes = Sizes {
+        values: Vec::new(),
+        most: node.links.len(),
+    };
     for field in Fields::new(block, message) {
         match field? {
             (1, value) => set_once(&mut kind, value.number()?)?,
@@ -67,8 +79,17 @@ pub(super) fn decode(block: &[u8], node: &Node) -> Result<UnixFs, &'static str> 
             _ => {}
         }
     }
-    let kind = kind.and_then(Kind::of).ok_or("its UnixFS type is unknown")?;
-    Ok(UnixFs { kind, data, file_size, block_sizes: sizes.values, hash, fanout })
+    let kind = kind
+        .and_then(Kind::of)
+        .ok_or("its UnixFS type is unknown")?;
+    Ok(UnixFs {
+        kind,
+        data,
+        file_size,
+        block_sizes: sizes.values,
+        hash,
+        fanout,
+    })
 }
 
 struct Sizes {

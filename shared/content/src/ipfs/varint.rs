@@ -37,18 +37,35 @@ mod tests {
 
     #[test]
     fn a_number_is_read_as_it_was_written() {
-        for value in [0, 1, 0x7f, 0x80, 0x3fff, 0x4000, u64::from(u32::MAX), u64::MAX - 1, u64::MAX] {
+        for value in [
+            0,
+            1,
+            0x7f,
+            0x80,
+            0x3fff,
+            0x4000,
+            u64::from(u32::MAX),
+            u64::MAX - 1,
+            u64::MAX,
+        ] {
             let mut bytes = Vec::new();
             write(&mut bytes, value);
             assert_eq!(read(&bytes), Ok(Some((value, bytes.len()))));
-            assert_eq!(read(&bytes[..bytes.len() - 1]), Ok(None), "a number cut short wants more");
+            assert_eq!(
+                read(&bytes[..bytes.len() - 1]),
+                Ok(None),
+                "a number cut short wants more"
+            );
         }
     }
 
     #[test]
     fn a_number_past_64_bits_is_refused() {
         assert_eq!(read(&[0xff; 10]), Err(Overlong));
-        assert_eq!(read(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02]), Err(Overlong));
+        assert_eq!(
+            read(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02]),
+            Err(Overlong)
+        );
         assert_eq!(read(&[0x80; 12]), Err(Overlong));
     }
 }

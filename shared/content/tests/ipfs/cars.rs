@@ -14,7 +14,9 @@ fn section(cid: &[u8], block: &[u8]) -> Vec<u8> {
 }
 
 fn car(blocks: &Blocks) -> Vec<u8> {
-    let sections = blocks.iter().flat_map(|(cid, block)| section(&cid.to_bytes(), block));
+    let sections = blocks
+        .iter()
+        .flat_map(|(cid, block)| section(&cid.to_bytes(), block));
     NO_ROOTS.iter().copied().chain(sections).collect()
 }
 
@@ -67,7 +69,9 @@ proptest! {
 
 #[test]
 fn a_cut_inside_a_block_differs_from_an_end_between_two() {
-    let blocks: Blocks = [Node::raw(b"first block"), Node::raw(&[7; 300])].map(|node| (node.cid, node.block)).into();
+    let blocks: Blocks = [Node::raw(b"first block"), Node::raw(&[7; 300])]
+        .map(|node| (node.cid, node.block))
+        .into();
     let car = car(&blocks);
     let first_end = NO_ROOTS.len() + section(&blocks[0].0.to_bytes(), &blocks[0].1).len();
     for length in 0..car.len() {
@@ -77,8 +81,19 @@ fn a_cut_inside_a_block_differs_from_an_end_between_two() {
         } else if length == first_end {
             assert_eq!(read, Ok(blocks[..1].to_vec()));
         } else {
-            let inside = if length < NO_ROOTS.len() { "its header" } else { "a block" };
-            assert_eq!(read, Err(CarFault::Cut { offset: length as u64, inside }), "{length} bytes");
+            let inside = if length < NO_ROOTS.len() {
+                "its header"
+            } else {
+                "a block"
+            };
+            assert_eq!(
+                read,
+                Err(CarFault::Cut {
+                    offset: length as u64,
+                    inside
+                }),
+                "{length} bytes"
+            );
         }
     }
 }
@@ -88,7 +103,12 @@ fn roots_are_named_and_read() {
     let roots: Vec<Cid> = vec![v1(RAW, 0x12, b"one"), v1(DAG_PB, 0x12, b"two")];
     let mut reader = CarReader::new();
     assert_eq!(reader.roots(), None);
-    reader.push(&CarWriter::new(Vec::new(), &roots).unwrap().finish().unwrap());
+    reader.push(
+        &CarWriter::new(Vec::new(), &roots)
+            .unwrap()
+            .finish()
+            .unwrap(),
+    );
     assert_eq!(reader.next_block(), Ok(None));
     assert_eq!(reader.roots(), Some(&roots[..]));
 }
@@ -97,7 +117,11 @@ fn roots_are_named_and_read() {
 fn a_block_within_its_cid_is_passed_over() {
     let inline = v1(RAW, IDENTITY, b"hello");
     let real = Node::raw(b"world");
-    let blocks = vec![(inline, b"anything".to_vec()), (real.cid, real.block.clone()), (inline, Vec::new())];
+    let blocks = vec![
+        (inline, b"anything".to_vec()),
+        (real.cid, real.block.clone()),
+        (inline, Vec::new()),
+    ];
     assert_eq!(read(&car(&blocks), &[9]), Ok(real.blocks()));
 }
 
@@ -110,10 +134,31 @@ fn version_2_is_refused() {
 #[test]
 fn a_header_or_a_block_past_the_limits_is_refused_before_it_comes() {
     let header = read(&varint(40_000), &[64]).unwrap_err();
-    assert!(matches!(header, CarFault::TooLarge { what: "a header", size_bytes: 40_000, offset: 0, .. }), "{header}");
+    assert!(
+        matches!(
+            header,
+            CarFault::TooLarge {
+                what: "a header",
+                size_bytes: 40_000,
+                offset: 0,
+                ..
+            }
+        ),
+        "{header}"
+    );
     for length in [5 << 20, u64::MAX] {
         let block = read(&[NO_ROOTS, &varint(length)].concat(), &[64]).unwrap_err();
-        assert!(matches!(block, CarFault::TooLarge { what: "a block", offset: 18, .. }), "{block}");
+        assert!(
+            matches!(
+                block,
+                CarFault::TooLarge {
+                    what: "a block",
+                    offset: 18,
+                    ..
+                }
+            ),
+            "{block}"
+        );
     }
 }
 
@@ -122,15 +167,30 @@ fn a_block_of_the_greatest_size_is_read_and_one_byte_more_is_not() {
     let node = Node::raw(&vec![1; 4 << 20]);
     assert_eq!(read(&car(&node.blocks()), &[100_000]), Ok(node.blocks()));
     let larger = Node::raw(&vec![1; (4 << 20) + 1]);
-    assert!(matches!(read(&car(&larger.blocks()), &[100_000]), Err(CarFault::TooLarge { .. })));
+    assert!(matches!(
+        read(&car(&larger.blocks()), &[100_000]),
+        Err(CarFault::TooLarge { .. })
+    ));
 }
 
 #[test]
 fn an_empty_section_and_one_without_a_cid_are_refused() {
     let padded = read(&[NO_ROOTS, &[0, 0, 0]].concat(), &[64]);
-    assert_eq!(padded, Err(CarFault::Malformed { offset: 18, reason: "a section is empty" }));
+    assert_eq!(
+        padded,
+        Err(CarFault::Malformed {
+            offset: 18,
+            reason: "a section is empty"
+        })
+    );
     let nameless = read(&[NO_ROOTS, &section(b"no CID", b"block")].concat(), &[64]);
-    assert_eq!(nameless, Err(CarFault::Malformed { offset: 18, reason: "a block has no CID" }));
+    assert_eq!(
+        nameless,
+        Err(CarFault::Malformed {
+            offset: 18,
+            reason: "a block has no CID"
+        })
+    );
 }
 
 #[test]

@@ -27,15 +27,28 @@ pub(crate) struct Node {
 impl Node {
     /// A node of a file or a directory, with this message as its data.
     pub(crate) fn new(links: &[(&str, &Node)], unixfs: &[u8], size: u64) -> Self {
-        let pairs: Vec<(&str, &Cid)> = links.iter().map(|(name, node)| (*name, &node.cid)).collect();
+        let pairs: Vec<(&str, &Cid)> = links
+            .iter()
+            .map(|(name, node)| (*name, &node.cid))
+            .collect();
         let children = links.iter().map(|(_, node)| (*node).clone()).collect();
         let block = dag_pb(&pairs, Some(unixfs));
-        Self { cid: v1(DAG_PB, SHA2_256, &block), block, children, size }
+        Self {
+            cid: v1(DAG_PB, SHA2_256, &block),
+            block,
+            children,
+            size,
+        }
     }
 
     pub(crate) fn raw(bytes: &[u8]) -> Self {
         let cid = v1(RAW, SHA2_256, bytes);
-        Self { cid, block: bytes.to_vec(), children: Vec::new(), size: bytes.len() as u64 }
+        Self {
+            cid,
+            block: bytes.to_vec(),
+            children: Vec::new(),
+            size: bytes.len() as u64,
+        }
     }
 
     /// The same block under another CID.
@@ -45,14 +58,17 @@ impl Node {
     }
 
     pub(crate) fn under_v0(self) -> Self {
-        let cid = Cid::new_v0(Multihash::wrap(SHA2_256, &Sha256::digest(&self.block)).unwrap()).unwrap();
+        let cid =
+            Cid::new_v0(Multihash::wrap(SHA2_256, &Sha256::digest(&self.block)).unwrap()).unwrap();
         self.under(cid)
     }
 
     /// Its blocks depth first, without those inside CIDs.
     pub(crate) fn blocks(&self) -> Vec<(Cid, Vec<u8>)> {
         let own = (self.cid.hash().code() != IDENTITY).then(|| (self.cid, self.block.clone()));
-        own.into_iter().chain(self.children.iter().flat_map(Self::blocks)).collect()
+        own.into_iter()
+            .chain(self.children.iter().flat_map(Self::blocks))
+            .collect()
     }
 }
 
@@ -94,7 +110,15 @@ pub(crate) fn dag_pb(links: &[(&str, &Cid)], data: Option<&[u8]>) -> Vec<u8> {
 
 pub(crate) fn pb_links(links: &[(&str, &Cid)]) -> Vec<u8> {
     let link = |(name, cid): &(&str, &Cid)| {
-        bytes(2, &[bytes(1, &cid.to_bytes()), bytes(2, name.as_bytes()), number(3, 1)].concat())
+        bytes(
+            2,
+            &[
+                bytes(1, &cid.to_bytes()),
+                bytes(2, name.as_bytes()),
+                number(3, 1),
+            ]
+            .concat(),
+        )
     };
     links.iter().flat_map(link).collect()
 }
@@ -136,7 +160,12 @@ pub(crate) enum LeafKind {
 }
 
 pub(crate) fn shapes() -> impl Strategy<Value = Shape> {
-    let kinds: &'static [LeafKind] = &[LeafKind::Raw, LeafKind::PbRaw, LeafKind::PbFile, LeafKind::Inline];
+    let kinds: &'static [LeafKind] = &[
+        LeafKind::Raw,
+        LeafKind::PbRaw,
+        LeafKind::PbFile,
+        LeafKind::Inline,
+    ];
     (
         prop::collection::vec(1_usize..400, 1..4),
         prop::collection::vec(prop::sample::select(kinds), 1..4),
@@ -145,18 +174,27 @@ pub(crate) fn shapes() -> impl Strategy<Value = Shape> {
         any::<(bool, bool, bool)>(),
         prop::sample::select(&[SHA2_256, SHA2_256, SHA2_512, BLAKE2B_256, BLAKE3][..]),
     )
-        .prop_map(|(leaf_bytes, leaf_kinds, most_links, bytes_in_nodes, (packed_sizes, data_first, v0), hash)| {
-            Shape {
+        .prop_map(
+            |(
                 leaf_bytes,
                 leaf_kinds,
                 most_links,
                 bytes_in_nodes,
-                packed_sizes,
-                data_first,
+                (packed_sizes, data_first, v0),
                 hash,
-                v0: v0 && hash == SHA2_256,
-            }
-        })
+            )| {
+                Shape {
+                    leaf_bytes,
+                    leaf_kinds,
+                    most_links,
+                    bytes_in_nodes,
+                    packed_sizes,
+                    data_first,
+                    hash,
+                    v0: v0 && hash == SHA2_256,
+                }
+            },
+        )
 }
 
 impl Shape {
@@ -166,12 +204,19 @@ impl Shape {
         let mut rest = file;
         while leaves.is_empty() || !rest.is_empty() {
             let turn = leaves.len();
-            let (leaf, more) = rest.split_at(self.leaf_bytes[turn % self.leaf_bytes.len()].min(rest.len()));
-            leaves.push((self.leaf(leaf, self.leaf_kinds[turn % self.leaf_kinds.len()]), leaf.to_vec()));
+            let (leaf, more) =
+                rest.split_at(self.leaf_bytes[turn % self.leaf_bytes.len()].min(rest.len()));
+            leaves.push((
+                self.leaf(leaf, self.leaf_kinds[turn % self.leaf_kinds.len()]),
+                leaf.to_vec(),
+            ));
             rest = more;
         }
         while leaves.len() > 1 {
-            leaves = leaves.chunks(self.most_links).map(|parts| self.inner(parts)).collect();
+            leaves = leaves
+                .chunks(self.most_links)
+                .map(|parts| self.inner(parts))
+                .collect();
         }
         leaves.pop().unwrap()
     }
@@ -179,16 +224,24 @@ impl Shape {
     fn leaf(&self, leaf: &[u8], kind: LeafKind) -> Node {
         let node = match kind {
             LeafKind::Raw => return Node::raw(leaf).under(v1(RAW, self.hash, leaf)),
-            LeafKind::Inline if leaf.len() <= 128 => return Node::raw(leaf).under(v1(RAW, IDENTITY, leaf)),
+            LeafKind::Inline if leaf.len() <= 128 => {
+                return Node::raw(leaf).under(v1(RAW, IDENTITY, leaf));
+            }
             LeafKind::PbRaw => Node::new(&[], &unixfs_file(0, Some(leaf), &[]), leaf.len() as u64),
-            LeafKind::PbFile | LeafKind::Inline => Node::new(&[], &unixfs_file(2, Some(leaf), &[]), leaf.len() as u64),
+            LeafKind::PbFile | LeafKind::Inline => {
+                Node::new(&[], &unixfs_file(2, Some(leaf), &[]), leaf.len() as u64)
+            }
         };
         self.named(node)
     }
 
     fn inner(&self, parts: &[(Node, Vec<u8>)]) -> (Node, Vec<u8>) {
         let own = vec![b'n'; self.bytes_in_nodes];
-        let file = [own.clone(), parts.iter().flat_map(|(_, bytes)| bytes.clone()).collect()].concat();
+        let file = [
+            own.clone(),
+            parts.iter().flat_map(|(_, bytes)| bytes.clone()).collect(),
+        ]
+        .concat();
         let sizes: Vec<u64> = parts.iter().map(|(node, _)| node.size).collect();
         let data = (!own.is_empty()).then_some(&own[..]);
         let unixfs = if self.packed_sizes {
@@ -201,7 +254,10 @@ impl Shape {
         let links: Vec<(&str, &Node)> = parts.iter().map(|(node, _)| ("", node)).collect();
         let mut node = Node::new(&links, &unixfs, file.len() as u64);
         if self.data_first {
-            let pairs: Vec<(&str, &Cid)> = links.iter().map(|(name, node)| (*name, &node.cid)).collect();
+            let pairs: Vec<(&str, &Cid)> = links
+                .iter()
+                .map(|(name, node)| (*name, &node.cid))
+                .collect();
             node.block = [bytes(1, &unixfs), pb_links(&pairs)].concat();
         }
         (self.named(node), file)

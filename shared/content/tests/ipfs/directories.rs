@@ -16,7 +16,10 @@ const HASHES: [(&str, u64); 30] = [
     ("10.json", 0x2a3b_c7d3_e607_fbca),
     ("picture.png", 0xccd9_2ed0_1c2d_61af),
     ("ä b.bin", 0xb385_6138_782e_594b),
-    ("xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", 0x4907_43c1_dd91_4c61),
+    (
+        "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+        0x4907_43c1_dd91_4c61,
+    ),
     ("README", 0xdd16_6430_2f24_b239),
     ("metadata", 0x42c6_c300_f7ee_e5e6),
     ("7", 0xdcbc_ac4d_02a3_511a),
@@ -41,7 +44,13 @@ const HASHES: [(&str, u64); 30] = [
 ];
 
 fn unixfs_shard(fanout: u64) -> Vec<u8> {
-    [number(1, 5), bytes(2, &[0xff]), number(5, 0x22), number(6, fanout)].concat()
+    [
+        number(1, 5),
+        bytes(2, &[0xff]),
+        number(5, 0x22),
+        number(6, fanout),
+    ]
+    .concat()
 }
 
 /// A sharded directory: entries of one slot go into a level of their own.
@@ -50,11 +59,18 @@ fn shard(entries: &[(&str, u64, Node)], fanout: u64, used_bits: u32) -> Node {
     let slot_of = |hash: u64| hash << used_bits >> (64 - fanout.ilog2());
     let mut links = Vec::new();
     for slot in 0..fanout {
-        let within: Vec<_> = entries.iter().filter(|(_, hash, _)| slot_of(*hash) == slot).cloned().collect();
+        let within: Vec<_> = entries
+            .iter()
+            .filter(|(_, hash, _)| slot_of(*hash) == slot)
+            .cloned()
+            .collect();
         match &within[..] {
             [] => {}
             [(name, _, node)] => links.push((format!("{slot:0width$X}{name}"), node.clone())),
-            many => links.push((format!("{slot:0width$X}"), shard(many, fanout, used_bits + fanout.ilog2()))),
+            many => links.push((
+                format!("{slot:0width$X}"),
+                shard(many, fanout, used_bits + fanout.ilog2()),
+            )),
         }
     }
     let links: Vec<(&str, &Node)> = links.iter().map(|(name, node)| (&name[..], node)).collect();
@@ -62,7 +78,10 @@ fn shard(entries: &[(&str, u64, Node)], fanout: u64, used_bits: u32) -> Node {
 }
 
 fn entries() -> Vec<(&'static str, u64, Node)> {
-    HASHES.iter().map(|(name, hash)| (*name, *hash, Node::raw(name.as_bytes()))).collect()
+    HASHES
+        .iter()
+        .map(|(name, hash)| (*name, *hash, Node::raw(name.as_bytes())))
+        .collect()
 }
 
 /// The blocks on the way to the entry of this name, and its own.
@@ -91,17 +110,29 @@ proptest! {
 #[test]
 fn small_shards_are_several_levels_deep() {
     let root = shard(&entries(), 8, 0);
-    let levels = entries().iter().map(|(_, _, node)| way(&root, node).unwrap().len()).max();
+    let levels = entries()
+        .iter()
+        .map(|(_, _, node)| way(&root, node).unwrap().len())
+        .max();
     assert!(levels >= Some(4), "{levels:?}");
 }
 
 #[test]
 fn a_missing_name_is_not_found() {
     let file = Node::raw(b"file");
-    for root in [directory(&[("a", &file)]), shard(&entries(), 8, 0), shard(&entries()[..1], 256, 0)] {
+    for root in [
+        directory(&[("a", &file)]),
+        shard(&entries(), 8, 0),
+        shard(&entries()[..1], 256, 0),
+    ] {
         let fault = fault_of(&root, &["nothing of that name"]);
         assert_eq!(fault.kind(), DagFaultKind::NotFound);
-        assert!(fault.to_string().contains("has no entry \"nothing of that name\""), "{fault}");
+        assert!(
+            fault
+                .to_string()
+                .contains("has no entry \"nothing of that name\""),
+            "{fault}"
+        );
     }
 }
 
@@ -152,15 +183,30 @@ fn symlink() -> Node {
 #[test]
 fn what_is_no_file_at_the_end_of_a_path_says_what_it_is() {
     let empty = directory(&[]);
-    let metadata = Node::new(&[], &[number(1, 3), bytes(2, b"\x0a\x09image/png")].concat(), 0);
+    let metadata = Node::new(
+        &[],
+        &[number(1, 3), bytes(2, b"\x0a\x09image/png")].concat(),
+        0,
+    );
     let sharded = shard(&entries(), 256, 0);
-    let root = directory(&[("plain", &empty), ("sharded", &sharded), ("link", &symlink()), ("meta", &metadata)]);
-    for (name, words) in
-        [("plain", "a directory"), ("sharded", "a sharded directory"), ("link", "symbolic link"), ("meta", "metadata")]
-    {
+    let root = directory(&[
+        ("plain", &empty),
+        ("sharded", &sharded),
+        ("link", &symlink()),
+        ("meta", &metadata),
+    ]);
+    for (name, words) in [
+        ("plain", "a directory"),
+        ("sharded", "a sharded directory"),
+        ("link", "symbolic link"),
+        ("meta", "metadata"),
+    ] {
         let fault = fault_of(&root, &[name]);
         assert_eq!(fault.kind(), DagFaultKind::NotAFile);
-        assert!(fault.to_string().starts_with("not a file: ") && fault.to_string().contains(words), "{fault}");
+        assert!(
+            fault.to_string().starts_with("not a file: ") && fault.to_string().contains(words),
+            "{fault}"
+        );
     }
 }
 
@@ -168,14 +214,20 @@ fn what_is_no_file_at_the_end_of_a_path_says_what_it_is() {
 fn a_directory_sharded_by_another_hash_is_unsupported() {
     let unixfs = [number(1, 5), number(5, BLAKE3), number(6, 256)].concat();
     let fault = fault_of(&Node::new(&[], &unixfs, 0), &["a"]);
-    assert!(matches!(fault, DagFault::Sharding { hash: BLAKE3, .. }), "{fault}");
+    assert!(
+        matches!(fault, DagFault::Sharding { hash: BLAKE3, .. }),
+        "{fault}"
+    );
 }
 
 #[test]
 fn a_directory_sharded_into_an_impossible_number_of_slots_is_malformed() {
     for fanout in [0, 1, 4, 9, 255, 2048, 1 << 40, u64::MAX] {
         let unixfs = [number(1, 5), number(5, 0x22), number(6, fanout)].concat();
-        assert_eq!(fault_of(&Node::new(&[], &unixfs, 0), &["a"]).kind(), DagFaultKind::Malformed);
+        assert_eq!(
+            fault_of(&Node::new(&[], &unixfs, 0), &["a"]).kind(),
+            DagFaultKind::Malformed
+        );
     }
 }
 
@@ -189,7 +241,13 @@ fn a_directory_sharded_past_the_bits_of_a_hash_is_malformed() {
     }
     let fault = fault_of(&level, &["a"]);
     assert!(
-        matches!(fault, DagFault::Malformed { reason: "it is sharded by more bits than a hash has", .. }),
+        matches!(
+            fault,
+            DagFault::Malformed {
+                reason: "it is sharded by more bits than a hash has",
+                ..
+            }
+        ),
         "{fault}"
     );
 }
@@ -198,6 +256,9 @@ fn a_directory_sharded_past_the_bits_of_a_hash_is_malformed() {
 fn a_level_of_a_sharded_directory_that_is_a_plain_one_is_malformed() {
     let slot = format!("{:02X}", HASHES[0].1 >> 56);
     let plain = directory(&[("a", &Node::raw(b"file"))]);
-    let fault = fault_of(&Node::new(&[(&slot, &plain)], &unixfs_shard(256), 0), &["a"]);
+    let fault = fault_of(
+        &Node::new(&[(&slot, &plain)], &unixfs_shard(256), 0),
+        &["a"],
+    );
     assert_eq!(fault.kind(), DagFaultKind::Malformed);
 }

@@ -31,10 +31,17 @@ fn example() -> (Vec<u8>, DagRecord, Blocks) {
     let root = Node::new(&links, &crate::dag::unixfs_file(2, None, &sizes), 3000);
     let inner = directory(&[("file.bin", &root)]);
     let outer = directory(&[("a", &inner), ("b", &root)]);
-    let blocks = [&outer, &inner].map(|node| (node.cid, node.block.clone())).into_iter().chain(root.blocks()).collect();
+    let blocks = [&outer, &inner]
+        .map(|node| (node.cid, node.block.clone()))
+        .into_iter()
+        .chain(root.blocks())
+        .collect();
     let (out, walked) = walk(&path(outer.cid, &["a", "file.bin"]), &blocks).unwrap();
     assert_eq!(out, file);
-    assert_eq!((walked.file_cid, walked.record.file_cid()), (root.cid, &root.cid));
+    assert_eq!(
+        (walked.file_cid, walked.record.file_cid()),
+        (root.cid, &root.cid)
+    );
     (file, walked.record, blocks)
 }
 
@@ -114,7 +121,11 @@ fn a_record_is_small_compared_with_its_blocks() {
     let all: usize = blocks.iter().map(|(_, block)| block.len()).sum();
     let inner: usize = blocks[..3].iter().map(|(_, block)| block.len()).sum();
     assert_eq!(all, inner + 3000);
-    assert!(record.to_bytes().len() < inner + 200, "{} bytes", record.to_bytes().len());
+    assert!(
+        record.to_bytes().len() < inner + 200,
+        "{} bytes",
+        record.to_bytes().len()
+    );
 }
 
 #[test]
@@ -133,22 +144,34 @@ fn a_record_cut_anywhere_is_rejected() {
     let (_, record, _) = example();
     let bytes = record.to_bytes();
     for length in 0..bytes.len() {
-        assert!(DagRecord::from_bytes(&bytes[..length]).is_err(), "{length} bytes");
+        assert!(
+            DagRecord::from_bytes(&bytes[..length]).is_err(),
+            "{length} bytes"
+        );
     }
 }
 
 #[test]
 fn a_later_format_differs_from_other_bytes() {
-    assert_eq!(DagRecord::from_bytes(b"HOLDFAST-DAG-2\n..."), Err(RecordError::Later));
-    assert_eq!(DagRecord::from_bytes(b"HOLDFAST1\n"), Err(RecordError::Magic));
+    assert_eq!(
+        DagRecord::from_bytes(b"HOLDFAST-DAG-2\n..."),
+        Err(RecordError::Later)
+    );
+    assert_eq!(
+        DagRecord::from_bytes(b"HOLDFAST1\n"),
+        Err(RecordError::Magic)
+    );
 }
 
 #[test]
 fn a_record_keeps_its_form() {
     let root = Node::raw(b"hello");
     let top = directory(&[("h", &root)]);
-    let (_, walked) =
-        walk(&path(top.cid, &["h"]), &vec![(top.cid, top.block.clone()), (root.cid, root.block.clone())]).unwrap();
+    let (_, walked) = walk(
+        &path(top.cid, &["h"]),
+        &vec![(top.cid, top.block.clone()), (root.cid, root.block.clone())],
+    )
+    .unwrap();
     let said = [
         b"HOLDFAST-DAG-1\n",
         &[36][..],

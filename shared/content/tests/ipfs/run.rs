@@ -8,11 +8,18 @@ use crate::dag::Node;
 
 pub(crate) type Blocks = Vec<(Cid, Vec<u8>)>;
 
-pub(crate) const LIMITS: WalkLimits =
-    WalkLimits { depth: 40, blocks: 20_000, inner_bytes: 4 << 20, file_bytes: 1 << 20 };
+pub(crate) const LIMITS: WalkLimits = WalkLimits {
+    depth: 40,
+    blocks: 20_000,
+    inner_bytes: 4 << 20,
+    file_bytes: 1 << 20,
+};
 
 pub(crate) fn path(cid: Cid, names: &[&str]) -> IpfsPath {
-    IpfsPath { cid, path: names.iter().map(|name| (*name).to_owned()).collect() }
+    IpfsPath {
+        cid,
+        path: names.iter().map(|name| (*name).to_owned()).collect(),
+    }
 }
 
 /// Supplies these blocks in order. Returns the bytes and the result of the walk.
@@ -68,5 +75,8 @@ fn find<'a>(node: &'a Node, wanted: &Cid) -> Option<&'a [u8]> {
 
 /// A CID of any codec and hash, with a digest of so many zeros.
 pub(crate) fn cid_of(codec: u64, hash: u64, digest_bytes: usize) -> Cid {
-    Cid::new_v1(codec, Multihash::wrap(hash, &vec![0; digest_bytes]).unwrap())
+    Cid::new_v1(
+        codec,
+        Multihash::wrap(hash, &vec![0; digest_bytes]).unwrap(),
+    )
 }

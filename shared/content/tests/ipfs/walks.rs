@@ -85,16 +85,25 @@ fn a_file_within_its_own_cid_comes_without_a_block() {
     let root = Node::raw(b"hello");
     let root = root.under(v1(RAW, IDENTITY, b"hello"));
     let (out, walked) = walk(&path(root.cid, &[]), &Vec::new()).unwrap();
-    assert_eq!((&out[..], walked.size, walked.record.blocks()), (&b"hello"[..], 5, 0));
+    assert_eq!(
+        (&out[..], walked.size, walked.record.blocks()),
+        (&b"hello"[..], 5, 0)
+    );
 }
 
 #[test]
 fn every_hash_of_public_content_is_checked() {
     for hash in [SHA2_512, BLAKE2B_256, BLAKE3] {
         let root = Node::raw(b"hello").under(v1(RAW, hash, b"hello"));
-        assert_eq!(walk(&path(root.cid, &[]), &root.blocks()).unwrap().0, b"hello");
+        assert_eq!(
+            walk(&path(root.cid, &[]), &root.blocks()).unwrap().0,
+            b"hello"
+        );
         let other = vec![(root.cid, b"hullo".to_vec())];
-        assert!(matches!(walk(&path(root.cid, &[]), &other), Err(WalkError::WrongBlock { .. })));
+        assert!(matches!(
+            walk(&path(root.cid, &[]), &other),
+            Err(WalkError::WrongBlock { .. })
+        ));
     }
 }
 
@@ -102,12 +111,20 @@ fn every_hash_of_public_content_is_checked() {
 fn a_block_past_the_end_is_refused() {
     let root = Node::raw(b"hello");
     let blocks = [root.blocks(), root.blocks()].concat();
-    assert_eq!(walk(&path(root.cid, &[]), &blocks).unwrap_err(), WalkError::Ended);
+    assert_eq!(
+        walk(&path(root.cid, &[]), &blocks).unwrap_err(),
+        WalkError::Ended
+    );
 }
 
 #[test]
 fn a_walk_without_its_blocks_says_which_is_missing() {
     let root = Node::raw(b"hello");
     let missing = walk(&path(root.cid, &[]), &Vec::new()).unwrap_err();
-    assert_eq!(missing, WalkError::Incomplete { cid: root.cid.to_string() });
+    assert_eq!(
+        missing,
+        WalkError::Incomplete {
+            cid: root.cid.to_string()
+        }
+    );
 }

@@ -15,7 +15,10 @@ const ATTEMPTS: usize = 3;
 
 /// Responses about one file only, each with its name.
 fn odd_answers(origin: &Origin) -> Vec<(String, Answer)> {
-    let statuses = [202, 203, 204, 205, 206, 300, 302, 304, 400, 401, 403, 404, 408, 410, 415, 421, 425, 451, 499];
+    let statuses = [
+        202, 203, 204, 205, 206, 300, 302, 304, 400, 401, 403, 404, 408, 410, 415, 421, 425, 451,
+        499,
+    ];
     let body = || Answer::ok(varied(1_000));
     let others = [
         ("circle", Answer::redirect(&origin.url("/circle"))),
@@ -29,7 +32,10 @@ fn odd_answers(origin: &Origin) -> Vec<(String, Answer)> {
         ("large", body().saying_length(1 << 40)),
     ];
     let statuses = statuses.map(|status| (format!("status-{status}"), Answer::status(status)));
-    statuses.into_iter().chain(others.map(|(name, answer)| (name.to_owned(), answer))).collect()
+    statuses
+        .into_iter()
+        .chain(others.map(|(name, answer)| (name.to_owned(), answer)))
+        .collect()
 }
 
 /// Retries a file as often as a backup, each time at once.
@@ -68,17 +74,34 @@ async fn odd_answers_of_every_kind_never_delay_healthy_files() {
 async fn an_answer_that_is_the_same_tomorrow_is_not_asked_for_again() {
     let origin = Origin::start().await;
     let fetcher = gaia_of(&[origin.address()]);
-    let passing = ["status-202", "status-408", "status-421", "status-425", "cut", "longer", "two-lengths", "no-length"];
+    let passing = [
+        "status-202",
+        "status-408",
+        "status-421",
+        "status-425",
+        "cut",
+        "longer",
+        "two-lengths",
+        "no-length",
+    ];
     for (name, answer) in odd_answers(&origin) {
         origin.answer(&format!("/{name}"), [answer]);
-        let error = fetch_gaia(&fetcher, &origin.url(&format!("/{name}"))).await.error();
-        assert_eq!(error.is_transient(), passing.contains(&name.as_str()), "{name}: {error:?}");
+        let error = fetch_gaia(&fetcher, &origin.url(&format!("/{name}")))
+            .await
+            .error();
+        assert_eq!(
+            error.is_transient(),
+            passing.contains(&name.as_str()),
+            "{name}: {error:?}"
+        );
     }
 }
 
 /// Wrong responses of a gateway for one CID.
 fn odd_gateways(node: &IpfsNode) -> Vec<(&'static str, Answer)> {
-    let car = |body: &'static [u8]| Answer::ok(body).with_header("content-type", "application/vnd.ipld.car");
+    let car = |body: &'static [u8]| {
+        Answer::ok(body).with_header("content-type", "application/vnd.ipld.car")
+    };
     vec![
         ("no CAR", car(b"this is no CAR")),
         ("empty CAR", car(b"")),
@@ -87,8 +110,14 @@ fn odd_gateways(node: &IpfsNode) -> Vec<(&'static str, Answer)> {
         ("br", car(b"x").with_header("content-encoding", "br")),
         ("cut", Answer::gateway(node).cut_after(300)),
         ("504", Answer::status(504)),
-        ("lie", Answer::gateway(node).altered(Alteration::OtherBlock(b"other".as_slice().into()))),
-        ("flipped", Answer::gateway(node).altered(Alteration::FlipBlock(0))),
+        (
+            "lie",
+            Answer::gateway(node).altered(Alteration::OtherBlock(b"other".as_slice().into())),
+        ),
+        (
+            "flipped",
+            Answer::gateway(node).altered(Alteration::FlipBlock(0)),
+        ),
     ]
 }
 

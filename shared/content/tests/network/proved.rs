@@ -33,7 +33,12 @@ async fn a_file_of_one_block_is_proved_by_its_bytes_alone() {
             let gateway = sending(&cid, body.clone()).await;
             let (file, bytes) = fetch_ipfs(&ipfs_by(&[&plain(&gateway)]), &cid).await.file();
             assert!(bytes == body, "{shape:?}");
-            assert_eq!((file.verified, file.size), (Verified::Cid, body.len() as u64), "{shape:?} {}", body.len());
+            assert_eq!(
+                (file.verified, file.size),
+                (Verified::Cid, body.len() as u64),
+                "{shape:?} {}",
+                body.len()
+            );
             let mut blocks = Vec::new();
             let rebuilt = file.dag.unwrap().rebuild(body.as_slice(), |cid, _| {
                 blocks.push(cid.to_string());
@@ -57,10 +62,18 @@ async fn a_lie_about_a_raw_cid_is_not_kept_and_the_next_gateway_is_asked() {
         let outcome = fetch_ipfs(&ipfs_by(&[&plain(&liar)]), &cid).await;
         assert_eq!(outcome.bytes.len(), 0);
         let error = outcome.error();
-        assert!(error.code == Code::InvalidAnswer && error.message.contains("lies"), "{error}");
-        let (file, bytes) = fetch_ipfs(&ipfs_by(&[&plain(&liar), &plain(&honest)]), &cid).await.file();
+        assert!(
+            error.code == Code::InvalidAnswer && error.message.contains("lies"),
+            "{error}"
+        );
+        let (file, bytes) = fetch_ipfs(&ipfs_by(&[&plain(&liar), &plain(&honest)]), &cid)
+            .await
+            .file();
         assert!(bytes == body);
-        assert_eq!((file.verified, file.source.as_str()), (Verified::Cid, honest.address()));
+        assert_eq!(
+            (file.verified, file.source.as_str()),
+            (Verified::Cid, honest.address())
+        );
     }
 }
 
@@ -68,15 +81,29 @@ async fn a_lie_about_a_raw_cid_is_not_kept_and_the_next_gateway_is_asked() {
 async fn a_raw_file_larger_than_any_block_is_proved_by_its_hash() {
     let body = varied(9 << 20);
     let digest = Sha256::digest(&body);
-    let cid = Cid::new_v1(0x55, cid::multihash::Multihash::wrap(0x12, digest.as_slice()).unwrap()).to_string();
-    let settings = |gateway: &Origin| FetchSettings { max_file_size: 16 << 20, ..settings(&[&plain(gateway)], &[]) };
+    let cid = Cid::new_v1(
+        0x55,
+        cid::multihash::Multihash::wrap(0x12, digest.as_slice()).unwrap(),
+    )
+    .to_string();
+    let settings = |gateway: &Origin| FetchSettings {
+        max_file_size: 16 << 20,
+        ..settings(&[&plain(gateway)], &[])
+    };
     let gateway = sending(&cid, body.clone()).await;
-    let (file, bytes) = fetch_ipfs(&Fetcher::new(settings(&gateway)).unwrap(), &cid).await.file();
+    let (file, bytes) = fetch_ipfs(&Fetcher::new(settings(&gateway)).unwrap(), &cid)
+        .await
+        .file();
     assert!(bytes == body);
     assert_eq!((file.verified, file.size), (Verified::Cid, 9 << 20));
     let liar = sending(&cid, varied((9 << 20) + 1)).await;
-    let error = fetch_ipfs(&Fetcher::new(settings(&liar)).unwrap(), &cid).await.error();
-    assert!(error.code == Code::InvalidAnswer && error.message.contains("lies"), "{error}");
+    let error = fetch_ipfs(&Fetcher::new(settings(&liar)).unwrap(), &cid)
+        .await
+        .error();
+    assert!(
+        error.code == Code::InvalidAnswer && error.message.contains("lies"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -84,13 +111,23 @@ async fn what_no_cid_can_prove_by_the_bytes_alone_is_marked() {
     let node = parts().ipfs_node();
     let body = varied(200_000);
     let several = node.add(body.clone(), &FileShape::v1().chunk(5_000)).await;
-    let dated = node.add(body.clone(), &FileShape::v0().modified(1_000_000)).await;
+    let dated = node
+        .add(body.clone(), &FileShape::v0().modified(1_000_000))
+        .await;
     let leaf = node.add(body.clone(), &FileShape::v1()).await;
-    let directory = node.add_directory([("a", &leaf)], &DirectoryShape::plain()).await;
+    let directory = node
+        .add_directory([("a", &leaf)], &DirectoryShape::plain())
+        .await;
     for path in [several, dated, format!("{directory}/a")] {
         let gateway = sending(&path, body.clone()).await;
-        let (file, bytes) = fetch_ipfs(&ipfs_by(&[&plain(&gateway)]), &path).await.file();
+        let (file, bytes) = fetch_ipfs(&ipfs_by(&[&plain(&gateway)]), &path)
+            .await
+            .file();
         assert!(bytes == body);
-        assert_eq!((file.verified, file.dag), (Verified::Transport, None), "{path}");
+        assert_eq!(
+            (file.verified, file.dag),
+            (Verified::Transport, None),
+            "{path}"
+        );
     }
 }

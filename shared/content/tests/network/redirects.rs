@@ -14,7 +14,10 @@ async fn up_to_three_redirects_are_followed_and_the_last_origin_is_named() {
     last.answer("/3", [Answer::ok("here")]);
     let fetcher = gaia_of(&[first.address(), last.address()]);
     let (file, bytes) = fetch_gaia(&fetcher, &first.url("/0")).await.file();
-    assert_eq!((bytes.as_slice(), file.source.as_str()), (b"here".as_slice(), last.address()));
+    assert_eq!(
+        (bytes.as_slice(), file.source.as_str()),
+        (b"here".as_slice(), last.address())
+    );
     first.answer("/start", [Answer::redirect("/0")]);
     let error = fetch_gaia(&fetcher, &first.url("/start")).await.error();
     assert_eq!(error.code, Code::InvalidAnswer);
@@ -29,7 +32,9 @@ async fn a_circle_of_redirects_ends_with_a_clear_error() {
     origin.answer("/b", [Answer::redirect("/a")]);
     origin.answer("/self", [Answer::redirect("/self")]);
     for path in ["/a", "/self"] {
-        let error = fetch_gaia(&gaia_of(&[origin.address()]), &origin.url(path)).await.error();
+        let error = fetch_gaia(&gaia_of(&[origin.address()]), &origin.url(path))
+            .await
+            .error();
         assert_eq!(error.code, Code::InvalidAnswer);
         assert!(error.message.contains("circle"), "{error}");
     }
@@ -62,7 +67,9 @@ async fn a_redirect_into_the_inside_is_blocked_before_anything_is_asked() {
     ];
     for target in targets {
         origin.answer("/file", [Answer::redirect(&target)]);
-        let error = fetch_gaia(&gaia_of(&[origin.address()]), &origin.url("/file")).await.error();
+        let error = fetch_gaia(&gaia_of(&[origin.address()]), &origin.url("/file"))
+            .await
+            .error();
         assert_eq!(error.code, Code::Blocked, "{target}: {error}");
         assert!(!error.message.contains("pass@"), "{error}");
     }
@@ -73,18 +80,25 @@ async fn a_redirect_into_the_inside_is_blocked_before_anything_is_asked() {
 async fn a_name_that_leads_inside_is_blocked_in_a_url_and_in_a_redirect() {
     let origin = Origin::start().await;
     origin.answer("/file", [Answer::redirect("https://inside.example/")]);
-    for inside in
-        [["127.0.0.1", "127.0.0.1"], ["169.254.169.254", "1.1.1.1"], ["1.1.1.1", "::1"], ["fd00::1", "10.0.0.1"]]
-    {
+    for inside in [
+        ["127.0.0.1", "127.0.0.1"],
+        ["169.254.169.254", "1.1.1.1"],
+        ["1.1.1.1", "::1"],
+        ["fd00::1", "10.0.0.1"],
+    ] {
         let fetcher = resolving(&[origin.address()], &inside);
         for url in [origin.url("/file"), "https://inside.example/".to_owned()] {
             let error = fetch_gaia(&fetcher, &url).await.error();
             assert_eq!(error.code, Code::Blocked, "{error}");
             assert!(
-                error.message.contains("inside.example") && error.message.contains("resolves to a forbidden address"),
+                error.message.contains("inside.example")
+                    && error.message.contains("resolves to a forbidden address"),
                 "{error}"
             );
-            assert!(!inside.iter().any(|address| error.message.contains(address)), "{error}");
+            assert!(
+                !inside.iter().any(|address| error.message.contains(address)),
+                "{error}"
+            );
         }
     }
 }
@@ -92,9 +106,17 @@ async fn a_name_that_leads_inside_is_blocked_in_a_url_and_in_a_redirect() {
 #[tokio::test]
 async fn an_unknown_origin_is_untrusted() {
     let origin = Origin::start().await;
-    assert_eq!(fetch_gaia(&gaia_of(&[]), &origin.url("/file")).await.code(), Code::Blocked);
+    assert_eq!(
+        fetch_gaia(&gaia_of(&[]), &origin.url("/file")).await.code(),
+        Code::Blocked
+    );
     let other_scheme = origin.address().replace("http:", "https:");
-    assert_eq!(fetch_gaia(&gaia_of(&[&other_scheme]), &origin.url("/file")).await.code(), Code::Blocked);
+    assert_eq!(
+        fetch_gaia(&gaia_of(&[&other_scheme]), &origin.url("/file"))
+            .await
+            .code(),
+        Code::Blocked
+    );
     assert_eq!(origin.requests().len(), 0);
 }
 
@@ -105,14 +127,24 @@ async fn a_gateway_inside_is_asked_for_its_own_files_alone() {
     let url = node.put_gaia("secret", "inside").await;
     origin.answer("/file", [Answer::redirect(&url)]);
     origin.answer("/near", [Answer::ok("allowed")]);
-    for gateway in [node.address().to_owned(), format!("plain+{}", node.address())] {
+    for gateway in [
+        node.address().to_owned(),
+        format!("plain+{}", node.address()),
+    ] {
         let fetcher = Fetcher::new(settings(&[&gateway], &[origin.address()])).unwrap();
-        for stranger in [url.clone(), format!("{}/ipfs/{cid}", node.address()), origin.url("/file")] {
+        for stranger in [
+            url.clone(),
+            format!("{}/ipfs/{cid}", node.address()),
+            origin.url("/file"),
+        ] {
             let error = fetch_gaia(&fetcher, &stranger).await.error();
             assert_eq!(error.code, Code::Blocked, "{stranger}: {error}");
         }
         assert_eq!(fetch_ipfs(&fetcher, &cid).await.file().1, b"on the gateway");
-        assert_eq!(fetch_gaia(&fetcher, &origin.url("/near")).await.file().1, b"allowed");
+        assert_eq!(
+            fetch_gaia(&fetcher, &origin.url("/near")).await.file().1,
+            b"allowed"
+        );
     }
     let both = Fetcher::new(settings(&[node.address()], &[node.address()])).unwrap();
     assert_eq!(fetch_gaia(&both, &url).await.file().1, b"inside");
@@ -122,11 +154,20 @@ async fn a_gateway_inside_is_asked_for_its_own_files_alone() {
 async fn a_gateway_does_not_lead_to_another_inside() {
     let (node, first) = (IpfsNode::start(), Origin::start().await);
     let cid = node.add("on the other", &FileShape::v1()).await;
-    first.answer("/ipfs/", [Answer::redirect(&format!("{}/ipfs/{cid}?format=raw", node.address()))]);
+    first.answer(
+        "/ipfs/",
+        [Answer::redirect(&format!(
+            "{}/ipfs/{cid}?format=raw",
+            node.address()
+        ))],
+    );
     let absent = IpfsNode::start().add("on neither", &FileShape::v1()).await;
     let fetcher = ipfs_by(&[first.address(), node.address()]);
     assert_eq!(fetch_ipfs(&fetcher, &absent).await.code(), Code::Blocked);
-    assert_eq!(fetch_ipfs(&fetcher, &cid).await.file().0.source, node.address());
+    assert_eq!(
+        fetch_ipfs(&fetcher, &cid).await.file().0.source,
+        node.address()
+    );
 }
 
 #[tokio::test]
@@ -135,6 +176,11 @@ async fn a_redirect_that_says_no_place_is_no_answer() {
     origin.answer("/file", [Answer::status(302)]);
     origin.answer("/odd", [Answer::redirect("http://[::1")]);
     for path in ["/file", "/odd"] {
-        assert_eq!(fetch_gaia(&gaia_of(&[origin.address()]), &origin.url(path)).await.code(), Code::InvalidAnswer);
+        assert_eq!(
+            fetch_gaia(&gaia_of(&[origin.address()]), &origin.url(path))
+                .await
+                .code(),
+            Code::InvalidAnswer
+        );
     }
 }

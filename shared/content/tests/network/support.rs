@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use holdfast_content::{FetchError, FetchSettings, Fetched, FetchedFile, Fetcher, Location, Lookup, locate};
+use holdfast_content::{
+    FetchError, FetchSettings, Fetched, FetchedFile, Fetcher, Location, Lookup, locate,
+};
 use holdfast_domain::{ItemFailureCode, StorageType, Validator};
 use tokio::sync::mpsc;
 
@@ -58,7 +60,11 @@ pub(crate) fn resolving(allowed: &[&str], addresses: &[&str]) -> Fetcher {
     Fetcher::with_lookup(settings(&[], allowed), &lookup).unwrap()
 }
 
-pub(crate) async fn fetch_if_changed(fetcher: &Fetcher, location: &Location, validator: Option<&Validator>) -> Outcome {
+pub(crate) async fn fetch_if_changed(
+    fetcher: &Fetcher,
+    location: &Location,
+    validator: Option<&Validator>,
+) -> Outcome {
     let (out, mut coming) = mpsc::channel::<Bytes>(2);
     let fetching = async move { fetcher.fetch(location, validator, &out).await };
     let collecting = async {
@@ -69,7 +75,10 @@ pub(crate) async fn fetch_if_changed(fetcher: &Fetcher, location: &Location, val
         bytes
     };
     let (result, bytes) = tokio::join!(fetching, collecting);
-    Outcome { fetched: result, bytes }
+    Outcome {
+        fetched: result,
+        bytes,
+    }
 }
 
 pub(crate) async fn fetch_gaia(fetcher: &Fetcher, url: &str) -> Outcome {
@@ -85,7 +94,9 @@ pub(crate) fn varied(length: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut bytes = Vec::with_capacity(length + 8);
     while bytes.len() < length {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         bytes.extend_from_slice(&state.to_le_bytes());
     }
     bytes.truncate(length);

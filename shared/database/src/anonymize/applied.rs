@@ -77,18 +77,41 @@ impl Applied {
                 && prelude.namespaces[*number].kind != NamespaceKind::View
         };
         let unchanged = (0..prelude.namespaces.len()).filter(is_unchanged);
-        applied.unchanged = unchanged.map(|number| applied.names[number].clone()).collect();
-        if problems.is_empty() { Ok(applied) } else { Err(problems) }
+        applied.unchanged = unchanged
+            .map(|number| applied.names[number].clone())
+            .collect();
+        if problems.is_empty() {
+            Ok(applied)
+        } else {
+            Err(problems)
+        }
     }
 
-    fn lay(&mut self, number: usize, field: &FieldRule, prelude: &Prelude, is_restored: &[bool]) -> Result<(), String> {
-        let is_meant = |namespace: &PreludeNamespace| !namespace.is_oplog() && is_for(&field.namespace, namespace);
-        let meant: Vec<_> =
-            prelude.namespaces.iter().enumerate().filter(|(_, namespace)| is_meant(namespace)).collect();
-        let mut with_documents = meant.iter().filter(|(_, namespace)| namespace.kind != NamespaceKind::View).peekable();
+    fn lay(
+        &mut self,
+        number: usize,
+        field: &FieldRule,
+        prelude: &Prelude,
+        is_restored: &[bool],
+    ) -> Result<(), String> {
+        let is_meant = |namespace: &PreludeNamespace| {
+            !namespace.is_oplog() && is_for(&field.namespace, namespace)
+        };
+        let meant: Vec<_> = prelude
+            .namespaces
+            .iter()
+            .enumerate()
+            .filter(|(_, namespace)| is_meant(namespace))
+            .collect();
+        let mut with_documents = meant
+            .iter()
+            .filter(|(_, namespace)| namespace.kind != NamespaceKind::View)
+            .peekable();
         if with_documents.peek().is_none() && !field.optional {
             return Err(match meant.first() {
-                Some((_, view)) => format!("names the view {view}: name its source collection instead"),
+                Some((_, view)) => {
+                    format!("names the view {view}: name its source collection instead")
+                }
                 None => "matches no collection of the archive".to_owned(),
             });
         }
@@ -100,8 +123,12 @@ impl Applied {
                 ));
             }
             let tree = self.trees[*at].get_or_insert_default();
-            tree.insert(&field.path, number)
-                .map_err(|other| format!("changes the same value of {namespace} as {}", self.rules[other]))?;
+            tree.insert(&field.path, number).map_err(|other| {
+                format!(
+                    "changes the same value of {namespace} as {}",
+                    self.rules[other]
+                )
+            })?;
             self.rules[number].applied_to.push(namespace.to_string());
         }
         Ok(())
@@ -113,11 +140,23 @@ impl Applied {
     }
 
     /// The document after the rules. `None` if no rule is for its namespace.
-    pub(crate) fn rewrite(&mut self, namespace: usize, document: &[u8]) -> Result<Option<Vec<u8>>, RuleFailure> {
-        let Self { key, actions, tallies, .. } = self;
-        let Some(tree) = &self.trees[namespace] else { return Ok(None) };
-        let rewritten = rewrite(document, tree, actions, key, tallies)
-            .map_err(|fault| RuleFailure(format!("a document of {} {fault}", self.names[namespace])))?;
+    pub(crate) fn rewrite(
+        &mut self,
+        namespace: usize,
+        document: &[u8],
+    ) -> Result<Option<Vec<u8>>, RuleFailure> {
+        let Self {
+            key,
+            actions,
+            tallies,
+            ..
+        } = self;
+        let Some(tree) = &self.trees[namespace] else {
+            return Ok(None);
+        };
+        let rewritten = rewrite(document, tree, actions, key, tallies).map_err(|fault| {
+            RuleFailure(format!("a document of {} {fault}", self.names[namespace]))
+        })?;
         if self.misfits == Misfits::Refuse && self.tallies.iter().any(Tally::has_refused) {
             return Err(RuleFailure(self.report().problems().join("; ")));
         }
@@ -135,7 +174,10 @@ impl Applied {
         for (rule, tally) in rules.iter_mut().zip(&self.tallies) {
             tally.add_to(rule);
         }
-        AnonymizeReport { rules, unchanged: self.unchanged.clone() }
+        AnonymizeReport {
+            rules,
+            unchanged: self.unchanged.clone(),
+        }
     }
 }
 
@@ -158,7 +200,9 @@ fn is_for(wanted: &str, namespace: &PreludeNamespace) -> bool {
     let name = namespace.to_string();
     match wanted.split_once('*') {
         None => namespace.collection == wanted || name == wanted,
-        Some((first, rest)) => name.strip_prefix(first).is_some_and(|name| ends_as(rest, name)),
+        Some((first, rest)) => name
+            .strip_prefix(first)
+            .is_some_and(|name| ends_as(rest, name)),
     }
 }
 
@@ -166,6 +210,8 @@ fn is_for(wanted: &str, namespace: &PreludeNamespace) -> bool {
 fn ends_as(pattern: &str, name: &str) -> bool {
     match pattern.split_once('*') {
         None => name.ends_with(pattern),
-        Some((literal, rest)) => name.find(literal).is_some_and(|at| ends_as(rest, &name[at + literal.len()..])),
+        Some((literal, rest)) => name
+            .find(literal)
+            .is_some_and(|at| ends_as(rest, &name[at + literal.len()..])),
     }
 }

@@ -91,7 +91,10 @@ impl Fake {
         if text.is_empty() {
             return Ok(value.bytes.to_vec());
         }
-        Ok(string(&self.made_up(&mut key.draw(self.word(), text.as_bytes()), text)))
+        Ok(string(&self.made_up(
+            &mut key.draw(self.word(), text.as_bytes()),
+            text,
+        )))
     }
 
     fn made_up(self, draw: &mut Draw, text: &str) -> String {
@@ -99,8 +102,16 @@ impl Fake {
             Self::Name => format!("{} {}", draw.pick(&FIRST_NAMES), draw.pick(&LAST_NAMES)),
             Self::FirstName => draw.pick(&FIRST_NAMES).to_owned(),
             Self::LastName => draw.pick(&LAST_NAMES).to_owned(),
-            Self::UserName => format!("{}_{}", draw.pick(&FIRST_NAMES).to_lowercase(), distinction(draw)),
-            Self::Email => format!("{}.{}@{DOMAIN}", draw.pick(&FIRST_NAMES).to_lowercase(), distinction(draw)),
+            Self::UserName => format!(
+                "{}_{}",
+                draw.pick(&FIRST_NAMES).to_lowercase(),
+                distinction(draw)
+            ),
+            Self::Email => format!(
+                "{}.{}@{DOMAIN}",
+                draw.pick(&FIRST_NAMES).to_lowercase(),
+                distinction(draw)
+            ),
             Self::Phone => format!("+999{}", draw.text(DIGITS, 11)),
             Self::Street => format!("{} {}", 1 + draw.number() % 199, draw.pick(&STREETS)),
             Self::City => draw.pick(&CITIES).to_owned(),
@@ -128,8 +139,15 @@ fn of_the_same_shape(draw: &mut Draw, text: &str) -> String {
 
 /// The length of the prefix, and the alphabet after it.
 fn shape(text: &str) -> (usize, &'static [u8]) {
-    const PREFIXES: [(&str, &[u8]); 7] =
-        [("0x", HEX), ("SP", C32), ("ST", C32), ("SM", C32), ("SN", C32), ("bc1", BECH32), ("tb1", BECH32)];
+    const PREFIXES: [(&str, &[u8]); 7] = [
+        ("0x", HEX),
+        ("SP", C32),
+        ("ST", C32),
+        ("SM", C32),
+        ("SN", C32),
+        ("bc1", BECH32),
+        ("tb1", BECH32),
+    ];
     let known = PREFIXES.iter().find(|(prefix, _)| text.starts_with(prefix));
     match known {
         Some((prefix, alphabet)) => (prefix.len(), alphabet),
@@ -141,9 +159,16 @@ fn shape(text: &str) -> (usize, &'static [u8]) {
 fn ip_address(draw: &mut Draw, text: &str) -> String {
     if text.contains(':') {
         let groups: [u16; 6] = std::array::from_fn(|_| u16::from_le_bytes(draw.bytes()));
-        return format!("2001:db8:{}", groups.map(|group| format!("{group:x}")).join(":"));
+        return format!(
+            "2001:db8:{}",
+            groups.map(|group| format!("{group:x}")).join(":")
+        );
     }
-    format!("{}.{}", draw.pick(&["192.0.2", "198.51.100", "203.0.113"]), 1 + draw.number() % 254)
+    format!(
+        "{}.{}",
+        draw.pick(&["192.0.2", "198.51.100", "203.0.113"]),
+        1 + draw.number() % 254
+    )
 }
 
 /// A URL of the same scheme: a content identifier without content, or an address without a server, with the file's
@@ -152,16 +177,22 @@ fn url(draw: &mut Draw, text: &str) -> String {
     if text.starts_with("ipfs://") {
         return format!("ipfs://{}", content_identifier(draw.bytes()));
     }
-    let extension = extension(text).map(|extension| format!(".{extension}")).unwrap_or_default();
+    let extension = extension(text)
+        .map(|extension| format!(".{extension}"))
+        .unwrap_or_default();
     format!("https://{DOMAIN}/{}{extension}", draw.text(HEX, 32))
 }
 
 /// The extension of the last name in the path, if it has the form of one.
 fn extension(url: &str) -> Option<&str> {
     let (place, _) = url.split_once(['?', '#']).unwrap_or((url, ""));
-    let (_, path) = place.split_once("://").map_or(place, |(_, rest)| rest).split_once('/')?;
+    let (_, path) = place
+        .split_once("://")
+        .map_or(place, |(_, rest)| rest)
+        .split_once('/')?;
     let (_, extension) = path.rsplit('/').next()?.rsplit_once('.')?;
-    let is_one = (1..=5).contains(&extension.len()) && extension.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let is_one = (1..=5).contains(&extension.len())
+        && extension.bytes().all(|byte| byte.is_ascii_alphanumeric());
     is_one.then_some(extension)
 }
 
@@ -209,7 +240,10 @@ mod tests {
     use super::*;
 
     fn made_up(fake: Fake, text: &str) -> String {
-        fake.made_up(&mut Key::of_test(1).draw(fake.word(), text.as_bytes()), text)
+        fake.made_up(
+            &mut Key::of_test(1).draw(fake.word(), text.as_bytes()),
+            text,
+        )
     }
 
     #[test]
@@ -224,9 +258,17 @@ mod tests {
 
     #[test]
     fn an_identifying_value_belongs_to_one_original_only() {
-        let identifying = [Fake::UserName, Fake::Email, Fake::WalletAddress, Fake::TransactionId, Fake::Url];
+        let identifying = [
+            Fake::UserName,
+            Fake::Email,
+            Fake::WalletAddress,
+            Fake::TransactionId,
+            Fake::Url,
+        ];
         for fake in identifying {
-            let outcomes: HashSet<String> = (0..5_000).map(|number| made_up(fake, &number.to_string())).collect();
+            let outcomes: HashSet<String> = (0..5_000)
+                .map(|number| made_up(fake, &number.to_string()))
+                .collect();
             assert_eq!(outcomes.len(), 5_000, "{}", fake.word());
         }
     }
@@ -234,14 +276,25 @@ mod tests {
     #[test]
     fn an_address_keeps_its_shape() {
         for (text, alphabet) in [
-            ("0x094b24efc37858206070a17908c2e0d097dc2b41f69123587ebda0794d451706", HEX),
+            (
+                "0x094b24efc37858206070a17908c2e0d097dc2b41f69123587ebda0794d451706",
+                HEX,
+            ),
             ("ST68ZS9W6CVM3Z68RA922J7KBEYFJV54XT76QY6Y", C32),
             ("bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq", BECH32),
         ] {
             let outcome = made_up(Fake::WalletAddress, text);
             let prefix = shape(text).0;
-            assert_eq!((outcome.len(), &outcome[..prefix]), (text.len(), &text[..prefix]));
-            assert!(outcome[prefix..].bytes().all(|byte| alphabet.contains(&byte)), "{outcome}");
+            assert_eq!(
+                (outcome.len(), &outcome[..prefix]),
+                (text.len(), &text[..prefix])
+            );
+            assert!(
+                outcome[prefix..]
+                    .bytes()
+                    .all(|byte| alphabet.contains(&byte)),
+                "{outcome}"
+            );
             assert_ne!(outcome, text);
         }
         assert_eq!(made_up(Fake::WalletAddress, "0xab").len(), 26);
@@ -249,18 +302,28 @@ mod tests {
 
     #[test]
     fn urls_lead_nowhere_and_keep_scheme_and_extension() {
-        let gaia = made_up(Fake::Url, "https://gaia.example.org/hub/ST68/1.json?x=a.b/c");
+        let gaia = made_up(
+            Fake::Url,
+            "https://gaia.example.org/hub/ST68/1.json?x=a.b/c",
+        );
         assert!(gaia.starts_with("https://example.invalid/"), "{gaia}");
         assert_eq!(std::path::Path::new(&gaia).extension().unwrap(), "json");
         assert_eq!(extension("http://ada.net"), None);
         assert_eq!(extension("http://host/ada.lovelace"), None);
-        let ipfs = made_up(Fake::Url, "ipfs://Qm7313446df8128ae84affd5e6d822f8990951a3b9904fa1d41f/a.png");
-        assert!(ipfs.starts_with("ipfs://bafkrei") && ipfs.len() == 66, "{ipfs}");
+        let ipfs = made_up(
+            Fake::Url,
+            "ipfs://Qm7313446df8128ae84affd5e6d822f8990951a3b9904fa1d41f/a.png",
+        );
+        assert!(
+            ipfs.starts_with("ipfs://bafkrei") && ipfs.len() == 66,
+            "{ipfs}"
+        );
     }
 
     #[test]
     fn a_content_identifier_is_well_formed() {
-        let hash = hex::decode("b94d27b9934d3e08a52e52d7da7dabfac484efe37a5380ee9088f7ace2efcde9").unwrap();
+        let hash = hex::decode("b94d27b9934d3e08a52e52d7da7dabfac484efe37a5380ee9088f7ace2efcde9")
+            .unwrap();
         let expected = "bafkreifzjut3te2nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e";
         assert_eq!(content_identifier(hash.try_into().unwrap()), expected);
     }
@@ -276,8 +339,14 @@ mod tests {
 
     #[test]
     fn addresses_of_machines_are_those_of_documentation() {
-        assert!(made_up(Fake::IpAddress, "2a02::1").parse::<std::net::Ipv6Addr>().is_ok());
-        let fourth = made_up(Fake::IpAddress, "81.4.100.2").parse::<std::net::Ipv4Addr>().unwrap();
+        assert!(
+            made_up(Fake::IpAddress, "2a02::1")
+                .parse::<std::net::Ipv6Addr>()
+                .is_ok()
+        );
+        let fourth = made_up(Fake::IpAddress, "81.4.100.2")
+            .parse::<std::net::Ipv4Addr>()
+            .unwrap();
         assert!(fourth.is_documentation(), "{fourth}");
     }
 }

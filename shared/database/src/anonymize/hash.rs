@@ -26,9 +26,14 @@ pub(super) fn hash(key: &Key, value: Value<'_>) -> Outcome {
         Some(ElementType::Binary) => binary(key, bytes),
         Some(ElementType::Int32) => {
             let hashed = number(key, i32::from_le_bytes(exactly(bytes)?).into())?;
-            Ok(i32::try_from(hashed).map_err(|_| Unsupported)?.to_le_bytes().to_vec())
+            Ok(i32::try_from(hashed)
+                .map_err(|_| Unsupported)?
+                .to_le_bytes()
+                .to_vec())
         }
-        Some(ElementType::Int64) => Ok(number(key, i64::from_le_bytes(exactly(bytes)?))?.to_le_bytes().to_vec()),
+        Some(ElementType::Int64) => Ok(number(key, i64::from_le_bytes(exactly(bytes)?))?
+            .to_le_bytes()
+            .to_vec()),
         Some(ElementType::Double) => double(key, f64::from_le_bytes(exactly(bytes)?)),
         _ => Err(Unsupported),
     }
@@ -36,14 +41,21 @@ pub(super) fn hash(key: &Key, value: Value<'_>) -> Outcome {
 
 fn text(key: &Key, value: Value<'_>) -> Outcome {
     // A text with invalid UTF-8 is hashed by its bytes.
-    let bytes = value.bytes.get(4..value.bytes.len().saturating_sub(1)).ok_or(Unsupported)?;
-    let is_object_id =
-        bytes.len() == 2 * OBJECT_ID_BYTES && bytes.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let bytes = value
+        .bytes
+        .get(4..value.bytes.len().saturating_sub(1))
+        .ok_or(Unsupported)?;
+    let is_object_id = bytes.len() == 2 * OBJECT_ID_BYTES
+        && bytes
+            .iter()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     let mut id = [0; OBJECT_ID_BYTES];
     if is_object_id && hex::decode_to_slice(bytes, &mut id).is_ok() {
         return Ok(string(&hex::encode(object_id(key, &id))));
     }
-    Ok(string(&hex::encode(key.draw("text", bytes).bytes::<{ TEXT_DIGITS / 2 }>())))
+    Ok(string(&hex::encode(
+        key.draw("text", bytes).bytes::<{ TEXT_DIGITS / 2 }>(),
+    )))
 }
 
 fn object_id(key: &Key, bytes: &[u8]) -> [u8; OBJECT_ID_BYTES] {
@@ -61,7 +73,8 @@ fn binary(key: &Key, bytes: &[u8]) -> Outcome {
         return Err(Unsupported);
     }
     let mut hashed = bytes.to_vec();
-    key.draw("binary", content).fill(&mut hashed[HEADER_BYTES..]);
+    key.draw("binary", content)
+        .fill(&mut hashed[HEADER_BYTES..]);
     if subtype == UUID && content.len() == 16 {
         hashed[HEADER_BYTES + 6] = hashed[HEADER_BYTES + 6] & 0x0f | 0x40;
         hashed[HEADER_BYTES + 8] = hashed[HEADER_BYTES + 8] & 0x3f | 0x80;
@@ -75,7 +88,11 @@ fn double(key: &Key, value: f64) -> Outcome {
     if !is_safe {
         return Err(Unsupported);
     }
-    #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "whole, and below 2^53")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_precision_loss,
+        reason = "whole, and below 2^53"
+    )]
     let hashed = number(key, value as i64)? as f64;
     Ok(hashed.to_le_bytes().to_vec())
 }
@@ -118,7 +135,14 @@ mod tests {
         let value: Bson = value.into();
         let kind = value.element_type() as u8;
         let document = bson::doc! { "v": value }.to_vec().unwrap();
-        let bytes = hash(&Key::of_test(1), Value { kind, bytes: &document[7..document.len() - 1] }).ok()?;
+        let bytes = hash(
+            &Key::of_test(1),
+            Value {
+                kind,
+                bytes: &document[7..document.len() - 1],
+            },
+        )
+        .ok()?;
         let mut again = rawdoc! {}.into_bytes();
         again.pop();
         again.extend([kind, b'v', 0]);
@@ -126,12 +150,22 @@ mod tests {
         again.push(0);
         let length = i32::try_from(again.len()).unwrap();
         again[..4].copy_from_slice(&length.to_le_bytes());
-        Some(bson::Document::from_reader(&again[..]).unwrap().remove("v").unwrap())
+        Some(
+            bson::Document::from_reader(&again[..])
+                .unwrap()
+                .remove("v")
+                .unwrap(),
+        )
     }
 
     #[test]
     fn a_value_becomes_another_of_its_type() {
-        let binary = |subtype| Bson::Binary(Binary { subtype, bytes: vec![7; 40] });
+        let binary = |subtype| {
+            Bson::Binary(Binary {
+                subtype,
+                bytes: vec![7; 40],
+            })
+        };
         let values: [Bson; 8] = [
             "ada@example.org".into(),
             ObjectId::from_bytes([7; 12]).into(),
@@ -151,7 +185,10 @@ mod tests {
 
     #[test]
     fn what_has_no_sensible_hash_is_refused() {
-        let old = Binary { subtype: BinarySubtype::BinaryOld, bytes: vec![1] };
+        let old = Binary {
+            subtype: BinarySubtype::BinaryOld,
+            bytes: vec![1],
+        };
         let values: [Bson; 6] = [
             true.into(),
             0.5.into(),
@@ -168,12 +205,22 @@ mod tests {
     #[test]
     fn a_whole_number_is_the_same_in_every_type() {
         for number in [0, 5, i32::MAX, -1, i32::MIN] {
-            let Some(Bson::Int32(hashed_number)) = hashed(number) else { panic!("{number}") };
-            assert_eq!(hashed(i64::from(number)), Some(i64::from(hashed_number).into()));
-            assert_eq!(hashed(f64::from(number)), Some(f64::from(hashed_number).into()));
+            let Some(Bson::Int32(hashed_number)) = hashed(number) else {
+                panic!("{number}")
+            };
+            assert_eq!(
+                hashed(i64::from(number)),
+                Some(i64::from(hashed_number).into())
+            );
+            assert_eq!(
+                hashed(f64::from(number)),
+                Some(f64::from(hashed_number).into())
+            );
         }
         let large = (1_i64 << 53) - 1;
-        let Some(Bson::Int64(hashed_large)) = hashed(large) else { panic!() };
+        let Some(Bson::Int64(hashed_large)) = hashed(large) else {
+            panic!()
+        };
         #[expect(clippy::cast_precision_loss, reason = "both are below 2^53")]
         let (large, expected) = (large as f64, hashed_large as f64);
         assert_eq!(hashed(large), Some(expected.into()));
@@ -182,16 +229,37 @@ mod tests {
     #[test]
     fn an_object_id_joins_with_its_text() {
         let id = ObjectId::from_bytes([0xab; 12]);
-        let Some(Bson::ObjectId(hashed_id)) = hashed(id) else { panic!() };
+        let Some(Bson::ObjectId(hashed_id)) = hashed(id) else {
+            panic!()
+        };
         assert_eq!(hashed(id.to_hex()), Some(hashed_id.to_hex().into()));
-        assert_eq!(hashed(id.to_hex().to_uppercase()).unwrap().as_str().unwrap().len(), TEXT_DIGITS);
+        assert_eq!(
+            hashed(id.to_hex().to_uppercase())
+                .unwrap()
+                .as_str()
+                .unwrap()
+                .len(),
+            TEXT_DIGITS
+        );
     }
 
     #[test]
     fn a_uuid_stays_a_uuid() {
-        let id = Binary { subtype: BinarySubtype::Uuid, bytes: vec![0xff; 16] };
-        let Some(Bson::Binary(hashed)) = hashed(id) else { panic!() };
-        assert_eq!((hashed.bytes.len(), hashed.bytes[6] >> 4, hashed.bytes[8] >> 6), (16, 4, 2));
+        let id = Binary {
+            subtype: BinarySubtype::Uuid,
+            bytes: vec![0xff; 16],
+        };
+        let Some(Bson::Binary(hashed)) = hashed(id) else {
+            panic!()
+        };
+        assert_eq!(
+            (
+                hashed.bytes.len(),
+                hashed.bytes[6] >> 4,
+                hashed.bytes[8] >> 6
+            ),
+            (16, 4, 2)
+        );
     }
 
     proptest! {

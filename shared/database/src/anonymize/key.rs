@@ -31,7 +31,11 @@ impl Key {
         if characters < MIN_SECRET_CHARACTERS {
             return Err(SecretTooShort(characters));
         }
-        Ok(Self(pbkdf2::pbkdf2_hmac_array::<Sha256, BLOCK_BYTES>(secret.expose().as_bytes(), SALT, ROUNDS)))
+        Ok(Self(pbkdf2::pbkdf2_hmac_array::<Sha256, BLOCK_BYTES>(
+            secret.expose().as_bytes(),
+            SALT,
+            ROUNDS,
+        )))
     }
 
     #[cfg(test)]
@@ -44,8 +48,17 @@ impl Key {
         // Every length is valid for a key.
         #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
         let mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes this key");
-        let mac = mac.chain_update(name.as_bytes()).chain_update([0]).chain_update(value).chain_update([0]);
-        Draw { mac, blocks: 0, block: [0; BLOCK_BYTES], used: BLOCK_BYTES }
+        let mac = mac
+            .chain_update(name.as_bytes())
+            .chain_update([0])
+            .chain_update(value)
+            .chain_update([0]);
+        Draw {
+            mac,
+            blocks: 0,
+            block: [0; BLOCK_BYTES],
+            used: BLOCK_BYTES,
+        }
     }
 
     /// Another number of the same `2 × half_bits` bits, one to one. A balanced Feistel network of eight rounds.
@@ -108,7 +121,9 @@ impl Draw {
 
     /// This many characters of an alphabet.
     pub(super) fn text(&mut self, alphabet: &[u8], characters: usize) -> String {
-        (0..characters).map(|_| char::from(self.pick(alphabet))).collect()
+        (0..characters)
+            .map(|_| char::from(self.pick(alphabet)))
+            .collect()
     }
 }
 
@@ -122,14 +137,22 @@ mod tests {
 
     #[test]
     fn a_short_secret_is_refused_without_showing_it() {
-        let error = Key::derive(&Secret::new("hunter2")).unwrap_err().to_string();
-        assert!(error.contains("has 7 characters") && !error.contains("hunter2"), "{error}");
+        let error = Key::derive(&Secret::new("hunter2"))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("has 7 characters") && !error.contains("hunter2"),
+            "{error}"
+        );
     }
 
     #[test]
     fn the_derivation_is_the_documented_one() {
         let key = Key::derive(&Secret::new("0123456789abcdef")).unwrap();
-        assert_eq!(hex::encode(key.0), "e454e772ceeb5a963621610f80189e09e9fb69d54e2b126d563873f441808787");
+        assert_eq!(
+            hex::encode(key.0),
+            "e454e772ceeb5a963621610f80189e09e9fb69d54e2b126d563873f441808787"
+        );
         assert_eq!(format!("{key:?}"), "***");
     }
 
@@ -139,12 +162,17 @@ mod tests {
             .map(|(name, value)| Key::of_test(1).draw(name, value.as_bytes()).bytes())
             .into();
         assert_eq!(drawn.len(), 4);
-        assert_ne!(Key::of_test(1).draw("a", b"b").bytes::<16>(), Key::of_test(2).draw("a", b"b").bytes());
+        assert_ne!(
+            Key::of_test(1).draw("a", b"b").bytes::<16>(),
+            Key::of_test(2).draw("a", b"b").bytes()
+        );
     }
 
     #[test]
     fn a_permutation_is_one_to_one() {
-        let outcomes: HashSet<u64> = (0..1 << 10).map(|number| Key::of_test(1).permute("n", number, 5)).collect();
+        let outcomes: HashSet<u64> = (0..1 << 10)
+            .map(|number| Key::of_test(1).permute("n", number, 5))
+            .collect();
         assert_eq!(outcomes.len(), 1 << 10);
         assert!(outcomes.iter().all(|outcome| *outcome < 1 << 10));
     }

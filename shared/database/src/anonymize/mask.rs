@@ -22,7 +22,9 @@ impl Mask {
     pub(super) fn apply(self, value: Value<'_>) -> Outcome {
         match ElementType::from(value.kind) {
             Some(ElementType::String) => Ok(string(&self.text(value.text().ok_or(Unsupported)?))),
-            Some(ElementType::DateTime) => year(value.bytes).map(|millis| millis.to_le_bytes().to_vec()),
+            Some(ElementType::DateTime) => {
+                year(value.bytes).map(|millis| millis.to_le_bytes().to_vec())
+            }
             _ => Err(Unsupported),
         }
     }
@@ -31,7 +33,11 @@ impl Mask {
     fn text(self, text: &str) -> String {
         let count = text.chars().count();
         let shows_too_much = self.keep_first.saturating_add(self.keep_last) > count / 2;
-        let (first, last) = if shows_too_much { (0, 0) } else { (self.keep_first, self.keep_last) };
+        let (first, last) = if shows_too_much {
+            (0, 0)
+        } else {
+            (self.keep_first, self.keep_last)
+        };
         let covered = match (count, self.hides_length) {
             (0, _) => 0,
             (_, true) => HIDDEN_CHARACTERS,
@@ -39,14 +45,18 @@ impl Mask {
         };
         let kept_first = text.chars().take(first);
         let kept_last = text.chars().skip(count - last);
-        kept_first.chain(std::iter::repeat_n(COVER, covered)).chain(kept_last).collect()
+        kept_first
+            .chain(std::iter::repeat_n(COVER, covered))
+            .chain(kept_last)
+            .collect()
     }
 }
 
 /// The beginning of a date's year, UTC. For a date far outside a lifetime, the epoch.
 fn year(bytes: &[u8]) -> Result<i64, Unsupported> {
     let millis = i64::from_le_bytes(bytes.try_into().map_err(|_| Unsupported)?);
-    let year = Timestamp::from_millisecond(millis).map(|at| at.to_zoned_datetime(TimeZone::UTC).year());
+    let year =
+        Timestamp::from_millisecond(millis).map(|at| at.to_zoned_datetime(TimeZone::UTC).year());
     let first = year.and_then(|year| Date::new(year, 1, 1)?.to_zoned_datetime(TimeZone::UTC));
     Ok(first.map_or(0, |first| first.timestamp().as_millisecond()))
 }
@@ -56,7 +66,11 @@ mod tests {
     use super::*;
 
     fn mask(keep_first: usize, keep_last: usize) -> Mask {
-        Mask { keep_first, keep_last, hides_length: false }
+        Mask {
+            keep_first,
+            keep_last,
+            hides_length: false,
+        }
     }
 
     #[test]
@@ -64,8 +78,22 @@ mod tests {
         assert_eq!(Mask::default().text("grünes Haus"), "***********");
         assert_eq!(mask(0, 4).text("4111111111111234"), "************1234");
         assert_eq!(mask(2, 1).text("Zürich"), "Zü***h");
-        assert_eq!(Mask { hides_length: true, ..mask(1, 1) }.text("abcdef"), "a********f");
-        assert_eq!(Mask { hides_length: true, ..mask(1, 1) }.text(""), "");
+        assert_eq!(
+            Mask {
+                hides_length: true,
+                ..mask(1, 1)
+            }
+            .text("abcdef"),
+            "a********f"
+        );
+        assert_eq!(
+            Mask {
+                hides_length: true,
+                ..mask(1, 1)
+            }
+            .text(""),
+            ""
+        );
     }
 
     #[test]
@@ -85,7 +113,10 @@ mod tests {
 
     #[test]
     fn numbers_have_no_mask() {
-        let value = Value { kind: ElementType::Int32 as u8, bytes: &[0; 4] };
+        let value = Value {
+            kind: ElementType::Int32 as u8,
+            bytes: &[0; 4],
+        };
         assert_eq!(mask(0, 0).apply(value), Err(Unsupported));
     }
 }

@@ -44,12 +44,18 @@ impl Anonymizer {
     /// # Errors
     /// A secret of less than 16 characters.
     pub fn new(rules: AnonymizeRules, secret: &Secret) -> Result<Self, SecretTooShort> {
-        Ok(Self { rules: Arc::new(rules), key: Key::derive(secret)? })
+        Ok(Self {
+            rules: Arc::new(rules),
+            key: Key::derive(secret)?,
+        })
     }
 
     #[cfg(test)]
     fn of_test(rules: &str, key: u8) -> Self {
         let rules = AnonymizeRules::parse(rules).expect("sound rules");
-        Self { rules: Arc::new(rules), key: Key::of_test(key) }
+        Self {
+            rules: Arc::new(rules),
+            key: Key::of_test(key),
+        }
     }
 }

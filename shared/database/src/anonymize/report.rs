@@ -65,11 +65,17 @@ impl AnonymizeReport {
 impl AppliedRule {
     fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
-        if self.values == 0 && self.refused.is_empty() && !self.optional && !self.applied_to.is_empty() {
+        if self.values == 0
+            && self.refused.is_empty()
+            && !self.optional
+            && !self.applied_to.is_empty()
+        {
             problems.push(format!("{self} matches nothing"));
         }
         for (kind, values) in &self.refused {
-            problems.push(format!("{self} does not support {values} values of type {kind}"));
+            problems.push(format!(
+                "{self} does not support {values} values of type {kind}"
+            ));
         }
         problems
     }
@@ -77,7 +83,11 @@ impl AppliedRule {
 
 impl std::fmt::Display for AppliedRule {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "the rule at line {} ({}: {} of {})", self.line, self.action, self.path, self.namespace)
+        write!(
+            f,
+            "the rule at line {} ({}: {} of {})",
+            self.line, self.action, self.path, self.namespace
+        )
     }
 }
 
@@ -94,7 +104,10 @@ impl Tally {
     pub(super) fn count(&mut self, kind: u8, outcome: impl FnOnce() -> String) {
         self.values += 1;
         if self.samples.len() < SAMPLES {
-            let sample = Sample { of: type_name(kind), outcome: outcome() };
+            let sample = Sample {
+                of: type_name(kind),
+                outcome: outcome(),
+            };
             if !self.samples.contains(&sample) {
                 self.samples.push(sample);
             }
@@ -140,9 +153,15 @@ mod tests {
     #[test]
     fn a_rule_that_matches_nothing_is_a_problem_unless_it_may() {
         let problems = rule(false, &["shop.users"]).problems();
-        assert_eq!(problems, ["the rule at line 7 (hash: email of users) matches nothing"]);
+        assert_eq!(
+            problems,
+            ["the rule at line 7 (hash: email of users) matches nothing"]
+        );
         assert!(rule(true, &["shop.users"]).problems().is_empty());
-        assert!(rule(false, &[]).problems().is_empty(), "its collections are not restored");
+        assert!(
+            rule(false, &[]).problems().is_empty(),
+            "its collections are not restored"
+        );
     }
 
     #[test]
@@ -152,7 +171,11 @@ mod tests {
         tally.refuse(ElementType::Boolean as u8);
         tally.refuse(ElementType::Boolean as u8);
         tally.add_to(&mut rule);
-        assert!(rule.problems()[0].contains("2 values of type bool"), "{:?}", rule.problems());
+        assert!(
+            rule.problems()[0].contains("2 values of type bool"),
+            "{:?}",
+            rule.problems()
+        );
     }
 
     #[test]
@@ -161,7 +184,11 @@ mod tests {
         for number in 0..10 {
             tally.count(ElementType::String as u8, || (number / 2).to_string());
         }
-        let outcomes: Vec<&str> = tally.samples.iter().map(|sample| &*sample.outcome).collect();
+        let outcomes: Vec<&str> = tally
+            .samples
+            .iter()
+            .map(|sample| &*sample.outcome)
+            .collect();
         assert_eq!((tally.values, outcomes), (10, vec!["0", "1", "2"]));
     }
 }

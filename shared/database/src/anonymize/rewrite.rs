@@ -36,7 +36,12 @@ pub(super) fn rewrite(
     key: &Key,
     tallies: &mut [Tally],
 ) -> Result<Vec<u8>, BadDocument> {
-    let mut walk = Walk { rules, key, tallies, out: Vec::with_capacity(document.len() + 64) };
+    let mut walk = Walk {
+        rules,
+        key,
+        tallies,
+        out: Vec::with_capacity(document.len() + 64),
+    };
     walk.document(document, &[tree], Place::Top, 0)?;
     Ok(walk.out)
 }
@@ -60,7 +65,13 @@ struct Element<'b> {
 }
 
 impl Walk<'_> {
-    fn document(&mut self, source: &[u8], active: &[&Node], place: Place, depth: usize) -> Result<(), BadDocument> {
+    fn document(
+        &mut self,
+        source: &[u8],
+        active: &[&Node],
+        place: Place,
+        depth: usize,
+    ) -> Result<(), BadDocument> {
         self.framed(source, depth, |walk, element| {
             let reached = Node::reach(active, element.name, place);
             match reached.iter().find_map(|node| node.rule) {
@@ -72,11 +83,18 @@ impl Walk<'_> {
 
     /// An array on a path: the walk enters its documents, and the arrays inside it.
     fn array(&mut self, source: &[u8], active: &[&Node], depth: usize) -> Result<(), BadDocument> {
-        self.framed(source, depth, |walk, element| walk.descend(element, active, depth))
+        self.framed(source, depth, |walk, element| {
+            walk.descend(element, active, depth)
+        })
     }
 
     /// Enters a field with a path below it. Returns whether it wrote the field.
-    fn descend(&mut self, element: Element<'_>, active: &[&Node], depth: usize) -> Result<bool, BadDocument> {
+    fn descend(
+        &mut self,
+        element: Element<'_>,
+        active: &[&Node],
+        depth: usize,
+    ) -> Result<bool, BadDocument> {
         if active.is_empty() || !matches!(element.value.kind, DOCUMENT | ARRAY) {
             return Ok(false);
         }
@@ -89,11 +107,18 @@ impl Walk<'_> {
     }
 
     /// Writes the result of the rule for a field, or nothing if the rule drops it.
-    fn apply(&mut self, element: Element<'_>, rule: usize, depth: usize) -> Result<(), BadDocument> {
+    fn apply(
+        &mut self,
+        element: Element<'_>,
+        rule: usize,
+        depth: usize,
+    ) -> Result<(), BadDocument> {
         match self.rules[rule] {
             Action::Drop => {
                 self.out.extend_from_slice(element.before);
-                self.tallies[rule].count(element.value.kind, || "nothing: the field is dropped".to_owned());
+                self.tallies[rule].count(element.value.kind, || {
+                    "nothing: the field is dropped".to_owned()
+                });
             }
             Action::Null => {
                 self.begin(NULL, element);
@@ -105,12 +130,19 @@ impl Walk<'_> {
     }
 
     /// In an array, each element is replaced.
-    fn replace(&mut self, element: Element<'_>, action: Action, rule: usize, depth: usize) -> Result<(), BadDocument> {
+    fn replace(
+        &mut self,
+        element: Element<'_>,
+        action: Action,
+        rule: usize,
+        depth: usize,
+    ) -> Result<(), BadDocument> {
         let value = element.value;
         if value.kind == ARRAY {
             self.begin(ARRAY, element);
             return self.framed(value.bytes, depth + 1, |walk, element| {
-                walk.replace(element, action, rule, depth + 1).map(|()| true)
+                walk.replace(element, action, rule, depth + 1)
+                    .map(|()| true)
             });
         }
         let Ok(outcome) = action.apply(self.key, value) else {
@@ -121,7 +153,13 @@ impl Walk<'_> {
         };
         self.begin(value.kind, element);
         self.out.extend_from_slice(&outcome);
-        self.tallies[rule].count(value.kind, || Value { kind: value.kind, bytes: &outcome }.shown());
+        self.tallies[rule].count(value.kind, || {
+            Value {
+                kind: value.kind,
+                bytes: &outcome,
+            }
+            .shown()
+        });
         Ok(())
     }
 
@@ -171,6 +209,14 @@ fn element(body: &[u8], at: usize) -> Option<Element<'_>> {
     let name_length = after.iter().position(|byte| *byte == 0)?;
     let value = &after[name_length + 1..];
     let length = value_length(*kind, value)?;
-    let value = Value { kind: *kind, bytes: &value[..length] };
-    Some(Element { before: &[], name: &after[..name_length], value, end: at + 1 + name_length + 1 + length })
+    let value = Value {
+        kind: *kind,
+        bytes: &value[..length],
+    };
+    Some(Element {
+        before: &[],
+        name: &after[..name_length],
+        value,
+        end: at + 1 + name_length + 1 + length,
+    })
 }

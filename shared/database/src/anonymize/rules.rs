@@ -49,14 +49,20 @@ impl AnonymizeRules {
     /// # Errors
     /// Every fault, with its line and field. For a text that is not YAML of this form, only the first fault.
     pub fn parse(text: &str) -> Result<Self, RulesError> {
-        let file: RulesFile =
-            serde_saphyr::from_str(text).map_err(|error| RulesError(vec![not_of_the_form(text, &error)]))?;
+        let file: RulesFile = serde_saphyr::from_str(text)
+            .map_err(|error| RulesError(vec![not_of_the_form(text, &error)]))?;
         let mut faults = Vec::new();
         if file.version.value != VERSION {
-            faults.push(fault(&file.version, format!("version: this Holdfast reads version {VERSION}")));
+            faults.push(fault(
+                &file.version,
+                format!("version: this Holdfast reads version {VERSION}"),
+            ));
         }
         if file.rules.value.is_empty() {
-            faults.push(fault(&file.rules, "rules: expected at least one".to_owned()));
+            faults.push(fault(
+                &file.rules,
+                "rules: expected at least one".to_owned(),
+            ));
         }
         let mut fields = Vec::new();
         for rule in &file.rules.value {
@@ -64,7 +70,10 @@ impl AnonymizeRules {
         }
         fields.sort_by_key(|field: &FieldRule| field.line);
         if faults.is_empty() {
-            return Ok(Self { fields, secret_file: file.secret_file });
+            return Ok(Self {
+                fields,
+                secret_file: file.secret_file,
+            });
         }
         faults.sort_by_key(|fault| fault.line);
         Err(RulesError(faults))
@@ -103,16 +112,25 @@ impl Rule {
     fn read(&self, rule_line: u64, fields: &mut Vec<FieldRule>, faults: &mut Vec<RuleFault>) {
         let action = self.action(faults);
         if self.fields.is_empty() {
-            faults.push(RuleFault { line: rule_line, problem: "fields: expected at least one".to_owned() });
+            faults.push(RuleFault {
+                line: rule_line,
+                problem: "fields: expected at least one".to_owned(),
+            });
         }
         for (namespace, paths) in &self.fields {
             if namespace.is_empty() || paths.value.is_empty() {
-                faults.push(fault(paths, format!("fields: {namespace:?} has no path, or paths have no namespace")));
+                faults.push(fault(
+                    paths,
+                    format!("fields: {namespace:?} has no path, or paths have no namespace"),
+                ));
             }
             for path in &paths.value {
                 match parse_path(&path.value, action.as_ref()) {
                     Err(problem) => {
-                        faults.push(fault(path, format!("fields: {:?} of {namespace}: {problem}", path.value)));
+                        faults.push(fault(
+                            path,
+                            format!("fields: {:?} of {namespace}: {problem}", path.value),
+                        ));
                     }
                     Ok(steps) => fields.extend(action.map(|action| FieldRule {
                         line: line(path),
@@ -131,9 +149,15 @@ impl Rule {
         let word = self.action.value.as_deref().unwrap_or("null");
         let fake = self.r#as.as_ref().map(|kind| (line(kind), "as", "fake"));
         let masks = [
-            self.keep_first.as_ref().map(|kept| (line(kept), "keepFirst", "mask")),
-            self.keep_last.as_ref().map(|kept| (line(kept), "keepLast", "mask")),
-            self.keep_length.as_ref().map(|kept| (line(kept), "keepLength", "mask")),
+            self.keep_first
+                .as_ref()
+                .map(|kept| (line(kept), "keepFirst", "mask")),
+            self.keep_last
+                .as_ref()
+                .map(|kept| (line(kept), "keepLast", "mask")),
+            self.keep_length
+                .as_ref()
+                .map(|kept| (line(kept), "keepLength", "mask")),
         ];
         for (line, option, owner) in masks.into_iter().chain([fake]).flatten() {
             if owner != word {
@@ -150,7 +174,9 @@ impl Rule {
             _ => {
                 faults.push(fault(
                     &self.action,
-                    format!("action: invalid value {word:?}: expected hash, mask, fake, null or drop"),
+                    format!(
+                        "action: invalid value {word:?}: expected hash, mask, fake, null or drop"
+                    ),
                 ));
                 None
             }
@@ -160,17 +186,31 @@ impl Rule {
     fn mask(&self) -> Mask {
         let count = |kept: &Option<Spanned<usize>>| kept.as_ref().map_or(0, |kept| kept.value);
         let hides_length = self.keep_length.as_ref().is_some_and(|kept| !kept.value);
-        Mask { keep_first: count(&self.keep_first), keep_last: count(&self.keep_last), hides_length }
+        Mask {
+            keep_first: count(&self.keep_first),
+            keep_last: count(&self.keep_last),
+            hides_length,
+        }
     }
 
     fn fake(&self, faults: &mut Vec<RuleFault>) -> Option<Fake> {
         let Some(kind) = &self.r#as else {
-            faults.push(fault(&self.action, format!("as: the action fake needs one of {}", Fake::words())));
+            faults.push(fault(
+                &self.action,
+                format!("as: the action fake needs one of {}", Fake::words()),
+            ));
             return None;
         };
         let fake = Fake::of_word(&kind.value);
         if fake.is_none() {
-            faults.push(fault(kind, format!("as: invalid value {:?}: expected one of {}", kind.value, Fake::words())));
+            faults.push(fault(
+                kind,
+                format!(
+                    "as: invalid value {:?}: expected one of {}",
+                    kind.value,
+                    Fake::words()
+                ),
+            ));
         }
         fake
     }
@@ -198,16 +238,29 @@ fn not_of_the_form(file: &str, error: &serde_saphyr::Error) -> RuleFault {
     let text = error.without_snippet().to_string();
     let problem = text.lines().next().unwrap_or_default();
     let problem = problem.split(" at line ").next().unwrap_or_default();
-    let there = usize::try_from(line).ok().and_then(|line| file.lines().nth(line.checked_sub(1)?));
-    let field = there.and_then(|there| there.split_once(':')).map(|(name, _)| name.trim_start_matches([' ', '-', '{']));
+    let there = usize::try_from(line)
+        .ok()
+        .and_then(|line| file.lines().nth(line.checked_sub(1)?));
+    let field = there
+        .and_then(|there| there.split_once(':'))
+        .map(|(name, _)| name.trim_start_matches([' ', '-', '{']));
     match field {
-        Some(field) if !problem.contains(field) => RuleFault { line, problem: format!("{field}: {problem}") },
-        _ => RuleFault { line, problem: problem.to_owned() },
+        Some(field) if !problem.contains(field) => RuleFault {
+            line,
+            problem: format!("{field}: {problem}"),
+        },
+        _ => RuleFault {
+            line,
+            problem: problem.to_owned(),
+        },
     }
 }
 
 fn fault<T>(at: &Spanned<T>, problem: String) -> RuleFault {
-    RuleFault { line: line(at), problem }
+    RuleFault {
+        line: line(at),
+        problem,
+    }
 }
 
 fn line<T>(at: &Spanned<T>) -> u64 {
@@ -249,7 +302,12 @@ rules:
 ";
 
     fn faults_of(text: &str) -> Vec<String> {
-        AnonymizeRules::parse(text).unwrap_err().0.iter().map(ToString::to_string).collect()
+        AnonymizeRules::parse(text)
+            .unwrap_err()
+            .0
+            .iter()
+            .map(ToString::to_string)
+            .collect()
     }
 
     #[test]
@@ -258,7 +316,14 @@ rules:
         let told: Vec<_> = rules
             .fields
             .iter()
-            .map(|field| (field.line, &*field.namespace, field.path.join("."), field.optional))
+            .map(|field| {
+                (
+                    field.line,
+                    &*field.namespace,
+                    field.path.join("."),
+                    field.optional,
+                )
+            })
             .collect();
         assert_eq!(
             told,
@@ -269,17 +334,29 @@ rules:
             ]
         );
         assert!(matches!(rules.fields[0].action, Action::Fake(Fake::Email)));
-        let mask = Mask { keep_first: 0, keep_last: 4, hides_length: true };
+        let mask = Mask {
+            keep_first: 0,
+            keep_last: 4,
+            hides_length: true,
+        };
         assert!(matches!(rules.fields[2].action, Action::Mask(found) if found == mask));
     }
 
     #[test]
     fn what_the_documentation_shows_can_be_used() {
         let page = include_str!("../../../../docs/privacy.md");
-        let examples = page.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
-        let paths: Vec<usize> = examples.map(|text| AnonymizeRules::parse(text).unwrap().fields.len()).collect();
+        let examples = page
+            .split("```yaml\n")
+            .skip(1)
+            .map(|rest| rest.split("```").next().unwrap());
+        let paths: Vec<usize> = examples
+            .map(|text| AnonymizeRules::parse(text).unwrap().fields.len())
+            .collect();
         assert_eq!(paths, [6]);
-        for word in Fake::words().split(", ").chain(["hash", "mask", "fake", "\"null\"", "drop"]) {
+        for word in Fake::words()
+            .split(", ")
+            .chain(["hash", "mask", "fake", "\"null\"", "drop"])
+        {
             assert!(page.contains(&format!("`{word}`")), "{word}");
         }
     }
@@ -327,17 +404,36 @@ rules:
     fn what_is_not_of_the_form_is_named_with_line_and_field() {
         for (text, expected) in [
             ("version: 1\nrulez: []\n", ["line 2", "rulez"]),
-            ("version: 1\nrules:\n  - action: hash\n    feilds: {}\n", ["line 4", "feilds"]),
-            ("version: 1\nrules:\n  - action: hash\n", ["line 3", "fields"]),
-            ("version: 1\nrules:\n  - action: mask\n    keepLast: many\n    fields: {}\n", ["line 4", "keepLast"]),
-            ("version: 1\nrules:\n  - action: hash\n    action: drop\n", ["line 4", "action"]),
+            (
+                "version: 1\nrules:\n  - action: hash\n    feilds: {}\n",
+                ["line 4", "feilds"],
+            ),
+            (
+                "version: 1\nrules:\n  - action: hash\n",
+                ["line 3", "fields"],
+            ),
+            (
+                "version: 1\nrules:\n  - action: mask\n    keepLast: many\n    fields: {}\n",
+                ["line 4", "keepLast"],
+            ),
+            (
+                "version: 1\nrules:\n  - action: hash\n    action: drop\n",
+                ["line 4", "action"],
+            ),
             ("version: 1\nrules: [\n", ["line", "rules"]),
             ("", ["line 1", "end of input"]),
         ] {
             let faults = faults_of(text);
-            assert!(expected.iter().all(|part| faults[0].contains(part)), "{expected:?}: {faults:?}");
+            assert!(
+                expected.iter().all(|part| faults[0].contains(part)),
+                "{expected:?}: {faults:?}"
+            );
             assert_eq!(
-                (faults.len(), faults[0].lines().count(), faults[0].matches("line").count()),
+                (
+                    faults.len(),
+                    faults[0].lines().count(),
+                    faults[0].matches("line").count()
+                ),
                 (1, 1, 1),
                 "{faults:?}"
             );

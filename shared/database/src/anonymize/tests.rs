@@ -31,14 +31,18 @@ fn leaf() -> impl Strategy<Value = Bson> {
         any::<[u8; 12]>().prop_map(|bytes| ObjectId::from_bytes(bytes).into()),
         any::<i32>().prop_map(Bson::from),
         any::<i64>().prop_map(Bson::from),
-        any::<f64>().prop_filter("NaN is not equal to itself", |value| !value.is_nan()).prop_map(Bson::from),
+        any::<f64>()
+            .prop_filter("NaN is not equal to itself", |value| !value.is_nan())
+            .prop_map(Bson::from),
         (-1_000_i32..1_000).prop_map(|value| f64::from(value).into()),
         any::<bool>().prop_map(Bson::from),
         Just(Bson::Null),
         any::<i64>().prop_map(|millis| DateTime::from_millis(millis).into()),
         any::<[u8; 16]>().prop_map(|bytes| Bson::Decimal128(Decimal128::from_bytes(bytes))),
-        prop::collection::vec(any::<u8>(), 0..20)
-            .prop_map(|bytes| Bson::Binary(Binary { subtype: BinarySubtype::Generic, bytes })),
+        prop::collection::vec(any::<u8>(), 0..20).prop_map(|bytes| Bson::Binary(Binary {
+            subtype: BinarySubtype::Generic,
+            bytes
+        })),
     ]
 }
 
@@ -52,8 +56,19 @@ fn value() -> impl Strategy<Value = Bson> {
 }
 
 fn document_of(values: impl Strategy<Value = Bson>) -> impl Strategy<Value = Document> {
-    prop::collection::vec((prop::sample::select(vec!["_id", "a", "b", "c", "d", "e", "f"]), values), 0..7)
-        .prop_map(|fields| fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+    prop::collection::vec(
+        (
+            prop::sample::select(vec!["_id", "a", "b", "c", "d", "e", "f"]),
+            values,
+        ),
+        0..7,
+    )
+    .prop_map(|fields| {
+        fields
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect()
+    })
 }
 
 fn document() -> impl Strategy<Value = Document> {
@@ -72,13 +87,22 @@ fn laid(rules: &str) -> Laid {
     for (number, field) in rules.fields.iter().enumerate() {
         tree.insert(&field.path, number).unwrap();
     }
-    Laid { actions: rules.fields.iter().map(|field| field.action).collect(), tree }
+    Laid {
+        actions: rules.fields.iter().map(|field| field.action).collect(),
+        tree,
+    }
 }
 
 impl Laid {
     fn rewritten(&self, bytes: &[u8], key: u8) -> Result<Vec<u8>, BadDocument> {
         let mut tallies = vec![Tally::default(); self.actions.len()];
-        rewrite(bytes, &self.tree, &self.actions, &Key::of_test(key), &mut tallies)
+        rewrite(
+            bytes,
+            &self.tree,
+            &self.actions,
+            &Key::of_test(key),
+            &mut tallies,
+        )
     }
 }
 
@@ -97,7 +121,10 @@ fn model(document: &Document, path: &[&str], key: &Key) -> Document {
 fn model_value(value: &Bson, path: &[&str], key: &Key) -> Option<Bson> {
     let action = match path {
         ["_id" | "a"] | ["e", "a"] => Action::Hash,
-        ["b"] => Action::Mask(super::mask::Mask { keep_last: 2, ..super::mask::Mask::default() }),
+        ["b"] => Action::Mask(super::mask::Mask {
+            keep_last: 2,
+            ..super::mask::Mask::default()
+        }),
         ["c", "c"] | ["d", "b"] => return None,
         ["c", _, "b"] => Action::Fake(super::fake::Fake::Email),
         ["d", "a"] | ["e", "b"] => return Some(Bson::Null),
@@ -121,17 +148,29 @@ fn model_value(value: &Bson, path: &[&str], key: &Key) -> Option<Bson> {
 
 fn replaced(value: &Bson, action: Action, key: &Key) -> Bson {
     if let Bson::Array(values) = value {
-        return values.iter().map(|value| replaced(value, action, key)).collect::<Vec<_>>().into();
+        return values
+            .iter()
+            .map(|value| replaced(value, action, key))
+            .collect::<Vec<_>>()
+            .into();
     }
     let bytes = doc! { "v": value.clone() }.to_vec().unwrap();
-    let held = Value { kind: bytes[4], bytes: &bytes[7..bytes.len() - 1] };
-    let Ok(outcome) = action.apply(key, held) else { return Bson::Null };
+    let held = Value {
+        kind: bytes[4],
+        bytes: &bytes[7..bytes.len() - 1],
+    };
+    let Ok(outcome) = action.apply(key, held) else {
+        return Bson::Null;
+    };
     let mut again = bytes[..7].to_vec();
     again.extend(outcome);
     again.push(0);
     let length = i32::try_from(again.len()).unwrap();
     again[..4].copy_from_slice(&length.to_le_bytes());
-    Document::from_reader(&again[..]).unwrap().remove("v").unwrap()
+    Document::from_reader(&again[..])
+        .unwrap()
+        .remove("v")
+        .unwrap()
 }
 
 proptest! {
@@ -183,7 +222,11 @@ fn arrays_inside_arrays_cannot_exhaust_the_stack() {
     }
     for field in ["a", "d"] {
         let bytes = doc! { field: value.clone() }.to_vec().unwrap();
-        assert_eq!(laid(ACTIONS).rewritten(&bytes, 1), Err(BadDocument::TooDeep), "{field}");
+        assert_eq!(
+            laid(ACTIONS).rewritten(&bytes, 1),
+            Err(BadDocument::TooDeep),
+            "{field}"
+        );
     }
 }
 
@@ -194,7 +237,13 @@ fn both_of_two_fields_of_the_same_name_are_changed() {
     let length = i32::try_from(twice.len()).unwrap();
     twice[..4].copy_from_slice(&length.to_le_bytes());
     let rewritten = laid(ACTIONS).rewritten(&twice, 1).unwrap();
-    assert_eq!(rewritten.windows(7).filter(|window| window == b"****et\0").count(), 2);
+    assert_eq!(
+        rewritten
+            .windows(7)
+            .filter(|window| window == b"****et\0")
+            .count(),
+        2
+    );
 }
 
 fn namespace(collection: &str, kind: NamespaceKind) -> PreludeNamespace {
@@ -202,43 +251,91 @@ fn namespace(collection: &str, kind: NamespaceKind) -> PreludeNamespace {
         NamespaceKind::View => doc! { "viewOn": "users" },
         _ => doc! {},
     };
-    let metadata = Metadata { options, collection_name: collection.to_owned(), kind, ..Metadata::default() };
+    let metadata = Metadata {
+        options,
+        collection_name: collection.to_owned(),
+        kind,
+        ..Metadata::default()
+    };
     PreludeNamespace::new("shop", &metadata)
 }
 
 fn prelude() -> Prelude {
     use NamespaceKind::{Collection, Timeseries, View};
-    let namespaces = [("users", Collection), ("names", View), ("clicks", Timeseries), ("old.users", Collection)];
+    let namespaces = [
+        ("users", Collection),
+        ("names", View),
+        ("clicks", Timeseries),
+        ("old.users", Collection),
+    ];
     let namespaces = namespaces.map(|(name, kind)| namespace(name, kind)).into();
-    Prelude { namespaces, ..Prelude::default() }
+    Prelude {
+        namespaces,
+        ..Prelude::default()
+    }
 }
 
 fn over_archive(fields: &str, optional: bool) -> Result<Applied, Vec<String>> {
-    let rules = format!("{{ version: 1, rules: [{{ action: hash, optional: {optional}, fields: {fields} }}] }}");
-    Applied::new(&Anonymizer::of_test(&rules, 1), &prelude(), &[true; 4], Misfits::Refuse)
+    let rules = format!(
+        "{{ version: 1, rules: [{{ action: hash, optional: {optional}, fields: {fields} }}] }}"
+    );
+    Applied::new(
+        &Anonymizer::of_test(&rules, 1),
+        &prelude(),
+        &[true; 4],
+        Misfits::Refuse,
+    )
 }
 
 #[test]
 fn a_rule_is_for_a_collection_a_namespace_or_a_pattern() {
-    let applied_to = |fields: &str| over_archive(fields, false).unwrap().report().rules[0].applied_to.clone();
+    let applied_to = |fields: &str| {
+        over_archive(fields, false).unwrap().report().rules[0]
+            .applied_to
+            .clone()
+    };
     assert_eq!(applied_to("{ users: [a] }"), ["shop.users"]);
     assert_eq!(applied_to("{ shop.users: [a] }"), ["shop.users"]);
-    assert_eq!(applied_to("{ \"*.users\": [a] }"), ["shop.users", "shop.old.users"]);
+    assert_eq!(
+        applied_to("{ \"*.users\": [a] }"),
+        ["shop.users", "shop.old.users"]
+    );
     assert_eq!(applied_to("{ \"s*p.*.us*s\": [a] }"), ["shop.old.users"]);
-    assert_eq!(over_archive("{ users: [a] }", false).unwrap().report().unchanged, ["shop.clicks", "shop.old.users"]);
+    assert_eq!(
+        over_archive("{ users: [a] }", false)
+            .unwrap()
+            .report()
+            .unchanged,
+        ["shop.clicks", "shop.old.users"]
+    );
 }
 
 #[test]
 fn a_rule_for_what_is_not_there_or_not_reached_is_refused() {
     for (fields, optional, expected) in [
-        ("{ user: [a] }", false, "matches no collection of the archive"),
+        (
+            "{ user: [a] }",
+            false,
+            "matches no collection of the archive",
+        ),
         ("{ names: [a] }", false, "names the view shop.names"),
-        ("{ clicks: [a] }", false, "names the time series shop.clicks"),
+        (
+            "{ clicks: [a] }",
+            false,
+            "names the time series shop.clicks",
+        ),
         ("{ \"*\": [a] }", true, "names the time series shop.clicks"),
-        ("{ users: [a], shop.users: [a.b] }", false, "changes the same value of shop.users as the rule at line 1"),
+        (
+            "{ users: [a], shop.users: [a.b] }",
+            false,
+            "changes the same value of shop.users as the rule at line 1",
+        ),
     ] {
         let problems = over_archive(fields, optional).unwrap_err();
-        assert!(problems.len() == 1 && problems[0].contains(expected), "{fields}: {problems:?}");
+        assert!(
+            problems.len() == 1 && problems[0].contains(expected),
+            "{fields}: {problems:?}"
+        );
         assert!(problems[0].contains("line 1 (hash: a"), "{problems:?}");
     }
     assert!(over_archive("{ user: [a], names: [a] }", true).is_ok());
@@ -246,14 +343,27 @@ fn a_rule_for_what_is_not_there_or_not_reached_is_refused() {
 
 #[test]
 fn a_value_that_an_action_does_not_take_ends_it_or_is_counted() {
-    let anonymizer = Anonymizer::of_test("{ version: 1, rules: [{ action: hash, fields: { users: [a] } }] }", 1);
+    let anonymizer = Anonymizer::of_test(
+        "{ version: 1, rules: [{ action: hash, fields: { users: [a] } }] }",
+        1,
+    );
     let document = doc! { "a": [true, "text"] }.to_vec().unwrap();
     let rewritten = |misfits| -> (Result<_, _>, AnonymizeReport) {
         let mut applied = Applied::new(&anonymizer, &prelude(), &[true; 4], misfits).unwrap();
-        (applied.rewrite(0, &document).map(|_| ()).map_err(|failure| failure.to_string()), applied.report())
+        (
+            applied
+                .rewrite(0, &document)
+                .map(|_| ())
+                .map_err(|failure| failure.to_string()),
+            applied.report(),
+        )
     };
     let (refused, _) = rewritten(Misfits::Refuse);
-    assert!(refused.unwrap_err().contains("does not support 1 values of type bool"));
+    assert!(
+        refused
+            .unwrap_err()
+            .contains("does not support 1 values of type bool")
+    );
     let (counted, report) = rewritten(Misfits::Count);
     assert_eq!(counted, Ok(()));
     assert_eq!((report.rules[0].values, report.problems().len()), (1, 1));

@@ -39,14 +39,26 @@ impl Node {
     /// A rule that ends with `*` excludes rules below the matched fields.
     fn in_the_way(&self, step: &str, rest: &[String]) -> Option<usize> {
         if step == "*" && rest.is_empty() {
-            return self.named.values().filter(|node| node.rule.is_none()).find_map(Node::first_rule);
+            return self
+                .named
+                .values()
+                .filter(|node| node.rule.is_none())
+                .find_map(Node::first_rule);
         }
-        if step == "*" || rest.is_empty() { None } else { self.any.as_ref()?.rule }
+        if step == "*" || rest.is_empty() {
+            None
+        } else {
+            self.any.as_ref()?.rule
+        }
     }
 
     /// The smallest number, so that errors are deterministic.
     fn first_rule(&self) -> Option<usize> {
-        let below = self.named.values().chain(self.any.as_deref()).filter_map(Self::first_rule);
+        let below = self
+            .named
+            .values()
+            .chain(self.any.as_deref())
+            .filter_map(Self::first_rule);
         self.rule.into_iter().chain(below).min()
     }
 
@@ -83,7 +95,14 @@ mod tests {
 
     #[test]
     fn no_value_has_two_rules() {
-        for paths in [["a.b", "a.b"], ["a", "a.b"], ["a.b", "a"], ["a.*", "a.b.c"], ["a.b.c", "a.*"], ["*", "a.b"]] {
+        for paths in [
+            ["a.b", "a.b"],
+            ["a", "a.b"],
+            ["a.b", "a"],
+            ["a.*", "a.b.c"],
+            ["a.b.c", "a.*"],
+            ["*", "a.b"],
+        ] {
             assert_eq!(tree(&paths).err(), Some(0), "{paths:?}");
         }
         assert!(tree(&["a.b", "a.c", "a.*", "*.b.c", "b"]).is_ok());
@@ -94,7 +113,10 @@ mod tests {
         let tree = tree(&["a.*", "a.b"]).unwrap();
         let below = Node::reach(&[&tree], b"a", Place::Top);
         let rules = |name: &[u8]| -> Vec<_> {
-            Node::reach(&below, name, Place::Below).iter().filter_map(|node| node.rule).collect()
+            Node::reach(&below, name, Place::Below)
+                .iter()
+                .filter_map(|node| node.rule)
+                .collect()
         };
         assert_eq!((rules(b"b"), rules(b"c")), (vec![1, 0], vec![0]));
     }

@@ -27,12 +27,16 @@ impl<'b> Value<'b> {
     /// Null and similar values: they contain nothing to hide.
     pub(super) fn is_empty(self) -> bool {
         use ElementType::{MaxKey, MinKey, Null, Undefined};
-        [Null, Undefined, MinKey, MaxKey].into_iter().any(|kind| self.is(kind))
+        [Null, Undefined, MinKey, MaxKey]
+            .into_iter()
+            .any(|kind| self.is(kind))
     }
 
     /// Of a string: its text, without length and NUL.
     pub(super) fn text(self) -> Option<&'b str> {
-        let text = self.is(ElementType::String).then(|| self.bytes.get(4..self.bytes.len().checked_sub(1)?))??;
+        let text = self
+            .is(ElementType::String)
+            .then(|| self.bytes.get(4..self.bytes.len().checked_sub(1)?))??;
         std::str::from_utf8(text).ok()
     }
 
@@ -45,7 +49,9 @@ impl<'b> Value<'b> {
         document.push(0);
         let length = u32::try_from(document.len()).unwrap_or(u32::MAX);
         document[..4].copy_from_slice(&length.to_le_bytes());
-        let value = RawDocument::from_bytes(&document).ok().and_then(|document| document.get("v").ok().flatten());
+        let value = RawDocument::from_bytes(&document)
+            .ok()
+            .and_then(|document| document.get("v").ok().flatten());
         let value: Option<Bson> = value.and_then(|value| value.try_into().ok());
         let text = match value {
             Some(Bson::String(text)) => text,
@@ -97,18 +103,55 @@ mod tests {
 
     #[test]
     fn a_value_is_shown_short() {
-        let shown = |text: &str| Value { kind: ElementType::String as u8, bytes: &string(text) }.shown();
+        let shown = |text: &str| {
+            Value {
+                kind: ElementType::String as u8,
+                bytes: &string(text),
+            }
+            .shown()
+        };
         assert_eq!(shown("ü"), "ü");
-        assert_eq!(shown(&"ü".repeat(100)), format!("{}…", "ü".repeat(SHOWN_CHARACTERS)));
-        assert_eq!(Value { kind: ElementType::Int32 as u8, bytes: &7_i32.to_le_bytes() }.shown(), "7");
-        assert_eq!(Value { kind: 0x99, bytes: &[] }.shown(), "?");
+        assert_eq!(
+            shown(&"ü".repeat(100)),
+            format!("{}…", "ü".repeat(SHOWN_CHARACTERS))
+        );
+        assert_eq!(
+            Value {
+                kind: ElementType::Int32 as u8,
+                bytes: &7_i32.to_le_bytes()
+            }
+            .shown(),
+            "7"
+        );
+        assert_eq!(
+            Value {
+                kind: 0x99,
+                bytes: &[]
+            }
+            .shown(),
+            "?"
+        );
     }
 
     #[test]
     fn a_string_is_read_as_it_was_written() {
         let bytes = string("ü");
         assert_eq!(bytes, [3, 0, 0, 0, 0xc3, 0xbc, 0]);
-        assert_eq!(Value { kind: ElementType::String as u8, bytes: &bytes }.text(), Some("ü"));
-        assert_eq!(Value { kind: ElementType::String as u8, bytes: &[1, 0, 0, 0] }.text(), None);
+        assert_eq!(
+            Value {
+                kind: ElementType::String as u8,
+                bytes: &bytes
+            }
+            .text(),
+            Some("ü")
+        );
+        assert_eq!(
+            Value {
+                kind: ElementType::String as u8,
+                bytes: &[1, 0, 0, 0]
+            }
+            .text(),
+            None
+        );
     }
 }

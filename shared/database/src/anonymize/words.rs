@@ -1,12 +1,13 @@
 //! Elements of invented names, places and texts. All are ASCII, so that they fit everywhere.
 
 pub(super) const FIRST_NAMES: [&str; 64] = [
-    "Adele", "Aino", "Amadou", "Anouk", "Arjun", "Astrid", "Bashir", "Beatriz", "Bram", "Caspian", "Chiara", "Dalia",
-    "Dario", "Eamon", "Elif", "Emeka", "Esme", "Farid", "Fenja", "Florin", "Gaia", "Goran", "Hana", "Henrik", "Ilse",
-    "Imani", "Ines", "Ivo", "Jamila", "Joaquim", "Jonas", "Kaito", "Keziah", "Lars", "Leila", "Lorenzo", "Lucja",
-    "Maeve", "Malik", "Marit", "Mateo", "Mei", "Milan", "Nadia", "Niamh", "Nuno", "Odile", "Orlando", "Paloma",
-    "Petra", "Quirin", "Rafiq", "Renata", "Runa", "Sanjay", "Selma", "Soren", "Tamar", "Tobias", "Uma", "Viktor",
-    "Wanda", "Yara", "Zoltan",
+    "Adele", "Aino", "Amadou", "Anouk", "Arjun", "Astrid", "Bashir", "Beatriz", "Bram", "Caspian",
+    "Chiara", "Dalia", "Dario", "Eamon", "Elif", "Emeka", "Esme", "Farid", "Fenja", "Florin",
+    "Gaia", "Goran", "Hana", "Henrik", "Ilse", "Imani", "Ines", "Ivo", "Jamila", "Joaquim",
+    "Jonas", "Kaito", "Keziah", "Lars", "Leila", "Lorenzo", "Lucja", "Maeve", "Malik", "Marit",
+    "Mateo", "Mei", "Milan", "Nadia", "Niamh", "Nuno", "Odile", "Orlando", "Paloma", "Petra",
+    "Quirin", "Rafiq", "Renata", "Runa", "Sanjay", "Selma", "Soren", "Tamar", "Tobias", "Uma",
+    "Viktor", "Wanda", "Yara", "Zoltan",
 ];
 
 pub(super) const LAST_NAMES: [&str; 64] = [
@@ -115,7 +116,8 @@ pub(super) const CITIES: [&str; 16] = [
 ];
 
 pub(super) const WORDS: [&str; 32] = [
-    "again", "among", "before", "between", "bright", "common", "corner", "distant", "early", "evening", "figure",
-    "gather", "hollow", "island", "journey", "kindly", "letter", "matter", "narrow", "often", "paper", "quiet",
-    "rather", "second", "simple", "table", "under", "vessel", "whole", "window", "yellow", "yonder",
+    "again", "among", "before", "between", "bright", "common", "corner", "distant", "early",
+    "evening", "figure", "gather", "hollow", "island", "journey", "kindly", "letter", "matter",
+    "narrow", "often", "paper", "quiet", "rather", "second", "simple", "table", "under", "vessel",
+    "whole", "window", "yellow", "yonder",
 ];

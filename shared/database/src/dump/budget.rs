@@ -15,13 +15,21 @@ pub(super) struct Budget {
 
 impl Budget {
     pub(super) fn new(bytes: u32) -> Self {
-        Self { bytes, semaphore: Arc::new(Semaphore::new(bytes as usize)) }
+        Self {
+            bytes,
+            semaphore: Arc::new(Semaphore::new(bytes as usize)),
+        }
     }
 
     /// Waits until this many bytes are free. A request above the total waits for all of it.
     pub(super) async fn reserve(&self, bytes: u64) -> Result<OwnedSemaphorePermit, ReadError> {
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX).clamp(1, self.bytes);
-        Arc::clone(&self.semaphore).acquire_many_owned(bytes).await.map_err(|_| ReadError::SinkGone)
+        let bytes = u32::try_from(bytes)
+            .unwrap_or(u32::MAX)
+            .clamp(1, self.bytes);
+        Arc::clone(&self.semaphore)
+            .acquire_many_owned(bytes)
+            .await
+            .map_err(|_| ReadError::SinkGone)
     }
 
     /// Changes a share to the actual size. A share that is too small is returned first: readers that hold memory while
@@ -47,17 +55,32 @@ mod tests {
     use super::*;
 
     async fn reserved(budget: &Budget, bytes: u64) -> OwnedSemaphorePermit {
-        budget.reserve(bytes).await.unwrap_or_else(|_| panic!("the budget is open"))
+        budget
+            .reserve(bytes)
+            .await
+            .unwrap_or_else(|_| panic!("the budget is open"))
     }
 
     #[tokio::test]
     async fn a_share_is_made_to_fit_what_came() {
         let budget = Budget::new(100);
         let share = reserved(&budget, 40).await;
-        let share = budget.fit(share, 10).await.unwrap_or_else(|_| panic!("it shrinks"));
-        assert_eq!((share.num_permits(), budget.semaphore.available_permits()), (10, 90));
-        let share = budget.fit(share, 1000).await.unwrap_or_else(|_| panic!("it takes all there is"));
-        assert_eq!((share.num_permits(), budget.semaphore.available_permits()), (100, 0));
+        let share = budget
+            .fit(share, 10)
+            .await
+            .unwrap_or_else(|_| panic!("it shrinks"));
+        assert_eq!(
+            (share.num_permits(), budget.semaphore.available_permits()),
+            (10, 90)
+        );
+        let share = budget
+            .fit(share, 1000)
+            .await
+            .unwrap_or_else(|_| panic!("it takes all there is"));
+        assert_eq!(
+            (share.num_permits(), budget.semaphore.available_permits()),
+            (100, 0)
+        );
     }
 
     #[tokio::test]

@@ -15,12 +15,27 @@ pub async fn unmatched_exclusions(
     connection: &Connection,
     selection: &DumpSelection,
 ) -> Result<Vec<String>, DatabaseError> {
-    let CollectionFilter::Except(names) = &selection.collections else { return Ok(Vec::new()) };
+    let CollectionFilter::Except(names) = &selection.collections else {
+        return Ok(Vec::new());
+    };
     let mut found = HashSet::new();
     for database in connection.databases().await? {
         let database = connection.client().database(&database);
-        let lister = Lister { database, selection: connection.reading() };
-        found.extend(lister.collections().await?.into_iter().map(|listed| listed.name));
+        let lister = Lister {
+            database,
+            selection: connection.reading(),
+        };
+        found.extend(
+            lister
+                .collections()
+                .await?
+                .into_iter()
+                .map(|listed| listed.name),
+        );
     }
-    Ok(names.iter().filter(|name| !found.contains(*name)).cloned().collect())
+    Ok(names
+        .iter()
+        .filter(|name| !found.contains(*name))
+        .cloned()
+        .collect())
 }

@@ -44,11 +44,20 @@ impl Outlet {
         let expected = source.size.bytes.saturating_mul(2) + SLACK_BYTES;
         let held = if source.size.bytes <= HELD_BYTES {
             let share = for_held.reserve(expected.min(HELD_BYTES)).await?;
-            Some(Held { batches: Vec::new(), bytes: 0, share })
+            Some(Held {
+                batches: Vec::new(),
+                bytes: 0,
+                share,
+            })
         } else {
             None
         };
-        Ok(Self { namespace, messages, budget, held })
+        Ok(Self {
+            namespace,
+            messages,
+            budget,
+            held,
+        })
     }
 
     /// Whether nothing was passed on yet, so that the collection can be read again.
@@ -71,17 +80,25 @@ impl Outlet {
         bytes: u64,
         share: OwnedSemaphorePermit,
     ) -> Result<(), ReadError> {
-        let Some(held) = &mut self.held else { return self.send(batch, share).await };
+        let Some(held) = &mut self.held else {
+            return self.send(batch, share).await;
+        };
         // From here on, its memory counts for the kept collections.
         drop(share);
         held.batches.push((batch, bytes));
         held.bytes += bytes;
-        if held.bytes > held.share.num_permits() as u64 { self.hand_on().await } else { Ok(()) }
+        if held.bytes > held.share.num_permits() as u64 {
+            self.hand_on().await
+        } else {
+            Ok(())
+        }
     }
 
     /// Passes on the kept documents. Later batches are passed on at once.
     pub(super) async fn hand_on(&mut self) -> Result<(), ReadError> {
-        let Some(mut held) = self.held.take() else { return Ok(()) };
+        let Some(mut held) = self.held.take() else {
+            return Ok(());
+        };
         for (batch, bytes) in mem::take(&mut held.batches) {
             let share = self.budget.reserve(bytes).await?;
             self.send(batch, share).await?;
@@ -90,7 +107,14 @@ impl Outlet {
     }
 
     async fn send(&self, batch: RawBatch, share: OwnedSemaphorePermit) -> Result<(), ReadError> {
-        let message = Message::Batch { namespace: self.namespace, batch, share };
-        self.messages.send(message).await.map_err(|_| ReadError::SinkGone)
+        let message = Message::Batch {
+            namespace: self.namespace,
+            batch,
+            share,
+        };
+        self.messages
+            .send(message)
+            .await
+            .map_err(|_| ReadError::SinkGone)
     }
 }

@@ -103,13 +103,19 @@ impl DumpReport {
     /// Documents of all namespaces together.
     #[must_use]
     pub fn documents(&self) -> u64 {
-        self.namespaces.iter().map(|namespace| namespace.documents).sum()
+        self.namespaces
+            .iter()
+            .map(|namespace| namespace.documents)
+            .sum()
     }
 
     /// Bytes of BSON of all namespaces together.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.namespaces.iter().map(|namespace| namespace.bytes).sum()
+        self.namespaces
+            .iter()
+            .map(|namespace| namespace.bytes)
+            .sum()
     }
 }
 
@@ -127,8 +133,17 @@ pub async fn dump<W: Write + Send + 'static>(
     writer: W,
     stop: impl Future<Output = ()> + Send,
 ) -> Result<(W, DumpReport), DumpError> {
-    tracing::debug!(uri = connection.redacted_uri(), collections = plan.sources.len(), "dumping");
-    let DumpPlan { prelude, sources, indexes, .. } = plan;
+    tracing::debug!(
+        uri = connection.redacted_uri(),
+        collections = plan.sources.len(),
+        "dumping"
+    );
+    let DumpPlan {
+        prelude,
+        sources,
+        indexes,
+        ..
+    } = plan;
     let (sender, receiver) = mpsc::channel(MESSAGES);
     let for_thread = prelude.clone();
     let thread = spawn_blocking(move || write_archive(for_thread, writer, receiver));
@@ -136,7 +151,9 @@ pub async fn dump<W: Write + Send + 'static>(
         match read_all(sources, parallel, sender).await {
             Ok(reads) => joined(thread).await.map(|written| (reads, written)),
             Err(ReadError::Database(error)) => Err(error.into()),
-            Err(ReadError::SinkGone) => Err(joined(thread).await.err().unwrap_or(DumpError::Stopped)),
+            Err(ReadError::SinkGone) => {
+                Err(joined(thread).await.err().unwrap_or(DumpError::Stopped))
+            }
         }
     };
     let (reads, (writer, written)) = tokio::select! {
@@ -166,14 +183,23 @@ async fn read_all(
         .collect();
     readers.sort_by_key(|reader| std::cmp::Reverse(reader.source.size.bytes));
     let parallel = usize::try_from(parallel.max(1)).unwrap_or(1);
-    let running = stream::iter(readers).map(Reader::run).buffer_unordered(parallel);
+    let running = stream::iter(readers)
+        .map(Reader::run)
+        .buffer_unordered(parallel);
     let reads = running.try_collect().await?;
-    messages.send(Message::End).await.map_err(|_| ReadError::SinkGone)?;
+    messages
+        .send(Message::End)
+        .await
+        .map_err(|_| ReadError::SinkGone)?;
     Ok(reads)
 }
 
-async fn joined<W>(thread: JoinHandle<Result<(W, Written), SinkError>>) -> Result<(W, Written), DumpError> {
-    let outcome = thread.await.map_err(|error| DumpError::Sink(io::Error::other(error)))?;
+async fn joined<W>(
+    thread: JoinHandle<Result<(W, Written), SinkError>>,
+) -> Result<(W, Written), DumpError> {
+    let outcome = thread
+        .await
+        .map_err(|error| DumpError::Sink(io::Error::other(error)))?;
     outcome.map_err(|error| match error {
         SinkError::Abandoned => DumpError::Stopped,
         SinkError::Io(error) => DumpError::Sink(error),
@@ -182,18 +208,34 @@ async fn joined<W>(thread: JoinHandle<Result<(W, Written), SinkError>>) -> Resul
     })
 }
 
-fn report(prelude: Prelude, written: &Written, indexes: Vec<Vec<String>>, reads: &[Read]) -> DumpReport {
-    let rolled_over: HashSet<usize> = reads.iter().filter(|read| read.rolled_over).map(|read| read.namespace).collect();
+fn report(
+    prelude: Prelude,
+    written: &Written,
+    indexes: Vec<Vec<String>>,
+    reads: &[Read],
+) -> DumpReport {
+    let rolled_over: HashSet<usize> = reads
+        .iter()
+        .filter(|read| read.rolled_over)
+        .map(|read| read.namespace)
+        .collect();
     let declared = prelude.namespaces.into_iter().zip(indexes).enumerate();
     let namespaces =
-        declared.zip(&written.namespaces).map(|((number, (namespace, indexes)), written)| DumpedNamespace {
-            rolled_over: rolled_over.contains(&number),
-            db: namespace.db,
-            collection: namespace.collection,
-            kind: namespace.kind,
-            documents: written.documents,
-            bytes: written.bytes,
-            indexes,
-        });
-    DumpReport { namespaces: namespaces.collect(), resumed: reads.iter().map(|read| read.resumed).sum() }
+        declared
+            .zip(&written.namespaces)
+            .map(
+                |((number, (namespace, indexes)), written)| DumpedNamespace {
+                    rolled_over: rolled_over.contains(&number),
+                    db: namespace.db,
+                    collection: namespace.collection,
+                    kind: namespace.kind,
+                    documents: written.documents,
+                    bytes: written.bytes,
+                    indexes,
+                },
+            );
+    DumpReport {
+        namespaces: namespaces.collect(),
+        resumed: reads.iter().map(|read| read.resumed).sum(),
+    }
 }

@@ -68,7 +68,13 @@ impl DumpPlan {
     /// Database, collection and names of the indexes of each namespace.
     pub fn namespaces(&self) -> impl Iterator<Item = (&str, &str, &[String])> {
         let named = self.sources.iter().zip(&self.indexes);
-        named.map(|(source, indexes)| (source.lister.database.name(), source.listed.name.as_str(), indexes.as_slice()))
+        named.map(|(source, indexes)| {
+            (
+                source.lister.database.name(),
+                source.listed.name.as_str(),
+                indexes.as_slice(),
+            )
+        })
     }
 
     /// The server's size of the planned dump, uncompressed: an estimate.
@@ -121,7 +127,11 @@ async fn plan_once(
     parallel: u32,
 ) -> Result<DumpPlan, DatabaseError> {
     let candidates = candidates(connection, selection).await?;
-    let found: Vec<_> = stream::iter(candidates).map(examine).buffered(QUESTIONS_AT_A_TIME).try_collect().await?;
+    let found: Vec<_> = stream::iter(candidates)
+        .map(examine)
+        .buffered(QUESTIONS_AT_A_TIME)
+        .try_collect()
+        .await?;
     let estimated_bytes = estimate(&found).await;
     Ok(assemble(connection, found, estimated_bytes, parallel))
 }
@@ -135,7 +145,10 @@ pub(super) async fn candidates(
     let mut candidates = Vec::new();
     for database in connection.databases().await? {
         let database = connection.client().database(&database);
-        let lister = Lister { database, selection: connection.reading() };
+        let lister = Lister {
+            database,
+            selection: connection.reading(),
+        };
         candidates.extend(chosen(&lister, selection).await?);
     }
     refuse_missing_names(&candidates, selection)?;
@@ -145,7 +158,9 @@ pub(super) async fn candidates(
 /// `…/admin` in a connection string usually means the user's own database. A dump of it would look like a small, good
 /// backup without the platform's data.
 fn refuse_foreign_database(connection: &Connection) -> Result<(), DatabaseError> {
-    let Some(database) = connection.default_database() else { return Ok(()) };
+    let Some(database) = connection.default_database() else {
+        return Ok(());
+    };
     if SERVER_DATABASES.contains(&database) {
         return Err(DatabaseError::Refused(format!(
             "the connection string names the server's own database {database}: name the one to back up, and put \
@@ -169,14 +184,17 @@ impl Candidate {
     }
 }
 
-async fn chosen(lister: &Lister, selection: &DumpSelection) -> Result<Vec<Candidate>, DatabaseError> {
+async fn chosen(
+    lister: &Lister,
+    selection: &DumpSelection,
+) -> Result<Vec<Candidate>, DatabaseError> {
     let mut all = lister.collections().await?;
     all.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     let names: HashSet<String> = all.iter().map(|listed| listed.name.clone()).collect();
     // A temporary collection disappears before its read.
-    let taken = all
-        .into_iter()
-        .filter(|listed| !listed.is_temporary() && selection.takes(lister.database.name(), &listed.name));
+    let taken = all.into_iter().filter(|listed| {
+        !listed.is_temporary() && selection.takes(lister.database.name(), &listed.name)
+    });
     Ok(taken
         .map(|listed| Candidate {
             lister: lister.clone(),
@@ -187,10 +205,23 @@ async fn chosen(lister: &Lister, selection: &DumpSelection) -> Result<Vec<Candid
 }
 
 /// A typo in a name must not give an empty backup.
-fn refuse_missing_names(candidates: &[Candidate], selection: &DumpSelection) -> Result<(), DatabaseError> {
-    let CollectionFilter::Only(names) = &selection.collections else { return Ok(()) };
-    let is_there = |name: &String| candidates.iter().any(|candidate| candidate.listed.name == *name);
-    let missing: Vec<_> = names.iter().filter(|name| !is_there(name)).map(String::as_str).collect();
+fn refuse_missing_names(
+    candidates: &[Candidate],
+    selection: &DumpSelection,
+) -> Result<(), DatabaseError> {
+    let CollectionFilter::Only(names) = &selection.collections else {
+        return Ok(());
+    };
+    let is_there = |name: &String| {
+        candidates
+            .iter()
+            .any(|candidate| candidate.listed.name == *name)
+    };
+    let missing: Vec<_> = names
+        .iter()
+        .filter(|name| !is_there(name))
+        .map(String::as_str)
+        .collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -208,7 +239,11 @@ pub(super) struct Examined {
 
 pub(super) async fn examine(candidate: Candidate) -> Result<Examined, DatabaseError> {
     let name = candidate.name();
-    let Candidate { lister, listed, has_buckets } = candidate;
+    let Candidate {
+        lister,
+        listed,
+        has_buckets,
+    } = candidate;
     if let Some(fault) = &listed.fault {
         return Err(DatabaseError::Refused(format!(
             "{name} cannot be dumped: {fault}. To dump the others, exclude it"
@@ -216,7 +251,9 @@ pub(super) async fn examine(candidate: Candidate) -> Result<Examined, DatabaseEr
     }
     let data_collection = match listed.kind {
         NamespaceKind::View => None,
-        NamespaceKind::Timeseries if has_buckets => Some(format!("{BUCKETS_PREFIX}{}", listed.name)),
+        NamespaceKind::Timeseries if has_buckets => {
+            Some(format!("{BUCKETS_PREFIX}{}", listed.name))
+        }
         NamespaceKind::Timeseries => {
             return Err(DatabaseError::Refused(format!(
                 "{name} is a time series without a collection of buckets, as on servers from 8.3. This engine cannot read it: \
@@ -227,7 +264,11 @@ pub(super) async fn examine(candidate: Candidate) -> Result<Examined, DatabaseEr
     };
     let (mut indexes, mut size) = (Vec::new(), Some(Size::default()));
     if data_collection.is_some() {
-        let dropped = || DatabaseError::Changed(format!("{name} was dropped during the planning of the dump"));
+        let dropped = || {
+            DatabaseError::Changed(format!(
+                "{name} was dropped during the planning of the dump"
+            ))
+        };
         indexes = lister.indexes(&listed.name).await?.ok_or_else(dropped)?;
         // Only an estimate. The user may lack the privilege.
         size = lister.size(&listed.name).await.ok();
@@ -240,13 +281,27 @@ pub(super) async fn examine(candidate: Candidate) -> Result<Examined, DatabaseEr
         kind: listed.kind,
     };
     sort_by_name(&mut indexes);
-    let source = Source { lister, listed, indexes, data_collection, size: size.unwrap_or_default() };
-    Ok(Examined { source, metadata, size })
+    let source = Source {
+        lister,
+        listed,
+        indexes,
+        data_collection,
+        size: size.unwrap_or_default(),
+    };
+    Ok(Examined {
+        source,
+        metadata,
+        size,
+    })
 }
 
 /// The sum of the collections. If one size is unknown, the size of the databases, if that is more.
 async fn estimate(found: &[Examined]) -> u64 {
-    let sum = found.iter().filter_map(|examined| examined.size).map(|size| size.bytes).sum();
+    let sum = found
+        .iter()
+        .filter_map(|examined| examined.size)
+        .map(|size| size.bytes)
+        .sum();
     if found.iter().all(|examined| examined.size.is_some()) {
         return sum;
     }
@@ -261,12 +316,20 @@ async fn estimate(found: &[Examined]) -> u64 {
     whole.max(sum)
 }
 
-fn assemble(connection: &Connection, found: Vec<Examined>, estimated_bytes: u64, parallel: u32) -> DumpPlan {
+fn assemble(
+    connection: &Connection,
+    found: Vec<Examined>,
+    estimated_bytes: u64,
+    parallel: u32,
+) -> DumpPlan {
     let mut namespaces = Vec::with_capacity(found.len());
     let mut sources = Vec::with_capacity(found.len());
     let mut indexes = Vec::with_capacity(found.len());
     for examined in found {
-        namespaces.push(PreludeNamespace::new(examined.source.lister.database.name(), &examined.metadata));
+        namespaces.push(PreludeNamespace::new(
+            examined.source.lister.database.name(),
+            &examined.metadata,
+        ));
         indexes.push(examined.metadata.index_names());
         sources.push(examined.source);
     }
@@ -277,5 +340,11 @@ fn assemble(connection: &Connection, found: Vec<Examined>, estimated_bytes: u64,
         namespaces,
     };
     let estimated_documents = sources.iter().map(|source| source.size.documents).sum();
-    DumpPlan { prelude, sources, indexes, estimated_bytes, estimated_documents }
+    DumpPlan {
+        prelude,
+        sources,
+        indexes,
+        estimated_bytes,
+        estimated_documents,
+    }
 }

@@ -103,7 +103,11 @@ enum Next {
 impl Reader {
     /// Reads it all and closes the namespace.
     pub(super) async fn run(mut self) -> Result<Read, ReadError> {
-        let mut read = Read { namespace: self.namespace, resumed: 0, rolled_over: false };
+        let mut read = Read {
+            namespace: self.namespace,
+            resumed: 0,
+            rolled_over: false,
+        };
         if let Some(collection) = self.source.data_collection.clone() {
             read = self.read(&collection).await.map_err(|error| match error {
                 ReadError::Database(error) => {
@@ -112,14 +116,24 @@ impl Reader {
                 ReadError::SinkGone => ReadError::SinkGone,
             })?;
         }
-        self.send(Message::Close { namespace: self.namespace }).await?;
+        self.send(Message::Close {
+            namespace: self.namespace,
+        })
+        .await?;
         Ok(read)
     }
 
     /// Reads a collection until it is complete and unchanged, and passes it on.
     async fn read(&mut self, collection: &str) -> Result<Read, ReadError> {
         let (messages, budget) = (self.messages.clone(), self.budget.clone());
-        let mut outlet = Outlet::open(self.namespace, &self.source, messages, budget, &self.for_held).await?;
+        let mut outlet = Outlet::open(
+            self.namespace,
+            &self.source,
+            messages,
+            budget,
+            &self.for_held,
+        )
+        .await?;
         let (mut resumed, mut rereads_left) = (0, REREADS);
         let rolled_over = loop {
             let mut position = Position::beginning(&self.source);
@@ -128,7 +142,9 @@ impl Reader {
             match outcome {
                 Ok(()) => break position.rolled_over,
                 Err(ReadError::Database(error))
-                    if outlet.holds_everything() && rereads_left > 0 && self.can_read_again(&error, &position) =>
+                    if outlet.holds_everything()
+                        && rereads_left > 0
+                        && self.can_read_again(&error, &position) =>
                 {
                     tracing::warn!(collection = self.source.name(), %error, "reading a collection again");
                     outlet.forget();
@@ -139,7 +155,11 @@ impl Reader {
             }
         };
         outlet.hand_on().await?;
-        Ok(Read { namespace: self.namespace, resumed, rolled_over })
+        Ok(Read {
+            namespace: self.namespace,
+            resumed,
+            rolled_over,
+        })
     }
 
     /// Whether a repeated read helps: after a replacement, and after a break in a capped collection.
@@ -148,7 +168,12 @@ impl Reader {
         is_broken || matches!(error, DatabaseError::Changed(_))
     }
 
-    async fn read_once(&self, collection: &str, position: &mut Position, outlet: &mut Outlet) -> Result<(), ReadError> {
+    async fn read_once(
+        &self,
+        collection: &str,
+        position: &mut Position,
+        outlet: &mut Outlet,
+    ) -> Result<(), ReadError> {
         loop {
             match self.lap(collection, position, outlet).await {
                 Ok(Lap::Complete) => break,
@@ -164,7 +189,10 @@ impl Reader {
     /// Documents already passed on stay: the server has overwritten them, so the new start does not repeat them. A
     /// collection kept in memory is read again.
     fn after_rollover(&self, position: &mut Position, is_held: bool) -> Result<(), DatabaseError> {
-        tracing::warn!(collection = self.source.name(), "a capped collection rolled over during its read");
+        tracing::warn!(
+            collection = self.source.name(),
+            "a capped collection rolled over during its read"
+        );
         if is_held || position.resumed >= ROLLOVERS {
             return Err(DatabaseError::Lost(
                 "the server overwrites the capped collection faster than it is read".to_owned(),
@@ -192,15 +220,29 @@ impl Reader {
 
     async fn redefined(&self) -> Result<Option<Listed>, DatabaseError> {
         let planned = &self.source.listed;
-        let Some(now) = self.source.lister.collection(&planned.name).await? else { return Ok(None) };
-        let mut indexes = self.source.lister.indexes(&planned.name).await?.unwrap_or_default();
+        let Some(now) = self.source.lister.collection(&planned.name).await? else {
+            return Ok(None);
+        };
+        let mut indexes = self
+            .source
+            .lister
+            .indexes(&planned.name)
+            .await?
+            .unwrap_or_default();
         sort_by_name(&mut indexes);
-        let is_same = now.kind == planned.kind && now.options == planned.options && indexes == self.source.indexes;
+        let is_same = now.kind == planned.kind
+            && now.options == planned.options
+            && indexes == self.source.indexes;
         Ok(is_same.then_some(now))
     }
 
     /// One query, read until its cursor ends or breaks.
-    async fn lap(&self, collection: &str, position: &mut Position, outlet: &mut Outlet) -> Result<Lap, ReadError> {
+    async fn lap(
+        &self,
+        collection: &str,
+        position: &mut Position,
+        outlet: &mut Outlet,
+    ) -> Result<Lap, ReadError> {
         let mut share = self.budget.reserve(position.batch_bytes).await?;
         let mut batches = in_time(self.query(collection, position)).await?;
         loop {
@@ -223,17 +265,37 @@ impl Reader {
         }
     }
 
-    async fn query(&self, collection: &str, position: &Position) -> Result<RawBatchCursor, DatabaseError> {
-        let collection = self.source.lister.database.collection::<RawDocumentBuf>(collection);
-        let find = collection.find(position.filter()).batch_size(position.batch_size);
+    async fn query(
+        &self,
+        collection: &str,
+        position: &Position,
+    ) -> Result<RawBatchCursor, DatabaseError> {
+        let collection = self
+            .source
+            .lister
+            .database
+            .collection::<RawDocumentBuf>(collection);
+        let find = collection
+            .find(position.filter())
+            .batch_size(position.batch_size);
         let find = find.selection_criteria(self.source.lister.selection.clone());
-        let find =
-            if self.source.is_capped() { find.sort(doc! { "$natural": 1 }) } else { find.sort(doc! { "_id": 1 }) };
+        let find = if self.source.is_capped() {
+            find.sort(doc! { "$natural": 1 })
+        } else {
+            find.sort(doc! { "_id": 1 })
+        };
         find.batch().await.map_err(|error| classify(&error))
     }
 
-    fn measure(&self, batch: &RawBatch, position: &mut Position) -> Result<Measured, DatabaseError> {
-        let mut measured = Measured { documents: 0, bytes: 0 };
+    fn measure(
+        &self,
+        batch: &RawBatch,
+        position: &mut Position,
+    ) -> Result<Measured, DatabaseError> {
+        let mut measured = Measured {
+            documents: 0,
+            bytes: 0,
+        };
         let mut last = None;
         for document in documents(batch) {
             let document = document?;
@@ -244,21 +306,32 @@ impl Reader {
         position.has_begun = true;
         position.broken = 0;
         if let Some(last) = last.filter(|_| !self.source.is_capped()) {
-            let without_id =
-                || DatabaseError::Refused("a document has no _id, so its position cannot be recorded".to_owned());
+            let without_id = || {
+                DatabaseError::Refused(
+                    "a document has no _id, so its position cannot be recorded".to_owned(),
+                )
+            };
             position.last_id = Some(id_of(last).ok_or_else(without_id)?);
         }
         Ok(measured)
     }
 
     /// Waits if the read can resume. Otherwise returns the error.
-    async fn recover(&self, error: DatabaseError, position: &mut Position) -> Result<(), DatabaseError> {
+    async fn recover(
+        &self,
+        error: DatabaseError,
+        position: &mut Position,
+    ) -> Result<(), DatabaseError> {
         if !error.is_transient() {
             return Err(error);
         }
         if self.source.is_capped() && position.has_begun {
             let text = format!("{error}. A read of a capped collection cannot resume");
-            return Err(if matches!(error, DatabaseError::Changed(_)) { error } else { DatabaseError::Lost(text) });
+            return Err(if matches!(error, DatabaseError::Changed(_)) {
+                error
+            } else {
+                DatabaseError::Lost(text)
+            });
         }
         if matches!(error, DatabaseError::Changed(_)) {
             self.confirm_unchanged_patiently().await?;
@@ -280,7 +353,11 @@ impl Reader {
     async fn confirm_unchanged_patiently(&self) -> Result<(), DatabaseError> {
         for wait in WAITS {
             match in_time(self.confirm_unchanged()).await {
-                Err(error) if error.is_transient() && !matches!(error, DatabaseError::Changed(_)) => sleep(wait).await,
+                Err(error)
+                    if error.is_transient() && !matches!(error, DatabaseError::Changed(_)) =>
+                {
+                    sleep(wait).await
+                }
                 outcome => return outcome,
             }
         }
@@ -291,19 +368,30 @@ impl Reader {
         let planned = &self.source.listed;
         match self.source.lister.collection(&planned.name).await? {
             Some(now) if now.uuid == planned.uuid && now.kind == planned.kind => Ok(()),
-            Some(_) => Err(DatabaseError::Changed("it was dropped and recreated during the dump".to_owned())),
-            None => Err(DatabaseError::Changed("it was dropped or renamed during the dump".to_owned())),
+            Some(_) => Err(DatabaseError::Changed(
+                "it was dropped and recreated during the dump".to_owned(),
+            )),
+            None => Err(DatabaseError::Changed(
+                "it was dropped or renamed during the dump".to_owned(),
+            )),
         }
     }
 
     async fn send(&self, message: Message) -> Result<(), ReadError> {
-        self.messages.send(message).await.map_err(|_| ReadError::SinkGone)
+        self.messages
+            .send(message)
+            .await
+            .map_err(|_| ReadError::SinkGone)
     }
 }
 
 /// Servers may list the same indexes in another order.
 pub(super) fn sort_by_name(indexes: &mut [Document]) {
-    indexes.sort_by(|a, b| a.get_str("name").unwrap_or_default().cmp(b.get_str("name").unwrap_or_default()));
+    indexes.sort_by(|a, b| {
+        a.get_str("name")
+            .unwrap_or_default()
+            .cmp(b.get_str("name").unwrap_or_default())
+    });
 }
 
 async fn next_in(batches: &mut RawBatchCursor) -> Result<Next, DatabaseError> {
@@ -315,11 +403,26 @@ async fn next_in(batches: &mut RawBatchCursor) -> Result<Next, DatabaseError> {
     }
 }
 
-pub(crate) async fn next_batch(batches: &mut RawBatchCursor) -> Result<Option<RawBatch>, DatabaseError> {
-    batches.next().await.transpose().map_err(|error| classify(&error))
+pub(crate) async fn next_batch(
+    batches: &mut RawBatchCursor,
+) -> Result<Option<RawBatch>, DatabaseError> {
+    batches
+        .next()
+        .await
+        .transpose()
+        .map_err(|error| classify(&error))
 }
 
-pub(crate) async fn in_time<T>(answer: impl Future<Output = Result<T, DatabaseError>>) -> Result<T, DatabaseError> {
-    let silent = || DatabaseError::Lost(format!("the server was silent for {} s", ANSWER_TIMEOUT.as_secs()));
-    timeout(ANSWER_TIMEOUT, answer).await.map_err(|_| silent())?
+pub(crate) async fn in_time<T>(
+    answer: impl Future<Output = Result<T, DatabaseError>>,
+) -> Result<T, DatabaseError> {
+    let silent = || {
+        DatabaseError::Lost(format!(
+            "the server was silent for {} s",
+            ANSWER_TIMEOUT.as_secs()
+        ))
+    };
+    timeout(ANSWER_TIMEOUT, answer)
+        .await
+        .map_err(|_| silent())?
 }

@@ -42,7 +42,9 @@ impl DumpSelection {
     }
 
     fn excludes(&self, database: &str, collection: &str) -> bool {
-        self.exclude.iter().any(|exclusion| exclusion.covers(database, collection))
+        self.exclude
+            .iter()
+            .any(|exclusion| exclusion.covers(database, collection))
     }
 }
 
@@ -57,14 +59,20 @@ mod tests {
 
     #[test]
     fn what_is_excluded_is_left_out_alone() {
-        let own = Exclusion { database: "shop".to_owned(), collections: vec!["backup_jobs".to_owned()] };
+        let own = Exclusion {
+            database: "shop".to_owned(),
+            collections: vec!["backup_jobs".to_owned()],
+        };
         assert!(own.covers("shop", "backup_jobs"));
         assert!(!own.covers("shop", "contents") && !own.covers("web3platform", "backup_jobs"));
     }
 
     #[test]
     fn scratch_collections_of_a_restore_are_never_dumped() {
-        let all = DumpSelection { collections: CollectionFilter::All, exclude: Vec::new() };
+        let all = DumpSelection {
+            collections: CollectionFilter::All,
+            exclude: Vec::new(),
+        };
         assert!(!all.takes("shop", "holdfast_restore_0a1b2c3d_0123456789ab"));
         assert!(!all.takes("shop", "holdfast_restore_0a1b2c3d_beat"));
         assert!(all.takes("shop", "holdfast_restore_notes"));

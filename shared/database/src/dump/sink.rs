@@ -18,7 +18,11 @@ const KEPT_BYTES: usize = 2 * BLOCK_BYTES;
 /// Messages of the readers.
 pub(super) enum Message {
     /// Documents of a namespace. The permit is its share of the memory, returned after the write.
-    Batch { namespace: usize, batch: RawBatch, share: OwnedSemaphorePermit },
+    Batch {
+        namespace: usize,
+        batch: RawBatch,
+        share: OwnedSemaphorePermit,
+    },
     /// A namespace is complete.
     Close { namespace: usize },
     /// All namespaces are complete.
@@ -54,7 +58,11 @@ pub(super) fn write_archive<W: Write>(
     let mut block = Vec::new();
     loop {
         match messages.blocking_recv().ok_or(SinkError::Abandoned)? {
-            Message::Batch { namespace, batch, share } => {
+            Message::Batch {
+                namespace,
+                batch,
+                share,
+            } => {
                 for document in documents(&batch) {
                     let document = document.map_err(SinkError::Database)?;
                     if !block.is_empty() && block.len() + document.len() > BLOCK_BYTES {

@@ -34,9 +34,16 @@ struct Found {
 /// # Errors
 /// The server does not answer. `Refused` if the connection string names a database of the server or of the catalogue,
 /// or if a collection requested by name does not exist.
-pub async fn survey(connection: &Connection, selection: &DumpSelection) -> Result<Survey, DatabaseError> {
+pub async fn survey(
+    connection: &Connection,
+    selection: &DumpSelection,
+) -> Result<Survey, DatabaseError> {
     let candidates = patiently(|| candidates(connection, selection)).await?;
-    let sized: Vec<(Found, u64)> = stream::iter(candidates).map(sized).buffered(QUESTIONS_AT_A_TIME).collect().await;
+    let sized: Vec<(Found, u64)> = stream::iter(candidates)
+        .map(sized)
+        .buffered(QUESTIONS_AT_A_TIME)
+        .collect()
+        .await;
     Ok(Survey {
         selection: selection.clone(),
         connection: connection.clone(),
@@ -49,7 +56,13 @@ pub async fn survey(connection: &Connection, selection: &DumpSelection) -> Resul
 async fn sized(candidate: Candidate) -> (Found, u64) {
     let Candidate { lister, listed, .. } = candidate;
     let bytes = lister.size(&listed.name).await.map_or(0, |size| size.bytes);
-    (Found { lister, collection: listed.name }, bytes)
+    (
+        Found {
+            lister,
+            collection: listed.name,
+        },
+        bytes,
+    )
 }
 
 impl Survey {
@@ -61,7 +74,9 @@ impl Survey {
 
     /// Database and collection of each namespace.
     pub fn namespaces(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.found.iter().map(|found| (found.lister.database.name(), found.collection.as_str()))
+        self.found
+            .iter()
+            .map(|found| (found.lister.database.name(), found.collection.as_str()))
     }
 
     /// `database.collection` of each of them.
@@ -75,7 +90,10 @@ impl Survey {
     #[must_use]
     pub fn passed_over_by_mongodump(&self) -> Option<String> {
         let by_name = matches!(self.selection.collections, CollectionFilter::Only(_));
-        self.found.iter().find(|found| !by_name && passes_over(&found.collection)).map(Found::name)
+        self.found
+            .iter()
+            .find(|found| !by_name && passes_over(&found.collection))
+            .map(Found::name)
     }
 
     /// Compares an archive with the expected content: no other collection, and no missing one that still exists.
@@ -84,9 +102,16 @@ impl Survey {
     /// `Refused` with the names of the collections. Or the server does not answer.
     pub async fn confirm(&self, dumped: &Summary) -> Result<(), DatabaseError> {
         let databases = self.connection.databases().await?;
-        let wanted = |db: &String, collection: &str| databases.contains(db) && self.selection.takes(db, collection);
-        let foreign = dumped.namespaces.iter().filter(|namespace| !wanted(&namespace.db, &namespace.collection));
-        let foreign: Vec<String> = foreign.map(|other| format!("{}.{}", other.db, other.collection)).collect();
+        let wanted = |db: &String, collection: &str| {
+            databases.contains(db) && self.selection.takes(db, collection)
+        };
+        let foreign = dumped
+            .namespaces
+            .iter()
+            .filter(|namespace| !wanted(&namespace.db, &namespace.collection));
+        let foreign: Vec<String> = foreign
+            .map(|other| format!("{}.{}", other.db, other.collection))
+            .collect();
         if !foreign.is_empty() {
             let names = foreign.join(", ");
             return Err(DatabaseError::Refused(format!(
@@ -94,9 +119,14 @@ impl Survey {
             )));
         }
         let mut missing = Vec::new();
-        let held: HashSet<(&str, &str)> =
-            dumped.namespaces.iter().map(|held| (held.db.as_str(), held.collection.as_str())).collect();
-        let is_held = |found: &&Found| held.contains(&(found.lister.database.name(), found.collection.as_str()));
+        let held: HashSet<(&str, &str)> = dumped
+            .namespaces
+            .iter()
+            .map(|held| (held.db.as_str(), held.collection.as_str()))
+            .collect();
+        let is_held = |found: &&Found| {
+            held.contains(&(found.lister.database.name(), found.collection.as_str()))
+        };
         for found in self.found.iter().filter(|found| !is_held(found)) {
             // A collection dropped since then is correctly missing.
             if found.lister.collection(&found.collection).await?.is_some() {
@@ -106,12 +136,16 @@ impl Survey {
         if missing.is_empty() {
             return Ok(());
         }
-        Err(DatabaseError::Refused(format!("the dump lacks collections of its selection: {}", missing.join(", "))))
+        Err(DatabaseError::Refused(format!(
+            "the dump lacks collections of its selection: {}",
+            missing.join(", ")
+        )))
     }
 }
 
 fn passes_over(collection: &str) -> bool {
-    collection.starts_with(SCRATCH_PREFIX) || (collection.contains('$') && !collection.contains(".oplog.$"))
+    collection.starts_with(SCRATCH_PREFIX)
+        || (collection.contains('$') && !collection.contains(".oplog.$"))
 }
 
 impl Found {
@@ -127,9 +161,14 @@ mod tests {
     #[test]
     fn a_name_with_a_dollar_sign_is_known_to_be_passed_over() {
         assert!(passes_over("prices_in_$") && passes_over("$x"));
-        assert!(passes_over("holdfast_restore_notes"), "the scratch collections of restores are excluded by prefix");
         assert!(
-            !passes_over("prices") && !passes_over("my_holdfast_restore_notes") && !passes_over("local.oplog.$main")
+            passes_over("holdfast_restore_notes"),
+            "the scratch collections of restores are excluded by prefix"
+        );
+        assert!(
+            !passes_over("prices")
+                && !passes_over("my_holdfast_restore_notes")
+                && !passes_over("local.oplog.$main")
         );
     }
 }

@@ -16,9 +16,13 @@ pub async fn temporary_collections(
     let mut found = BTreeSet::new();
     for name in connection.databases().await? {
         let database = connection.client().database(&name);
-        let lister = Lister { database, selection: connection.reading() };
+        let lister = Lister {
+            database,
+            selection: connection.reading(),
+        };
         let all = lister.collections().await?.into_iter();
-        let temporary = all.filter(|listed| listed.is_temporary() && selection.takes(&name, &listed.name));
+        let temporary =
+            all.filter(|listed| listed.is_temporary() && selection.takes(&name, &listed.name));
         found.extend(temporary.map(|listed| format!("{name}.{}", listed.name)));
     }
     Ok(found)

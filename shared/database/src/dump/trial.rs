@@ -26,9 +26,14 @@ pub struct DumpTrial {
 ///
 /// # Errors
 /// The collections cannot be listed.
-pub async fn try_dump(connection: &Connection, selection: &DumpSelection) -> Result<DumpTrial, DatabaseError> {
+pub async fn try_dump(
+    connection: &Connection,
+    selection: &DumpSelection,
+) -> Result<DumpTrial, DatabaseError> {
     let candidates = candidates(connection, selection).await?;
-    let mut tried = stream::iter(candidates).map(one).buffered(QUESTIONS_AT_A_TIME);
+    let mut tried = stream::iter(candidates)
+        .map(one)
+        .buffered(QUESTIONS_AT_A_TIME);
     let mut trial = DumpTrial::default();
     while let Some((name, outcome)) = tried.next().await {
         trial.namespaces += 1;
@@ -50,9 +55,16 @@ async fn one(candidate: Candidate) -> (String, Result<(u64, u64), DatabaseError>
         let source = examine(candidate).await?.source;
         if let Some(collection) = &source.data_collection {
             // Raw: the driver cannot decode every stored document.
-            let collection = source.lister.database.collection::<RawDocumentBuf>(collection);
-            let find = collection.find(doc! {}).limit(-1).selection_criteria(source.lister.selection.clone());
-            let failed = |error: mongodb::error::Error| classify(&error).during(format!("reading {name}"));
+            let collection = source
+                .lister
+                .database
+                .collection::<RawDocumentBuf>(collection);
+            let find = collection
+                .find(doc! {})
+                .limit(-1)
+                .selection_criteria(source.lister.selection.clone());
+            let failed =
+                |error: mongodb::error::Error| classify(&error).during(format!("reading {name}"));
             find.batch().await.map_err(failed)?;
         }
         Ok((source.size.documents, source.size.bytes))

@@ -41,13 +41,20 @@ pub(super) fn read(document: &[u8], id: &Bson) -> Option<ListedItem> {
     let (url, problem) = url(field(document, "url"));
     let item = ContentItem {
         content_id: content_id(field(document, "contentId")).unwrap_or_else(|| doc_id.clone()),
-        title: first_characters(text(field(document, "title")).unwrap_or_default(), MAX_TITLE_CHARACTERS),
+        title: first_characters(
+            text(field(document, "title")).unwrap_or_default(),
+            MAX_TITLE_CHARACTERS,
+        ),
         url,
         storage_type,
         creator: creator(field(document, "creator")),
         cut: cut(document),
     };
-    Some(ListedItem { item, doc_id, problem })
+    Some(ListedItem {
+        item,
+        doc_id,
+        problem,
+    })
 }
 
 /// The cut texts of the item, with their original lengths in bytes.
@@ -59,8 +66,13 @@ fn cut(document: &RawDocument) -> BTreeMap<String, u64> {
         "creator" => text.chars().nth(MAX_CREATOR_CHARACTERS).is_some(),
         _ => false,
     };
-    let texts = FIELDS.into_iter().filter_map(|name| Some((name, text(field(document, name))?)));
-    texts.filter(|(name, text)| is_cut(name, text)).map(|(name, text)| (name.to_owned(), text.len() as u64)).collect()
+    let texts = FIELDS
+        .into_iter()
+        .filter_map(|name| Some((name, text(field(document, name))?)));
+    texts
+        .filter(|(name, text)| is_cut(name, text))
+        .map(|(name, text)| (name.to_owned(), text.len() as u64))
+        .collect()
 }
 
 /// An unreadable field counts as missing.
@@ -79,7 +91,10 @@ fn first_characters(text: &str, count: usize) -> String {
 fn url(value: Option<RawBsonRef<'_>>) -> (String, Option<String>) {
     match (text(value), value) {
         (Some(url), _) if url.len() > MAX_URL_BYTES => {
-            let problem = format!("its url has {} bytes: the limit is {MAX_URL_BYTES}", url.len());
+            let problem = format!(
+                "its url has {} bytes: the limit is {MAX_URL_BYTES}",
+                url.len()
+            );
             (first_characters(url, SHOWN_URL_CHARACTERS), Some(problem))
         }
         (Some(url), _) => (url.to_owned(), None),
@@ -110,12 +125,25 @@ fn bounded_content_id(text: &str) -> String {
     if text.len() <= MAX_CONTENT_ID_BYTES {
         return text.to_owned();
     }
-    format!("{}~{}", first_characters(text, SHOWN_ID_CHARACTERS), hex::encode(Sha256::digest(text)))
+    format!(
+        "{}~{}",
+        first_characters(text, SHOWN_ID_CHARACTERS),
+        hex::encode(Sha256::digest(text))
+    )
 }
 
 fn uuid(bytes: &[u8]) -> Option<String> {
     let digits = hex::encode(<[u8; 16]>::try_from(bytes).ok()?);
-    Some([&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-"))
+    Some(
+        [
+            &digits[..8],
+            &digits[8..12],
+            &digits[12..16],
+            &digits[16..20],
+            &digits[20..],
+        ]
+        .join("-"),
+    )
 }
 
 fn creator(value: Option<RawBsonRef<'_>>) -> Option<String> {
@@ -136,12 +164,18 @@ fn doc_id(id: &Bson) -> String {
         Bson::Int32(_) | Bson::Int64(_) | Bson::Double(_) | Bson::String(_) | Bson::Boolean(_) => {
             bounded(id.to_string())
         }
-        other => hex::encode(Sha256::digest(doc! { "": other.clone() }.to_vec().unwrap_or_default())),
+        other => hex::encode(Sha256::digest(
+            doc! { "": other.clone() }.to_vec().unwrap_or_default(),
+        )),
     }
 }
 
 fn bounded(text: String) -> String {
-    if text.len() <= MAX_ID_BYTES { text } else { hex::encode(Sha256::digest(&text)) }
+    if text.len() <= MAX_ID_BYTES {
+        text
+    } else {
+        hex::encode(Sha256::digest(&text))
+    }
 }
 
 #[cfg(test)]
@@ -167,7 +201,10 @@ mod tests {
         assert_eq!(of(Bson::Decimal128("7.50".parse().unwrap())), "7.50");
         assert_eq!(of(Bson::Double(-0.0)), "-0");
         let bytes = (0..16).collect();
-        let uuid = Bson::Binary(bson::Binary { subtype: BinarySubtype::Uuid, bytes });
+        let uuid = Bson::Binary(bson::Binary {
+            subtype: BinarySubtype::Uuid,
+            bytes,
+        });
         assert_eq!(of(uuid), "00010203-0405-0607-0809-0a0b0c0d0e0f");
     }
 
@@ -175,30 +212,55 @@ mod tests {
     fn a_long_content_id_is_cut_the_same_way_each_time_and_stays_its_own() {
         let of = |id: String| listed(doc! { "contentId": id }).item;
         let (long, longer) = (of("ü".repeat(50_000)), of("ü".repeat(50_001)));
-        assert!(long.content_id.starts_with(&"ü".repeat(SHOWN_ID_CHARACTERS)) && long.content_id.len() < 300);
+        assert!(
+            long.content_id
+                .starts_with(&"ü".repeat(SHOWN_ID_CHARACTERS))
+                && long.content_id.len() < 300
+        );
         assert_ne!(long.content_id, longer.content_id);
         assert_eq!(long, of("ü".repeat(50_000)));
         assert_eq!(long.cut["contentId"], 100_000);
-        assert_eq!(of("x".repeat(MAX_CONTENT_ID_BYTES)).content_id.len(), MAX_CONTENT_ID_BYTES);
+        assert_eq!(
+            of("x".repeat(MAX_CONTENT_ID_BYTES)).content_id.len(),
+            MAX_CONTENT_ID_BYTES
+        );
     }
 
     #[test]
     fn what_is_cut_is_recorded_and_what_is_whole_is_not() {
-        let whole =
-            listed(doc! { "contentId": "1", "title": "x".repeat(4096), "url": "u", "creator": "ü".repeat(256) });
+        let whole = listed(
+            doc! { "contentId": "1", "title": "x".repeat(4096), "url": "u", "creator": "ü".repeat(256) },
+        );
         assert!(whole.item.cut.is_empty(), "{:?}", whole.item.cut);
         let url = "x".repeat(MAX_URL_BYTES + 1);
-        let cut = listed(doc! { "title": "ü".repeat(4097), "url": url, "creator": "y".repeat(257) }).item.cut;
+        let cut =
+            listed(doc! { "title": "ü".repeat(4097), "url": url, "creator": "y".repeat(257) })
+                .item
+                .cut;
         let expected = [("title", 8194), ("url", 8193), ("creator", 257)];
-        assert_eq!(cut, expected.map(|(name, bytes)| (name.to_owned(), bytes)).into());
+        assert_eq!(
+            cut,
+            expected
+                .map(|(name, bytes)| (name.to_owned(), bytes))
+                .into()
+        );
     }
 
     #[test]
     fn an_item_without_a_usable_content_id_goes_by_its_documents() {
         let id = ObjectId::new();
-        for odd in [Bson::Null, "".into(), Bson::Boolean(true), doc! { "a": 1 }.into(), Bson::Double(f64::NAN)] {
+        for odd in [
+            Bson::Null,
+            "".into(),
+            Bson::Boolean(true),
+            doc! { "a": 1 }.into(),
+            Bson::Double(f64::NAN),
+        ] {
             let item = listed(doc! { "_id": id, "contentId": odd });
-            assert_eq!((item.item.content_id, item.doc_id), (id.to_hex(), id.to_hex()));
+            assert_eq!(
+                (item.item.content_id, item.doc_id),
+                (id.to_hex(), id.to_hex())
+            );
         }
         assert_eq!(listed(doc! { "_id": id }).item.content_id, id.to_hex());
     }
@@ -214,9 +276,15 @@ mod tests {
             doc! { "a": "x", "b": "y" }.into(),
             // The same text as the one before.
             doc! { "a": "x\", \"b\": \"y" }.into(),
-            Bson::Binary(bson::Binary { subtype: BinarySubtype::Generic, bytes: vec![0xff, 0xfe] }),
+            Bson::Binary(bson::Binary {
+                subtype: BinarySubtype::Generic,
+                bytes: vec![0xff, 0xfe],
+            }),
             Bson::DateTime(bson::DateTime::from_millis(1)),
-            Bson::Timestamp(bson::Timestamp { time: 0, increment: 1 }),
+            Bson::Timestamp(bson::Timestamp {
+                time: 0,
+                increment: 1,
+            }),
             Bson::MinKey,
             Bson::Null,
         ];
@@ -231,18 +299,29 @@ mod tests {
 
     #[test]
     fn what_is_too_long_is_cut_and_a_long_url_is_a_problem() {
-        let title = listed(doc! { "title": "ü".repeat(10_000), "url": "ipfs://x" }).item.title;
+        let title = listed(doc! { "title": "ü".repeat(10_000), "url": "ipfs://x" })
+            .item
+            .title;
         assert_eq!(title, "ü".repeat(MAX_TITLE_CHARACTERS));
         let long = listed(doc! { "url": format!("https://h/{}", "ü".repeat(10_000)) });
         assert!(long.problem.unwrap().contains("20010 bytes") && long.item.url.len() < 400);
-        assert_eq!(listed(doc! { "url": "x".repeat(MAX_URL_BYTES) }).problem, None);
+        assert_eq!(
+            listed(doc! { "url": "x".repeat(MAX_URL_BYTES) }).problem,
+            None
+        );
     }
 
     #[test]
     fn an_item_without_a_url_is_listed_with_its_problem() {
         assert_eq!(listed(doc! {}).problem.unwrap(), "it has no url");
-        assert_eq!(listed(doc! { "url": null }).problem.unwrap(), "it has no url");
-        assert_eq!(listed(doc! { "url": ["https://h"] }).problem.unwrap(), "its url is not text");
+        assert_eq!(
+            listed(doc! { "url": null }).problem.unwrap(),
+            "it has no url"
+        );
+        assert_eq!(
+            listed(doc! { "url": ["https://h"] }).problem.unwrap(),
+            "its url is not text"
+        );
     }
 
     #[test]
@@ -256,14 +335,19 @@ mod tests {
 
     #[test]
     fn text_that_is_not_unicode_counts_as_missing() {
-        let mut bytes = doc! { "_id": 1, "storageType": "gaia", "title": "xx", "url": "yy" }.to_vec().unwrap();
+        let mut bytes = doc! { "_id": 1, "storageType": "gaia", "title": "xx", "url": "yy" }
+            .to_vec()
+            .unwrap();
         for place in 0..bytes.len() - 1 {
             if matches!(&bytes[place..place + 2], b"xx" | b"yy") {
                 bytes[place] = 0xff;
             }
         }
         let item = read(&bytes, &Bson::Int32(1)).unwrap();
-        assert_eq!((item.item.title.as_str(), item.problem.as_deref()), ("", Some("it has no url")));
+        assert_eq!(
+            (item.item.title.as_str(), item.problem.as_deref()),
+            ("", Some("it has no url"))
+        );
     }
 
     #[test]

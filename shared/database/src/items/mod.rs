@@ -64,7 +64,10 @@ impl ContentItems {
     ) -> Result<Self, DatabaseError> {
         let last_read = position.map(decode).transpose()?;
         Ok(Self {
-            collection: connection.client().database(database).collection(collection),
+            collection: connection
+                .client()
+                .database(database)
+                .collection(collection),
             reading: connection.reading(),
             cursor: None,
             ready: VecDeque::new(),
@@ -86,7 +89,9 @@ impl ContentItems {
                 Err(error) => {
                     self.cursor = None;
                     let wait = WAITS.get(broken).filter(|_| error.is_transient());
-                    let Some(wait) = wait else { return Err(error.during(self.name())) };
+                    let Some(wait) = wait else {
+                        return Err(error.during(self.name()));
+                    };
                     tracing::warn!(collection = self.name(), %error, attempt = broken + 1, "a read broke: resuming it");
                     broken += 1;
                     sleep(*wait).await;
@@ -116,8 +121,9 @@ impl ContentItems {
         };
         for document in documents(&batch) {
             let document = document?;
-            let id = id_of(document)
-                .ok_or_else(|| DatabaseError::Lost("the server returned a document without its _id".to_owned()))?;
+            let id = id_of(document).ok_or_else(|| {
+                DatabaseError::Lost("the server returned a document without its _id".to_owned())
+            })?;
             // A document changed in between may no longer match the query.
             if let Some(item) = document::read(document, &id) {
                 self.ready.push_back((id.clone(), item));
@@ -134,35 +140,57 @@ impl ContentItems {
         if let Some(last) = &self.last_read {
             filter.extend(after(last));
         }
-        let find = self.collection.find(filter).projection(projection()).sort(doc! { "_id": 1 });
-        let find = find.batch_size(BATCH_ITEMS).selection_criteria(self.reading.clone());
+        let find = self
+            .collection
+            .find(filter)
+            .projection(projection())
+            .sort(doc! { "_id": 1 });
+        let find = find
+            .batch_size(BATCH_ITEMS)
+            .selection_criteria(self.reading.clone());
         find.batch().await.map_err(|error| classify(&error))
     }
 
     fn name(&self) -> String {
-        format!("reading the content items of {}", self.collection.namespace())
+        format!(
+            "reading the content items of {}",
+            self.collection.namespace()
+        )
     }
 }
 
 fn projection() -> Document {
-    document::FIELDS.into_iter().map(|field| (field.to_owned(), Bson::Int32(1))).collect()
+    document::FIELDS
+        .into_iter()
+        .map(|field| (field.to_owned(), Bson::Int32(1)))
+        .collect()
 }
 
 /// The position after the last id short enough to be recorded.
 fn last_kept(ids: &[Bson]) -> Option<String> {
-    ids.iter().rev().map(encode).find(|position| position.len() <= MAX_POSITION)
+    ids.iter()
+        .rev()
+        .map(encode)
+        .find(|position| position.len() <= MAX_POSITION)
 }
 
 /// A position is an `_id` of any type, so it is recorded as BSON.
 fn encode(id: &Bson) -> String {
-    doc! { "": id.clone() }.to_vec().map(hex::encode).unwrap_or_default()
+    doc! { "": id.clone() }
+        .to_vec()
+        .map(hex::encode)
+        .unwrap_or_default()
 }
 
 fn decode(position: &str) -> Result<Bson, DatabaseError> {
     let bytes = hex::decode(position).ok();
     let document = bytes.and_then(|bytes| Document::from_reader(bytes.as_slice()).ok());
     let id = document.and_then(|mut document| document.remove(""));
-    id.ok_or_else(|| DatabaseError::Invalid("the recorded position among the content items is invalid".to_owned()))
+    id.ok_or_else(|| {
+        DatabaseError::Invalid(
+            "the recorded position among the content items is invalid".to_owned(),
+        )
+    })
 }
 
 #[cfg(test)]
@@ -183,7 +211,10 @@ mod tests {
             Bson::Document(doc! { "a": [1, null] }),
             Bson::Boolean(false),
             Bson::MaxKey,
-            Bson::RegularExpression(Regex { pattern: "a".try_into().unwrap(), options: "i".try_into().unwrap() }),
+            Bson::RegularExpression(Regex {
+                pattern: "a".try_into().unwrap(),
+                options: "i".try_into().unwrap(),
+            }),
         ];
         for id in ids {
             assert_eq!(decode(&encode(&id)).unwrap(), id);
@@ -201,7 +232,10 @@ mod tests {
     #[test]
     fn what_is_no_position_is_refused() {
         for text in ["", "zz", "00", "0500000000"] {
-            assert!(matches!(decode(text), Err(DatabaseError::Invalid(_))), "{text}");
+            assert!(
+                matches!(decode(text), Err(DatabaseError::Invalid(_))),
+                "{text}"
+            );
         }
     }
 }

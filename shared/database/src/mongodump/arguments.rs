@@ -61,14 +61,21 @@ impl Invocation {
             format!("--db={database}"),
         ];
         arguments.extend(choice(database, selection)?);
-        Ok(Self { uri: uri.clone(), arguments, memory_bytes: None })
+        Ok(Self {
+            uri: uri.clone(),
+            arguments,
+            memory_bytes: None,
+        })
     }
 
     /// The same, with a target for the tool's heap memory. It is not a limit: Go collects garbage more often, and takes
     /// more memory if necessary.
     #[must_use]
     pub fn within(self, memory_bytes: Option<u64>) -> Self {
-        Self { memory_bytes, ..self }
+        Self {
+            memory_bytes,
+            ..self
+        }
     }
 
     pub(super) fn arguments(&self) -> Vec<OsString> {
@@ -92,18 +99,27 @@ impl Invocation {
 /// refused earlier. Scratch collections of restores are excluded by their prefix, because one may appear during the
 /// run.
 fn choice(database: &str, selection: &DumpSelection) -> Result<Vec<String>, Unfit> {
-    let own = selection.exclude.iter().filter(|exclusion| exclusion.database == database);
+    let own = selection
+        .exclude
+        .iter()
+        .filter(|exclusion| exclusion.database == database);
     let own = own.flat_map(|exclusion| exclusion.collections.iter());
     let excluding = |names: &[String]| {
         let scratch = format!("--excludeCollectionsWithPrefix={SCRATCH_PREFIX}");
-        names.iter().map(|name| format!("--excludeCollection={name}")).chain([scratch]).collect()
+        names
+            .iter()
+            .map(|name| format!("--excludeCollection={name}"))
+            .chain([scratch])
+            .collect()
     };
     match &selection.collections {
         CollectionFilter::Only(names) => match names.as_slice() {
             [name] => Ok(vec![format!("--collection={name}")]),
             _ => Err(Unfit::ManyCollections),
         },
-        CollectionFilter::Except(names) => Ok(excluding(&names.iter().chain(own).cloned().collect::<Vec<_>>())),
+        CollectionFilter::Except(names) => Ok(excluding(
+            &names.iter().chain(own).cloned().collect::<Vec<_>>(),
+        )),
         CollectionFilter::All => Ok(excluding(&own.cloned().collect::<Vec<_>>())),
     }
 }
@@ -114,9 +130,21 @@ mod tests {
     use crate::Exclusion;
 
     fn chosen(collections: CollectionFilter) -> Result<Vec<String>, Unfit> {
-        let catalog = Exclusion { database: "shop".to_owned(), collections: vec!["backup_jobs".to_owned()] };
-        let other = Exclusion { database: "elsewhere".to_owned(), collections: vec!["contents".to_owned()] };
-        choice("shop", &DumpSelection { collections, exclude: vec![catalog, other] })
+        let catalog = Exclusion {
+            database: "shop".to_owned(),
+            collections: vec!["backup_jobs".to_owned()],
+        };
+        let other = Exclusion {
+            database: "elsewhere".to_owned(),
+            collections: vec!["contents".to_owned()],
+        };
+        choice(
+            "shop",
+            &DumpSelection {
+                collections,
+                exclude: vec![catalog, other],
+            },
+        )
     }
 
     fn names(names: &[&str]) -> Vec<String> {
@@ -126,16 +154,30 @@ mod tests {
     #[test]
     fn the_catalogue_in_the_same_database_is_left_out_with_what_the_settings_exclude() {
         let scratch = "--excludeCollectionsWithPrefix=holdfast_restore_";
-        assert_eq!(chosen(CollectionFilter::All).unwrap(), ["--excludeCollection=backup_jobs", scratch]);
+        assert_eq!(
+            chosen(CollectionFilter::All).unwrap(),
+            ["--excludeCollection=backup_jobs", scratch]
+        );
         assert_eq!(
             chosen(CollectionFilter::Except(names(&["-a b", "logs"]))).unwrap(),
-            ["--excludeCollection=-a b", "--excludeCollection=logs", "--excludeCollection=backup_jobs", scratch]
+            [
+                "--excludeCollection=-a b",
+                "--excludeCollection=logs",
+                "--excludeCollection=backup_jobs",
+                scratch
+            ]
         );
     }
 
     #[test]
     fn one_collection_is_asked_for_by_name_and_several_cannot_be() {
-        assert_eq!(chosen(CollectionFilter::Only(names(&["users"]))).unwrap(), ["--collection=users"]);
-        assert_eq!(chosen(CollectionFilter::Only(names(&["users", "contents"]))), Err(Unfit::ManyCollections));
+        assert_eq!(
+            chosen(CollectionFilter::Only(names(&["users"]))).unwrap(),
+            ["--collection=users"]
+        );
+        assert_eq!(
+            chosen(CollectionFilter::Only(names(&["users", "contents"]))),
+            Err(Unfit::ManyCollections)
+        );
     }
 }

@@ -37,8 +37,17 @@ pub(super) fn start(
     stdin: Option<Secret>,
 ) -> io::Result<Running> {
     let mut command = Command::new(program);
-    command.args(arguments).env_clear().env("PATH", PATH).env("HOME", HOME).process_group(0);
-    command.stdin(if stdin.is_some() { Stdio::piped() } else { Stdio::null() });
+    command
+        .args(arguments)
+        .env_clear()
+        .env("PATH", PATH)
+        .env("HOME", HOME)
+        .process_group(0);
+    command.stdin(if stdin.is_some() {
+        Stdio::piped()
+    } else {
+        Stdio::null()
+    });
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     if let Some(libraries) = own_libraries(program) {
         command.env("LD_LIBRARY_PATH", libraries);
@@ -47,7 +56,11 @@ pub(super) fn start(
         command.env("GOMEMLIMIT", format!("{bytes}B"));
     }
     let mut child = command.spawn()?;
-    let (stdout, stderr) = child.stdout.take().zip(child.stderr.take()).ok_or(io::ErrorKind::BrokenPipe)?;
+    let (stdout, stderr) = child
+        .stdout
+        .take()
+        .zip(child.stderr.take())
+        .ok_or(io::ErrorKind::BrokenPipe)?;
     let group = Group::led_by(&child);
     if let Some((mut pipe, text)) = child.stdin.take().zip(stdin) {
         // On a thread: a pipe may be smaller than the text. A child that does not read it reports its own reason.
@@ -58,7 +71,12 @@ pub(super) fn start(
         let group = group.clone();
         move || sender.send(Some(reap(child, &group)))
     });
-    Ok(Running { stdout, stderr, group, ended: Ended(ended) })
+    Ok(Running {
+        stdout,
+        stderr,
+        group,
+        ended: Ended(ended),
+    })
 }
 
 /// A layer has a tool's libraries in `lib` next to `bin`. Lambda's `LD_LIBRARY_PATH` names that directory, but the
@@ -72,7 +90,10 @@ fn own_libraries(program: &Path) -> Option<std::path::PathBuf> {
 fn reap(mut child: Child, group: &Group) -> Ending {
     if let Some(leader) = group.leader() {
         let until_it_ends = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-        while matches!(waitid(WaitId::Pid(leader), until_it_ends), Err(rustix::io::Errno::INTR)) {}
+        while matches!(
+            waitid(WaitId::Pid(leader), until_it_ends),
+            Err(rustix::io::Errno::INTR)
+        ) {}
     }
     let mut leader = group.0.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(leader) = leader.take() {
@@ -130,7 +151,11 @@ impl Ended {
     /// Waits for the end.
     pub(super) async fn wait(&self) -> Ending {
         let mut ended = self.0.clone();
-        let ending = ended.wait_for(Option::is_some).await.ok().and_then(|ending| ending.clone());
+        let ending = ended
+            .wait_for(Option::is_some)
+            .await
+            .ok()
+            .and_then(|ending| ending.clone());
         ending.unwrap_or_else(|| Err("its end was not observed".to_owned()))
     }
 }

@@ -5,7 +5,13 @@ use std::{fs::File, io::Read, path::Path};
 const MAGIC: [u8; 4] = *b"\x7fELF";
 
 /// Rust's name of an architecture, and its `e_machine`. All of these have little-endian files.
-const MACHINES: [(&str, u16); 5] = [("x86_64", 62), ("aarch64", 183), ("x86", 3), ("arm", 40), ("riscv64", 243)];
+const MACHINES: [(&str, u16); 5] = [
+    ("x86_64", 62),
+    ("aarch64", 183),
+    ("x86", 3),
+    ("arm", 40),
+    ("riscv64", 243),
+];
 
 /// The architecture of a program, if it differs from this machine's.
 pub(super) fn other_architecture(program: &Path) -> Option<String> {
@@ -19,8 +25,12 @@ fn other(header: [u8; 20], ours: &str) -> Option<String> {
         return None;
     }
     let machine = u16::from_le_bytes([header[18], header[19]]);
-    let name = MACHINES.iter().find(|(_, number)| *number == machine).map(|(name, _)| *name);
-    (name != Some(ours)).then(|| name.map_or_else(|| format!("ELF machine {machine}"), str::to_owned))
+    let name = MACHINES
+        .iter()
+        .find(|(_, number)| *number == machine)
+        .map(|(name, _)| *name);
+    (name != Some(ours))
+        .then(|| name.map_or_else(|| format!("ELF machine {machine}"), str::to_owned))
 }
 
 #[cfg(test)]

@@ -60,9 +60,13 @@ pub async fn mongodump<W: Write + Send + 'static>(
     writer: W,
     stop: impl Future<Output = ()> + Send,
 ) -> Result<(W, ToolReport), DumpError> {
-    let running =
-        child::start(tool.path(), &invocation.arguments(), invocation.memory_bytes(), Some(invocation.options()))
-            .map_err(|error| gone(tool.path(), &error))?;
+    let running = child::start(
+        tool.path(),
+        &invocation.arguments(),
+        invocation.memory_bytes(),
+        Some(invocation.options()),
+    )
+    .map_err(|error| gone(tool.path(), &error))?;
     let group = running.group.clone();
     // Even if this future is dropped, nothing of the child remains.
     let _kill = KillOnDrop(group.clone());
@@ -85,9 +89,16 @@ async fn carry_through<W: Write + Send + 'static>(
     running: Running,
     writer: W,
 ) -> Result<(W, ToolReport), DumpError> {
-    let Running { stdout, stderr, group, ended } = running;
+    let Running {
+        stdout,
+        stderr,
+        group,
+        ended,
+    } = running;
     let said = spawn_blocking(move || Transcript::of(stderr));
-    let copied = spawn_blocking(move || copy(stdout, writer)).await.map_err(panicked)?;
+    let copied = spawn_blocking(move || copy(stdout, writer))
+        .await
+        .map_err(panicked)?;
     if copied.is_err() {
         // A broken pipe would end it only at its next write.
         group.kill();
@@ -111,7 +122,10 @@ fn copy<W: Write>(mut from: ChildStdout, mut writer: W) -> Result<W, DumpError> 
             Ok(read) => writer.write_all(&buffer[..read]).map_err(DumpError::Sink)?,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => {
-                return Err(DatabaseError::Refused(format!("cannot read the output of mongodump: {error}")).into());
+                return Err(DatabaseError::Refused(format!(
+                    "cannot read the output of mongodump: {error}"
+                ))
+                .into());
             }
         }
     }
@@ -119,7 +133,11 @@ fn copy<W: Write>(mut from: ChildStdout, mut writer: W) -> Result<W, DumpError> 
 
 /// The tool ran earlier, for its version.
 fn gone(path: &Path, error: &io::Error) -> DumpError {
-    DatabaseError::Refused(format!("{} can no longer be started: {error}", path.display())).into()
+    DatabaseError::Refused(format!(
+        "{} can no longer be started: {error}",
+        path.display()
+    ))
+    .into()
 }
 
 fn panicked(error: JoinError) -> DumpError {

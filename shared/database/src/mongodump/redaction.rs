@@ -18,26 +18,41 @@ impl Redaction {
         let mut secrets = vec![uri.to_owned()];
         let rest = uri.split_once("://").map_or(uri, |(_, rest)| rest);
         let authority = rest.split(['/', '?']).next().unwrap_or_default();
-        if let Some((user, password)) =
-            authority.rsplit_once('@').map(|(userinfo, _)| userinfo.split_once(':').unwrap_or((userinfo, "")))
+        if let Some((user, password)) = authority
+            .rsplit_once('@')
+            .map(|(userinfo, _)| userinfo.split_once(':').unwrap_or((userinfo, "")))
         {
-            secrets.extend([format!("{user}:{password}"), password.to_owned(), decoded(password)]);
+            secrets.extend([
+                format!("{user}:{password}"),
+                password.to_owned(),
+                decoded(password),
+            ]);
         }
-        let options = rest.split_once('?').map_or("", |(_, options)| options).split('&');
+        let options = rest
+            .split_once('?')
+            .map_or("", |(_, options)| options)
+            .split('&');
         for (name, value) in options.filter_map(|option| option.split_once('=')) {
-            if HOLDS_SECRETS.iter().any(|known| name.eq_ignore_ascii_case(known)) {
+            if HOLDS_SECRETS
+                .iter()
+                .any(|known| name.eq_ignore_ascii_case(known))
+            {
                 secrets.extend([value.to_owned(), decoded(value)]);
             }
         }
         secrets.retain(|secret| !secret.is_empty());
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-        Self { secrets: secrets.into_iter().map(Secret::new).collect() }
+        Self {
+            secrets: secrets.into_iter().map(Secret::new).collect(),
+        }
     }
 
     /// The text without them, and without the credentials of any other connection string.
     pub(super) fn clean(&self, text: &str) -> String {
         let text = without_credentials(text);
-        self.secrets.iter().fold(text, |text, secret| text.replace(secret.expose(), MASK))
+        self.secrets
+            .iter()
+            .fold(text, |text, secret| text.replace(secret.expose(), MASK))
     }
 }
 
@@ -51,7 +66,9 @@ fn without_credentials(text: &str) -> String {
     while let Some((before, after)) = rest.split_once("://") {
         clean.push_str(before);
         clean.push_str("://");
-        let end = after.find(|c: char| c.is_whitespace() || "\"'`<>".contains(c)).unwrap_or(after.len());
+        let end = after
+            .find(|c: char| c.is_whitespace() || "\"'`<>".contains(c))
+            .unwrap_or(after.len());
         rest = match after[..end].rfind('@') {
             Some(at) => {
                 clean.push_str(MASK);
@@ -70,7 +87,8 @@ fn decoded(text: &str) -> String {
     let mut rest = text.as_bytes();
     while let Some((first, after)) = rest.split_first() {
         let escaped = (*first == b'%').then(|| after.get(..2)).flatten();
-        let byte = escaped.and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok());
+        let byte = escaped
+            .and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok());
         bytes.push(byte.unwrap_or(*first));
         rest = if byte.is_some() { &after[2..] } else { after };
     }
@@ -81,8 +99,7 @@ fn decoded(text: &str) -> String {
 mod tests {
     use super::*;
 
-    const URI: &str =
-        "mongodb://ada:hun%2Fter%402@h:1,i:2/shop?authSource=admin&authMechanismProperties=AWS_SESSION_TOKEN:tok%3Den";
+    const URI: &str = "mongodb://ada:hun%2Fter%402@h:1,i:2/shop?authSource=admin&authMechanismProperties=AWS_SESSION_TOKEN:tok%3Den";
 
     #[test]
     fn neither_the_string_nor_what_is_secret_in_it_is_shown_in_any_form() {
@@ -97,7 +114,9 @@ mod tests {
         ] {
             let shown = redaction.clean(&format!("error parsing uri {said}: no"));
             assert!(
-                !shown.contains("hun") && !shown.contains("ter") && !shown.contains("AWS_SESSION_TOKEN"),
+                !shown.contains("hun")
+                    && !shown.contains("ter")
+                    && !shown.contains("AWS_SESSION_TOKEN"),
                 "{shown}"
             );
         }
@@ -110,7 +129,10 @@ mod tests {
             redaction.clean("a `mongodb://u:p@ss@h/x` b https://u:p@h \"x://h/y@z\" ://"),
             "a `mongodb://***@h/x` b https://***@h \"x://***@z\" ://"
         );
-        assert_eq!(redaction.clean("nothing: 100 % of it"), "nothing: 100 % of it");
+        assert_eq!(
+            redaction.clean("nothing: 100 % of it"),
+            "nothing: 100 % of it"
+        );
     }
 
     #[test]

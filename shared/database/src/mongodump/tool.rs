@@ -82,17 +82,28 @@ impl Tool {
     /// # Errors
     /// [`ToolFault`]: its fault.
     pub async fn find(path: &Path) -> Result<Self, ToolFault> {
-        let running =
-            child::start(path, &["--version".into()], None, None).map_err(|error| not_started(path, &error))?;
+        let running = child::start(path, &["--version".into()], None, None)
+            .map_err(|error| not_started(path, &error))?;
         let _kill = KillOnDrop(running.group.clone());
         let Ok((ending, answer, said)) = timeout(PATIENCE, answer(running)).await else {
-            return Err(broken(path, format!("it did not report its version within {} s", PATIENCE.as_secs())));
+            return Err(broken(
+                path,
+                format!(
+                    "it did not report its version within {} s",
+                    PATIENCE.as_secs()
+                ),
+            ));
         };
-        let version = answer.lines().next().and_then(|line| line.strip_prefix(ANSWER)).map(str::trim);
+        let version = answer
+            .lines()
+            .next()
+            .and_then(|line| line.strip_prefix(ANSWER))
+            .map(str::trim);
         match (ending, version) {
-            (Ok(status), Some(version)) if status.success() && !version.is_empty() => {
-                Ok(Self { path: path.to_path_buf(), version: shortened(version) })
-            }
+            (Ok(status), Some(version)) if status.success() && !version.is_empty() => Ok(Self {
+                path: path.to_path_buf(),
+                version: shortened(version),
+            }),
             (ending, _) => Err(not_running(path, &ending, &said)),
         }
     }
@@ -111,7 +122,10 @@ impl Tool {
 
     #[cfg(test)]
     pub(super) fn assumed(version: &str) -> Self {
-        Self { path: PathBuf::from("/opt/bin/mongodump"), version: version.to_owned() }
+        Self {
+            path: PathBuf::from("/opt/bin/mongodump"),
+            version: version.to_owned(),
+        }
     }
 }
 
@@ -122,11 +136,20 @@ impl fmt::Display for Tool {
 }
 
 async fn answer(running: Running) -> (Ending, String, Vec<String>) {
-    let Running { stdout, stderr, ended, .. } = running;
+    let Running {
+        stdout,
+        stderr,
+        ended,
+        ..
+    } = running;
     let said = spawn_blocking(move || Transcript::of(stderr).lines());
     let answer = spawn_blocking(move || beginning(stdout));
     let ending = ended.wait().await;
-    (ending, answer.await.unwrap_or_default(), said.await.unwrap_or_default())
+    (
+        ending,
+        answer.await.unwrap_or_default(),
+        said.await.unwrap_or_default(),
+    )
 }
 
 fn beginning(stdout: ChildStdout) -> String {
@@ -147,14 +170,19 @@ fn not_started(path: &Path, error: &io::Error) -> ToolFault {
 
 fn not_running(path: &Path, ending: &Ending, said: &[String]) -> ToolFault {
     if let Some(library) = said.iter().find_map(|line| missing_library(line)) {
-        return ToolFault::MissingLibrary { path: path.to_path_buf(), library: library.to_owned() };
+        return ToolFault::MissingLibrary {
+            path: path.to_path_buf(),
+            library: library.to_owned(),
+        };
     }
     // A shell may have tried to interpret it.
     if let Some(fault) = of_another_machine(path) {
         return fault;
     }
     let how = match ending {
-        Ok(status) if status.success() => "it does not answer --version as mongodump does".to_owned(),
+        Ok(status) if status.success() => {
+            "it does not answer --version as mongodump does".to_owned()
+        }
         Ok(status) => format!("mongodump --version ended with {status}"),
         Err(error) => error.clone(),
     };
@@ -165,16 +193,25 @@ fn not_running(path: &Path, ending: &Ending, said: &[String]) -> ToolFault {
 /// The form of glibc's loader.
 fn missing_library(line: &str) -> Option<&str> {
     let (_, rest) = line.split_once("error while loading shared libraries: ")?;
-    rest.split(':').next().map(str::trim).filter(|library| !library.is_empty())
+    rest.split(':')
+        .next()
+        .map(str::trim)
+        .filter(|library| !library.is_empty())
 }
 
 fn of_another_machine(path: &Path) -> Option<ToolFault> {
     let built_for = other_architecture(path)?;
-    Some(ToolFault::OtherArchitecture { path: path.to_path_buf(), built_for })
+    Some(ToolFault::OtherArchitecture {
+        path: path.to_path_buf(),
+        built_for,
+    })
 }
 
 fn broken(path: &Path, problem: impl fmt::Display) -> ToolFault {
-    ToolFault::Broken { path: path.to_path_buf(), problem: problem.to_string() }
+    ToolFault::Broken {
+        path: path.to_path_buf(),
+        problem: problem.to_string(),
+    }
 }
 
 #[cfg(test)]

@@ -81,14 +81,24 @@ impl Transcript {
     pub(super) fn lines(&self) -> Vec<String> {
         let tail: Vec<u8> = self.tail.iter().copied().collect();
         let text = if self.dropped {
-            let head = self.head.iter().rposition(|byte| *byte == b'\n').map_or(&[][..], |end| &self.head[..end]);
-            let tail = tail.iter().position(|byte| *byte == b'\n').map_or(&[][..], |end| &tail[end..]);
+            let head = self
+                .head
+                .iter()
+                .rposition(|byte| *byte == b'\n')
+                .map_or(&[][..], |end| &self.head[..end]);
+            let tail = tail
+                .iter()
+                .position(|byte| *byte == b'\n')
+                .map_or(&[][..], |end| &tail[end..]);
             [head, b"\n(more that was not kept)", tail].concat()
         } else {
             [self.head.as_slice(), &tail].concat()
         };
         let text = String::from_utf8_lossy(&text);
-        let lines = text.lines().map(|line| line.trim().replace(|c: char| c.is_control() && c != '\t', " "));
+        let lines = text.lines().map(|line| {
+            line.trim()
+                .replace(|c: char| c.is_control() && c != '\t', " ")
+        });
         lines.filter(|line| !line.is_empty()).collect()
     }
 }
@@ -97,22 +107,30 @@ impl Transcript {
 fn message(line: &str) -> &str {
     let line = line.trim_end();
     match line.split_once('\t') {
-        Some((time, message)) if time.starts_with(|c: char| c.is_ascii_digit()) => message.trim_start(),
+        Some((time, message)) if time.starts_with(|c: char| c.is_ascii_digit()) => {
+            message.trim_start()
+        }
         _ => line,
     }
 }
 
 /// The tool's own word for a failure, and Go's two for a crash.
 fn tells_of_failure(message: &str) -> bool {
-    ["Failed:", "panic:", "fatal error:"].iter().any(|word| message.starts_with(word))
+    ["Failed:", "panic:", "fatal error:"]
+        .iter()
+        .any(|word| message.starts_with(word))
 }
 
 /// The tool's line for each collection: ``done dumping `database.collection` (12 documents)``. Older versions omit the
 /// quotes.
 fn count(message: &str) -> Option<(&str, u64)> {
     let (namespace, rest) = message.strip_prefix("done dumping ")?.rsplit_once(" (")?;
-    let number = rest.strip_suffix(" documents)").or_else(|| rest.strip_suffix(" document)"))?;
-    let unquoted = namespace.strip_prefix('`').and_then(|name| name.strip_suffix('`'));
+    let number = rest
+        .strip_suffix(" documents)")
+        .or_else(|| rest.strip_suffix(" document)"))?;
+    let unquoted = namespace
+        .strip_prefix('`')
+        .and_then(|name| name.strip_suffix('`'));
     Some((unquoted.unwrap_or(namespace), number.parse().ok()?))
 }
 
@@ -144,8 +162,13 @@ mod tests {
         let counts = said(&golden_stderr("cut-1500k")).counts;
         assert_eq!(counts["web3platform.contents"], 1200);
         assert_eq!(counts.len(), 4);
-        let counts = said("2026-01-01T00:00:00.000+0000\tdone dumping a.b (x) (1 document)\ndone dumping c").counts;
-        assert_eq!(counts.into_iter().collect::<Vec<_>>(), [("a.b (x)".to_owned(), 1)]);
+        let counts =
+            said("2026-01-01T00:00:00.000+0000\tdone dumping a.b (x) (1 document)\ndone dumping c")
+                .counts;
+        assert_eq!(
+            counts.into_iter().collect::<Vec<_>>(),
+            [("a.b (x)".to_owned(), 1)]
+        );
     }
 
     #[test]
@@ -157,11 +180,21 @@ mod tests {
     #[test]
     fn a_flood_is_read_to_its_end_and_kept_in_bounds() {
         let noise = "x".repeat(999) + "\n";
-        let text = format!("first\n{}Failed: in the midst\n{}last", noise.repeat(3000), noise.repeat(3000));
+        let text = format!(
+            "first\n{}Failed: in the midst\n{}last",
+            noise.repeat(3000),
+            noise.repeat(3000)
+        );
         let flood = said(&text);
         assert_eq!(flood.failure.as_deref(), Some("Failed: in the midst"));
         let lines = flood.lines();
-        assert_eq!((lines.first().unwrap().as_str(), lines.last().unwrap().as_str()), ("first", "last"));
+        assert_eq!(
+            (
+                lines.first().unwrap().as_str(),
+                lines.last().unwrap().as_str()
+            ),
+            ("first", "last")
+        );
         assert!(lines.iter().map(String::len).sum::<usize>() < 2 * KEPT_BYTES);
         assert!(lines.contains(&"(more that was not kept)".to_owned()));
         let one_line = said(&"y".repeat(5_000_000));

@@ -24,7 +24,9 @@ impl ToolReport {
     /// `Refused`, with the first different collection.
     pub fn confirm(&self, summary: &Summary) -> Result<(), DatabaseError> {
         for walked in &summary.namespaces {
-            let Some(dumped) = self.count_of(walked) else { continue };
+            let Some(dumped) = self.count_of(walked) else {
+                continue;
+            };
             if dumped != walked.documents && walked.kind != NamespaceKind::View {
                 return Err(DatabaseError::Refused(format!(
                     "mongodump reported {dumped} documents of {}.{}, but its archive contains {}",
@@ -37,8 +39,14 @@ impl ToolReport {
 
     /// For a time series, it may name the collection of buckets.
     fn count_of(&self, walked: &NamespaceSummary) -> Option<u64> {
-        let named = |prefix| self.counts.get(&format!("{}.{prefix}{}", walked.db, walked.collection)).copied();
-        let buckets = (walked.kind == NamespaceKind::Timeseries).then(|| named(BUCKETS_PREFIX)).flatten();
+        let named = |prefix| {
+            self.counts
+                .get(&format!("{}.{prefix}{}", walked.db, walked.collection))
+                .copied()
+        };
+        let buckets = (walked.kind == NamespaceKind::Timeseries)
+            .then(|| named(BUCKETS_PREFIX))
+            .flatten();
         buckets.or_else(|| named(""))
     }
 }
@@ -52,19 +60,30 @@ pub(super) fn judge(
 ) -> Result<ToolReport, DatabaseError> {
     let how = match ending {
         Ok(status) if status.success() && said.failure.is_none() => {
-            return Ok(ToolReport { counts: said.counts.clone() });
+            return Ok(ToolReport {
+                counts: said.counts.clone(),
+            });
         }
         Ok(status) => match (status.code(), status.signal()) {
             (Some(0), _) => "exited with code 0 but reported a failure".to_owned(),
             (Some(code), _) => format!("exited with code {code}"),
-            (None, Some(9)) => "was killed by signal 9, usual when a function runs out of memory".to_owned(),
+            (None, Some(9)) => {
+                "was killed by signal 9, usual when a function runs out of memory".to_owned()
+            }
             (None, signal) => format!("was ended by signal {}", signal.unwrap_or_default()),
         },
         Err(error) => format!("ended with an unknown status: {error}"),
     };
-    let lines: Vec<String> = said.lines().iter().map(|line| redaction.clean(line)).collect();
+    let lines: Vec<String> = said
+        .lines()
+        .iter()
+        .map(|line| redaction.clean(line))
+        .collect();
     tracing::warn!(stderr = lines.join("\n"), "mongodump failed");
-    let failure = said.failure.as_deref().map(|failure| redaction.clean(failure));
+    let failure = said
+        .failure
+        .as_deref()
+        .map(|failure| redaction.clean(failure));
     let words = last_words(failure.as_deref(), &lines);
     Err(classified(said, format!("{tool} {how}{words}")))
 }
@@ -72,9 +91,19 @@ pub(super) fn judge(
 /// The line with the failure, then the last ones.
 fn last_words(failure: Option<&str>, lines: &[String]) -> String {
     let last = &lines[lines.len().saturating_sub(LAST_LINES)..];
-    let last = last.iter().filter(|line| failure.is_none_or(|failure| !line.contains(failure)));
-    let words: Vec<String> = failure.into_iter().chain(last.map(String::as_str)).map(shortened).collect();
-    if words.is_empty() { " without a message".to_owned() } else { format!(": {}", words.join(" | ")) }
+    let last = last
+        .iter()
+        .filter(|line| failure.is_none_or(|failure| !line.contains(failure)));
+    let words: Vec<String> = failure
+        .into_iter()
+        .chain(last.map(String::as_str))
+        .map(shortened)
+        .collect();
+    if words.is_empty() {
+        " without a message".to_owned()
+    } else {
+        format!(": {}", words.join(" | "))
+    }
 }
 
 /// By the Go driver's text about the server.
@@ -95,7 +124,11 @@ fn classified(said: &Transcript, text: String) -> DatabaseError {
         "i/o timeout",
         "interruptedatshutdown",
     ];
-    const UNREACHABLE: [&str; 3] = ["server selection error", "connection refused", "no reachable servers"];
+    const UNREACHABLE: [&str; 3] = [
+        "server selection error",
+        "connection refused",
+        "no reachable servers",
+    ];
     let failure = said.failure.as_deref().unwrap_or_default().to_lowercase();
     let tells = |signs: &[&str]| signs.iter().any(|sign| failure.contains(sign));
     if tells(&DENIED) {
@@ -134,14 +167,31 @@ mod tests {
 
     #[test]
     fn a_server_that_went_away_is_lost_and_all_else_refused() {
-        assert!(matches!(judged(EXIT_1, &golden_stderr("cut-700k")), Err(DatabaseError::Lost(_))));
-        assert!(matches!(judged(EXIT_1, &golden_stderr("cut-but-whole")), Err(DatabaseError::Lost(_))));
-        assert!(matches!(judged(EXIT_2, &golden_stderr("cut-1500k")), Err(DatabaseError::Refused(_))));
-        assert!(matches!(judged(EXIT_1, &golden_stderr("oplog-overflow")), Err(DatabaseError::Refused(_))));
-        assert!(matches!(judged(9, ""), Err(DatabaseError::Refused(text)) if text.contains("memory")));
+        assert!(matches!(
+            judged(EXIT_1, &golden_stderr("cut-700k")),
+            Err(DatabaseError::Lost(_))
+        ));
+        assert!(matches!(
+            judged(EXIT_1, &golden_stderr("cut-but-whole")),
+            Err(DatabaseError::Lost(_))
+        ));
+        assert!(matches!(
+            judged(EXIT_2, &golden_stderr("cut-1500k")),
+            Err(DatabaseError::Refused(_))
+        ));
+        assert!(matches!(
+            judged(EXIT_1, &golden_stderr("oplog-overflow")),
+            Err(DatabaseError::Refused(_))
+        ));
+        assert!(
+            matches!(judged(9, ""), Err(DatabaseError::Refused(text)) if text.contains("memory"))
+        );
         let denied = "Failed: can't create session: could not connect to server: connection() error occurred during \
                       connection handshake: auth error: sasl conversation error";
-        assert!(matches!(judged(EXIT_1, denied), Err(DatabaseError::Denied(_))));
+        assert!(matches!(
+            judged(EXIT_1, denied),
+            Err(DatabaseError::Denied(_))
+        ));
     }
 
     #[test]
@@ -160,7 +210,12 @@ mod tests {
             text,
             "mongodump 100.18.0 exited with code 1: Failed: bad mongodb://***@h/x (***) | two | three | four"
         );
-        assert!(judged(EXIT_1, "").unwrap_err().to_string().ends_with("code 1 without a message"));
+        assert!(
+            judged(EXIT_1, "")
+                .unwrap_err()
+                .to_string()
+                .ends_with("code 1 without a message")
+        );
     }
 
     fn summary(collection: &str, kind: NamespaceKind, documents: u64) -> Summary {
@@ -173,18 +228,41 @@ mod tests {
             crc: 0,
             content_hash: ContentHash::default(),
         };
-        Summary { prelude: Prelude::default(), namespaces: vec![namespace], bytes: 0 }
+        Summary {
+            prelude: Prelude::default(),
+            namespaces: vec![namespace],
+            bytes: 0,
+        }
     }
 
     #[test]
     fn a_count_that_the_archive_does_not_hold_is_refused() {
-        let report =
-            judged(0, "done dumping `a.b` (12 documents)\ndone dumping `a.system.buckets.t` (3 documents)").unwrap();
-        report.confirm(&summary("b", NamespaceKind::Collection, 12)).unwrap();
-        report.confirm(&summary("t", NamespaceKind::Timeseries, 3)).unwrap();
-        report.confirm(&summary("unmentioned", NamespaceKind::Collection, 7)).unwrap();
-        let error = report.confirm(&summary("b", NamespaceKind::Collection, 11)).unwrap_err().to_string();
-        assert!(error.contains("12 documents of a.b") && error.ends_with("contains 11"), "{error}");
-        assert!(report.confirm(&summary("t", NamespaceKind::Timeseries, 4)).is_err());
+        let report = judged(
+            0,
+            "done dumping `a.b` (12 documents)\ndone dumping `a.system.buckets.t` (3 documents)",
+        )
+        .unwrap();
+        report
+            .confirm(&summary("b", NamespaceKind::Collection, 12))
+            .unwrap();
+        report
+            .confirm(&summary("t", NamespaceKind::Timeseries, 3))
+            .unwrap();
+        report
+            .confirm(&summary("unmentioned", NamespaceKind::Collection, 7))
+            .unwrap();
+        let error = report
+            .confirm(&summary("b", NamespaceKind::Collection, 11))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("12 documents of a.b") && error.ends_with("contains 11"),
+            "{error}"
+        );
+        assert!(
+            report
+                .confirm(&summary("t", NamespaceKind::Timeseries, 4))
+                .is_err()
+        );
     }
 }

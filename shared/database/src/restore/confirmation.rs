@@ -13,7 +13,9 @@ pub struct Confirmation(Arc<Confirm>);
 impl Confirmation {
     /// Of this function.
     #[must_use]
-    pub fn new(confirm: impl Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync + 'static) -> Self {
+    pub fn new(
+        confirm: impl Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync + 'static,
+    ) -> Self {
         Self(Arc::new(confirm))
     }
 

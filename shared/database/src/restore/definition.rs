@@ -49,18 +49,36 @@ pub(super) struct Indexes {
 
 pub(super) fn indexes_of(target: &Target, ttl: TtlIndexes) -> Indexes {
     let (lasting, expiring) = lasting_and_expiring(target);
-    Indexes { lasting, expiring: if ttl == TtlIndexes::Keep { expiring } else { Vec::new() } }
+    Indexes {
+        lasting,
+        expiring: if ttl == TtlIndexes::Keep {
+            expiring
+        } else {
+            Vec::new()
+        },
+    }
 }
 
 /// Sets the expiry of a collection's documents, and reads it back. Returns a note for the operator.
-pub(super) async fn set_expiry(target: &Target, name: &str, seconds: Bson) -> Result<Option<String>, DatabaseError> {
-    let set = target.database.run_command(doc! { "collMod": name, EXPIRY: seconds.clone() }).await;
+pub(super) async fn set_expiry(
+    target: &Target,
+    name: &str,
+    seconds: Bson,
+) -> Result<Option<String>, DatabaseError> {
+    let set = target
+        .database
+        .run_command(doc! { "collMod": name, EXPIRY: seconds.clone() })
+        .await;
     set.map_err(|error| classify(&error).during(format!("setting {EXPIRY} of {}", target.name())))?;
     let listed = target.lister().collection(name).await?;
-    let listed = listed.as_ref().and_then(|listed| listed.options.get(EXPIRY));
+    let listed = listed
+        .as_ref()
+        .and_then(|listed| listed.options.get(EXPIRY));
     Ok(match listed {
         Some(listed) if same_value(&seconds, listed) => None,
-        Some(other) => Some(format!("`{EXPIRY}` is {seconds} in the archive, but the server changed it to {other}")),
+        Some(other) => Some(format!(
+            "`{EXPIRY}` is {seconds} in the archive, but the server changed it to {other}"
+        )),
         None => Some(format!(
             "the server confirmed `{EXPIRY}` {seconds} but does not list it: check the expiry of documents"
         )),
@@ -82,7 +100,9 @@ pub(super) async fn create_indexes(
     }
     let mut failures = Vec::new();
     for index in indexes {
-        let Err(error) = run_create(target, collection, std::slice::from_ref(index)).await else { continue };
+        let Err(error) = run_create(target, collection, std::slice::from_ref(index)).await else {
+            continue;
+        };
         let error = classify(&error);
         if error.is_of_the_server() {
             return Err(error.during(format!("creating the indexes of {}", target.name())));
@@ -93,14 +113,27 @@ pub(super) async fn create_indexes(
     Ok(failures)
 }
 
-async fn run_create(target: &Target, collection: &str, indexes: &[Document]) -> mongodb::error::Result<()> {
+async fn run_create(
+    target: &Target,
+    collection: &str,
+    indexes: &[Document],
+) -> mongodb::error::Result<()> {
     let command = doc! { "createIndexes": collection, "indexes": indexes.to_vec() };
     target.database.run_command(command).await.map(drop)
 }
 
 /// Names of the existing indexes, except that of `_id`.
 pub(super) async fn index_names(target: &Target) -> Result<Vec<String>, DatabaseError> {
-    let present = target.lister().indexes(&target.collection).await?.unwrap_or_default();
-    let names = present.iter().filter_map(|index| index.get_str("name").ok());
-    Ok(names.filter(|name| *name != "_id_").map(str::to_owned).collect())
+    let present = target
+        .lister()
+        .indexes(&target.collection)
+        .await?
+        .unwrap_or_default();
+    let names = present
+        .iter()
+        .filter_map(|index| index.get_str("name").ok());
+    Ok(names
+        .filter(|name| *name != "_id_")
+        .map(str::to_owned)
+        .collect())
 }

@@ -16,7 +16,10 @@ use crate::{
 ///
 /// # Errors
 /// [`RestoreFault::NotEmpty`] for protected content, unless this is a dry run.
-pub(super) async fn inspect(targets: &mut [Target], options: &RestoreOptions) -> Result<Vec<String>, RestoreFault> {
+pub(super) async fn inspect(
+    targets: &mut [Target],
+    options: &RestoreOptions,
+) -> Result<Vec<String>, RestoreFault> {
     let mut listings: HashMap<String, Result<Vec<Listed>, DatabaseError>> = HashMap::new();
     let mut conflicts = Vec::new();
     for target in targets {
@@ -35,7 +38,11 @@ pub(super) async fn inspect(targets: &mut [Target], options: &RestoreOptions) ->
             Err(error) => refuse(target, error.to_string()),
         }
     }
-    if conflicts.is_empty() || options.dry_run { Ok(conflicts) } else { Err(RestoreFault::NotEmpty(conflicts)) }
+    if conflicts.is_empty() || options.dry_run {
+        Ok(conflicts)
+    } else {
+        Err(RestoreFault::NotEmpty(conflicts))
+    }
 }
 
 /// The content at a target.
@@ -54,7 +61,10 @@ struct Conflict {
 
 impl Conflict {
     fn new(documents: u64, what: impl Into<String>) -> Self {
-        Self { documents, what: what.into() }
+        Self {
+            documents,
+            what: what.into(),
+        }
     }
 }
 
@@ -64,11 +74,18 @@ async fn place_of<'l>(
     policy: Existing,
 ) -> Result<Place<'l>, DatabaseError> {
     let listing = listing.as_ref().map_err(Clone::clone)?;
-    let Some(existing) = listing.iter().find(|listed| listed.name == target.collection) else {
+    let Some(existing) = listing
+        .iter()
+        .find(|listed| listed.name == target.collection)
+    else {
         return Ok(Place::Free);
     };
     // A refused target is not written to, so it never conflicts.
-    let policy = if target.refusal.is_some() { Existing::Merge } else { policy };
+    let policy = if target.refusal.is_some() {
+        Existing::Merge
+    } else {
+        policy
+    };
     Ok(match look_at(target, existing, policy).await? {
         Ok(state) => Place::Taken(existing, state),
         Err(_) if target.refusal.is_some() => Place::Free,
@@ -102,7 +119,9 @@ async fn look_at(
             _ if is_same => Ok(TargetState::Empty),
             Existing::Drop => Ok(TargetState::Replaced(0)),
             Existing::DropFirst => Ok(TargetState::Dropped(0)),
-            Existing::Refuse | Existing::Merge if target.is_view() => Err(Conflict::new(0, "another view")),
+            Existing::Refuse | Existing::Merge if target.is_view() => {
+                Err(Conflict::new(0, "another view"))
+            }
             Existing::Refuse | Existing::Merge => Err(Conflict::new(0, "a view")),
         });
     }
@@ -110,13 +129,19 @@ async fn look_at(
     Ok(match policy {
         Existing::Drop => Ok(TargetState::Replaced(documents)),
         Existing::DropFirst => Ok(TargetState::Dropped(documents)),
-        _ if existing.kind != target.metadata.kind => {
-            Err(Conflict::new(documents, format!("a {} of {documents} documents", existing.kind)))
-        }
+        _ if existing.kind != target.metadata.kind => Err(Conflict::new(
+            documents,
+            format!("a {} of {documents} documents", existing.kind),
+        )),
         Existing::Merge => Ok(TargetState::Merged(documents)),
-        Existing::Refuse if documents > 0 => Err(Conflict::new(documents, format!("{documents} documents"))),
+        Existing::Refuse if documents > 0 => {
+            Err(Conflict::new(documents, format!("{documents} documents")))
+        }
         Existing::Refuse => match difference(target, existing).await? {
-            Some(difference) => Err(Conflict::new(0, format!("empty, but with other {difference}"))),
+            Some(difference) => Err(Conflict::new(
+                0,
+                format!("empty, but with other {difference}"),
+            )),
             None => Ok(TargetState::Empty),
         },
     })
@@ -128,24 +153,47 @@ async fn count(target: &Target, existing: &Listed) -> Result<u64, DatabaseError>
         NamespaceKind::Timeseries => format!("{BUCKETS_PREFIX}{}", existing.name),
         _ => existing.name.clone(),
     };
-    let failed = |error: mongodb::error::Error| classify(&error).during(format!("counting {}", target.name()));
+    let failed = |error: mongodb::error::Error| {
+        classify(&error).during(format!("counting {}", target.name()))
+    };
     let collection = target.database.collection::<bson::RawDocumentBuf>(&name);
     let primary = || mongodb::options::SelectionCriteria::from(ReadPreference::Primary);
-    let estimate = collection.estimated_document_count().selection_criteria(primary()).await.map_err(failed)?;
+    let estimate = collection
+        .estimated_document_count()
+        .selection_criteria(primary())
+        .await
+        .map_err(failed)?;
     if estimate > 0 {
         return Ok(estimate);
     }
-    let first = collection.find_one(Document::new()).selection_criteria(primary()).await.map_err(failed)?;
+    let first = collection
+        .find_one(Document::new())
+        .selection_criteria(primary())
+        .await
+        .map_err(failed)?;
     Ok(u64::from(first.is_some()))
 }
 
 /// The difference between an empty collection and the one to create.
-async fn difference(target: &Target, existing: &Listed) -> Result<Option<&'static str>, DatabaseError> {
+async fn difference(
+    target: &Target,
+    existing: &Listed,
+) -> Result<Option<&'static str>, DatabaseError> {
     if !same_options(&existing.options, &target.metadata.options) {
         return Ok(Some("options"));
     }
-    let present = target.lister().indexes(&target.collection).await?.unwrap_or_default();
-    let is_known = |index: &Document| target.metadata.indexes.iter().any(|wanted| same_index(wanted, index));
+    let present = target
+        .lister()
+        .indexes(&target.collection)
+        .await?
+        .unwrap_or_default();
+    let is_known = |index: &Document| {
+        target
+            .metadata
+            .indexes
+            .iter()
+            .any(|wanted| same_index(wanted, index))
+    };
     Ok((!present.iter().all(is_known)).then_some("indexes"))
 }
 
@@ -161,7 +209,9 @@ fn same_index(wanted: &Document, present: &Document) -> bool {
 
 /// Equal for any order of the fields, and any number types.
 pub(super) fn same_options(a: &Document, b: &Document) -> bool {
-    a.len() == b.len() && a.iter().all(|(name, value)| b.get(name).is_some_and(|other| same_value(value, other)))
+    a.len() == b.len()
+        && a.iter()
+            .all(|(name, value)| b.get(name).is_some_and(|other| same_value(value, other)))
 }
 
 pub(super) fn same_value(a: &Bson, b: &Bson) -> bool {
@@ -180,8 +230,14 @@ mod tests {
     #[test]
     fn options_are_the_same_whatever_their_order_and_number_types() {
         let a = doc! { "capped": true, "size": 4096_i64, "c": { "x": 1, "y": 2.0 } };
-        assert!(same_options(&a, &doc! { "size": 4096, "capped": true, "c": { "y": 2, "x": 1 } }));
-        assert!(!same_options(&a, &doc! { "size": 4097, "capped": true, "c": { "x": 1, "y": 2 } }));
+        assert!(same_options(
+            &a,
+            &doc! { "size": 4096, "capped": true, "c": { "y": 2, "x": 1 } }
+        ));
+        assert!(!same_options(
+            &a,
+            &doc! { "size": 4097, "capped": true, "c": { "x": 1, "y": 2 } }
+        ));
         assert!(!same_options(&a, &doc! { "capped": true }));
     }
 }

@@ -9,7 +9,9 @@ use std::{
     io::{self, Read},
 };
 
-use holdfast_archive::{NamespaceSummary, Prelude, Summary, VisitError, Visitor, WalkError, Walker};
+use holdfast_archive::{
+    NamespaceSummary, Prelude, Summary, VisitError, Visitor, WalkError, Walker,
+};
 use tokio::{
     sync::{mpsc, oneshot},
     task::{JoinHandle, spawn_blocking},
@@ -93,7 +95,11 @@ impl Feed {
             pending: Vec::new(),
             bytes: 0,
         };
-        Self { events, decision: Some(decision), thread: spawn_blocking(move || walk(archive, batcher)) }
+        Self {
+            events,
+            decision: Some(decision),
+            thread: spawn_blocking(move || walk(archive, batcher)),
+        }
     }
 
     /// The prelude, before any document.
@@ -139,7 +145,11 @@ fn walk(mut archive: impl Read, batcher: Batcher) -> Result<Walked, FeedError> {
         }
     }
     let (summary, batcher) = walker.finish().map_err(fault)?;
-    Ok(Walked { summary, rules: batcher.rules, handed_on: batcher.handed_on })
+    Ok(Walked {
+        summary,
+        rules: batcher.rules,
+        handed_on: batcher.handed_on,
+    })
 }
 
 fn fault(error: WalkError) -> FeedError {
@@ -172,20 +182,32 @@ struct Batcher {
 
 impl Batcher {
     fn flush(&mut self, namespace: usize) -> Result<(), VisitError> {
-        let Some(batch) = self.pending[namespace].take() else { return Ok(()) };
+        let Some(batch) = self.pending[namespace].take() else {
+            return Ok(());
+        };
         self.bytes -= batch.bytes;
-        Ok(self.events.blocking_send(Event::Batch(batch)).map_err(|_| NobodyListens)?)
+        Ok(self
+            .events
+            .blocking_send(Event::Batch(batch))
+            .map_err(|_| NobodyListens)?)
     }
 }
 
 impl Visitor for Batcher {
     fn prelude(&mut self, prelude: &Prelude) -> Result<(), VisitError> {
-        self.events.blocking_send(Event::Prelude(prelude.clone())).map_err(|_| NobodyListens)?;
+        self.events
+            .blocking_send(Event::Prelude(prelude.clone()))
+            .map_err(|_| NobodyListens)?;
         let decided = self.decided.take().ok_or(NobodyListens)?;
         let decision = decided.blocking_recv().map_err(|_| NobodyListens)?;
-        Decision { wanted: self.wanted, ordered: self.ordered, rules: self.rules } = decision;
+        Decision {
+            wanted: self.wanted,
+            ordered: self.ordered,
+            rules: self.rules,
+        } = decision;
         self.pending.resize_with(prelude.namespaces.len(), || None);
-        self.handed_on.resize_with(prelude.namespaces.len(), HandedOn::default);
+        self.handed_on
+            .resize_with(prelude.namespaces.len(), HandedOn::default);
         Ok(())
     }
 
@@ -208,10 +230,18 @@ impl Visitor for Batcher {
         if self.ordered[namespace] {
             self.handed_on[namespace].order.add_document(&document);
         }
-        if self.pending[namespace].as_ref().is_some_and(|batch| batch.bytes + document.len() > BATCH_BYTES) {
+        if self.pending[namespace]
+            .as_ref()
+            .is_some_and(|batch| batch.bytes + document.len() > BATCH_BYTES)
+        {
             self.flush(namespace)?;
         }
-        let empty = || Batch { namespace, documents: Vec::new(), bytes: 0, has_zero_timestamp: false };
+        let empty = || Batch {
+            namespace,
+            documents: Vec::new(),
+            bytes: 0,
+            has_zero_timestamp: false,
+        };
         let batch = self.pending[namespace].get_or_insert_with(empty);
         batch.bytes += document.len();
         batch.has_zero_timestamp |= has_zero_timestamp(&document);

@@ -44,7 +44,13 @@ pub(super) fn with_id(document: &[u8]) -> Option<Vec<u8>> {
     const OBJECT_ID: u8 = 0x07;
     const NAME: &[u8] = b"_id\0";
     let has_id_in_front = document.get(5..9) == Some(NAME);
-    if has_id_in_front || RawDocument::from_bytes(document).ok()?.get("_id").ok()?.is_some() {
+    if has_id_in_front
+        || RawDocument::from_bytes(document)
+            .ok()?
+            .get("_id")
+            .ok()?
+            .is_some()
+    {
         return None;
     }
     let length = document.len() + 1 + NAME.len() + 12;

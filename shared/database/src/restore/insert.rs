@@ -30,7 +30,11 @@ pub(super) struct Outcome {
 
 /// Inserts a batch into a collection of the target's kind: its scratch collection, or the target itself. Refused
 /// documents are part of the outcome, not an error.
-pub(super) async fn insert(target: &Target, collection: &str, batch: &Batch) -> Result<Outcome, DatabaseError> {
+pub(super) async fn insert(
+    target: &Target,
+    collection: &str,
+    batch: &Batch,
+) -> Result<Outcome, DatabaseError> {
     if target.is_series() && target.takes_measurements() {
         return insert_measurements(target, collection, batch).await;
     }
@@ -46,7 +50,11 @@ pub(super) async fn insert(target: &Target, collection: &str, batch: &Batch) -> 
 
 /// A full server's refusal is an error, not a refused document.
 fn expect_room(answer: &Document) -> Result<(), DatabaseError> {
-    let errors = answer.get_array("writeErrors").into_iter().flatten().filter_map(Bson::as_document);
+    let errors = answer
+        .get_array("writeErrors")
+        .into_iter()
+        .flatten()
+        .filter_map(Bson::as_document);
     for error in errors.chain(answer.get_document("writeConcernError").ok()) {
         let message = error.get_str("errmsg").unwrap_or_default();
         if has_no_room(error.get_i32("code").unwrap_or_default(), message) {
@@ -57,10 +65,18 @@ fn expect_room(answer: &Document) -> Result<(), DatabaseError> {
 }
 
 /// Extracts the measurements from buckets refused by the server.
-async fn insert_measurements(target: &Target, collection: &str, batch: &Batch) -> Result<Outcome, DatabaseError> {
+async fn insert_measurements(
+    target: &Target,
+    collection: &str,
+    batch: &Batch,
+) -> Result<Outcome, DatabaseError> {
     if matches!(target.state, TargetState::Merged(documents) if documents > 0) {
-        let failure = "this server accepts only measurements, and its existing ones would be duplicated";
-        return Ok(Outcome { failures: vec![failure.to_owned()], ..Outcome::default() });
+        let failure =
+            "this server accepts only measurements, and its existing ones would be duplicated";
+        return Ok(Outcome {
+            failures: vec![failure.to_owned()],
+            ..Outcome::default()
+        });
     }
     let mut done = Outcome::default();
     for bucket in &batch.documents {
@@ -75,7 +91,8 @@ async fn insert_measurements(target: &Target, collection: &str, batch: &Batch) -
             done.measurements.add_document(&in_name_order(measurement));
         }
         let answer = command(target, collection, &measurements, false).await?;
-        expect_room(&answer).map_err(|error| error.during(format!("writing to {}", target.name())))?;
+        expect_room(&answer)
+            .map_err(|error| error.during(format!("writing to {}", target.name())))?;
         let inserted = outcome(&answer, false);
         done.inserted += u64::from(inserted.failures.is_empty());
         done.failures.extend(inserted.failures);
@@ -86,11 +103,16 @@ async fn insert_measurements(target: &Target, collection: &str, batch: &Batch) -
 /// Whether each refusal has the code `CommandNotSupported`.
 fn refuses_buckets(answer: &Document) -> bool {
     const NOT_SUPPORTED: i32 = 115;
-    let errors = answer.get_array("writeErrors").map(Vec::as_slice).unwrap_or_default();
+    let errors = answer
+        .get_array("writeErrors")
+        .map(Vec::as_slice)
+        .unwrap_or_default();
     !errors.is_empty()
-        && errors
-            .iter()
-            .all(|error| error.as_document().is_some_and(|error| error.get_i32("code").ok() == Some(NOT_SUPPORTED)))
+        && errors.iter().all(|error| {
+            error
+                .as_document()
+                .is_some_and(|error| error.get_i32("code").ok() == Some(NOT_SUPPORTED))
+        })
 }
 
 async fn command(
@@ -99,15 +121,27 @@ async fn command(
     documents: &[Vec<u8>],
     has_zero_timestamp: bool,
 ) -> Result<Document, DatabaseError> {
-    let failed = |error: &mongodb::error::Error| classify(error).during(format!("writing to {}", target.name()));
+    let failed = |error: &mongodb::error::Error| {
+        classify(error).during(format!("writing to {}", target.name()))
+    };
     match run(target, collection, documents, has_zero_timestamp).await {
         // Without the option the document changes, and the comparison will report it.
         Err(error) if has_zero_timestamp && is_unknown_field(&error) => {
-            run(target, collection, documents, false).await.map_err(|error| failed(&error))
+            run(target, collection, documents, false)
+                .await
+                .map_err(|error| failed(&error))
         }
         // The answer quotes values with possibly invalid UTF-8. That is a fault of this answer, not of the connection.
-        Err(error) if matches!(error.kind.as_ref(), ErrorKind::InvalidResponse { .. } | ErrorKind::Bson(_)) => {
-            let what = format!("writing to {}: the server's answer is unreadable", target.name());
+        Err(error)
+            if matches!(
+                error.kind.as_ref(),
+                ErrorKind::InvalidResponse { .. } | ErrorKind::Bson(_)
+            ) =>
+        {
+            let what = format!(
+                "writing to {}: the server's answer is unreadable",
+                target.name()
+            );
             Err(DatabaseError::Refused(what))
         }
         answer => answer.map_err(|error| failed(&error)),
@@ -142,22 +176,37 @@ fn is_unknown_field(error: &mongodb::error::Error) -> bool {
 }
 
 fn outcome(answer: &Document, is_merged: bool) -> Outcome {
-    let mut outcome = Outcome { inserted: count(answer.get("n")), ..Outcome::default() };
+    let mut outcome = Outcome {
+        inserted: count(answer.get("n")),
+        ..Outcome::default()
+    };
     let mut untold = 0;
-    for error in answer.get_array("writeErrors").into_iter().flatten().filter_map(Bson::as_document) {
+    for error in answer
+        .get_array("writeErrors")
+        .into_iter()
+        .flatten()
+        .filter_map(Bson::as_document)
+    {
         if is_merged && is_same_id(error) {
             outcome.skipped += 1;
         } else if outcome.failures.len() < FAILURES_TOLD {
-            outcome.failures.push(format!("a document was refused: {}", text_of(error)));
+            outcome
+                .failures
+                .push(format!("a document was refused: {}", text_of(error)));
         } else {
             untold += 1;
         }
     }
     if untold > 0 {
-        outcome.failures.push(format!("{untold} more documents were refused"));
+        outcome
+            .failures
+            .push(format!("{untold} more documents were refused"));
     }
     if let Ok(error) = answer.get_document("writeConcernError") {
-        outcome.failures.push(format!("the replica set did not confirm a write: {}", text_of(error)));
+        outcome.failures.push(format!(
+            "the replica set did not confirm a write: {}",
+            text_of(error)
+        ));
     }
     outcome
 }
@@ -165,17 +214,25 @@ fn outcome(answer: &Document, is_merged: bool) -> Outcome {
 /// The `_id` exists, and no other unique index is violated.
 fn is_same_id(error: &Document) -> bool {
     const DUPLICATE_KEY: i64 = 11000;
-    let is_duplicate =
-        error.get_i32("code").map_or_else(|_| error.get_i64("code").unwrap_or(0), i64::from) == DUPLICATE_KEY;
+    let is_duplicate = error
+        .get_i32("code")
+        .map_or_else(|_| error.get_i64("code").unwrap_or(0), i64::from)
+        == DUPLICATE_KEY;
     is_duplicate
         && match error.get_document("keyPattern") {
             Ok(pattern) => pattern == &doc! { "_id": 1 },
-            Err(_) => error.get_str("errmsg").is_ok_and(|message| message.contains("index: _id_ ")),
+            Err(_) => error
+                .get_str("errmsg")
+                .is_ok_and(|message| message.contains("index: _id_ ")),
         }
 }
 
 fn text_of(error: &Document) -> String {
-    shortened(error.get_str("errmsg").unwrap_or("the server reports no reason"))
+    shortened(
+        error
+            .get_str("errmsg")
+            .unwrap_or("the server reports no reason"),
+    )
 }
 
 fn count(value: Option<&Bson>) -> u64 {
@@ -193,29 +250,45 @@ mod tests {
     #[test]
     fn a_merge_skips_what_is_there_by_its_id_alone() {
         let same_id = doc! { "code": 11000, "errmsg": "E11000", "keyPattern": { "_id": 1 } };
-        let same_email = doc! { "code": 11000, "errmsg": "E11000 email", "keyPattern": { "email": 1 } };
+        let same_email =
+            doc! { "code": 11000, "errmsg": "E11000 email", "keyPattern": { "email": 1 } };
         let answer = doc! { "n": 3, "writeErrors": [same_id, same_email] };
         let merged = outcome(&answer, true);
-        assert_eq!((merged.inserted, merged.skipped, merged.failures.len()), (3, 1, 1));
+        assert_eq!(
+            (merged.inserted, merged.skipped, merged.failures.len()),
+            (3, 1, 1)
+        );
         let fresh = outcome(&answer, false);
-        assert_eq!((fresh.inserted, fresh.skipped, fresh.failures.len()), (3, 0, 2));
+        assert_eq!(
+            (fresh.inserted, fresh.skipped, fresh.failures.len()),
+            (3, 0, 2)
+        );
     }
 
     #[test]
     fn a_full_server_is_no_refusal_of_the_document() {
         let full = doc! { "code": 14031, "errmsg": "available disk space of 1 bytes is less than required" };
         let refused = doc! { "code": 121, "errmsg": "no" };
-        assert_eq!(expect_room(&doc! { "n": 0, "writeErrors": [refused.clone()] }), Ok(()));
-        for answer in
-            [doc! { "n": 0, "writeErrors": [refused, full.clone()] }, doc! { "n": 1, "writeConcernError": full }]
-        {
-            assert!(matches!(expect_room(&answer), Err(DatabaseError::NoRoom(_))), "{answer}");
+        assert_eq!(
+            expect_room(&doc! { "n": 0, "writeErrors": [refused.clone()] }),
+            Ok(())
+        );
+        for answer in [
+            doc! { "n": 0, "writeErrors": [refused, full.clone()] },
+            doc! { "n": 1, "writeConcernError": full },
+        ] {
+            assert!(
+                matches!(expect_room(&answer), Err(DatabaseError::NoRoom(_))),
+                "{answer}"
+            );
         }
     }
 
     #[test]
     fn many_refused_documents_are_counted_and_few_described() {
-        let errors: Vec<Bson> = (0..9).map(|_| doc! { "code": 121, "errmsg": "no" }.into()).collect();
+        let errors: Vec<Bson> = (0..9)
+            .map(|_| doc! { "code": 121, "errmsg": "no" }.into())
+            .collect();
         let outcome = outcome(&doc! { "n": 0, "writeErrors": errors }, false);
         assert_eq!(outcome.failures.len(), FAILURES_TOLD + 1);
         assert!(outcome.failures[FAILURES_TOLD].starts_with("4 more"));

@@ -70,9 +70,16 @@ impl NamespaceMap {
     /// [`MapError`]: the unusable pattern.
     pub fn parse(from: &[String], to: &[String]) -> Result<Self, MapError> {
         if from.len() != to.len() {
-            return Err(MapError::NotPaired { from: from.len(), to: to.len() });
+            return Err(MapError::NotPaired {
+                from: from.len(),
+                to: to.len(),
+            });
         }
-        let rules = from.iter().zip(to).map(|(from, to)| Rule::parse(from, to)).collect::<Result<_, _>>()?;
+        let rules = from
+            .iter()
+            .zip(to)
+            .map(|(from, to)| Rule::parse(from, to))
+            .collect::<Result<_, _>>()?;
         Ok(Self { rules })
     }
 
@@ -116,7 +123,11 @@ impl NamespaceMap {
             let source = format!("{db}.{collection}");
             if let Some(first) = sources.insert(target.clone(), source.clone()) {
                 let target = format!("{}.{}", target.0, target.1);
-                return Err(MapError::Collision { first, second: source, target });
+                return Err(MapError::Collision {
+                    first,
+                    second: source,
+                    target,
+                });
             }
             targets.push(target);
         }
@@ -125,10 +136,15 @@ impl NamespaceMap {
 
     /// An archive without namespaces matches nothing, and needs no error.
     fn refuse_unmatched(&self, names: &[(&str, &str)]) -> Result<(), MapError> {
-        let names: Vec<String> = names.iter().map(|(db, collection)| format!("{db}.{collection}")).collect();
+        let names: Vec<String> = names
+            .iter()
+            .map(|(db, collection)| format!("{db}.{collection}"))
+            .collect();
         let is_unmatched = |rule: &&Rule| names.iter().all(|name| rule.apply(name).is_none());
         match self.rules.iter().find(is_unmatched) {
-            Some(rule) if !names.is_empty() => Err(MapError::Unmatched { pattern: rule.pattern.clone() }),
+            Some(rule) if !names.is_empty() => Err(MapError::Unmatched {
+                pattern: rule.pattern.clone(),
+            }),
             _ => Ok(()),
         }
     }
@@ -136,16 +152,27 @@ impl NamespaceMap {
 
 impl Rule {
     fn parse(from: &str, to: &str) -> Result<Self, MapError> {
-        let rule = Self { pattern: from.to_owned(), from: literals(from), to: literals(to) };
+        let rule = Self {
+            pattern: from.to_owned(),
+            from: literals(from),
+            to: literals(to),
+        };
         for (pattern, literals) in [(from, &rule.from), (to, &rule.to)] {
-            let is_namespace = pattern.split_once('.').is_some_and(|(db, rest)| !db.is_empty() && !rest.is_empty());
+            let is_namespace = pattern
+                .split_once('.')
+                .is_some_and(|(db, rest)| !db.is_empty() && !rest.is_empty());
             // A star can match the dot.
             if !is_namespace && literals.len() == 1 {
-                return Err(MapError::NotANamespace { pattern: pattern.to_owned() });
+                return Err(MapError::NotANamespace {
+                    pattern: pattern.to_owned(),
+                });
             }
         }
         if rule.from.len() != rule.to.len() {
-            return Err(MapError::StarsDiffer { from: from.to_owned(), to: to.to_owned() });
+            return Err(MapError::StarsDiffer {
+                from: from.to_owned(),
+                to: to.to_owned(),
+            });
         }
         Ok(rule)
     }
@@ -183,7 +210,9 @@ fn literals(pattern: &str) -> Vec<String> {
     let mut literals = vec![String::new()];
     let mut characters = pattern.chars().peekable();
     while let Some(character) = characters.next() {
-        let escaped = (character == '\\').then(|| characters.next_if(|next| matches!(next, '*' | '\\'))).flatten();
+        let escaped = (character == '\\')
+            .then(|| characters.next_if(|next| matches!(next, '*' | '\\')))
+            .flatten();
         match (escaped, literals.last_mut()) {
             (None, _) if character == '*' => literals.push(String::new()),
             (escaped, Some(literal)) => literal.push(escaped.unwrap_or(character)),
@@ -215,7 +244,10 @@ mod tests {
         assert_eq!(target(&renamed, "other", "a"), "other.a");
         let swapped = map("*.log_*", "logs_*.*").unwrap();
         assert_eq!(target(&swapped, "shop", "log_2026"), "logs_shop.2026");
-        assert_eq!(target(&map("*", "copy_*").unwrap(), "shop", "a"), "copy_shop.a");
+        assert_eq!(
+            target(&map("*", "copy_*").unwrap(), "shop", "a"),
+            "copy_shop.a"
+        );
     }
 
     #[test]
@@ -229,24 +261,40 @@ mod tests {
 
     #[test]
     fn patterns_that_cannot_be_used_are_refused() {
-        assert_eq!(NamespaceMap::parse(&["a.b".to_owned()], &[]), Err(MapError::NotPaired { from: 1, to: 0 }));
-        assert!(matches!(map("a.*", "b.c"), Err(MapError::StarsDiffer { .. })));
+        assert_eq!(
+            NamespaceMap::parse(&["a.b".to_owned()], &[]),
+            Err(MapError::NotPaired { from: 1, to: 0 })
+        );
+        assert!(matches!(
+            map("a.*", "b.c"),
+            Err(MapError::StarsDiffer { .. })
+        ));
         assert!(matches!(map("a", "b"), Err(MapError::NotANamespace { .. })));
-        assert!(matches!(map("*.x", "*").map(|map| map.apply("a", "x")), Ok(Err(MapError::NotANamespace { .. }))));
+        assert!(matches!(
+            map("*.x", "*").map(|map| map.apply("a", "x")),
+            Ok(Err(MapError::NotANamespace { .. }))
+        ));
     }
 
     #[test]
     fn two_namespaces_never_become_one() {
         let map = map("*.x", "*.y").unwrap();
         let names = [("a", "y"), ("a", "x")];
-        assert!(matches!(map.apply_to_all(names), Err(MapError::Collision { target, .. }) if target == "a.y"));
+        assert!(
+            matches!(map.apply_to_all(names), Err(MapError::Collision { target, .. }) if target == "a.y")
+        );
     }
 
     #[test]
     fn a_pattern_that_matches_nothing_is_a_typing_error() {
         let map = map("web3platfrom.*", "copy.*").unwrap();
         let error = map.apply_to_all([("web3platform", "users")]).unwrap_err();
-        assert_eq!(error, MapError::Unmatched { pattern: "web3platfrom.*".to_owned() });
+        assert_eq!(
+            error,
+            MapError::Unmatched {
+                pattern: "web3platfrom.*".to_owned()
+            }
+        );
         assert_eq!(map.apply_to_all([]), Ok(vec![]));
     }
 
@@ -255,8 +303,14 @@ mod tests {
         let renamed = map(r"st\*r.*", r"new\*.*").unwrap();
         assert_eq!(target(&renamed, "st*r", "a"), "new*.a");
         assert_eq!(target(&renamed, "star", "a"), "star.a");
-        assert_eq!(target(&map(r"a.x\\*", r"b.\*\y*").unwrap(), "a", r"x\z"), r"b.*\yz");
-        assert!(matches!(map(r"a\*", r"b.c"), Err(MapError::NotANamespace { .. })));
+        assert_eq!(
+            target(&map(r"a.x\\*", r"b.\*\y*").unwrap(), "a", r"x\z"),
+            r"b.*\yz"
+        );
+        assert!(matches!(
+            map(r"a\*", r"b.c"),
+            Err(MapError::NotANamespace { .. })
+        ));
     }
 
     proptest! {

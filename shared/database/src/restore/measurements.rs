@@ -41,14 +41,24 @@ struct Value<'b> {
 /// The bucket's measurements, each as a document: first the meta field, then the others in the bucket's order.
 pub(super) fn unpack(bucket: &[u8], meta_field: Option<&str>) -> Result<Vec<Vec<u8>>, UnpackError> {
     let fields = fields(bucket).ok_or(UnpackError::NotABucket)?;
-    let data = fields.iter().find(|(name, _)| *name == b"data").ok_or(UnpackError::NotABucket)?;
+    let data = fields
+        .iter()
+        .find(|(name, _)| *name == b"data")
+        .ok_or(UnpackError::NotABucket)?;
     let mut columns = Vec::new();
     for (name, column) in self::fields(data.1.bytes).ok_or(UnpackError::NotABucket)? {
         columns.push((name, values_of(column)?));
     }
-    let count = columns.iter().map(|(_, values)| values.len()).max().unwrap_or(0);
+    let count = columns
+        .iter()
+        .map(|(_, values)| values.len())
+        .max()
+        .unwrap_or(0);
     let mut measurements = vec![vec![0; 4]; count];
-    let meta = fields.iter().find(|(name, _)| *name == b"meta").zip(meta_field);
+    let meta = fields
+        .iter()
+        .find(|(name, _)| *name == b"meta")
+        .zip(meta_field);
     if let Some(((_, value), name)) = meta {
         for measurement in &mut measurements {
             push(measurement, name.as_bytes(), *value);
@@ -109,7 +119,14 @@ fn sorted(document: &[u8], depth: u8, order: Order) -> Option<Vec<u8>> {
             _ => None,
         };
         let bytes = nested.as_deref().unwrap_or(value.bytes);
-        push(&mut sorted_document, name, Value { kind: value.kind, bytes });
+        push(
+            &mut sorted_document,
+            name,
+            Value {
+                kind: value.kind,
+                bytes,
+            },
+        );
     }
     Some(finished(sorted_document))
 }
@@ -148,7 +165,12 @@ fn from_column(mut column: &[u8]) -> Result<Vec<Option<Value<'_>>>, UnpackError>
             FIRST_WORDS..=LAST_WORDS => {
                 let words = usize::from(control - FIRST_WORDS) + 1;
                 let bytes = rest.get(..words * 8).ok_or(UnpackError::NotABucket)?;
-                if bytes.as_chunks::<8>().0.iter().any(|word| u64::from_le_bytes(*word) != GAP) {
+                if bytes
+                    .as_chunks::<8>()
+                    .0
+                    .iter()
+                    .any(|word| u64::from_le_bytes(*word) != GAP)
+                {
                     return Err(UnpackError::Compressed);
                 }
                 values.extend(std::iter::repeat_n(None, words));
@@ -157,7 +179,10 @@ fn from_column(mut column: &[u8]) -> Result<Vec<Option<Value<'_>>>, UnpackError>
             kind => {
                 let bytes = rest.strip_prefix(&[0]).ok_or(UnpackError::Compressed)?;
                 let length = value_length(kind, bytes).ok_or(UnpackError::Compressed)?;
-                values.push(Some(Value { kind, bytes: bytes.get(..length).ok_or(UnpackError::NotABucket)? }));
+                values.push(Some(Value {
+                    kind,
+                    bytes: bytes.get(..length).ok_or(UnpackError::NotABucket)?,
+                }));
                 column = &bytes[length..];
             }
         }
@@ -172,7 +197,13 @@ fn fields(document: &[u8]) -> Option<Vec<(&[u8], Value<'_>)>> {
         let name_end = after.iter().position(|byte| *byte == 0)?;
         let value = &after[name_end + 1..];
         let length = value_length(kind, value)?;
-        fields.push((&after[..name_end], Value { kind, bytes: value.get(..length)? }));
+        fields.push((
+            &after[..name_end],
+            Value {
+                kind,
+                bytes: value.get(..length)?,
+            },
+        ));
         rest = &value[length..];
     }
     Some(fields)
@@ -186,11 +217,17 @@ mod tests {
 
     fn unpacked(bucket: &Document, meta: Option<&str>) -> Result<Vec<Document>, UnpackError> {
         let measurements = unpack(&bucket.to_vec().unwrap(), meta)?;
-        Ok(measurements.iter().map(|bytes| Document::from_reader(&bytes[..]).unwrap()).collect())
+        Ok(measurements
+            .iter()
+            .map(|bytes| Document::from_reader(&bytes[..]).unwrap())
+            .collect())
     }
 
     fn column(bytes: Vec<u8>) -> Bson {
-        Bson::Binary(Binary { subtype: BinarySubtype::Column, bytes })
+        Bson::Binary(Binary {
+            subtype: BinarySubtype::Column,
+            bytes,
+        })
     }
 
     /// A value in a column: an element without a name.
@@ -209,23 +246,35 @@ mod tests {
                 "note": column([gap, literal("x"), vec![0]].concat()),
             },
         };
-        let wanted =
-            [doc! { "sensor": { "id": 7 }, "at": 5_i64 }, doc! { "sensor": { "id": 7 }, "at": 6_i64, "note": "x" }];
+        let wanted = [
+            doc! { "sensor": { "id": 7 }, "at": 5_i64 },
+            doc! { "sensor": { "id": 7 }, "at": 6_i64, "note": "x" },
+        ];
         assert_eq!(unpacked(&bucket, Some("sensor")).unwrap(), wanted);
     }
 
     #[test]
     fn an_uncompressed_bucket_gives_its_measurements() {
-        let bucket = doc! { "_id": 1, "data": { "at": { "0": 5_i64, "1": 6_i64 }, "v": { "1": [1, 2] } } };
-        assert_eq!(unpacked(&bucket, None).unwrap(), [doc! { "at": 5_i64 }, doc! { "at": 6_i64, "v": [1, 2] }]);
+        let bucket =
+            doc! { "_id": 1, "data": { "at": { "0": 5_i64, "1": 6_i64 }, "v": { "1": [1, 2] } } };
+        assert_eq!(
+            unpacked(&bucket, None).unwrap(),
+            [doc! { "at": 5_i64 }, doc! { "at": 6_i64, "v": [1, 2] }]
+        );
     }
 
     #[test]
     fn measurements_are_alike_whatever_the_order_of_their_fields() {
         let bytes = |document: Document| in_name_order(&document.to_vec().unwrap());
         let one = bytes(doc! { "s": { "a": 1, "b": [{ "x": 1, "y": 2 }, 3] }, "at": 5 });
-        assert_eq!(one, bytes(doc! { "at": 5, "s": { "b": [{ "y": 2, "x": 1 }, 3], "a": 1 } }));
-        assert_ne!(one, bytes(doc! { "at": 5, "s": { "b": [3, { "y": 2, "x": 1 }], "a": 1 } }));
+        assert_eq!(
+            one,
+            bytes(doc! { "at": 5, "s": { "b": [{ "y": 2, "x": 1 }, 3], "a": 1 } })
+        );
+        assert_ne!(
+            one,
+            bytes(doc! { "at": 5, "s": { "b": [3, { "y": 2, "x": 1 }], "a": 1 } })
+        );
         assert_eq!(in_name_order(&[9, 0, 0, 0, 3, 0]), [9, 0, 0, 0, 3, 0]);
     }
 
@@ -236,8 +285,14 @@ mod tests {
             let bucket = doc! { "data": { "at": column([literal(5_i64), bytes].concat()) } };
             assert_eq!(unpacked(&bucket, None), Err(UnpackError::Compressed));
         }
-        assert_eq!(unpacked(&doc! { "data": 1 }, None), Err(UnpackError::NotABucket));
-        assert_eq!(unpacked(&doc! { "_id": 1 }, None), Err(UnpackError::NotABucket));
+        assert_eq!(
+            unpacked(&doc! { "data": 1 }, None),
+            Err(UnpackError::NotABucket)
+        );
+        assert_eq!(
+            unpacked(&doc! { "_id": 1 }, None),
+            Err(UnpackError::NotABucket)
+        );
         assert_eq!(unpack(&[5, 0, 0, 0, 3], None), Err(UnpackError::NotABucket));
     }
 }

@@ -39,8 +39,8 @@ pub use self::{
     map::{MapError, NamespaceMap},
     options::{Existing, Expected, ExpectedNamespace, RestoreOptions, TtlIndexes, UnknownOptions},
     report::{
-        Comparison, LeftOut, RestoreError, RestoreFault, RestoreProgress, RestoreReport, RestoreResult, RestoreStep,
-        RestoredNamespace, TargetState,
+        Comparison, LeftOut, RestoreError, RestoreFault, RestoreProgress, RestoreReport,
+        RestoreResult, RestoreStep, RestoredNamespace, TargetState,
     },
 };
 use self::{
@@ -81,7 +81,13 @@ pub async fn restore<R: Read + Send + 'static>(
     if options.dry_run {
         refuse_without_privileges(connection, &mut targets, options.ttl_indexes).await?;
         let namespaces = targets.iter().map(untouched).collect();
-        let mut report = RestoreReport { dry_run: true, namespaces, in_the_way, left_out, ..RestoreReport::default() };
+        let mut report = RestoreReport {
+            dry_run: true,
+            namespaces,
+            in_the_way,
+            left_out,
+            ..RestoreReport::default()
+        };
         if decision.rules.is_some() {
             rehearse(feed, decision, &targets, &mut report, progress).await?;
         }
@@ -93,10 +99,17 @@ pub async fn restore<R: Read + Send + 'static>(
     let ended = written(&mut run, &scratch, feed, decision, expected).await;
     scratch.remove().await;
     match ended {
-        Ok((namespaces, anonymized)) => {
-            Ok(RestoreReport { namespaces, left_out, removed_scratch, anonymized, ..RestoreReport::default() })
-        }
-        Err(cause) => Err(RestoreError { cause, incomplete: run.into_touched() }),
+        Ok((namespaces, anonymized)) => Ok(RestoreReport {
+            namespaces,
+            left_out,
+            removed_scratch,
+            anonymized,
+            ..RestoreReport::default()
+        }),
+        Err(cause) => Err(RestoreError {
+            cause,
+            incomplete: run.into_touched(),
+        }),
     }
 }
 
@@ -116,13 +129,21 @@ async fn written(
 
 /// The report of an untouched target.
 fn untouched(target: &Target) -> RestoredNamespace {
-    let names = target.metadata.index_names().into_iter().filter(|name| name != "_id_");
+    let names = target
+        .metadata
+        .index_names()
+        .into_iter()
+        .filter(|name| name != "_id_");
     RestoredNamespace {
         from: target.from.clone(),
         to: target.name(),
         kind: target.metadata.kind,
         target: target.state,
-        replaces: target.existing.as_ref().map(|existing| existing.kind).filter(|kind| *kind != target.metadata.kind),
+        replaces: target
+            .existing
+            .as_ref()
+            .map(|existing| existing.kind)
+            .filter(|kind| *kind != target.metadata.kind),
         result: RestoreResult::Planned,
         documents: 0,
         inserted: 0,

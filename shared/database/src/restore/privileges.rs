@@ -20,7 +20,12 @@ pub(super) async fn refuse_without_privileges(
     ttl: TtlIndexes,
 ) -> Result<(), DatabaseError> {
     let status = doc! { "connectionStatus": 1, "showPrivileges": true };
-    let status = match connection.client().database("admin").run_command(status).await {
+    let status = match connection
+        .client()
+        .database("admin")
+        .run_command(status)
+        .await
+    {
         Ok(status) => status,
         Err(error) if classify(&error).is_transient() => {
             return Err(classify(&error).during("listing the privileges of the user"));
@@ -34,13 +39,18 @@ pub(super) async fn refuse_without_privileges(
     for target in targets.iter_mut().filter(|target| target.refusal.is_none()) {
         let missing: Vec<String> = needed(target, ttl)
             .into_iter()
-            .filter(|(collection, action)| !may(&privileges, target.database.name(), collection, action))
-            .map(|(collection, action)| format!("`{action}` on {}.{collection}", target.database.name()))
+            .filter(|(collection, action)| {
+                !may(&privileges, target.database.name(), collection, action)
+            })
+            .map(|(collection, action)| {
+                format!("`{action}` on {}.{collection}", target.database.name())
+            })
             .collect();
         if !missing.is_empty() {
             let missing = missing.join(", ");
-            target.refusal =
-                Some(format!("the user lacks privileges: {missing}. docs/privileges.md has the smallest role"));
+            target.refusal = Some(format!(
+                "the user lacks privileges: {missing}. docs/privileges.md has the smallest role"
+            ));
         }
     }
     Ok(())
@@ -49,7 +59,12 @@ pub(super) async fn refuse_without_privileges(
 fn listed(status: &Document) -> Vec<Document> {
     let info = status.get_document("authInfo").ok();
     let privileges = info.and_then(|info| info.get_array("authenticatedUserPrivileges").ok());
-    privileges.into_iter().flatten().filter_map(Bson::as_document).cloned().collect()
+    privileges
+        .into_iter()
+        .flatten()
+        .filter_map(Bson::as_document)
+        .cloned()
+        .collect()
 }
 
 /// The actions that a restore of this target takes, each with its collection.
@@ -73,7 +88,10 @@ fn needed(target: &Target, ttl: TtlIndexes) -> Vec<(String, &'static str)> {
     if target.is_new() && target.is_capped() {
         needed.push("convertToCapped");
     }
-    let mut needed: Vec<_> = needed.into_iter().map(|action| (target.collection.clone(), action)).collect();
+    let mut needed: Vec<_> = needed
+        .into_iter()
+        .map(|action| (target.collection.clone(), action))
+        .collect();
     if !target.is_view() {
         // The documents of a time series are in a collection of the server's own.
         let data = target.data_collection(&target.collection);
@@ -87,9 +105,18 @@ fn needed(target: &Target, ttl: TtlIndexes) -> Vec<(String, &'static str)> {
 
 fn may(privileges: &[Document], database: &str, collection: &str, action: &str) -> bool {
     privileges.iter().any(|privilege| {
-        let covers = privilege.get_document("resource").is_ok_and(|resource| covers(resource, database, collection));
-        let grants = |listed: &Bson| listed.as_str().is_some_and(|listed| listed == action || listed == "anyAction");
-        covers && privilege.get_array("actions").is_ok_and(|actions| actions.iter().any(grants))
+        let covers = privilege
+            .get_document("resource")
+            .is_ok_and(|resource| covers(resource, database, collection));
+        let grants = |listed: &Bson| {
+            listed
+                .as_str()
+                .is_some_and(|listed| listed == action || listed == "anyAction")
+        };
+        covers
+            && privilege
+                .get_array("actions")
+                .is_ok_and(|actions| actions.iter().any(grants))
     })
 }
 
@@ -99,14 +126,20 @@ fn covers(resource: &Document, database: &str, collection: &str) -> bool {
     if resource.get_bool("anyResource").unwrap_or(false) {
         return true;
     }
-    let is_of_database = resource.get_str("db").is_ok_and(|of| of.is_empty() || of == database);
-    if let (Ok(of_series), Some(series)) = (resource.get_str("system_buckets"), collection.strip_prefix(BUCKETS_PREFIX))
-    {
+    let is_of_database = resource
+        .get_str("db")
+        .is_ok_and(|of| of.is_empty() || of == database);
+    if let (Ok(of_series), Some(series)) = (
+        resource.get_str("system_buckets"),
+        collection.strip_prefix(BUCKETS_PREFIX),
+    ) {
         return is_of_database && (of_series.is_empty() || of_series == series);
     }
-    let Ok(of_collection) = resource.get_str("collection") else { return false };
-    let is_of_collection =
-        of_collection == collection || (of_collection.is_empty() && !collection.starts_with("system."));
+    let Ok(of_collection) = resource.get_str("collection") else {
+        return false;
+    };
+    let is_of_collection = of_collection == collection
+        || (of_collection.is_empty() && !collection.starts_with("system."));
     is_of_database && is_of_collection
 }
 
@@ -128,19 +161,38 @@ mod tests {
             (doc! { "db": "shop", "system_buckets": "things" }, false),
             (doc! { "db": "shop" }, false),
         ] {
-            assert_eq!(covers(&resource, "shop", "things"), is_covered, "{resource}");
+            assert_eq!(
+                covers(&resource, "shop", "things"),
+                is_covered,
+                "{resource}"
+            );
         }
-        assert!(!covers(&doc! { "db": "", "collection": "" }, "shop", "system.js"));
-        assert!(covers(&doc! { "db": "", "collection": "system.js" }, "shop", "system.js"));
+        assert!(!covers(
+            &doc! { "db": "", "collection": "" },
+            "shop",
+            "system.js"
+        ));
+        assert!(covers(
+            &doc! { "db": "", "collection": "system.js" },
+            "shop",
+            "system.js"
+        ));
         for (resource, is_covered) in [
             (doc! { "db": "", "system_buckets": "" }, true),
             (doc! { "db": "shop", "system_buckets": "log" }, true),
             (doc! { "db": "shop", "system_buckets": "other" }, false),
             (doc! { "db": "other", "system_buckets": "" }, false),
             (doc! { "db": "shop", "collection": "" }, false),
-            (doc! { "db": "shop", "collection": "system.buckets.log" }, true),
+            (
+                doc! { "db": "shop", "collection": "system.buckets.log" },
+                true,
+            ),
         ] {
-            assert_eq!(covers(&resource, "shop", "system.buckets.log"), is_covered, "{resource}");
+            assert_eq!(
+                covers(&resource, "shop", "system.buckets.log"),
+                is_covered,
+                "{resource}"
+            );
         }
     }
 

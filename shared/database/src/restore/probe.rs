@@ -18,12 +18,16 @@ pub(super) async fn refuse_what_cannot_be_replaced(
     connection: &Connection,
     targets: &[Target],
 ) -> Result<(), RestoreFault> {
-    let replaced: Vec<&Target> =
-        targets.iter().filter(|target| target.is_replaced() && target.refusal.is_none()).collect();
+    let replaced: Vec<&Target> = targets
+        .iter()
+        .filter(|target| target.is_replaced() && target.refusal.is_none())
+        .collect();
     if is_router(connection).await? {
         refuse_sharded(&replaced).await?;
     }
-    let renamed = replaced.iter().filter(|target| target.metadata.kind == NamespaceKind::Collection);
+    let renamed = replaced
+        .iter()
+        .filter(|target| target.metadata.kind == NamespaceKind::Collection);
     let databases: BTreeSet<&str> = renamed.map(|target| target.database.name()).collect();
     for database in databases {
         refuse_without_rename(connection, database).await?;
@@ -41,7 +45,10 @@ fn refused(what: &str) -> RestoreFault {
 async fn refuse_sharded(targets: &[&Target]) -> Result<(), RestoreFault> {
     let mut sharded = Vec::new();
     for target in targets {
-        let stats = target.database.run_command(doc! { "collStats": &target.collection }).await;
+        let stats = target
+            .database
+            .run_command(doc! { "collStats": &target.collection })
+            .await;
         // Without an answer the rename decides: the server refuses it.
         if stats.is_ok_and(|stats| is_sharded(&stats)) {
             sharded.push(target.name());
@@ -51,7 +58,9 @@ async fn refuse_sharded(targets: &[&Target]) -> Result<(), RestoreFault> {
         return Ok(());
     }
     let names = sharded.join(", ");
-    Err(refused(&format!("sharded collections cannot be replaced by an unsharded copy ({names})")))
+    Err(refused(&format!(
+        "sharded collections cannot be replaced by an unsharded copy ({names})"
+    )))
 }
 
 fn is_sharded(stats: &Document) -> bool {
@@ -60,33 +69,45 @@ fn is_sharded(stats: &Document) -> bool {
 
 /// Whether this is a router of a sharded cluster.
 async fn is_router(connection: &Connection) -> Result<bool, DatabaseError> {
-    let hello = connection.client().database("admin").run_command(doc! { "hello": 1 }).await;
+    let hello = connection
+        .client()
+        .database("admin")
+        .run_command(doc! { "hello": 1 })
+        .await;
     let hello = hello.map_err(|error| classify(&error).during("reading the kind of the server"))?;
     Ok(hello.get_str("msg").ok() == Some("isdbgrid"))
 }
 
 /// Renames a missing collection to another missing name. The server checks the privileges first.
-async fn refuse_without_rename(connection: &Connection, database: &str) -> Result<(), RestoreFault> {
+async fn refuse_without_rename(
+    connection: &Connection,
+    database: &str,
+) -> Result<(), RestoreFault> {
     const NAMESPACE_NOT_FOUND: i32 = 26;
     let [from, to] = scratch::absent_names().map(|name| format!("{database}.{name}"));
-    let Err(error) = rename(connection.client().database("admin"), &from, &to).await else { return Ok(()) };
+    let Err(error) = rename(connection.client().database("admin"), &from, &to).await else {
+        return Ok(());
+    };
     match error.kind.as_ref() {
         ErrorKind::Command(command) if command.code == NAMESPACE_NOT_FOUND => Ok(()),
         _ => match classify(&error) {
             error if error.is_transient() => Err(error.during("trying renameCollection").into()),
-            error @ DatabaseError::Denied(_) => {
-                Err(refused(&format!("the user may not rename collections of the database {database} ({error})")))
-            }
-            error => {
-                Err(refused(&format!("the server does not rename collections of the database {database}: {error}")))
-            }
+            error @ DatabaseError::Denied(_) => Err(refused(&format!(
+                "the user may not rename collections of the database {database} ({error})"
+            ))),
+            error => Err(refused(&format!(
+                "the server does not rename collections of the database {database}: {error}"
+            ))),
         },
     }
 }
 
 /// Renames a collection, and drops the collection with the new name.
 pub(super) async fn rename(admin: Database, from: &str, to: &str) -> mongodb::error::Result<()> {
-    admin.run_command(doc! { "renameCollection": from, "to": to, "dropTarget": true }).await.map(drop)
+    admin
+        .run_command(doc! { "renameCollection": from, "to": to, "dropTarget": true })
+        .await
+        .map(drop)
 }
 
 #[cfg(test)]

@@ -17,7 +17,10 @@ pub(super) struct Proof {
 impl Proof {
     /// The proof of a new scratch collection.
     pub(super) async fn begin(target: &Target) -> Result<Self, DatabaseError> {
-        Ok(Self { uuid: uuid_of(target, target.filled()).await?.flatten(), content: None })
+        Ok(Self {
+            uuid: uuid_of(target, target.filled()).await?.flatten(),
+            content: None,
+        })
     }
 
     /// Refuses a scratch collection that is missing or replaced.
@@ -30,7 +33,11 @@ impl Proof {
     }
 
     /// Also refuses other documents, if the server lists no UUID.
-    pub(super) async fn require_proved(&self, connection: &Connection, target: &Target) -> Result<(), DatabaseError> {
+    pub(super) async fn require_proved(
+        &self,
+        connection: &Connection,
+        target: &Target,
+    ) -> Result<(), DatabaseError> {
         self.require_same(target).await?;
         if self.uuid.is_some() {
             return Ok(());
@@ -50,13 +57,20 @@ impl Proof {
 
 fn refused(target: &Target, what: &str) -> DatabaseError {
     let scratch = target.filled();
-    DatabaseError::Refused(format!("the scratch collection {scratch} {what}: something else dropped it. Restore again"))
+    DatabaseError::Refused(format!(
+        "the scratch collection {scratch} {what}: something else dropped it. Restore again"
+    ))
 }
 
 /// The UUID of an existing collection. For a time series, the UUID of its buckets.
-pub(super) async fn uuid_of(target: &Target, collection: &str) -> Result<Option<Option<String>>, DatabaseError> {
+pub(super) async fn uuid_of(
+    target: &Target,
+    collection: &str,
+) -> Result<Option<Option<String>>, DatabaseError> {
     let lister = target.lister();
-    let mut found = lister.collection(&target.data_collection(collection)).await?;
+    let mut found = lister
+        .collection(&target.data_collection(collection))
+        .await?;
     if found.is_none() && target.is_series() {
         found = lister.collection(collection).await?;
     }

@@ -25,16 +25,33 @@ pub(super) fn decide(
         wanted[target.number] = target.refusal.is_none();
         ordered[target.number] = target.is_capped();
     }
-    let Some(anonymizer) = &options.anonymizer else { return Ok(Decision { wanted, ordered, rules: None }) };
+    let Some(anonymizer) = &options.anonymizer else {
+        return Ok(Decision {
+            wanted,
+            ordered,
+            rules: None,
+        });
+    };
     if options.existing == Existing::Merge {
         let reason = "an anonymised restore does not merge: the target's own documents would not be anonymised";
         return Err(RestoreFault::Invalid(reason.to_owned()));
     }
-    let misfits = if options.dry_run { Misfits::Count } else { Misfits::Refuse };
+    let misfits = if options.dry_run {
+        Misfits::Count
+    } else {
+        Misfits::Refuse
+    };
     let rules = Applied::new(anonymizer, prelude, &wanted, misfits).map_err(|problems| {
-        RestoreFault::Invalid(format!("the rules do not fit the archive: {}", problems.join("; ")))
+        RestoreFault::Invalid(format!(
+            "the rules do not fit the archive: {}",
+            problems.join("; ")
+        ))
     })?;
-    Ok(Decision { wanted, ordered, rules: Some(rules) })
+    Ok(Decision {
+        wanted,
+        ordered,
+        rules: Some(rules),
+    })
 }
 
 /// Reads the archive to its end, applies the rules, and adds the results to the report.
@@ -50,7 +67,11 @@ pub(super) async fn rehearse(
     while let Some(batch) = feed.next().await {
         documents += batch.documents.len() as u64;
         bytes += batch.bytes as u64;
-        progress(&RestoreProgress { step: RestoreStep::Authenticating, documents, bytes });
+        progress(&RestoreProgress {
+            step: RestoreStep::Authenticating,
+            documents,
+            bytes,
+        });
     }
     let Walked { summary, rules, .. } = feed.outcome().await?;
     for (target, namespace) in targets.iter().zip(&mut report.namespaces) {

@@ -86,7 +86,9 @@ impl RestoredNamespace {
     /// Whether there was no failure and no difference.
     #[must_use]
     pub fn is_faithful(&self) -> bool {
-        self.failures.is_empty() && self.structure.is_empty() && !matches!(self.comparison, Comparison::Differs(_))
+        self.failures.is_empty()
+            && self.structure.is_empty()
+            && !matches!(self.comparison, Comparison::Differs(_))
     }
 }
 
@@ -168,7 +170,10 @@ impl RestoreReport {
     /// Documents written.
     #[must_use]
     pub fn documents(&self) -> u64 {
-        self.namespaces.iter().map(|namespace| namespace.inserted).sum()
+        self.namespaces
+            .iter()
+            .map(|namespace| namespace.inserted)
+            .sum()
     }
 }
 
@@ -223,18 +228,27 @@ impl fmt::Display for RestoreError {
         if self.incomplete.is_empty() {
             return f.write_str(". Nothing was written, no target was changed");
         }
-        write!(f, ". Incomplete now, and without indexes: {}", self.incomplete.join(", "))?;
+        write!(
+            f,
+            ". Incomplete now, and without indexes: {}",
+            self.incomplete.join(", ")
+        )?;
         match self.cause {
             // This backup cannot complete them.
             RestoreFault::Unprotected(_) => Ok(()),
-            _ => f.write_str(". Run the restore again with --drop: it replaces these collections and no others"),
+            _ => f.write_str(
+                ". Run the restore again with --drop: it replaces these collections and no others",
+            ),
         }
     }
 }
 
 impl From<RestoreFault> for RestoreError {
     fn from(cause: RestoreFault) -> Self {
-        Self { cause, incomplete: Vec::new() }
+        Self {
+            cause,
+            incomplete: Vec::new(),
+        }
     }
 }
 

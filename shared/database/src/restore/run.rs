@@ -7,8 +7,8 @@ mod finishing;
 use futures_util::{StreamExt, stream::FuturesUnordered};
 
 use super::{
-    Confirmation, Expected, RestoreFault, RestoreOptions, RestoreProgress, RestoreStep, RestoredNamespace, TargetState,
-    TtlIndexes,
+    Confirmation, Expected, RestoreFault, RestoreOptions, RestoreProgress, RestoreStep,
+    RestoredNamespace, TargetState, TtlIndexes,
     definition::create,
     feed::{Batch, Decision, Feed},
     insert::{Outcome, insert},
@@ -67,7 +67,10 @@ impl<'a> Run<'a> {
     ) -> Self {
         let (ttl, confirmation) = (options.ttl_indexes, options.confirmation.as_ref());
         let results = targets.iter().map(untouched).collect();
-        let states = targets.iter().map(|target| State { is_given_up: target.refusal.is_some(), is_touched: false });
+        let states = targets.iter().map(|target| State {
+            is_given_up: target.refusal.is_some(),
+            is_touched: false,
+        });
         let measurements = vec![CollectionContent::default(); targets.len()];
         let states = states.collect();
         let proofs = vec![Proof::default(); targets.len()];
@@ -90,7 +93,11 @@ impl<'a> Run<'a> {
 
     /// The names of the targets with writes.
     pub(super) fn into_touched(self) -> Vec<String> {
-        let touched = self.targets.iter().zip(self.states).filter(|(_, state)| state.is_touched);
+        let touched = self
+            .targets
+            .iter()
+            .zip(self.states)
+            .filter(|(_, state)| state.is_touched);
         touched.map(|(target, _)| target.name()).collect()
     }
 
@@ -151,14 +158,19 @@ impl<'a> Run<'a> {
     /// [`RestoreFault::Unprotected`] if it must stay.
     async fn confirm(&self) -> Result<(), RestoreFault> {
         match self.confirmation {
-            Some(confirmation) => confirmation.confirm().await.map_err(RestoreFault::Unprotected),
+            Some(confirmation) => confirmation
+                .confirm()
+                .await
+                .map_err(RestoreFault::Unprotected),
             None => Ok(()),
         }
     }
 
     /// The active targets with this property.
     fn at_work(&self, holds: impl Fn(&Target) -> bool) -> Vec<usize> {
-        (0..self.targets.len()).filter(|at| !self.states[*at].is_given_up && holds(&self.targets[*at])).collect()
+        (0..self.targets.len())
+            .filter(|at| !self.states[*at].is_given_up && holds(&self.targets[*at]))
+            .collect()
     }
 
     /// Gives up the refused namespace.
@@ -178,7 +190,11 @@ impl<'a> Run<'a> {
         self.states[at].is_given_up = true;
     }
 
-    async fn insert_all(&mut self, feed: &mut Feed, decision: Decision) -> Result<(), RestoreFault> {
+    async fn insert_all(
+        &mut self,
+        feed: &mut Feed,
+        decision: Decision,
+    ) -> Result<(), RestoreFault> {
         let mut target_of = vec![None; decision.wanted.len()];
         for (at, target) in self.targets.iter().enumerate() {
             target_of[target.number] = Some(at);
@@ -188,12 +204,17 @@ impl<'a> Run<'a> {
         let mut running = FuturesUnordered::new();
         let mut in_flight = 0;
         while let Some(batch) = feed.next().await {
-            let Some(at) = target_of[batch.namespace].filter(|at| !self.states[*at].is_given_up) else { continue };
+            let Some(at) = target_of[batch.namespace].filter(|at| !self.states[*at].is_given_up)
+            else {
+                continue;
+            };
             self.states[at].is_touched |= targets[at].scratch.is_none();
             // A capped collection's documents keep their order: one batch after the other.
             let keeps_order = targets[at].is_capped();
             while !running.is_empty()
-                && (keeps_order || running.len() >= AT_A_TIME || in_flight + batch.bytes > IN_FLIGHT_BYTES)
+                && (keeps_order
+                    || running.len() >= AT_A_TIME
+                    || in_flight + batch.bytes > IN_FLIGHT_BYTES)
             {
                 in_flight -= self.settle(running.next().await)?;
             }
@@ -211,7 +232,9 @@ impl<'a> Run<'a> {
 
     /// Counts the outcome of a batch, and returns its bytes.
     fn settle(&mut self, done: Option<Inserted>) -> Result<usize, RestoreFault> {
-        let Some(Inserted { at, bytes, outcome }) = done else { return Ok(0) };
+        let Some(Inserted { at, bytes, outcome }) = done else {
+            return Ok(0);
+        };
         match outcome {
             Ok(outcome) => self.count(at, outcome),
             Err(error) => self.give_up_or_end(at, error)?,
@@ -226,7 +249,8 @@ impl<'a> Run<'a> {
         result.inserted += outcome.inserted;
         result.skipped += outcome.skipped;
         // An incomplete copy never replaces the target.
-        self.states[at].is_given_up |= !outcome.failures.is_empty() && self.targets[at].scratch.is_some();
+        self.states[at].is_given_up |=
+            !outcome.failures.is_empty() && self.targets[at].scratch.is_some();
         for failure in outcome.failures {
             fail(result, failure);
         }
@@ -235,7 +259,11 @@ impl<'a> Run<'a> {
     }
 
     fn tell(&self, step: RestoreStep) {
-        (self.progress)(&RestoreProgress { step, documents: self.documents, bytes: self.bytes });
+        (self.progress)(&RestoreProgress {
+            step,
+            documents: self.documents,
+            bytes: self.bytes,
+        });
     }
 }
 
@@ -257,7 +285,11 @@ struct Inserted {
 
 async fn inserted(targets: &[Target], at: usize, batch: Batch) -> Inserted {
     let outcome = insert(&targets[at], targets[at].filled(), &batch).await;
-    Inserted { at, bytes: batch.bytes, outcome }
+    Inserted {
+        at,
+        bytes: batch.bytes,
+        outcome,
+    }
 }
 
 fn fail(result: &mut RestoredNamespace, failure: String) {

@@ -20,8 +20,19 @@ pub(super) fn creation_options(listed: &Document) -> Document {
 /// A collection's indexes to create: first those for faster reads or constraints, then those that delete.
 pub(super) fn lasting_and_expiring(target: &Target) -> (Vec<Document>, Vec<Document>) {
     let has_collation = target.metadata.options.contains_key("collation");
-    let wanted = target.metadata.indexes.iter().filter(|index| !comes_with_the_collection(index)).cloned();
-    let specified = wanted.map(|index| if has_collation { with_collation_of_its_own(index) } else { index });
+    let wanted = target
+        .metadata
+        .indexes
+        .iter()
+        .filter(|index| !comes_with_the_collection(index))
+        .cloned();
+    let specified = wanted.map(|index| {
+        if has_collation {
+            with_collation_of_its_own(index)
+        } else {
+            index
+        }
+    });
     specified.partition(|index: &Document| !index.contains_key("expireAfterSeconds"))
 }
 
@@ -40,7 +51,8 @@ mod tests {
     #[test]
     fn an_index_does_not_take_the_collation_of_its_collection() {
         let index = doc! { "v": 2, "key": { "a": 1 }, "name": "a_1" };
-        let simple = doc! { "v": 2, "key": { "a": 1 }, "name": "a_1", "collation": { "locale": "simple" } };
+        let simple =
+            doc! { "v": 2, "key": { "a": 1 }, "name": "a_1", "collation": { "locale": "simple" } };
         assert_eq!(with_collation_of_its_own(index), simple);
         let own = doc! { "key": { "a": 1 }, "name": "a_1", "collation": { "locale": "de" } };
         assert_eq!(with_collation_of_its_own(own.clone()), own);

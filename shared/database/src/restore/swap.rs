@@ -61,7 +61,9 @@ pub(super) fn kept(error: DatabaseError) -> SwapFault {
 
 /// Drops a target impossible to replace by a rename.
 pub(super) async fn drop_existing(target: &Target) -> Result<(), SwapFault> {
-    let Err(error) = drop_collection(&target.database, &target.collection).await else { return Ok(()) };
+    let Err(error) = drop_collection(&target.database, &target.collection).await else {
+        return Ok(());
+    };
     if !error.is_transient() {
         return Err(kept(error));
     }
@@ -69,7 +71,9 @@ pub(super) async fn drop_existing(target: &Target) -> Result<(), SwapFault> {
     match target.lister().collection(&target.collection).await {
         Ok(Some(_)) => Err(kept(error)),
         Ok(None) => Ok(()),
-        Err(_) => Err(SwapFault::Lost(format!("{error}. The target may be dropped"))),
+        Err(_) => Err(SwapFault::Lost(format!(
+            "{error}. The target may be dropped"
+        ))),
     }
 }
 
@@ -83,14 +87,21 @@ pub(super) struct Replacement<'a> {
 
 impl Replacement<'_> {
     /// Replaces the target with the scratch collection. Returns the parts of a complete copy refused by the server.
-    pub(super) async fn swap(&self, existing: &Listed, ttl: TtlIndexes) -> Result<Vec<String>, SwapFault> {
+    pub(super) async fn swap(
+        &self,
+        existing: &Listed,
+        ttl: TtlIndexes,
+    ) -> Result<Vec<String>, SwapFault> {
         self.scratch.confirm(self.target).await.map_err(kept)?;
         if self.target.is_series() {
             return self.replace_by_series(ttl).await;
         }
         match existing.kind {
             NamespaceKind::Collection => {
-                self.proof.require_proved(self.connection, self.target).await.map_err(kept)?;
+                self.proof
+                    .require_proved(self.connection, self.target)
+                    .await
+                    .map_err(kept)?;
                 self.rename_over().await?;
             }
             _ => self.drop_then_rename(existing).await?,
@@ -101,7 +112,10 @@ impl Replacement<'_> {
     async fn drop_then_rename(&self, existing: &Listed) -> Result<(), SwapFault> {
         self.drop_target().await?;
         let renamed = match self.rename_over().await {
-            Err(fault) if existing.kind == NamespaceKind::View && put_back(&self.target.database, existing).await => {
+            Err(fault)
+                if existing.kind == NamespaceKind::View
+                    && put_back(&self.target.database, existing).await =>
+            {
                 Err(fault)
             }
             renamed => renamed.map_err(|fault| SwapFault::Lost(fault.into_text())),
@@ -112,11 +126,19 @@ impl Replacement<'_> {
     /// Drops the target. Until it is complete, no restore drops its scratch collection.
     async fn drop_target(&self) -> Result<(), SwapFault> {
         self.scratch.hold(self.target).await.map_err(kept)?;
-        let dropped = match self.proof.require_proved(self.connection, self.target).await {
+        let dropped = match self
+            .proof
+            .require_proved(self.connection, self.target)
+            .await
+        {
             Ok(()) => drop_existing(self.target).await,
             Err(error) => Err(kept(error)),
         };
-        if dropped.is_err() { self.release_unless_lost(dropped).await } else { dropped }
+        if dropped.is_err() {
+            self.release_unless_lost(dropped).await
+        } else {
+            dropped
+        }
     }
 
     async fn release_unless_lost<T>(&self, result: Result<T, SwapFault>) -> Result<T, SwapFault> {
@@ -130,7 +152,9 @@ impl Replacement<'_> {
         let target = self.target;
         let from = format!("{}.{}", target.database.name(), target.filled());
         let admin = self.connection.client().database("admin");
-        let Err(error) = rename(admin, &from, &target.name()).await else { return Ok(()) };
+        let Err(error) = rename(admin, &from, &target.name()).await else {
+            return Ok(());
+        };
         let error = classify(&error).during(format!("renaming to {}", target.name()));
         if !error.is_transient() {
             return Err(kept(error));
@@ -151,23 +175,37 @@ impl Replacement<'_> {
         let copied = self.copy_and_compare().await;
         self.release_unless_lost(copied).await?;
         let unfinished = |error: DatabaseError| {
-            SwapFault::Incomplete(format!("{error}. Its documents are restored, but not its indexes"))
+            SwapFault::Incomplete(format!(
+                "{error}. Its documents are restored, but not its indexes"
+            ))
         };
         self.finish_series(ttl).await.map_err(unfinished)
     }
 
     async fn copy_and_compare(&self) -> Result<(), SwapFault> {
         let lost = |error: DatabaseError| SwapFault::Lost(error.to_string());
-        create(self.target, &self.target.collection).await.map_err(lost)?;
+        create(self.target, &self.target.collection)
+            .await
+            .map_err(lost)?;
         let mut failures = copy(self.connection, self.target).await.map_err(lost)?;
         failures.extend(self.difference_of_copy().await.map_err(lost)?);
-        if failures.is_empty() { Ok(()) } else { Err(SwapFault::Lost(failures.join("; "))) }
+        if failures.is_empty() {
+            Ok(())
+        } else {
+            Err(SwapFault::Lost(failures.join("; ")))
+        }
     }
 
     async fn difference_of_copy(&self) -> Result<Option<String>, DatabaseError> {
-        let Some(content) = self.proof.content else { return Ok(Some("no copy was compared".to_owned())) };
+        let Some(content) = self.proof.content else {
+            return Ok(Some("no copy was compared".to_owned()));
+        };
         let copied = found_in(self.connection, self.target, &self.target.collection).await?;
-        let wanted = Wanted { content, handed_on: &HandedOn::default(), is_anonymized: false };
+        let wanted = Wanted {
+            content,
+            handed_on: &HandedOn::default(),
+            is_anonymized: false,
+        };
         Ok(content_difference(self.target, &wanted, &copied))
     }
 
@@ -187,13 +225,22 @@ impl Replacement<'_> {
 
 async fn copy(connection: &Connection, target: &Target) -> Result<Vec<String>, DatabaseError> {
     let from = target.data_collection(target.filled());
-    let failed = |error: mongodb::error::Error| classify(&error).during(format!("copying to {}", target.name()));
-    let series = connection.client().database(target.database.name()).collection::<RawDocumentBuf>(&from);
-    let reading = series.find(bson::Document::new()).batch_size(batch_size(None));
+    let failed = |error: mongodb::error::Error| {
+        classify(&error).during(format!("copying to {}", target.name()))
+    };
+    let series = connection
+        .client()
+        .database(target.database.name())
+        .collection::<RawDocumentBuf>(&from);
+    let reading = series
+        .find(bson::Document::new())
+        .batch_size(batch_size(None));
     let mut batches = reading.batch().await.map_err(failed)?;
     let mut failures = Vec::new();
     while let Some(batch) = batches.try_next().await.map_err(failed)? {
-        let buckets = documents(&batch).map(|bucket| bucket.map(<[u8]>::to_vec)).collect::<Result<Vec<_>, _>>()?;
+        let buckets = documents(&batch)
+            .map(|bucket| bucket.map(<[u8]>::to_vec))
+            .collect::<Result<Vec<_>, _>>()?;
         if buckets.is_empty() {
             continue;
         }

@@ -84,7 +84,10 @@ impl Target {
 
     /// Whether it must be created.
     pub(super) fn is_new(&self) -> bool {
-        matches!(self.state, TargetState::Absent | TargetState::Dropped(_) | TargetState::Replaced(_))
+        matches!(
+            self.state,
+            TargetState::Absent | TargetState::Dropped(_) | TargetState::Replaced(_)
+        )
     }
 
     /// Whether a copy is made first, and then replaces it.
@@ -107,7 +110,12 @@ impl Target {
 
     /// The metadata field of a time series.
     pub(super) fn meta_field(&self) -> Option<&str> {
-        self.metadata.options.get_document("timeseries").ok()?.get_str("metaField").ok()
+        self.metadata
+            .options
+            .get_document("timeseries")
+            .ok()?
+            .get_str("metaField")
+            .ok()
     }
 
     pub(super) fn lister(&self) -> Lister {
@@ -116,7 +124,10 @@ impl Target {
 }
 
 pub(super) fn lister(database: Database) -> Lister {
-    Lister { database, selection: ReadPreference::Primary.into() }
+    Lister {
+        database,
+        selection: ReadPreference::Primary.into(),
+    }
 }
 
 /// Decides the target of each part of the archive.
@@ -130,15 +141,24 @@ pub(super) fn choose(
     let mut taken = Vec::new();
     for (number, namespace) in prelude.namespaces.iter().enumerate() {
         match reason_to_leave_out(namespace, options) {
-            Some(reason) => left_out.push(LeftOut { namespace: namespace.to_string(), reason: reason.to_owned() }),
+            Some(reason) => left_out.push(LeftOut {
+                namespace: namespace.to_string(),
+                reason: reason.to_owned(),
+            }),
             None => taken.push((number, namespace)),
         }
     }
-    let names = taken.iter().map(|(_, namespace)| (namespace.db.as_str(), namespace.collection.as_str()));
+    let names = taken
+        .iter()
+        .map(|(_, namespace)| (namespace.db.as_str(), namespace.collection.as_str()));
     let places = options.map.apply_to_all(names).map_err(invalid)?;
     let mut targets = Vec::new();
     for ((number, namespace), (db, collection)) in taken.into_iter().zip(places) {
-        if options.exclude.iter().any(|excluded| excluded.covers(&db, &collection)) {
+        if options
+            .exclude
+            .iter()
+            .any(|excluded| excluded.covers(&db, &collection))
+        {
             return Err(RestoreFault::Invalid(format!(
                 "{namespace} would be restored over Holdfast's own catalogue, {db}.{collection}"
             )));
@@ -147,7 +167,8 @@ pub(super) fn choose(
         let (mut metadata, unreadable) = readable(namespace);
         rename_view_source(&mut metadata, &options.map, &namespace.db, &db)?;
         let (metadata, adjustments) = adjusted(metadata, options.unknown_options);
-        let has_validator = metadata.options.contains_key("validator") || metadata.kind == NamespaceKind::Timeseries;
+        let has_validator = metadata.options.contains_key("validator")
+            || metadata.kind == NamespaceKind::Timeseries;
         targets.push(Target {
             number,
             from: namespace.to_string(),
@@ -171,53 +192,87 @@ fn readable(namespace: &PreludeNamespace) -> (Metadata, Option<String>) {
     match namespace.parsed_metadata() {
         Ok(metadata) => (metadata, None),
         Err(error) => {
-            let nothing = Metadata { kind: namespace.kind, ..Metadata::default() };
-            (nothing, Some(format!("its metadata cannot be read: {error}")))
+            let nothing = Metadata {
+                kind: namespace.kind,
+                ..Metadata::default()
+            };
+            (
+                nothing,
+                Some(format!("its metadata cannot be read: {error}")),
+            )
         }
     }
 }
 
 /// The archive must be the one of this manifest.
-pub(super) fn refuse_other_archive(prelude: &Prelude, expected: &Expected<'_>) -> Result<(), RestoreFault> {
+pub(super) fn refuse_other_archive(
+    prelude: &Prelude,
+    expected: &Expected<'_>,
+) -> Result<(), RestoreFault> {
     let declared = |db: &str, collection: &str| {
-        prelude.namespaces.iter().any(|namespace| namespace.db == db && namespace.collection == collection)
+        prelude
+            .namespaces
+            .iter()
+            .any(|namespace| namespace.db == db && namespace.collection == collection)
     };
-    let missing = expected.namespaces.iter().find(|wanted| !declared(&wanted.db, &wanted.collection));
+    let missing = expected
+        .namespaces
+        .iter()
+        .find(|wanted| !declared(&wanted.db, &wanted.collection));
     if let Some(missing) = missing {
         let name = format!("{}.{}", missing.db, missing.collection);
-        return Err(RestoreFault::Invalid(format!("the manifest lists {name}, but the archive does not contain it")));
+        return Err(RestoreFault::Invalid(format!(
+            "the manifest lists {name}, but the archive does not contain it"
+        )));
     }
     let is_expected = |namespace: &PreludeNamespace| {
         let mut wanted = expected.namespaces.iter();
         wanted.any(|wanted| wanted.db == namespace.db && wanted.collection == namespace.collection)
     };
-    match prelude.namespaces.iter().find(|namespace| !namespace.is_oplog() && !is_expected(namespace)) {
-        Some(extra) => {
-            Err(RestoreFault::Invalid(format!("the archive contains {extra}, but the manifest does not list it")))
-        }
+    match prelude
+        .namespaces
+        .iter()
+        .find(|namespace| !namespace.is_oplog() && !is_expected(namespace))
+    {
+        Some(extra) => Err(RestoreFault::Invalid(format!(
+            "the archive contains {extra}, but the manifest does not list it"
+        ))),
         None => Ok(()),
     }
 }
 
-fn reason_to_leave_out(namespace: &PreludeNamespace, options: &RestoreOptions) -> Option<&'static str> {
+fn reason_to_leave_out(
+    namespace: &PreludeNamespace,
+    options: &RestoreOptions,
+) -> Option<&'static str> {
     let (db, collection) = (namespace.db.as_str(), namespace.collection.as_str());
     if namespace.is_oplog() {
         Some("oplog entries are not replayed: each collection is restored as dumped")
     } else if namespace.kind == NamespaceKind::Other {
         Some("neither a collection, a view nor a time series")
     } else if collection.starts_with(USERS_AND_ROLES) {
-        Some("users and roles of the database: restore them with mongorestore --restoreDbUsersAndRoles")
+        Some(
+            "users and roles of the database: restore them with mongorestore --restoreDbUsersAndRoles",
+        )
     } else if SERVER_DATABASES.contains(&db) {
         Some("a database of the server")
     } else if is_servers_own(collection) {
         Some("a collection of the server")
     } else if is_scratch(collection) {
         Some("a scratch collection of a restore")
-    } else if options.exclude.iter().any(|excluded| excluded.covers(db, collection)) {
+    } else if options
+        .exclude
+        .iter()
+        .any(|excluded| excluded.covers(db, collection))
+    {
         Some("Holdfast's own catalogue")
     } else if options.database.as_ref().is_some_and(|wanted| wanted != db) {
         Some("of another database than the requested one")
-    } else if options.only.as_ref().is_some_and(|names| !names.iter().any(|name| is_called(namespace, name))) {
+    } else if options
+        .only
+        .as_ref()
+        .is_some_and(|names| !names.iter().any(|name| is_called(namespace, name)))
+    {
         Some("not among the requested collections")
     } else {
         None
@@ -226,24 +281,42 @@ fn reason_to_leave_out(namespace: &PreludeNamespace, options: &RestoreOptions) -
 
 fn is_called(namespace: &PreludeNamespace, name: &str) -> bool {
     namespace.collection == name
-        || name.strip_prefix(namespace.db.as_str()).and_then(|rest| rest.strip_prefix('.'))
+        || name
+            .strip_prefix(namespace.db.as_str())
+            .and_then(|rest| rest.strip_prefix('.'))
             == Some(namespace.collection.as_str())
 }
 
 /// A typo must not restore less than was meant.
 fn refuse_unknown_names(prelude: &Prelude, options: &RestoreOptions) -> Result<(), RestoreFault> {
     if let Some(database) = &options.database
-        && !prelude.namespaces.iter().any(|namespace| namespace.db == *database)
+        && !prelude
+            .namespaces
+            .iter()
+            .any(|namespace| namespace.db == *database)
     {
-        return Err(RestoreFault::Absent(format!("the archive has no database {database}")));
+        return Err(RestoreFault::Absent(format!(
+            "the archive has no database {database}"
+        )));
     }
     let names = options.only.iter().flatten();
-    let is_there = |name: &String| prelude.namespaces.iter().any(|namespace| is_called(namespace, name));
-    let missing: Vec<_> = names.filter(|name| !is_there(name)).map(String::as_str).collect();
+    let is_there = |name: &String| {
+        prelude
+            .namespaces
+            .iter()
+            .any(|namespace| is_called(namespace, name))
+    };
+    let missing: Vec<_> = names
+        .filter(|name| !is_there(name))
+        .map(String::as_str)
+        .collect();
     if missing.is_empty() {
         return Ok(());
     }
-    Err(RestoreFault::Absent(format!("the archive has no {}", missing.join(", "))))
+    Err(RestoreFault::Absent(format!(
+        "the archive has no {}",
+        missing.join(", ")
+    )))
 }
 
 /// A view's source is renamed too if it stays in the view's database. Other names inside its pipeline stay unchanged.
@@ -253,7 +326,9 @@ fn rename_view_source(
     from_db: &str,
     to_db: &str,
 ) -> Result<(), RestoreFault> {
-    let Ok(source) = metadata.options.get_str("viewOn") else { return Ok(()) };
+    let Ok(source) = metadata.options.get_str("viewOn") else {
+        return Ok(());
+    };
     let (db, renamed) = map.apply(from_db, source).map_err(invalid)?;
     if db == to_db {
         metadata.options.insert("viewOn", renamed);
@@ -273,37 +348,78 @@ mod tests {
     use super::*;
 
     fn namespace(db: &str, collection: &str, options: Document) -> PreludeNamespace {
-        let kind = if options.contains_key("viewOn") { NamespaceKind::View } else { NamespaceKind::Collection };
-        let metadata = Metadata { options, collection_name: collection.to_owned(), kind, ..Metadata::default() };
+        let kind = if options.contains_key("viewOn") {
+            NamespaceKind::View
+        } else {
+            NamespaceKind::Collection
+        };
+        let metadata = Metadata {
+            options,
+            collection_name: collection.to_owned(),
+            kind,
+            ..Metadata::default()
+        };
         PreludeNamespace::new(db, &metadata)
     }
 
     #[test]
     fn what_is_not_the_users_is_left_out_with_a_reason() {
-        let own = crate::Exclusion { database: "shop".to_owned(), collections: vec!["backup_jobs".to_owned()] };
-        let options = RestoreOptions { exclude: vec![own], ..RestoreOptions::default() };
-        for (db, collection) in [("admin", "system.version"), ("shop", "system.profile"), ("shop", "backup_jobs")] {
-            assert!(reason_to_leave_out(&namespace(db, collection, doc! {}), &options).is_some(), "{db}.{collection}");
+        let own = crate::Exclusion {
+            database: "shop".to_owned(),
+            collections: vec!["backup_jobs".to_owned()],
+        };
+        let options = RestoreOptions {
+            exclude: vec![own],
+            ..RestoreOptions::default()
+        };
+        for (db, collection) in [
+            ("admin", "system.version"),
+            ("shop", "system.profile"),
+            ("shop", "backup_jobs"),
+        ] {
+            assert!(
+                reason_to_leave_out(&namespace(db, collection, doc! {}), &options).is_some(),
+                "{db}.{collection}"
+            );
         }
-        assert_eq!(reason_to_leave_out(&namespace("shop", "system.js", doc! {}), &options), None);
-        assert_eq!(reason_to_leave_out(&namespace("shop", "contents", doc! {}), &options), None);
+        assert_eq!(
+            reason_to_leave_out(&namespace("shop", "system.js", doc! {}), &options),
+            None
+        );
+        assert_eq!(
+            reason_to_leave_out(&namespace("shop", "contents", doc! {}), &options),
+            None
+        );
     }
 
     #[test]
     fn names_asked_for_must_be_in_the_archive() {
-        let prelude = Prelude { namespaces: vec![namespace("shop", "a.b", doc! {})], ..Prelude::default() };
-        let asked = |only: &str| RestoreOptions { only: Some(vec![only.to_owned()]), ..RestoreOptions::default() };
+        let prelude = Prelude {
+            namespaces: vec![namespace("shop", "a.b", doc! {})],
+            ..Prelude::default()
+        };
+        let asked = |only: &str| RestoreOptions {
+            only: Some(vec![only.to_owned()]),
+            ..RestoreOptions::default()
+        };
         assert!(refuse_unknown_names(&prelude, &asked("a.b")).is_ok());
         assert!(refuse_unknown_names(&prelude, &asked("shop.a.b")).is_ok());
         assert!(refuse_unknown_names(&prelude, &asked("shop.a")).is_err());
-        let database = RestoreOptions { database: Some("shops".to_owned()), ..RestoreOptions::default() };
+        let database = RestoreOptions {
+            database: Some("shops".to_owned()),
+            ..RestoreOptions::default()
+        };
         assert!(refuse_unknown_names(&prelude, &database).is_err());
     }
 
     #[test]
     fn what_is_no_collection_is_left_out() {
         let options = RestoreOptions::default();
-        for name in ["$admin.system.users", "$admin.system.roles", "$admin.system.version"] {
+        for name in [
+            "$admin.system.users",
+            "$admin.system.roles",
+            "$admin.system.version",
+        ] {
             let reason = reason_to_leave_out(&namespace("shop", name, doc! {}), &options).unwrap();
             assert!(reason.contains("--restoreDbUsersAndRoles"), "{reason}");
         }
@@ -315,7 +431,10 @@ mod tests {
     #[test]
     fn a_view_follows_its_source() {
         let map = NamespaceMap::parse(&["a.old".to_owned()], &["a.new".to_owned()]).unwrap();
-        let mut metadata = Metadata { options: doc! { "viewOn": "old", "pipeline": [] }, ..Metadata::default() };
+        let mut metadata = Metadata {
+            options: doc! { "viewOn": "old", "pipeline": [] },
+            ..Metadata::default()
+        };
         rename_view_source(&mut metadata, &map, "a", "a").unwrap();
         assert_eq!(metadata.options.get_str("viewOn").unwrap(), "new");
     }

@@ -20,7 +20,10 @@ use holdfast_testing::StandIn;
 const URI: &str = "mongodb://ada:hunter2@localhost:27017/web3platform?authSource=admin";
 
 fn invocation(uri: &str) -> Invocation {
-    let selection = DumpSelection { collections: CollectionFilter::All, exclude: Vec::new() };
+    let selection = DumpSelection {
+        collections: CollectionFilter::All,
+        exclude: Vec::new(),
+    };
     let database = Some("web3platform");
     Invocation::new(&Secret::new(uri), database, &selection, 4, "secondary").unwrap()
 }
@@ -30,17 +33,23 @@ async fn found(stand_in: &StandIn) -> Tool {
 }
 
 /// Runs the stand-in into this writer, without a time limit.
-async fn run_into<W: Write + Send + 'static>(stand_in: &StandIn, writer: W) -> Result<(W, ToolReport), DumpError> {
+async fn run_into<W: Write + Send + 'static>(
+    stand_in: &StandIn,
+    writer: W,
+) -> Result<(W, ToolReport), DumpError> {
     mongodump(&found(stand_in).await, &invocation(URI), writer, pending()).await
 }
 
 /// The steps of a backup: runs the tool, ends the stages, compares the counts. Returns the archive and its content, or
 /// the reason for a failure.
 async fn dumped(stand_in: &StandIn) -> Result<(Vec<u8>, Summary), String> {
-    let (inspector, report) =
-        run_into(stand_in, Inspector::new(Vec::new())).await.map_err(|error| error.to_string())?;
+    let (inspector, report) = run_into(stand_in, Inspector::new(Vec::new()))
+        .await
+        .map_err(|error| error.to_string())?;
     let (archive, summary) = inspector.finish().map_err(|error| error.to_string())?;
-    report.confirm(&summary).map_err(|error| error.to_string())?;
+    report
+        .confirm(&summary)
+        .map_err(|error| error.to_string())?;
     Ok((archive, summary))
 }
 
@@ -68,14 +77,19 @@ impl Write for Full {
 /// Whether a process is running. A zombie is not.
 fn lives(process: u32) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-    status.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
+    status
+        .rsplit_once(") ")
+        .is_some_and(|(_, rest)| !rest.starts_with('Z'))
 }
 
 /// Waits for a few seconds at most.
 async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !is_so() {
-        assert!(begun.elapsed() < Duration::from_secs(10), "not after 10 s: {what}");
+        assert!(
+            begun.elapsed() < Duration::from_secs(10),
+            "not after 10 s: {what}"
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

@@ -12,7 +12,10 @@ const ODD: &str = "mongodb://a'd\"a:p\\w%25: #{}[]&*!|>ü\u{2028}🦀@h:1/web3pl
 
 /// The only value of the options file, read as YAML: a double-quoted scalar with the escapes in use.
 fn value(options: &str) -> String {
-    let quoted = options.strip_prefix("uri: \"").and_then(|rest| rest.strip_suffix("\"\n")).unwrap();
+    let quoted = options
+        .strip_prefix("uri: \"")
+        .and_then(|rest| rest.strip_suffix("\"\n"))
+        .unwrap();
     assert!(quoted.chars().all(|c| (' '..='~').contains(&c)), "{quoted}");
     let mut characters = quoted.chars();
     let mut value = String::new();
@@ -34,9 +37,20 @@ fn value(options: &str) -> String {
 
 #[tokio::test]
 async fn odd_characters_reach_the_tool_as_they_are() {
-    for uri in [ODD, "mongodb://h/x", &format!("mongodb://h/x?appName={}", "y".repeat(200_000))] {
+    for uri in [
+        ODD,
+        "mongodb://h/x",
+        &format!("mongodb://h/x?appName={}", "y".repeat(200_000)),
+    ] {
         let stand_in = StandIn::replaying(&golden("platform"), "", 0);
-        mongodump(&found(&stand_in).await, &invocation(uri), Vec::new(), pending()).await.unwrap();
+        mongodump(
+            &found(&stand_in).await,
+            &invocation(uri),
+            Vec::new(),
+            pending(),
+        )
+        .await
+        .unwrap();
         assert_eq!(value(&stand_in.note("options")), uri);
     }
 }
@@ -53,15 +67,27 @@ cat "$here/archive"
     let tool = found(&stand_in).await;
     let uri = "mongodb://ada:hunter2@secret-host/web3platform";
     let look = async {
-        eventually("it runs and keeps nothing", || stand_in.process().is_some() && stand_in.note("options").is_empty())
-            .await;
+        eventually("it runs and keeps nothing", || {
+            stand_in.process().is_some() && stand_in.note("options").is_empty()
+        })
+        .await;
         let process = stand_in.process().unwrap();
         let about = |what: &str| fs::read(format!("/proc/{process}/{what}")).unwrap();
-        for text in [about("cmdline"), about("environ"), stand_in.note("arguments").into_bytes()] {
+        for text in [
+            about("cmdline"),
+            about("environ"),
+            stand_in.note("arguments").into_bytes(),
+        ] {
             let text = String::from_utf8_lossy(&text).into_owned();
-            assert!(!text.contains("hunter2") && !text.contains("secret-host"), "{text}");
+            assert!(
+                !text.contains("hunter2") && !text.contains("secret-host"),
+                "{text}"
+            );
         }
-        for (number, end) in open_files(process).into_iter().filter(|(number, _)| *number < 3) {
+        for (number, end) in open_files(process)
+            .into_iter()
+            .filter(|(number, _)| *number < 3)
+        {
             assert!(end.starts_with("pipe:"), "{number} is {end}");
         }
         for file in fs::read_dir(stand_in.folder()).unwrap() {
@@ -71,11 +97,25 @@ cat "$here/archive"
         stand_in.keep("seen", b"");
     };
     let invocation = invocation(uri).within(Some(100 << 20));
-    let (dump, ()) = tokio::join!(mongodump(&tool, &invocation, Inspector::new(Vec::new()), pending()), look);
+    let (dump, ()) = tokio::join!(
+        mongodump(&tool, &invocation, Inspector::new(Vec::new()), pending()),
+        look
+    );
     dump.unwrap();
-    let mut environment: Vec<String> = stand_in.note("environment").lines().map(str::to_owned).collect();
+    let mut environment: Vec<String> = stand_in
+        .note("environment")
+        .lines()
+        .map(str::to_owned)
+        .collect();
     environment.sort();
-    assert_eq!(environment, ["GOMEMLIMIT=104857600B", "HOME=/", "PATH=/usr/local/bin:/usr/bin:/bin"]);
+    assert_eq!(
+        environment,
+        [
+            "GOMEMLIMIT=104857600B",
+            "HOME=/",
+            "PATH=/usr/local/bin:/usr/bin:/bin"
+        ]
+    );
     assert_eq!(
         stand_in.arguments(),
         [
@@ -90,10 +130,15 @@ cat "$here/archive"
 }
 
 fn open_files(process: u32) -> Vec<(u32, String)> {
-    let ends = fs::read_dir(format!("/proc/{process}/fd")).unwrap().map(|entry| entry.unwrap().path());
+    let ends = fs::read_dir(format!("/proc/{process}/fd"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
     ends.filter_map(|path| {
         let number = path.file_name()?.to_str()?.parse().ok()?;
-        Some((number, fs::read_link(&path).ok()?.to_string_lossy().into_owned()))
+        Some((
+            number,
+            fs::read_link(&path).ok()?.to_string_lossy().into_owned(),
+        ))
     })
     .collect()
 }
@@ -103,7 +148,16 @@ async fn messages_of_the_tool_are_reported_without_the_connection_string() {
     let uri = "mongodb://ada:hun%2Fter2@h:1/web3platform";
     let said = format!("Failed: error parsing uri {uri}: hun/ter2 is no password\n");
     let stand_in = StandIn::replaying(&golden("platform"), &said, 1);
-    let outcome = mongodump(&found(&stand_in).await, &invocation(uri), Vec::new(), pending()).await;
+    let outcome = mongodump(
+        &found(&stand_in).await,
+        &invocation(uri),
+        Vec::new(),
+        pending(),
+    )
+    .await;
     let error = outcome.map(|_| ()).unwrap_err().to_string();
-    assert!(error.contains("Failed: error parsing uri") && !error.contains("ter2"), "{error}");
+    assert!(
+        error.contains("Failed: error parsing uri") && !error.contains("ter2"),
+        "{error}"
+    );
 }

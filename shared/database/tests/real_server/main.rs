@@ -1,5 +1,9 @@
 //! Dumps and restores on a real server.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
 
 mod anonymize;
 mod changing;

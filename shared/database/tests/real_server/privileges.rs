@@ -5,12 +5,14 @@ use std::collections::BTreeSet;
 
 use bson::{Bson, Document, doc};
 use holdfast_database::{
-    Connection, ContentItems, Existing, NamespaceMap, RestoreError, RestoreFault, RestoreOptions, RestoreReport,
+    Connection, ContentItems, Existing, NamespaceMap, RestoreError, RestoreFault, RestoreOptions,
+    RestoreReport,
 };
 use holdfast_testing::{MongoProxy, Role, Rule, documented_role, documented_roles};
 
 use crate::support::{
-    Namespace, Server, archive_of, connect, documents_of, dump_of, dumped, everything, restored, summary_of,
+    Namespace, Server, archive_of, connect, documents_of, dump_of, dumped, everything, restored,
+    summary_of,
 };
 
 /// The database of the documented roles.
@@ -41,7 +43,11 @@ impl Users {
     fn of_documented(mut self, role: &Role) -> Self {
         let lesser = role.each_without_one().into_iter().map(|(role, ..)| role);
         for role in [role.clone()].into_iter().chain(lesser) {
-            self.0.push((role.name.clone(), vec![role.name.as_str().into()], vec![role.creation()]));
+            self.0.push((
+                role.name.clone(),
+                vec![role.name.as_str().into()],
+                vec![role.creation()],
+            ));
         }
         self
     }
@@ -62,14 +68,19 @@ impl Users {
 async fn server_of(users: Users, fill: impl AsyncFnOnce(&Connection)) -> Server {
     let server = Server::start(&[]).await;
     let admin = connect(&server.uri("", "")).await;
-    users.with_roles("root", vec!["root".into()]).create(&admin).await;
+    users
+        .with_roles("root", vec!["root".into()])
+        .create(&admin)
+        .await;
     fill(&admin).await;
     drop(admin);
     server.with_arguments(&["--auth"]).await
 }
 
 fn as_user_uri(server: &Server, user: &str, database: &str) -> String {
-    server.uri(&format!("{user}:hunter2@"), database).replace('?', "?authSource=admin&")
+    server
+        .uri(&format!("{user}:hunter2@"), database)
+        .replace('?', "?authSource=admin&")
 }
 
 async fn as_user(server: &Server, user: &str, database: &str) -> Connection {
@@ -91,55 +102,101 @@ async fn fill_platform(admin: &Connection) {
     }
     for name in ["things", "log"] {
         let documents = (0..5).map(|id| doc! { "_id": id, "from": "platform" });
-        platform.collection(name).insert_many(documents).await.unwrap();
+        platform
+            .collection(name)
+            .insert_many(documents)
+            .await
+            .unwrap();
     }
-    platform.collection("sessions").insert_one(doc! { "_id": bson::DateTime::now() }).await.unwrap();
+    platform
+        .collection("sessions")
+        .insert_one(doc! { "_id": bson::DateTime::now() })
+        .await
+        .unwrap();
 }
 
 /// The place in an error about a resource of a role.
 fn place_of(resource: &Document) -> String {
     let database = resource.get_str("db").unwrap();
     let collection = resource.get_str("collection").unwrap_or_default();
-    format!("{database}.{collection}").trim_end_matches('.').to_owned()
+    format!("{database}.{collection}")
+        .trim_end_matches('.')
+        .to_owned()
 }
 
 /// That a text names the missing action, where it is missing, and what to do.
 #[track_caller]
 fn assert_named(text: &str, role: &Role, action: &str, resource: &Document) {
-    assert!(!text.is_empty(), "{action} on {resource} is not needed: {:?}", role.privileges);
+    assert!(
+        !text.is_empty(),
+        "{action} on {resource} is not needed: {:?}",
+        role.privileges
+    );
     let place = place_of(resource);
-    assert!(text.contains(&format!("`{action}`")) && text.contains(&place), "{action} on {place}: {text}");
-    assert!(text.contains("docs/privileges.md"), "{action} on {place}: {text}");
+    assert!(
+        text.contains(&format!("`{action}`")) && text.contains(&place),
+        "{action} on {place}: {text}"
+    );
+    assert!(
+        text.contains("docs/privileges.md"),
+        "{action} on {place}: {text}"
+    );
 }
 
 #[test]
 fn every_documented_role_is_tried() {
-    let documented: BTreeSet<String> = documented_roles().into_iter().map(|role| role.name).collect();
-    let here = ["holdfastDiscover", "holdfastDump", "holdfastReplace", "holdfastRestore"];
+    let documented: BTreeSet<String> = documented_roles()
+        .into_iter()
+        .map(|role| role.name)
+        .collect();
+    let here = [
+        "holdfastDiscover",
+        "holdfastDump",
+        "holdfastReplace",
+        "holdfastRestore",
+    ];
     // By whole backups and drills, in the tests of holdfast-operations.
     let elsewhere = ["holdfastCatalog", "holdfastDrill"];
-    assert_eq!(documented, here.into_iter().chain(elsewhere).map(str::to_owned).collect());
+    assert_eq!(
+        documented,
+        here.into_iter()
+            .chain(elsewhere)
+            .map(str::to_owned)
+            .collect()
+    );
 }
 
 #[tokio::test]
 async fn the_documented_roles_suffice_to_dump_and_each_action_is_needed() {
     let role = documented_role("holdfastDump");
-    let users = Users::default().of_documented(&role).with_roles("dumper", vec!["backup".into()]);
+    let users = Users::default()
+        .of_documented(&role)
+        .with_roles("dumper", vec!["backup".into()]);
     let server = server_of(users, async |admin| {
         fill_platform(admin).await;
         let functions = admin.client().database(PLATFORM).collection("system.js");
-        functions.insert_one(doc! { "_id": "one", "value": "1" }).await.unwrap();
+        functions
+            .insert_one(doc! { "_id": "one", "value": "1" })
+            .await
+            .unwrap();
     })
     .await;
     let whole = dumped(&as_user(&server, "root", PLATFORM).await).await.0;
     for user in [&role.name, "dumper"] {
         let archive = dumped(&as_user(&server, user, PLATFORM).await).await.0;
-        assert_eq!(summary_of(&archive).namespaces, summary_of(&whole).namespaces, "{user}");
+        assert_eq!(
+            summary_of(&archive).namespaces,
+            summary_of(&whole).namespaces,
+            "{user}"
+        );
         assert_eq!(documents_of(&archive, "things").len(), 5);
     }
     for (without, action, resource) in role.each_without_one() {
         let connection = as_user(&server, &without.name, PLATFORM).await;
-        let error = dump_of(&connection, &everything()).await.err().map(|error| error.to_string());
+        let error = dump_of(&connection, &everything())
+            .await
+            .err()
+            .map(|error| error.to_string());
         assert_named(&error.unwrap_or_default(), &without, &action, &resource);
     }
 }
@@ -147,19 +204,42 @@ async fn the_documented_roles_suffice_to_dump_and_each_action_is_needed() {
 #[tokio::test]
 async fn read_on_one_database_dumps_it_unless_it_has_a_time_series() {
     let on_platform = doc! { "role": "read", "db": PLATFORM };
-    let server = server_of(Users::default().with_roles("reader", vec![on_platform.into()]), async |admin| {
-        fill_platform(admin).await;
-        let series = doc! { "create": "measured", "timeseries": { "timeField": "at" } };
-        admin.client().database(PLATFORM).run_command(series).await.unwrap();
-    })
+    let server = server_of(
+        Users::default().with_roles("reader", vec![on_platform.into()]),
+        async |admin| {
+            fill_platform(admin).await;
+            let series = doc! { "create": "measured", "timeseries": { "timeField": "at" } };
+            admin
+                .client()
+                .database(PLATFORM)
+                .run_command(series)
+                .await
+                .unwrap();
+        },
+    )
     .await;
     let connection = as_user(&server, "reader", PLATFORM).await;
-    let error = dump_of(&connection, &everything()).await.err().unwrap().to_string();
-    assert!(error.contains("`find` on web3platform.system.buckets.measured"), "{error}");
+    let error = dump_of(&connection, &everything())
+        .await
+        .err()
+        .unwrap()
+        .to_string();
+    assert!(
+        error.contains("`find` on web3platform.system.buckets.measured"),
+        "{error}"
+    );
     let root = as_user(&server, "root", PLATFORM).await;
-    root.client().database(PLATFORM).collection::<Document>("measured").drop().await.unwrap();
+    root.client()
+        .database(PLATFORM)
+        .collection::<Document>("measured")
+        .drop()
+        .await
+        .unwrap();
     let archive = dumped(&connection).await.0;
-    assert_eq!(summary_of(&archive).namespaces, summary_of(&dumped(&root).await.0).namespaces);
+    assert_eq!(
+        summary_of(&archive).namespaces,
+        summary_of(&dumped(&root).await.0).namespaces
+    );
 }
 
 #[tokio::test]
@@ -167,16 +247,28 @@ async fn the_documented_role_suffices_to_find_content_items() {
     let role = documented_role("holdfastDiscover");
     let server = server_of(Users::default().of_documented(&role), async |admin| {
         let items = admin.client().database(PLATFORM).collection("contents");
-        items.insert_one(doc! { "contentId": 7, "storageType": "ipfs" }).await.unwrap();
+        items
+            .insert_one(doc! { "contentId": 7, "storageType": "ipfs" })
+            .await
+            .unwrap();
     })
     .await;
     let connection = as_user(&server, &role.name, PLATFORM).await;
-    let found = ContentItems::new(&connection, PLATFORM, "contents", None).unwrap().next_page(10).await.unwrap();
+    let found = ContentItems::new(&connection, PLATFORM, "contents", None)
+        .unwrap()
+        .next_page(10)
+        .await
+        .unwrap();
     assert_eq!(found[0].item.content_id, "7");
     for (without, action, resource) in role.each_without_one() {
         let connection = as_user(&server, &without.name, PLATFORM).await;
         let mut items = ContentItems::new(&connection, PLATFORM, "contents", None).unwrap();
-        assert_named(&items.next_page(10).await.unwrap_err().to_string(), &without, &action, &resource);
+        assert_named(
+            &items.next_page(10).await.unwrap_err().to_string(),
+            &without,
+            &action,
+            &resource,
+        );
     }
 }
 
@@ -193,7 +285,10 @@ async fn server_to_restore_into(users: Users) -> (Server, Vec<u8>) {
 }
 
 fn over(existing: Existing) -> RestoreOptions {
-    RestoreOptions { existing, ..RestoreOptions::default() }
+    RestoreOptions {
+        existing,
+        ..RestoreOptions::default()
+    }
 }
 
 /// Why a restore did not restore everything. Empty if it did.
@@ -201,9 +296,15 @@ fn told(ended: &Result<RestoreReport, RestoreError>) -> String {
     match ended {
         Err(error) => error.to_string(),
         Ok(report) => {
-            let of_one =
-                |one: &holdfast_database::RestoredNamespace| [one.failures.clone(), one.structure.clone()].concat();
-            report.namespaces.iter().flat_map(of_one).collect::<Vec<_>>().join("\n")
+            let of_one = |one: &holdfast_database::RestoredNamespace| {
+                [one.failures.clone(), one.structure.clone()].concat()
+            };
+            report
+                .namespaces
+                .iter()
+                .flat_map(of_one)
+                .collect::<Vec<_>>()
+                .join("\n")
         }
     }
 }
@@ -212,13 +313,27 @@ fn told(ended: &Result<RestoreReport, RestoreError>) -> String {
 async fn planned_by(server: &Server, role: &Role, archive: &[u8], existing: Existing) -> String {
     let listed = doc! { "authInfo": { "authenticatedUserPrivileges": role.privileges.clone() } };
     let uri = as_user_uri(server, &role.name, "");
-    let host = uri.split_once('@').unwrap().1.split('/').next().unwrap().to_owned();
+    let host = uri
+        .split_once('@')
+        .unwrap()
+        .1
+        .split('/')
+        .next()
+        .unwrap()
+        .to_owned();
     let proxy = MongoProxy::before(&host, move |command| {
-        if command.contains_key("connectionStatus") { Rule::Change(listed.clone()) } else { Rule::Pass }
+        if command.contains_key("connectionStatus") {
+            Rule::Change(listed.clone())
+        } else {
+            Rule::Pass
+        }
     })
     .await;
     let connection = connect(&uri.replace(&host, proxy.address())).await;
-    let options = RestoreOptions { dry_run: true, ..over(existing) };
+    let options = RestoreOptions {
+        dry_run: true,
+        ..over(existing)
+    };
     told(&restored(&connection, archive.to_vec(), &options).await)
 }
 
@@ -226,7 +341,11 @@ async fn restored_by(server: &Server, user: &str, archive: &[u8], existing: Exis
     let connection = as_user(server, user, "").await;
     let ended = restored(&connection, archive.to_vec(), &over(existing)).await;
     let text = told(&ended);
-    assert_eq!(ended.is_ok_and(|report| report.is_faithful()), text.is_empty(), "{user}: {text}");
+    assert_eq!(
+        ended.is_ok_and(|report| report.is_faithful()),
+        text.is_empty(),
+        "{user}: {text}"
+    );
     text
 }
 
@@ -245,11 +364,22 @@ async fn the_documented_role_suffices_to_restore_and_to_merge_and_each_action_is
         root.drop_database(PLATFORM).await.unwrap();
     }
     for existing in [Existing::Refuse, Existing::Merge] {
-        assert_eq!(planned_by(&server, &role, &archive, existing).await, "", "{existing:?}");
-        assert_eq!(restored_by(&server, &role.name, &archive, existing).await, "", "{existing:?}");
+        assert_eq!(
+            planned_by(&server, &role, &archive, existing).await,
+            "",
+            "{existing:?}"
+        );
+        assert_eq!(
+            restored_by(&server, &role.name, &archive, existing).await,
+            "",
+            "{existing:?}"
+        );
     }
     let text = restored_by(&server, &role.name, &archive, Existing::Drop).await;
-    assert!(text.contains("`dropCollection`") && text.contains("--drop-first"), "{text}");
+    assert!(
+        text.contains("`dropCollection`") && text.contains("--drop-first"),
+        "{text}"
+    );
 }
 
 #[tokio::test]
@@ -261,7 +391,11 @@ async fn the_documented_role_suffices_to_replace_and_each_action_is_needed() {
         root.drop_database(PLATFORM).await.unwrap();
         fill_platform(&root).await;
         let platform = root.client().database(PLATFORM);
-        platform.collection("things").insert_one(doc! { "_id": 100, "from": "target" }).await.unwrap();
+        platform
+            .collection("things")
+            .insert_one(doc! { "_id": 100, "from": "target" })
+            .await
+            .unwrap();
         let another = doc! { "collMod": "seen", "viewOn": "things", "pipeline": [{ "$limit": 3 }] };
         platform.run_command(another).await.unwrap();
     };
@@ -274,12 +408,23 @@ async fn the_documented_role_suffices_to_replace_and_each_action_is_needed() {
             assert_named(&text, &without, &action, &resource);
         }
         let documents = count(&root, PLATFORM).await;
-        assert!([5, 6].contains(&documents), "without {action}: the archive's or the target's, not {documents}");
+        assert!(
+            [5, 6].contains(&documents),
+            "without {action}: the archive's or the target's, not {documents}"
+        );
     }
     for existing in [Existing::Drop, Existing::DropFirst] {
         before().await;
-        assert_eq!(planned_by(&server, &role, &archive, existing).await, "", "{existing:?}");
-        assert_eq!(restored_by(&server, &role.name, &archive, existing).await, "", "{existing:?}");
+        assert_eq!(
+            planned_by(&server, &role, &archive, existing).await,
+            "",
+            "{existing:?}"
+        );
+        assert_eq!(
+            restored_by(&server, &role.name, &archive, existing).await,
+            "",
+            "{existing:?}"
+        );
         assert_eq!(count(&root, PLATFORM).await, 5, "{existing:?}");
     }
 }
@@ -288,27 +433,46 @@ async fn the_documented_role_suffices_to_replace_and_each_action_is_needed() {
 async fn server_with_shop(users: Users) -> Server {
     server_of(users, async |admin| {
         // Without `find` on what a rename drops, and without `renameCollectionSameDB`.
-        let actions: Vec<&str> = ON_COLLECTIONS.into_iter().filter(|action| *action != "createIndex").collect();
+        let actions: Vec<&str> = ON_COLLECTIONS
+            .into_iter()
+            .filter(|action| *action != "createIndex")
+            .collect();
         let privileges = vec![
             doc! { "resource": { "db": "shop", "collection": "" }, "actions": actions },
             doc! { "resource": { "db": "shop", "collection": "" }, "actions": ["listCollections"] },
         ];
         let commands = admin.client().database("admin");
-        commands.run_command(doc! { "createRole": "noRename", "privileges": privileges, "roles": [] }).await.unwrap();
-        commands.run_command(doc! { "createUser": "ada", "pwd": "hunter2", "roles": ["noRename"] }).await.unwrap();
+        commands
+            .run_command(doc! { "createRole": "noRename", "privileges": privileges, "roles": [] })
+            .await
+            .unwrap();
+        commands
+            .run_command(doc! { "createUser": "ada", "pwd": "hunter2", "roles": ["noRename"] })
+            .await
+            .unwrap();
         let things = admin.client().database("shop").collection("things");
-        things.insert_many((100..108).map(|id| doc! { "_id": id })).await.unwrap();
+        things
+            .insert_many((100..108).map(|id| doc! { "_id": id }))
+            .await
+            .unwrap();
     })
     .await
 }
 
 fn replacing() -> RestoreOptions {
     let map = NamespaceMap::parse(&["archived.*".to_owned()], &["shop.*".to_owned()]).unwrap();
-    RestoreOptions { map, existing: Existing::Drop, ..RestoreOptions::default() }
+    RestoreOptions {
+        map,
+        existing: Existing::Drop,
+        ..RestoreOptions::default()
+    }
 }
 
 async fn count(connection: &Connection, database: &str) -> u64 {
-    let things = connection.client().database(database).collection::<Document>("things");
+    let things = connection
+        .client()
+        .database(database)
+        .collection::<Document>("things");
     things.count_documents(doc! {}).await.unwrap()
 }
 
@@ -318,14 +482,33 @@ async fn a_user_who_may_not_rename_is_refused_in_the_dry_run_and_in_the_restore(
     let connection = as_user(&server, "ada", "shop").await;
     let archive = archive_of(&[Namespace::of_ids("things", 0..5)]);
     for dry_run in [true, false] {
-        let options = RestoreOptions { dry_run, ..replacing() };
-        let error = restored(&connection, archive.clone(), &options).await.unwrap_err();
-        assert!(matches!(&error.cause, RestoreFault::Invalid(text) if text.contains("--drop-first")), "{error}");
-        assert!(error.incomplete.is_empty() && error.to_string().contains("may not rename"), "{error}");
-        assert!(error.to_string().contains("`renameCollectionSameDB` and `dropCollection`"), "{error}");
+        let options = RestoreOptions {
+            dry_run,
+            ..replacing()
+        };
+        let error = restored(&connection, archive.clone(), &options)
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(&error.cause, RestoreFault::Invalid(text) if text.contains("--drop-first")),
+            "{error}"
+        );
+        assert!(
+            error.incomplete.is_empty() && error.to_string().contains("may not rename"),
+            "{error}"
+        );
+        assert!(
+            error
+                .to_string()
+                .contains("`renameCollectionSameDB` and `dropCollection`"),
+            "{error}"
+        );
         assert_eq!(count(&connection, "shop").await, 8);
     }
-    let options = RestoreOptions { existing: Existing::DropFirst, ..replacing() };
+    let options = RestoreOptions {
+        existing: Existing::DropFirst,
+        ..replacing()
+    };
     let report = restored(&connection, archive, &options).await.unwrap();
     assert!(report.is_faithful(), "{report:#?}");
     assert_eq!(count(&connection, "shop").await, 5);
@@ -341,10 +524,15 @@ async fn the_documented_roles_suffice_to_replace() {
     let validated = Namespace::of_ids("things", 0..5)
         .with_options(doc! { "validator": { "_id": { "$gte": 0 } } })
         .with_index(doc! { "v": 2, "key": { "from": 1 }, "name": "from_1" });
-    let archive = archive_of(&[validated, Namespace::view("seen", "things", vec![doc! { "$limit": 2 }])]);
+    let archive = archive_of(&[
+        validated,
+        Namespace::view("seen", "things", vec![doc! { "$limit": 2 }]),
+    ]);
     for user in ["restorer", "owner"] {
         let connection = as_user(&server, user, "shop").await;
-        let report = restored(&connection, archive.clone(), &replacing()).await.unwrap();
+        let report = restored(&connection, archive.clone(), &replacing())
+            .await
+            .unwrap();
         assert!(report.is_faithful(), "{user}: {report:#?}");
         assert_eq!(count(&connection, "shop").await, 5);
     }

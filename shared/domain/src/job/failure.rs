@@ -99,6 +99,10 @@ impl JobFailure {
             message.truncate(end);
             message.push('…');
         }
-        Self { code, message, hint: hint.map(str::to_owned) }
+        Self {
+            code,
+            message,
+            hint: hint.map(str::to_owned),
+        }
     }
 }

@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use self::failure::{FailureCode, JobFailure};
-use crate::{BackupId, BackupType, ItemCounts, JobCopy, JobDeletion, JobStatus, ObjectKey, Sha256Digest};
+use crate::{
+    BackupId, BackupType, ItemCounts, JobCopy, JobDeletion, JobStatus, ObjectKey, Sha256Digest,
+};
 
 /// The trigger of a backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -280,31 +282,53 @@ mod tests {
 
     #[test]
     fn the_fullest_namespaces_are_listed_in_their_order() {
-        let count =
-            |index: usize| NamespaceCount { namespace: format!("db.c{index}"), documents: u64::from(index % 2 == 1) };
+        let count = |index: usize| NamespaceCount {
+            namespace: format!("db.c{index}"),
+            documents: u64::from(index % 2 == 1),
+        };
         let few: Vec<_> = (0..NamespaceCount::MAX_LISTED).map(count).collect();
         assert_eq!(NamespaceCount::listed(few.clone()), few);
         let many: Vec<_> = (0..NamespaceCount::MAX_LISTED * 2).map(count).collect();
-        let filled: Vec<_> = many.iter().filter(|one| one.documents > 0).cloned().collect();
+        let filled: Vec<_> = many
+            .iter()
+            .filter(|one| one.documents > 0)
+            .cloned()
+            .collect();
         assert_eq!(NamespaceCount::listed(many), filled);
     }
 
     #[test]
     fn the_message_of_a_failure_is_cut_between_characters() {
-        let failure = |length| JobFailure::new(FailureCode::Internal, "é".repeat(length), Some("retry"));
-        assert_eq!(failure(JobFailure::MAX_MESSAGE).message, "é".repeat(JobFailure::MAX_MESSAGE));
-        assert_eq!(failure(1_000_000).message.chars().count(), JobFailure::MAX_MESSAGE + 1);
+        let failure =
+            |length| JobFailure::new(FailureCode::Internal, "é".repeat(length), Some("retry"));
+        assert_eq!(
+            failure(JobFailure::MAX_MESSAGE).message,
+            "é".repeat(JobFailure::MAX_MESSAGE)
+        );
+        assert_eq!(
+            failure(1_000_000).message.chars().count(),
+            JobFailure::MAX_MESSAGE + 1
+        );
         assert_eq!(failure(1).hint.as_deref(), Some("retry"));
     }
 
     #[test]
     fn a_job_is_read_as_it_is_written() {
         let at = Timestamp::from_millisecond(1_700_000_000_000).unwrap();
-        let trigger = Trigger { kind: TriggerKind::Manual, by: Some("ada".to_owned()) };
-        let job = Job::pending(BackupId::new(BackupType::Database, at, [1, 2, 3, 4]), trigger, at);
+        let trigger = Trigger {
+            kind: TriggerKind::Manual,
+            by: Some("ada".to_owned()),
+        };
+        let job = Job::pending(
+            BackupId::new(BackupType::Database, at, [1, 2, 3, 4]),
+            trigger,
+            at,
+        );
         let text = serde_json::to_string(&job).unwrap();
         assert!(
-            text.contains(r#""backupId":"db_1700000000000_01020304","type":"database","status":"pending""#),
+            text.contains(
+                r#""backupId":"db_1700000000000_01020304","type":"database","status":"pending""#
+            ),
             "{text}"
         );
         assert_eq!(serde_json::from_str::<Job>(&text).unwrap(), job);

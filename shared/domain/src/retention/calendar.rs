@@ -53,14 +53,20 @@ pub(super) fn reasons(
     policy: &RetentionPolicy,
     timezone: &TimeZone,
 ) -> Vec<Vec<RetentionReason>> {
-    let zoned: Vec<ZonedDateTime> = newest_first.iter().map(|at| at.to_zoned_datetime(timezone.clone())).collect();
+    let zoned: Vec<ZonedDateTime> = newest_first
+        .iter()
+        .map(|at| at.to_zoned_datetime(timezone.clone()))
+        .collect();
     let mut reasons = vec![Vec::new(); zoned.len()];
     for period in Period::ALL {
-        let Some(kept) = period.kept(policy) else { continue };
+        let Some(kept) = period.kept(policy) else {
+            continue;
+        };
         let mut seen = BTreeSet::new();
         for (at, reasons) in zoned.iter().zip(&mut reasons) {
             let name = period.name(at);
-            if seen.len() < usize::try_from(kept).unwrap_or(usize::MAX) && seen.insert(name.clone()) {
+            if seen.len() < usize::try_from(kept).unwrap_or(usize::MAX) && seen.insert(name.clone())
+            {
                 reasons.push(period.reason(name));
             }
         }

@@ -8,7 +8,10 @@ mod calendar;
 mod plan;
 mod policy;
 
-pub use plan::{RetentionCandidate, RetentionDecision, RetentionReason, RetentionVerdict, Standing, plan_retention};
+pub use plan::{
+    RetentionCandidate, RetentionDecision, RetentionReason, RetentionVerdict, Standing,
+    plan_retention,
+};
 pub use policy::{DEFAULT_MAX_COUNT, DEFAULT_MIN_COUNT, PolicyError, RetentionPolicy};
 
 #[cfg(test)]

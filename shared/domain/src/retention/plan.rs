@@ -100,16 +100,26 @@ pub enum RetentionReason {
 impl fmt::Display for RetentionReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoPolicy => f.write_str("there is no retention policy for its type, and without one all are kept"),
+            Self::NoPolicy => f.write_str(
+                "there is no retention policy for its type, and without one all are kept",
+            ),
             Self::Unsure(why) => write!(f, "an uncertain backup is kept: {why}"),
             Self::InUse(status) => write!(f, "its job is {status}: a run works on it"),
             Self::Deleting => f.write_str("its deletion was begun"),
-            Self::AmongNewest { min_count: 1 } => f.write_str("it is the newest good one, and one is always kept"),
+            Self::AmongNewest { min_count: 1 } => {
+                f.write_str("it is the newest good one, and one is always kept")
+            }
             Self::AmongNewest { min_count } => {
-                write!(f, "it is among the newest {min_count} good ones, and these are always kept")
+                write!(
+                    f,
+                    "it is among the newest {min_count} good ones, and these are always kept"
+                )
             }
             Self::BetterThanNone { min_count } => {
-                write!(f, "there are fewer than {min_count} good ones, so it may be better than nothing")
+                write!(
+                    f,
+                    "there are fewer than {min_count} good ones, so it may be better than nothing"
+                )
             }
             Self::NewestOfDay(day) => write!(f, "it is the newest good one of day {day}"),
             Self::NewestOfWeek(week) => write!(f, "it is the newest good one of week {week}"),
@@ -118,11 +128,22 @@ impl fmt::Display for RetentionReason {
             Self::WithinLimits => f.write_str("it is within the limits"),
             Self::TooOld { max_age_days: 1 } => f.write_str("it is older than 1 day"),
             Self::TooOld { max_age_days } => write!(f, "it is older than {max_age_days} days"),
-            Self::TooMany { max_count: 1 } => f.write_str("there is a newer good one, and the maximum is one"),
-            Self::TooMany { max_count } => write!(f, "there are {max_count} newer good ones, and this is the maximum"),
-            Self::Empty => f.write_str("it is empty, but an earlier good one is not, so it counts towards no rule"),
-            Self::VerificationFailed => f.write_str("its verification failed, so it counts towards no rule"),
-            Self::NotCompleted(status) => write!(f, "its job is {status}, so it counts towards no rule"),
+            Self::TooMany { max_count: 1 } => {
+                f.write_str("there is a newer good one, and the maximum is one")
+            }
+            Self::TooMany { max_count } => write!(
+                f,
+                "there are {max_count} newer good ones, and this is the maximum"
+            ),
+            Self::Empty => f.write_str(
+                "it is empty, but an earlier good one is not, so it counts towards no rule",
+            ),
+            Self::VerificationFailed => {
+                f.write_str("its verification failed, so it counts towards no rule")
+            }
+            Self::NotCompleted(status) => {
+                write!(f, "its job is {status}, so it counts towards no rule")
+            }
         }
     }
 }
@@ -160,11 +181,23 @@ pub fn plan_retention(
 ) -> Vec<RetentionDecision> {
     let mut sorted: Vec<&RetentionCandidate> = candidates.iter().collect();
     sorted.sort_by(|a, b| (b.created_at, &b.backup_id).cmp(&(a.created_at, &a.backup_id)));
-    let good: Vec<Timestamp> =
-        sorted.iter().filter(|it| it.standing == Standing::Good).map(|it| it.created_at).collect();
-    let mut calendar = policy.map(|policy| calendar::reasons(&good, policy, timezone)).unwrap_or_default().into_iter();
-    let mut standing = Counted { newer_good: 0, spare: 0, now };
-    standing.spare = policy.map_or(0, |policy| u64::from(policy.min_count).saturating_sub(good.len() as u64));
+    let good: Vec<Timestamp> = sorted
+        .iter()
+        .filter(|it| it.standing == Standing::Good)
+        .map(|it| it.created_at)
+        .collect();
+    let mut calendar = policy
+        .map(|policy| calendar::reasons(&good, policy, timezone))
+        .unwrap_or_default()
+        .into_iter();
+    let mut standing = Counted {
+        newer_good: 0,
+        spare: 0,
+        now,
+    };
+    standing.spare = policy.map_or(0, |policy| {
+        u64::from(policy.min_count).saturating_sub(good.len() as u64)
+    });
     let decide = |candidate: &&RetentionCandidate| {
         let of_calendar = match candidate.standing {
             Standing::Good => calendar.next().unwrap_or_default(),
@@ -206,13 +239,17 @@ impl Counted {
             (_, None) => (Keep, vec![RetentionReason::NoPolicy]),
             (Standing::Good, Some(policy)) => {
                 let newest = self.newer_good < u64::from(policy.min_count);
-                let newest = newest.then_some(RetentionReason::AmongNewest { min_count: policy.min_count });
+                let newest = newest.then_some(RetentionReason::AmongNewest {
+                    min_count: policy.min_count,
+                });
                 let keeps: Vec<_> = newest.into_iter().chain(of_calendar).collect();
                 let past = self.limits_passed(candidate, policy);
                 self.newer_good += 1;
                 settle(keeps, past, None)
             }
-            (Standing::Empty, Some(policy)) => self.decide_on_bad(candidate, policy, RetentionReason::Empty),
+            (Standing::Empty, Some(policy)) => {
+                self.decide_on_bad(candidate, policy, RetentionReason::Empty)
+            }
             (Standing::VerificationFailed, Some(policy)) => {
                 self.decide_on_bad(candidate, policy, RetentionReason::VerificationFailed)
             }
@@ -231,20 +268,31 @@ impl Counted {
         let past = self.limits_passed(candidate, policy);
         let is_spare = self.spare > 0;
         self.spare = self.spare.saturating_sub(1);
-        let keeps = is_spare.then_some(RetentionReason::BetterThanNone { min_count: policy.min_count });
+        let keeps = is_spare.then_some(RetentionReason::BetterThanNone {
+            min_count: policy.min_count,
+        });
         settle(keeps.into_iter().collect(), past, Some(why))
     }
 
     /// The limits that it exceeds. Times are compared, not subtracted, so that no time overflows.
-    fn limits_passed(&self, candidate: &RetentionCandidate, policy: &RetentionPolicy) -> Vec<RetentionReason> {
+    fn limits_passed(
+        &self,
+        candidate: &RetentionCandidate,
+        policy: &RetentionPolicy,
+    ) -> Vec<RetentionReason> {
         let is_old = |days: u32| {
             let age = SignedDuration::from_hours(24 * i64::from(days));
             self.now.duration_since(candidate.created_at) > age
         };
         let too_old = policy.max_age_days.filter(|days| is_old(*days));
-        let too_many = policy.max_count.filter(|count| self.newer_good >= u64::from(*count));
+        let too_many = policy
+            .max_count
+            .filter(|count| self.newer_good >= u64::from(*count));
         let too_old = too_old.map(|max_age_days| RetentionReason::TooOld { max_age_days });
-        too_old.into_iter().chain(too_many.map(|max_count| RetentionReason::TooMany { max_count })).collect()
+        too_old
+            .into_iter()
+            .chain(too_many.map(|max_count| RetentionReason::TooMany { max_count }))
+            .collect()
     }
 }
 

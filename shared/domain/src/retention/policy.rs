@@ -93,13 +93,18 @@ impl RetentionPolicy {
         ];
         for (field, value, maximum) in ranges {
             if let Some(value) = value.filter(|value| !(1..=maximum).contains(value)) {
-                return Err(PolicyError::OutOfRange { field, value, maximum });
+                return Err(PolicyError::OutOfRange {
+                    field,
+                    value,
+                    maximum,
+                });
             }
         }
         match self.max_count {
-            Some(max_count) if max_count < self.min_count => {
-                Err(PolicyError::Crossed { min_count: self.min_count, max_count })
-            }
+            Some(max_count) if max_count < self.min_count => Err(PolicyError::Crossed {
+                min_count: self.min_count,
+                max_count,
+            }),
             _ => Ok(()),
         }
     }

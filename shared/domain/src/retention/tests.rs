@@ -25,22 +25,40 @@ fn good(at: &str) -> RetentionCandidate {
 }
 
 fn policy(min_count: u32) -> RetentionPolicy {
-    RetentionPolicy { max_age_days: None, max_count: None, min_count, ..RetentionPolicy::of_days(1) }
+    RetentionPolicy {
+        max_age_days: None,
+        max_count: None,
+        min_count,
+        ..RetentionPolicy::of_days(1)
+    }
 }
 
 fn kept(decisions: &[RetentionDecision]) -> Vec<&BackupId> {
-    let kept = decisions.iter().filter(|decision| decision.verdict == RetentionVerdict::Keep);
+    let kept = decisions
+        .iter()
+        .filter(|decision| decision.verdict == RetentionVerdict::Keep);
     kept.map(|decision| &decision.backup_id).collect()
 }
 
 fn kept_good(decisions: &[RetentionDecision]) -> usize {
-    decisions.iter().filter(|it| it.is_good && it.verdict == RetentionVerdict::Keep).count()
+    decisions
+        .iter()
+        .filter(|it| it.is_good && it.verdict == RetentionVerdict::Keep)
+        .count()
 }
 
 /// The times of the kept backups, oldest first.
 fn kept_at(candidates: &[RetentionCandidate], policy: &RetentionPolicy, zone: &str) -> Vec<String> {
-    let decisions = plan_retention(candidates, Some(policy), now(), &TimeZone::get(zone).unwrap());
-    let kept = decisions.iter().rev().filter(|it| it.verdict == RetentionVerdict::Keep);
+    let decisions = plan_retention(
+        candidates,
+        Some(policy),
+        now(),
+        &TimeZone::get(zone).unwrap(),
+    );
+    let kept = decisions
+        .iter()
+        .rev()
+        .filter(|it| it.verdict == RetentionVerdict::Keep);
     kept.map(|it| it.created_at.to_string()).collect()
 }
 
@@ -49,32 +67,81 @@ fn kept_at(candidates: &[RetentionCandidate], policy: &RetentionPolicy, zone: &s
 #[test]
 fn days_are_the_operators_and_not_utcs() {
     // 23:30 and 00:30 in Zurich, in the night of the change to summer time: one day in UTC, two in Zurich.
-    let night = [good("2026-03-28T22:30:00Z"), good("2026-03-28T23:30:00Z"), good("2026-03-28T12:00:00Z")];
-    let daily = RetentionPolicy { keep_daily: Some(2), max_count: Some(1), ..policy(1) };
-    assert_eq!(kept_at(&night, &daily, "Europe/Zurich"), ["2026-03-28T22:30:00Z", "2026-03-28T23:30:00Z"]);
+    let night = [
+        good("2026-03-28T22:30:00Z"),
+        good("2026-03-28T23:30:00Z"),
+        good("2026-03-28T12:00:00Z"),
+    ];
+    let daily = RetentionPolicy {
+        keep_daily: Some(2),
+        max_count: Some(1),
+        ..policy(1)
+    };
+    assert_eq!(
+        kept_at(&night, &daily, "Europe/Zurich"),
+        ["2026-03-28T22:30:00Z", "2026-03-28T23:30:00Z"]
+    );
     assert_eq!(kept_at(&night, &daily, "UTC"), ["2026-03-28T23:30:00Z"]);
 }
 
 #[test]
 fn a_week_at_the_turn_of_the_year_is_one_week() {
-    let turn = [good("2025-12-29T01:00:00Z"), good("2026-01-01T01:00:00Z"), good("2025-12-28T01:00:00Z")];
-    let weekly = RetentionPolicy { keep_weekly: Some(9), max_count: Some(1), ..policy(1) };
-    assert_eq!(kept_at(&turn, &weekly, "UTC"), ["2025-12-28T01:00:00Z", "2026-01-01T01:00:00Z"]);
-    let yearly = RetentionPolicy { keep_yearly: Some(9), max_count: Some(1), ..policy(1) };
-    assert_eq!(kept_at(&turn, &yearly, "UTC"), ["2025-12-29T01:00:00Z", "2026-01-01T01:00:00Z"]);
+    let turn = [
+        good("2025-12-29T01:00:00Z"),
+        good("2026-01-01T01:00:00Z"),
+        good("2025-12-28T01:00:00Z"),
+    ];
+    let weekly = RetentionPolicy {
+        keep_weekly: Some(9),
+        max_count: Some(1),
+        ..policy(1)
+    };
+    assert_eq!(
+        kept_at(&turn, &weekly, "UTC"),
+        ["2025-12-28T01:00:00Z", "2026-01-01T01:00:00Z"]
+    );
+    let yearly = RetentionPolicy {
+        keep_yearly: Some(9),
+        max_count: Some(1),
+        ..policy(1)
+    };
+    assert_eq!(
+        kept_at(&turn, &yearly, "UTC"),
+        ["2025-12-29T01:00:00Z", "2026-01-01T01:00:00Z"]
+    );
 }
 
 #[test]
 fn days_without_a_backup_are_not_counted() {
-    let sparse = [good("2020-01-01T00:00:00Z"), good("2022-06-01T00:00:00Z"), good("2026-03-01T00:00:00Z")];
-    let daily = RetentionPolicy { keep_daily: Some(2), max_age_days: Some(1), ..policy(1) };
-    assert_eq!(kept_at(&sparse, &daily, "UTC"), ["2022-06-01T00:00:00Z", "2026-03-01T00:00:00Z"]);
+    let sparse = [
+        good("2020-01-01T00:00:00Z"),
+        good("2022-06-01T00:00:00Z"),
+        good("2026-03-01T00:00:00Z"),
+    ];
+    let daily = RetentionPolicy {
+        keep_daily: Some(2),
+        max_age_days: Some(1),
+        ..policy(1)
+    };
+    assert_eq!(
+        kept_at(&sparse, &daily, "UTC"),
+        ["2022-06-01T00:00:00Z", "2026-03-01T00:00:00Z"]
+    );
 }
 
 #[test]
 fn every_reason_is_a_sentence_of_its_own() {
-    let all = [good("2026-03-28T00:00:00Z"), good("2026-03-27T00:00:00Z"), good("2020-01-01T00:00:00Z")];
-    let policy = RetentionPolicy { max_count: Some(2), max_age_days: Some(30), keep_daily: Some(1), ..policy(1) };
+    let all = [
+        good("2026-03-28T00:00:00Z"),
+        good("2026-03-27T00:00:00Z"),
+        good("2020-01-01T00:00:00Z"),
+    ];
+    let policy = RetentionPolicy {
+        max_count: Some(2),
+        max_age_days: Some(30),
+        keep_daily: Some(1),
+        ..policy(1)
+    };
     let decisions = plan_retention(&all, Some(&policy), now(), &TimeZone::UTC);
     let told = serde_json::to_value(&decisions).unwrap();
     assert_eq!(
@@ -84,31 +151,78 @@ fn every_reason_is_a_sentence_of_its_own() {
             "it is the newest good one of day 2026-03-28",
         ])
     );
-    assert_eq!(told[1]["reasons"], serde_json::json!(["it is within the limits"]));
+    assert_eq!(
+        told[1]["reasons"],
+        serde_json::json!(["it is within the limits"])
+    );
     assert_eq!(
         told[2]["reasons"],
-        serde_json::json!(["it is older than 30 days", "there are 2 newer good ones, and this is the maximum"])
+        serde_json::json!([
+            "it is older than 30 days",
+            "there are 2 newer good ones, and this is the maximum"
+        ])
     );
-    assert_eq!((&told[2]["verdict"], &told[2]["isGood"]), (&"delete".into(), &true.into()));
+    assert_eq!(
+        (&told[2]["verdict"], &told[2]["isGood"]),
+        (&"delete".into(), &true.into())
+    );
 }
 
 #[test]
 fn where_all_are_damaged_the_newest_are_better_than_none() {
-    let damaged = |at: &str| RetentionCandidate { standing: Standing::VerificationFailed, ..good(at) };
-    let all = [damaged("2020-01-01T00:00:00Z"), damaged("2020-01-02T00:00:00Z"), damaged("2020-01-03T00:00:00Z")];
-    let policy = RetentionPolicy { max_age_days: Some(1), ..policy(2) };
-    assert_eq!(kept_at(&all, &policy, "UTC"), ["2020-01-02T00:00:00Z", "2020-01-03T00:00:00Z"]);
-    let with_good = [&all[..], &[good("2019-01-01T00:00:00Z"), good("2018-01-01T00:00:00Z")]].concat();
-    assert_eq!(kept_at(&with_good, &policy, "UTC"), ["2018-01-01T00:00:00Z", "2019-01-01T00:00:00Z"]);
+    let damaged = |at: &str| RetentionCandidate {
+        standing: Standing::VerificationFailed,
+        ..good(at)
+    };
+    let all = [
+        damaged("2020-01-01T00:00:00Z"),
+        damaged("2020-01-02T00:00:00Z"),
+        damaged("2020-01-03T00:00:00Z"),
+    ];
+    let policy = RetentionPolicy {
+        max_age_days: Some(1),
+        ..policy(2)
+    };
+    assert_eq!(
+        kept_at(&all, &policy, "UTC"),
+        ["2020-01-02T00:00:00Z", "2020-01-03T00:00:00Z"]
+    );
+    let with_good = [
+        &all[..],
+        &[good("2019-01-01T00:00:00Z"), good("2018-01-01T00:00:00Z")],
+    ]
+    .concat();
+    assert_eq!(
+        kept_at(&with_good, &policy, "UTC"),
+        ["2018-01-01T00:00:00Z", "2019-01-01T00:00:00Z"]
+    );
 }
 
 #[test]
 fn a_policy_that_cannot_be_meant_is_refused() {
     for (wrong, said) in [
         (policy(0), "minCount is 0"),
-        (RetentionPolicy { max_count: Some(2), ..policy(3) }, "minCount (3) must not exceed maxCount (2)"),
-        (RetentionPolicy { max_age_days: Some(0), ..policy(1) }, "maxAgeDays is 0"),
-        (RetentionPolicy { keep_weekly: Some(u32::MAX), ..policy(1) }, "keepWeekly is 4294967295"),
+        (
+            RetentionPolicy {
+                max_count: Some(2),
+                ..policy(3)
+            },
+            "minCount (3) must not exceed maxCount (2)",
+        ),
+        (
+            RetentionPolicy {
+                max_age_days: Some(0),
+                ..policy(1)
+            },
+            "maxAgeDays is 0",
+        ),
+        (
+            RetentionPolicy {
+                keep_weekly: Some(u32::MAX),
+                ..policy(1)
+            },
+            "keepWeekly is 4294967295",
+        ),
     ] {
         let error = wrong.check().unwrap_err().to_string();
         assert!(error.starts_with(said), "{error}");
@@ -136,7 +250,11 @@ fn histories() -> impl Strategy<Value = Vec<RetentionCandidate>> {
     let hour = prop_oneof![Just(0_i64), -24_i64..26_000];
     prop::collection::vec((hour, standings()), 0..60).prop_map(|backups| {
         let of = |(number, (hours, standing))| {
-            candidate(Timestamp::from_second(NOW_S - hours * 3600).unwrap(), number, standing)
+            candidate(
+                Timestamp::from_second(NOW_S - hours * 3600).unwrap(),
+                number,
+                standing,
+            )
         };
         (0..).zip(backups).map(of).collect()
     })
@@ -144,7 +262,11 @@ fn histories() -> impl Strategy<Value = Vec<RetentionCandidate>> {
 
 fn policies() -> impl Strategy<Value = RetentionPolicy> {
     let count = || prop::option::of(1_u32..12);
-    let limits = (prop::option::of(1_u32..400), prop::option::of(1_u32..40), 1_u32..8);
+    let limits = (
+        prop::option::of(1_u32..400),
+        prop::option::of(1_u32..40),
+        1_u32..8,
+    );
     (limits, (count(), count(), count(), count())).prop_map(|(limits, keeps)| RetentionPolicy {
         max_age_days: limits.0,
         max_count: limits.1,
@@ -157,14 +279,27 @@ fn policies() -> impl Strategy<Value = RetentionPolicy> {
 }
 
 fn zones() -> impl Strategy<Value = TimeZone> {
-    prop::sample::select(vec!["UTC", "Europe/Zurich", "America/St_Johns", "Pacific/Apia", "Africa/Cairo"])
-        .prop_map(|name| TimeZone::get(name).unwrap())
+    prop::sample::select(vec![
+        "UTC",
+        "Europe/Zurich",
+        "America/St_Johns",
+        "Pacific/Apia",
+        "Africa/Cairo",
+    ])
+    .prop_map(|name| TimeZone::get(name).unwrap())
 }
 
 /// The backups that remain after a plan.
-fn left(candidates: &[RetentionCandidate], decisions: &[RetentionDecision]) -> Vec<RetentionCandidate> {
+fn left(
+    candidates: &[RetentionCandidate],
+    decisions: &[RetentionDecision],
+) -> Vec<RetentionCandidate> {
     let kept = kept(decisions);
-    candidates.iter().filter(|candidate| kept.contains(&&candidate.backup_id)).cloned().collect()
+    candidates
+        .iter()
+        .filter(|candidate| kept.contains(&&candidate.backup_id))
+        .cloned()
+        .collect()
 }
 
 proptest! {

@@ -47,12 +47,18 @@ choice!(
 );
 
 pub(super) fn read(reader: &mut Reader) -> CloudSettings {
-    let provider = reader.choice("BACKUP_CLOUD_PROVIDER", CloudProvider::Aws, CloudProvider::WORDS);
+    let provider = reader.choice(
+        "BACKUP_CLOUD_PROVIDER",
+        CloudProvider::Aws,
+        CloudProvider::WORDS,
+    );
     let keys = keys(reader);
     let settings = CloudSettings {
         enabled: reader.boolean("BACKUP_CLOUD_ENABLED", false),
         provider,
-        location: reader.optional("BACKUP_CLOUD_BUCKET", |bucket| location(provider, bucket, keys.as_ref())),
+        location: reader.optional("BACKUP_CLOUD_BUCKET", |bucket| {
+            location(provider, bucket, keys.as_ref())
+        }),
         region: reader.text_or("BACKUP_CLOUD_REGION", "us-east-1"),
         keys,
         endpoint: reader.optional("BACKUP_CLOUD_ENDPOINT", endpoint),
@@ -60,11 +66,15 @@ pub(super) fn read(reader: &mut Reader) -> CloudSettings {
     };
     if settings.enabled {
         if settings.location.is_none() {
-            reader.reject_once("BACKUP_CLOUD_BUCKET", "is not set, and BACKUP_CLOUD_ENABLED is true: set it");
+            reader.reject_once(
+                "BACKUP_CLOUD_BUCKET",
+                "is not set, and BACKUP_CLOUD_ENABLED is true: set it",
+            );
         }
         if settings.keys.is_none() && provider != CloudProvider::Aws {
-            let problem =
-                format!("is not set, and BACKUP_CLOUD_PROVIDER is {provider} without support for roles: set it");
+            let problem = format!(
+                "is not set, and BACKUP_CLOUD_PROVIDER is {provider} without support for roles: set it"
+            );
             reader.reject_once("BACKUP_CLOUD_ACCESS_KEY", problem);
         }
     }
@@ -76,11 +86,17 @@ fn keys(reader: &mut Reader) -> Option<CloudKeys> {
     match NAMES.map(|name| reader.secret(name)) {
         [Some(access), Some(secret)] => Some(CloudKeys { access, secret }),
         [Some(_), None] => {
-            reader.reject(NAMES[1], format!("is not set, and {} is: set both or neither", NAMES[0]));
+            reader.reject(
+                NAMES[1],
+                format!("is not set, and {} is: set both or neither", NAMES[0]),
+            );
             None
         }
         [None, Some(_)] => {
-            reader.reject(NAMES[0], format!("is not set, and {} is: set both or neither", NAMES[1]));
+            reader.reject(
+                NAMES[0],
+                format!("is not set, and {} is: set both or neither", NAMES[1]),
+            );
             None
         }
         [None, None] => None,
@@ -88,7 +104,11 @@ fn keys(reader: &mut Reader) -> Option<CloudKeys> {
 }
 
 /// Builds the store's URL from the names of each provider, and parses it like a URL written by an operator.
-fn location(provider: CloudProvider, bucket: &str, keys: Option<&CloudKeys>) -> Result<StoreLocation, String> {
+fn location(
+    provider: CloudProvider,
+    bucket: &str,
+    keys: Option<&CloudKeys>,
+) -> Result<StoreLocation, String> {
     let address = match (provider, keys) {
         (CloudProvider::Aws, _) => format!("s3://{bucket}"),
         (CloudProvider::Gcp, _) => format!("gs://{bucket}"),
@@ -99,16 +119,19 @@ fn location(provider: CloudProvider, bucket: &str, keys: Option<&CloudKeys>) -> 
         }
     };
     StoreLocation::parse(&address).map_err(|_| match provider {
-        CloudProvider::Azure => "the name of a container, optionally with a slash and a prefix, and \
+        CloudProvider::Azure => {
+            "the name of a container, optionally with a slash and a prefix, and \
                                  BACKUP_CLOUD_ACCESS_KEY set to the name of its storage account"
-            .to_owned(),
+                .to_owned()
+        }
         _ => "the name of a bucket, optionally with a slash and a prefix".to_owned(),
     })
 }
 
 fn endpoint(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).ok().filter(|url| {
-        let is_plain = url.username().is_empty() && url.password().is_none() && url.query().is_none();
+        let is_plain =
+            url.username().is_empty() && url.password().is_none() && url.query().is_none();
         matches!(url.scheme(), "http" | "https") && url.has_host() && is_plain
     });
     url.ok_or_else(|| "a URL, for example https://storage.example".to_owned())

@@ -9,7 +9,10 @@ use crate::RetentionPolicy;
 
 /// Settings of content backups.
 #[derive(Debug, Clone)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own, named after its variable")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of its own, named after its variable"
+)]
 pub struct ContentSettings {
     /// `BACKUP_CONTENT_ENABLED`.
     pub enabled: bool,
@@ -66,16 +69,26 @@ pub(super) fn read(reader: &mut Reader) -> ContentSettings {
     ContentSettings {
         enabled: reader.boolean("BACKUP_CONTENT_ENABLED", true),
         interval_hours: reader.number("BACKUP_CONTENT_INTERVAL_HOURS", 24, 1..=8760),
-        retention_days: reader.number("BACKUP_CONTENT_RETENTION_DAYS", 30, 1..=RetentionPolicy::MAX_DAYS),
+        retention_days: reader.number(
+            "BACKUP_CONTENT_RETENTION_DAYS",
+            30,
+            1..=RetentionPolicy::MAX_DAYS,
+        ),
         compression: reader.boolean("BACKUP_CONTENT_COMPRESSION", true),
         encryption: reader.boolean("BACKUP_CONTENT_ENCRYPTION", false),
         concurrency: reader.number("BACKUP_CONTENT_CONCURRENCY", 3, 1..=1000),
-        timeout: Duration::from_millis(reader.number("BACKUP_CONTENT_TIMEOUT_MS", 30_000, 100..=600_000)),
+        timeout: Duration::from_millis(reader.number(
+            "BACKUP_CONTENT_TIMEOUT_MS",
+            30_000,
+            100..=600_000,
+        )),
         retry_attempts: reader.number("BACKUP_CONTENT_RETRY_ATTEMPTS", 3, 1..=10),
         max_file_size: reader.number("BACKUP_MAX_FILE_SIZE", 104_857_600, 1..=LARGEST_FILE_BYTES),
         archive: reader.boolean("BACKUP_CONTENT_ARCHIVE", true),
         max_failure_percent: reader.number("BACKUP_CONTENT_MAX_FAILURE_PERCENT", 10, 0..=100),
-        allowed_origins: reader.optional("BACKUP_CONTENT_ALLOWED_ORIGINS", origins).unwrap_or_default(),
+        allowed_origins: reader
+            .optional("BACKUP_CONTENT_ALLOWED_ORIGINS", origins)
+            .unwrap_or_default(),
         collection: reader.text_or("BACKUP_CONTENT_COLLECTION", "contents"),
         queue: reader.text("BACKUP_CONTENT_QUEUE"),
         gateways: gateways(reader),
@@ -92,7 +105,9 @@ fn gateways(reader: &mut Reader) -> Vec<Gateway> {
 
 fn parse_gateways(text: &str) -> Result<Vec<Gateway>, String> {
     let gateway = |text: &str| {
-        let (trustless, address) = text.strip_prefix(PLAIN).map_or((true, text), |address| (false, address));
+        let (trustless, address) = text
+            .strip_prefix(PLAIN)
+            .map_or((true, text), |address| (false, address));
         origin(address).map(|url| Gateway { url, trustless })
     };
     text.split(',').map(|text| gateway(text.trim())).collect::<Option<_>>().ok_or_else(|| {
@@ -103,8 +118,14 @@ fn parse_gateways(text: &str) -> Result<Vec<Gateway>, String> {
 }
 
 fn origins(text: &str) -> Result<Vec<Url>, String> {
-    let expected = || "origins separated by commas, for example https://hub.example or http://10.0.0.7:8080".to_owned();
-    text.split(',').map(|text| origin(text.trim())).collect::<Option<_>>().ok_or_else(expected)
+    let expected = || {
+        "origins separated by commas, for example https://hub.example or http://10.0.0.7:8080"
+            .to_owned()
+    };
+    text.split(',')
+        .map(|text| origin(text.trim()))
+        .collect::<Option<_>>()
+        .ok_or_else(expected)
 }
 
 /// Parses an origin: scheme, host and port only.

@@ -30,42 +30,54 @@ fn marked(text: &str) -> Option<&'static str> {
         ("eyj", "a token"),
     ];
     let lowercase = text.to_ascii_lowercase();
-    let found = MARKS.iter().find(|(mark, _)| lowercase.contains(mark) && (*mark != "eyj" || is_jwt(text)));
+    let found = MARKS
+        .iter()
+        .find(|(mark, _)| lowercase.contains(mark) && (*mark != "eyj" || is_jwt(text)));
     found.map(|(_, kind)| *kind)
 }
 
 /// RFC 7519: three parts joined by dots, the first of them a JSON object in Base64.
 fn is_jwt(text: &str) -> bool {
-    text.find("eyJ").is_some_and(|at| text.len() - at > 30 && text[at..].contains('.'))
+    text.find("eyJ")
+        .is_some_and(|at| text.len() - at > 30 && text[at..].contains('.'))
 }
 
 /// `scheme://user:password@host`, `scheme://token@host` or `user:password@host`, even if the password contains
 /// characters that end a URL's authority.
 fn has_user_info(text: &str) -> bool {
-    text.match_indices("://").any(|(at, separator)| authority_has_user_info(&text[at + separator.len()..]))
+    text.match_indices("://")
+        .any(|(at, separator)| authority_has_user_info(&text[at + separator.len()..]))
         || (!text.contains("://") && has_bare_user_info(text))
 }
 
 fn authority_has_user_info(rest: &str) -> bool {
-    let authority = rest.split(['/', '?', '#', ',', ' ']).next().unwrap_or_default();
+    let authority = rest
+        .split(['/', '?', '#', ',', ' '])
+        .next()
+        .unwrap_or_default();
     authority.contains('@') || has_port_that_is_no_number(authority)
 }
 
 /// A password in the place of a port.
 fn has_port_that_is_no_number(authority: &str) -> bool {
     let behind_address = authority.rsplit(']').next().unwrap_or_default();
-    behind_address.split_once(':').is_some_and(|(_, port)| !port.bytes().all(|byte| byte.is_ascii_digit()))
+    behind_address
+        .split_once(':')
+        .is_some_and(|(_, port)| !port.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 fn has_bare_user_info(text: &str) -> bool {
     let text = text.trim_start_matches('/');
-    text.rsplit_once('@').is_some_and(|(before, _)| before.split('/').next().unwrap_or_default().contains(':'))
+    text.rsplit_once('@')
+        .is_some_and(|(before, _)| before.split('/').next().unwrap_or_default().contains(':'))
 }
 
 /// `name=value` with a typical name of credentials, as in queries, Azure connection strings and options.
 fn has_credential_parameter(text: &str) -> bool {
-    text.split(['?', '&', ';', ',', '#', ' '])
-        .any(|part| part.split_once('=').is_some_and(|(name, value)| !value.is_empty() && is_credential_name(name)))
+    text.split(['?', '&', ';', ',', '#', ' ']).any(|part| {
+        part.split_once('=')
+            .is_some_and(|(name, value)| !value.is_empty() && is_credential_name(name))
+    })
 }
 
 fn is_credential_name(name: &str) -> bool {
@@ -84,8 +96,13 @@ fn is_credential_name(name: &str) -> bool {
         "signature",
         "authorization",
     ];
-    let letters: String = name.chars().filter(char::is_ascii_alphabetic).map(|c| c.to_ascii_lowercase()).collect();
-    matches!(letters.as_str(), "sig" | "key" | "auth") || PARTS.iter().any(|part| letters.contains(part))
+    let letters: String = name
+        .chars()
+        .filter(char::is_ascii_alphabetic)
+        .map(|c| c.to_ascii_lowercase())
+        .collect();
+    matches!(letters.as_str(), "sig" | "key" | "auth")
+        || PARTS.iter().any(|part| letters.contains(part))
 }
 
 /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html>, and Google's HMAC keys.
@@ -96,7 +113,12 @@ fn has_access_key_id(text: &str) -> bool {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric());
     words
         .filter_map(|word| PREFIXES.iter().find_map(|prefix| word.strip_prefix(prefix)))
-        .any(|rest| rest.len() >= LEAST && rest.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit()))
+        .any(|rest| {
+            rest.len() >= LEAST
+                && rest
+                    .bytes()
+                    .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
+        })
 }
 
 /// 32 bytes or more in hexadecimal, or 30 or more in Base64: keys of encryption and secret access keys.
@@ -104,7 +126,10 @@ fn has_key_material(text: &str) -> bool {
     let path = text.strip_prefix("file://").unwrap_or(text);
     // Container runtimes name the directories of volumes so.
     let is_path = path.starts_with('/');
-    (!is_path && text.split(|c: char| !c.is_ascii_hexdigit()).any(|run| run.len() >= 64))
+    (!is_path
+        && text
+            .split(|c: char| !c.is_ascii_hexdigit())
+            .any(|run| run.len() >= 64))
         || text.split(|c: char| !is_base64(c)).any(is_random_base64)
 }
 

@@ -92,7 +92,9 @@ impl StoreLocation {
     /// # Errors
     /// The expected forms, to follow the word "expected".
     pub fn parse(text: &str) -> Result<Self, String> {
-        let Some((scheme, rest)) = text.split_once("://") else { return Err(EXPECTED.to_owned()) };
+        let Some((scheme, rest)) = text.split_once("://") else {
+            return Err(EXPECTED.to_owned());
+        };
         match scheme {
             "s3" => in_bucket(rest).map(|(bucket, prefix)| Self::S3 { bucket, prefix }),
             "gs" => in_bucket(rest).map(|(bucket, prefix)| Self::Gcs { bucket, prefix }),
@@ -119,16 +121,29 @@ impl StoreLocation {
     fn copying(&self, begin: &str, rest: &str, file: &str) -> String {
         let file = quoted(file);
         match self {
-            Self::S3 { .. } => format!("aws s3 cp {}{rest} {file}", quoted(&format!("{self}{begin}"))),
-            Self::Gcs { .. } => format!("gcloud storage cp {}{rest} {file}", quoted(&format!("{self}{begin}"))),
-            Self::Azure { account, container, prefix } => format!(
+            Self::S3 { .. } => format!(
+                "aws s3 cp {}{rest} {file}",
+                quoted(&format!("{self}{begin}"))
+            ),
+            Self::Gcs { .. } => format!(
+                "gcloud storage cp {}{rest} {file}",
+                quoted(&format!("{self}{begin}"))
+            ),
+            Self::Azure {
+                account,
+                container,
+                prefix,
+            } => format!(
                 "az storage blob download --account-name {} --container-name {} --name {}{rest} --file {file}",
                 quoted(account),
                 quoted(container),
                 quoted(&format!("{prefix}{begin}")),
             ),
             Self::Directory(directories) => {
-                format!("cp {}{rest} {file}", quoted(&directories.path(begin).to_string_lossy()))
+                format!(
+                    "cp {}{rest} {file}",
+                    quoted(&directories.path(begin).to_string_lossy())
+                )
             }
         }
     }
@@ -156,18 +171,26 @@ fn quoted(text: &str) -> String {
 fn in_bucket(rest: &str) -> Option<(String, String)> {
     let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
     let is_name = is_container_name(&bucket.replace('.', "-"));
-    is_name.then(|| Some((bucket.to_owned(), root(prefix)?))).flatten()
+    is_name
+        .then(|| Some((bucket.to_owned(), root(prefix)?)))
+        .flatten()
 }
 
 fn in_account(rest: &str) -> Option<StoreLocation> {
     let (account, rest) = rest.split_once('/')?;
     let (container, prefix) = rest.split_once('/').unwrap_or((rest, ""));
-    let is_account =
-        (3..=24).contains(&account.len()) && account.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    let is_account = (3..=24).contains(&account.len())
+        && account
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
     (is_account && is_container_name(container))
         .then(|| {
             let (account, container) = (account.to_owned(), container.to_owned());
-            Some(StoreLocation::Azure { account, container, prefix: root(prefix)? })
+            Some(StoreLocation::Azure {
+                account,
+                container,
+                prefix: root(prefix)?,
+            })
         })
         .flatten()
 }
@@ -175,16 +198,28 @@ fn in_account(rest: &str) -> Option<StoreLocation> {
 /// A prefix that is empty, or ends in `/`.
 fn root(prefix: &str) -> Option<String> {
     let prefix = prefix.trim_end_matches('/');
-    let segments_ok = prefix.is_empty() || prefix.split('/').all(|segment| !matches!(segment, "" | "." | ".."));
-    let is_fine = segments_ok && prefix.len() <= 100 && prefix.bytes().all(|b| b.is_ascii_graphic());
-    is_fine.then(|| if prefix.is_empty() { String::new() } else { format!("{prefix}/") })
+    let segments_ok = prefix.is_empty()
+        || prefix
+            .split('/')
+            .all(|segment| !matches!(segment, "" | "." | ".."));
+    let is_fine =
+        segments_ok && prefix.len() <= 100 && prefix.bytes().all(|b| b.is_ascii_graphic());
+    is_fine.then(|| {
+        if prefix.is_empty() {
+            String::new()
+        } else {
+            format!("{prefix}/")
+        }
+    })
 }
 
 /// Checks the naming rules of S3 and Google buckets and of Azure containers, as far as typing errors are likely. Dots
 /// are valid only in bucket names. <https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html>
 fn is_container_name(name: &str) -> bool {
     (3..=63).contains(&name.len())
-        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
         && !name.starts_with('-')
         && !name.ends_with('-')
 }
@@ -193,8 +228,15 @@ fn is_container_name(name: &str) -> bool {
 fn directory(text: &str) -> Option<StoreLocation> {
     let url = Url::parse(text).ok()?;
     let is_plain = url.query().is_none() && url.fragment().is_none();
-    let root = url.to_file_path().ok().filter(|path| is_plain && path.parent().is_some())?;
-    Some(StoreLocation::Directory(Directories { root: tidy(&root), database: None, content: None }))
+    let root = url
+        .to_file_path()
+        .ok()
+        .filter(|path| is_plain && path.parent().is_some())?;
+    Some(StoreLocation::Directory(Directories {
+        root: tidy(&root),
+        database: None,
+        content: None,
+    }))
 }
 
 /// Without a slash at its end.
@@ -208,7 +250,11 @@ impl fmt::Display for StoreLocation {
         match self {
             Self::S3 { bucket, prefix } => write!(f, "s3://{bucket}/{prefix}"),
             Self::Gcs { bucket, prefix } => write!(f, "gs://{bucket}/{prefix}"),
-            Self::Azure { account, container, prefix } => write!(f, "az://{account}/{container}/{prefix}"),
+            Self::Azure {
+                account,
+                container,
+                prefix,
+            } => write!(f, "az://{account}/{container}/{prefix}"),
             Self::Directory(Directories { root, .. }) => match Url::from_directory_path(root) {
                 Ok(url) => write!(f, "{url}"),
                 Err(()) => write!(f, "file://{}/", root.display()),
@@ -260,24 +306,45 @@ mod tests {
 
     #[test]
     fn a_directory_of_its_own_takes_the_place_of_a_part_of_the_repository() {
-        let directories = Directories { root: "/r".into(), database: Some("/d".into()), content: None };
-        assert_eq!(directories.path("database/x/dump"), PathBuf::from("/d/x/dump"));
+        let directories = Directories {
+            root: "/r".into(),
+            database: Some("/d".into()),
+            content: None,
+        };
+        assert_eq!(
+            directories.path("database/x/dump"),
+            PathBuf::from("/d/x/dump")
+        );
         assert_eq!(directories.path("content/x"), PathBuf::from("/r/content/x"));
-        assert_eq!(directories.path("repository.json"), PathBuf::from("/r/repository.json"));
+        assert_eq!(
+            directories.path("repository.json"),
+            PathBuf::from("/r/repository.json")
+        );
     }
 
     #[test]
     fn an_object_is_fetched_by_one_command_whatever_its_path_holds() {
         let key = ObjectKey::repository();
         let fetching = |address: &str| StoreLocation::parse(address).unwrap().fetching(&key, ".");
-        assert_eq!(fetching("s3://backups/eu"), "aws s3 cp 's3://backups/eu/repository.json' '.'");
-        assert_eq!(fetching("file:///it's here"), r"cp '/it'\''s here/repository.json' '.'");
+        assert_eq!(
+            fetching("s3://backups/eu"),
+            "aws s3 cp 's3://backups/eu/repository.json' '.'"
+        );
+        assert_eq!(
+            fetching("file:///it's here"),
+            r"cp '/it'\''s here/repository.json' '.'"
+        );
         assert_eq!(
             fetching("az://account1/backups/eu"),
             "az storage blob download --account-name 'account1' --container-name 'backups' \
              --name 'eu/repository.json' --file '.'"
         );
-        let content = StoreLocation::parse("s3://backups").unwrap().fetching_content("OBJECT", "fetched");
-        assert_eq!(content, r#"aws s3 cp 's3://backups/content/'"${OBJECT#content/}" 'fetched'"#);
+        let content = StoreLocation::parse("s3://backups")
+            .unwrap()
+            .fetching_content("OBJECT", "fetched");
+        assert_eq!(
+            content,
+            r#"aws s3 cp 's3://backups/content/'"${OBJECT#content/}" 'fetched'"#
+        );
     }
 }

@@ -215,7 +215,11 @@ pub fn read(variables: impl IntoIterator<Item = (String, String)>) -> Reading {
         database: DatabaseSettings {
             enabled: reader.boolean("BACKUP_DATABASE_ENABLED", true),
             interval_hours: reader.number("BACKUP_DATABASE_INTERVAL_HOURS", 24, 1..=8760),
-            retention_days: reader.number("BACKUP_DATABASE_RETENTION_DAYS", 30, 1..=RetentionPolicy::MAX_DAYS),
+            retention_days: reader.number(
+                "BACKUP_DATABASE_RETENTION_DAYS",
+                30,
+                1..=RetentionPolicy::MAX_DAYS,
+            ),
             compression: reader.boolean("BACKUP_DATABASE_COMPRESSION", true),
             compression_level: reader.number("BACKUP_COMPRESSION_LEVEL", 6, 1..=9),
             encryption: reader.boolean("BACKUP_DATABASE_ENCRYPTION", false),
@@ -243,21 +247,34 @@ pub fn read(variables: impl IntoIterator<Item = (String, String)>) -> Reading {
         cloud: cloud::read(&mut reader),
         access: AccessSettings {
             role_claim: reader.text_or("BACKUP_ROLE_CLAIM", "role"),
-            creator: reader.choice("BACKUP_CREATOR_ACCESS", CreatorAccess::Full, CreatorAccess::WORDS),
+            creator: reader.choice(
+                "BACKUP_CREATOR_ACCESS",
+                CreatorAccess::Full,
+                CreatorAccess::WORDS,
+            ),
         },
         event_bus: reader.text_or("BACKUP_EVENT_BUS", "default"),
         metrics_namespace: reader.text_or("BACKUP_METRICS_NAMESPACE", "Holdfast"),
         function_memory_mib: reader.ambient("AWS_LAMBDA_FUNCTION_MEMORY_SIZE"),
         warnings: Vec::new(),
     };
-    if settings.cloud.enabled && settings.store.is_some() && settings.cloud.location == settings.store {
-        reader.reject("BACKUP_CLOUD_BUCKET", "is the same place as BACKUP_STORE: set it to another bucket or prefix");
+    if settings.cloud.enabled
+        && settings.store.is_some()
+        && settings.cloud.location == settings.store
+    {
+        reader.reject(
+            "BACKUP_CLOUD_BUCKET",
+            "is the same place as BACKUP_STORE: set it to another bucket or prefix",
+        );
     }
     let encrypting = [
         ("BACKUP_DATABASE_ENCRYPTION", settings.database.encryption),
         ("BACKUP_CONTENT_ENCRYPTION", settings.content.encryption),
     ];
-    let encrypting = encrypting.into_iter().find(|(_, on)| *on).map(|(name, _)| name);
+    let encrypting = encrypting
+        .into_iter()
+        .find(|(_, on)| *on)
+        .map(|(name, _)| name);
     if let Some(name) = encrypting
         && settings.encryption_key.is_none()
         && settings.kms_key_id.is_none()
@@ -301,9 +318,16 @@ fn mongodump(reader: &mut Reader) -> PathBuf {
 /// rest.
 fn recipient(reader: &mut Reader) -> Option<String> {
     const NAME: &str = "BACKUP_BREAK_GLASS_RECIPIENT";
-    if reader.peek(NAME)?.to_ascii_lowercase().contains("age-secret-key-") {
+    if reader
+        .peek(NAME)?
+        .to_ascii_lowercase()
+        .contains("age-secret-key-")
+    {
         reader.secret(NAME);
-        reader.reject(NAME, "invalid value: expected an age recipient (age1…), got a secret age identity");
+        reader.reject(
+            NAME,
+            "invalid value: expected an age recipient (age1…), got a secret age identity",
+        );
         return None;
     }
     reader.text(NAME)
@@ -314,10 +338,14 @@ fn recipient(reader: &mut Reader) -> Option<String> {
 fn store(reader: &mut Reader) -> Option<StoreLocation> {
     let mut store = reader.optional("BACKUP_STORE", StoreLocation::parse);
     for name in ["BACKUP_DATABASE_DIR", "BACKUP_CONTENT_DIR"] {
-        let Some(given) = reader.optional(name, |text| Ok(PathBuf::from(text))) else { continue };
+        let Some(given) = reader.optional(name, |text| Ok(PathBuf::from(text))) else {
+            continue;
+        };
         match &mut store {
             Some(StoreLocation::Directory(directories)) => match directories.resolve(&given) {
-                Some(directory) if name == "BACKUP_DATABASE_DIR" => directories.database = Some(directory),
+                Some(directory) if name == "BACKUP_DATABASE_DIR" => {
+                    directories.database = Some(directory)
+                }
                 Some(directory) => directories.content = Some(directory),
                 None => reader.reject(
                     name,
@@ -328,24 +356,36 @@ fn store(reader: &mut Reader) -> Option<StoreLocation> {
                 ),
             },
             _ if given.is_relative() => {
-                reader.warn(name, "has no effect, because BACKUP_STORE is not a directory (file:///…)");
+                reader.warn(
+                    name,
+                    "has no effect, because BACKUP_STORE is not a directory (file:///…)",
+                );
             }
-            _ => reader.reject(name, "is set, and BACKUP_STORE is not a directory (file:///…): unset it"),
+            _ => reader.reject(
+                name,
+                "is set, and BACKUP_STORE is not a directory (file:///…): unset it",
+            ),
         }
     }
     store
 }
 
 fn absolute(text: &str) -> Result<PathBuf, String> {
-    Some(PathBuf::from(text)).filter(|path| path.is_absolute()).ok_or_else(|| "an absolute path".to_owned())
+    Some(PathBuf::from(text))
+        .filter(|path| path.is_absolute())
+        .ok_or_else(|| "an absolute path".to_owned())
 }
 
 fn timezone(reader: &mut Reader) -> TimeZone {
-    let parse = |name: &str| TimeZone::get(name).map_err(|_| "an IANA time zone, for example Europe/Zurich".to_owned());
-    reader.optional("BACKUP_TIMEZONE", parse).unwrap_or_else(|| {
-        reader.show_default("BACKUP_TIMEZONE", "UTC");
-        TimeZone::UTC
-    })
+    let parse = |name: &str| {
+        TimeZone::get(name).map_err(|_| "an IANA time zone, for example Europe/Zurich".to_owned())
+    };
+    reader
+        .optional("BACKUP_TIMEZONE", parse)
+        .unwrap_or_else(|| {
+            reader.show_default("BACKUP_TIMEZONE", "UTC");
+            TimeZone::UTC
+        })
 }
 
 fn collections(reader: &mut Reader) -> CollectionFilter {

@@ -13,7 +13,11 @@ pub(super) struct Reader {
 }
 
 /// Variables without the prefix `BACKUP_`.
-const NOT_PREFIXED: [&str; 3] = ["AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "MONGODB_URI", "MONGODUMP"];
+const NOT_PREFIXED: [&str; 3] = [
+    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+    "MONGODB_URI",
+    "MONGODUMP",
+];
 
 impl Reader {
     pub(super) fn new(variables: impl IntoIterator<Item = (String, String)>) -> Self {
@@ -23,7 +27,12 @@ impl Reader {
             .map(|(name, value)| (name, value.trim().to_owned()))
             .filter(|(name, value)| ours(name) && !value.is_empty())
             .collect();
-        Self { variables, shown: Vec::new(), errors: Vec::new(), warnings: Vec::new() }
+        Self {
+            variables,
+            shown: Vec::new(),
+            errors: Vec::new(),
+            warnings: Vec::new(),
+        }
     }
 
     /// Variables that are not read yet.
@@ -47,7 +56,10 @@ impl Reader {
     }
 
     pub(super) fn warn(&mut self, name: &str, message: impl Into<String>) {
-        self.warnings.push(SettingWarning { name: name.to_owned(), message: message.into() });
+        self.warnings.push(SettingWarning {
+            name: name.to_owned(),
+            message: message.into(),
+        });
     }
 
     /// Like `reject`, unless the variable already has a fault.
@@ -86,7 +98,10 @@ impl Reader {
         match parsed {
             Ok(value) => Some(value),
             Err(expected) => {
-                self.reject(name, format!("invalid value {:?}: expected {expected}", beginning(&given)));
+                self.reject(
+                    name,
+                    format!("invalid value {:?}: expected {expected}", beginning(&given)),
+                );
                 None
             }
         }
@@ -98,14 +113,21 @@ impl Reader {
     }
 
     pub(super) fn boolean(&mut self, name: &'static str, default: bool) -> bool {
-        self.or_default(name, default, |text| match text.to_ascii_lowercase().as_str() {
-            "true" => Ok(true),
-            "false" => Ok(false),
-            _ => Err("true or false".to_owned()),
+        self.or_default(name, default, |text| {
+            match text.to_ascii_lowercase().as_str() {
+                "true" => Ok(true),
+                "false" => Ok(false),
+                _ => Err("true or false".to_owned()),
+            }
         })
     }
 
-    pub(super) fn number<T>(&mut self, name: &'static str, default: T, range: RangeInclusive<T>) -> T
+    pub(super) fn number<T>(
+        &mut self,
+        name: &'static str,
+        default: T,
+        range: RangeInclusive<T>,
+    ) -> T
     where
         T: std::str::FromStr + PartialOrd + std::fmt::Display + Copy,
     {
@@ -127,7 +149,11 @@ impl Reader {
     }
 
     /// Like `choice`, without a default.
-    pub(super) fn optional_choice<T: Copy>(&mut self, name: &'static str, words: &[(&str, T)]) -> Option<T> {
+    pub(super) fn optional_choice<T: Copy>(
+        &mut self,
+        name: &'static str,
+        words: &[(&str, T)],
+    ) -> Option<T> {
         self.optional(name, |text| one_of(text, words))
     }
 
@@ -154,7 +180,10 @@ impl Reader {
     pub(super) fn mongodb_uri(&mut self, name: &'static str) -> Option<Secret> {
         let uri = self.secret(name)?;
         if !uri.expose().starts_with("mongodb://") && !uri.expose().starts_with("mongodb+srv://") {
-            self.reject(name, "invalid value: expected mongodb://… or mongodb+srv://…");
+            self.reject(
+                name,
+                "invalid value: expected mongodb://… or mongodb+srv://…",
+            );
             return None;
         }
         match ConnectionString::read(uri.expose()) {
@@ -186,24 +215,44 @@ impl Reader {
     pub(super) fn finish(mut self, mut settings: Settings) -> Reading {
         settings.warnings = std::mem::take(&mut self.warnings);
         for name in std::mem::take(&mut self.variables).into_keys() {
-            let name = if secret_in(&name).is_some() { MASK.to_owned() } else { beginning(&name) };
-            self.reject(&name, "is not a setting of Holdfast: unset it, or correct its name");
+            let name = if secret_in(&name).is_some() {
+                MASK.to_owned()
+            } else {
+                beginning(&name)
+            };
+            self.reject(
+                &name,
+                "is not a setting of Holdfast: unset it, or correct its name",
+            );
         }
-        let settings = if self.errors.is_empty() { Ok(settings) } else { Err(SettingsError(self.errors)) };
-        Reading { settings, shown: self.shown }
+        let settings = if self.errors.is_empty() {
+            Ok(settings)
+        } else {
+            Err(SettingsError(self.errors))
+        };
+        Reading {
+            settings,
+            shown: self.shown,
+        }
     }
 }
 
 fn one_of<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, String> {
-    words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value).ok_or_else(|| {
-        let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-        format!("one of {}", words.join(", "))
-    })
+    words
+        .iter()
+        .find(|(word, _)| *word == text)
+        .map(|(_, value)| *value)
+        .ok_or_else(|| {
+            let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+            format!("one of {}", words.join(", "))
+        })
 }
 
 /// Describes a value that appears to contain a secret.
 fn exposed(kind: &str, expected: Option<&str>) -> String {
-    let expected = expected.map(|expected| format!(". Expected {expected}")).unwrap_or_default();
+    let expected = expected
+        .map(|expected| format!(". Expected {expected}"))
+        .unwrap_or_default();
     format!(
         "the value appears to contain {kind}, and this setting is shown in logs and answers: remove it and replace the \
          exposed credential{expected}"

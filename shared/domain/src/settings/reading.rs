@@ -19,7 +19,11 @@ impl SettingError {
     /// Creates a permanent fault, which needs a correction of the setting.
     #[must_use]
     pub fn new(name: &str, problem: impl Into<String>) -> Self {
-        Self { name: name.to_owned(), problem: problem.into(), is_transient: false }
+        Self {
+            name: name.to_owned(),
+            problem: problem.into(),
+            is_transient: false,
+        }
     }
 }
 

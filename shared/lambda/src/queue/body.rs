@@ -20,8 +20,14 @@ pub(super) struct Outgoing {
 impl Outgoing {
     fn new(message: &DownloadMessage) -> Result<Self, QueueError> {
         let json = serde_json::to_string(message);
-        let json = json.map_err(|error| QueueError { message: error.to_string(), is_transient: false })?;
-        Ok(Self { content_id: message.content_id.clone(), body: ascii(&json) })
+        let json = json.map_err(|error| QueueError {
+            message: error.to_string(),
+            is_transient: false,
+        })?;
+        Ok(Self {
+            content_id: message.content_id.clone(),
+            body: ascii(&json),
+        })
     }
 
     pub(super) fn body(&self) -> &str {
@@ -29,7 +35,10 @@ impl Outgoing {
     }
 
     pub(super) fn refused(&self, reason: String) -> RefusedMessage {
-        RefusedMessage { content_id: self.content_id.clone(), reason }
+        RefusedMessage {
+            content_id: self.content_id.clone(),
+            reason,
+        }
     }
 }
 
@@ -44,11 +53,15 @@ pub(super) fn batches(
         let message = Outgoing::new(message)?;
         let size = message.body.len();
         if size > MOST_BYTES {
-            refused.push(message.refused(format!("it has {size} bytes: the limit is {MOST_BYTES}")));
+            refused
+                .push(message.refused(format!("it has {size} bytes: the limit is {MOST_BYTES}")));
             continue;
         }
         bytes += size;
-        if let Some(batch) = batches.last_mut().filter(|batch| batch.len() < MOST_MESSAGES && bytes <= MOST_BYTES) {
+        if let Some(batch) = batches
+            .last_mut()
+            .filter(|batch| batch.len() < MOST_MESSAGES && bytes <= MOST_BYTES)
+        {
             batch.push(message);
         } else {
             bytes = size;
@@ -81,21 +94,35 @@ mod tests {
     use super::*;
 
     fn message(content_id: &str) -> DownloadMessage {
-        DownloadMessage { backup_id: "content_1_aa".parse().unwrap(), content_id: content_id.to_owned() }
+        DownloadMessage {
+            backup_id: "content_1_aa".parse().unwrap(),
+            content_id: content_id.to_owned(),
+        }
     }
 
     #[test]
     fn batches_keep_to_ten_messages_and_to_the_bytes_of_a_call() {
         let mut refused = Vec::new();
-        let sizes = |messages: &[DownloadMessage], refused: &mut Vec<RefusedMessage>| -> Vec<usize> {
-            batches(messages, refused).unwrap().iter().map(Vec::len).collect()
-        };
+        let sizes =
+            |messages: &[DownloadMessage], refused: &mut Vec<RefusedMessage>| -> Vec<usize> {
+                batches(messages, refused)
+                    .unwrap()
+                    .iter()
+                    .map(Vec::len)
+                    .collect()
+            };
         assert_eq!(sizes(&vec![message("1"); 25], &mut refused), [10, 10, 5]);
-        assert_eq!(sizes(&vec![message(&"x".repeat(100_000)); 5], &mut refused), [2, 2, 1]);
+        assert_eq!(
+            sizes(&vec![message(&"x".repeat(100_000)); 5], &mut refused),
+            [2, 2, 1]
+        );
         assert!(refused.is_empty());
         let messages = [message("1"), message(&"x".repeat(300_000)), message("2")];
         assert_eq!(sizes(&messages, &mut refused), [2]);
-        assert!(refused.len() == 1 && refused[0].content_id.len() == 300_000, "the others go on");
+        assert!(
+            refused.len() == 1 && refused[0].content_id.len() == 300_000,
+            "the others go on"
+        );
     }
 
     proptest! {
@@ -111,7 +138,9 @@ mod tests {
     #[test]
     fn characters_outside_of_xml_are_escaped() {
         for character in ['\u{fffe}', '\u{ffff}', '\u{1}', '\u{0}', '\u{10ffff}', 'ü'] {
-            let body = Outgoing::new(&message(&format!("a{character}"))).unwrap().body;
+            let body = Outgoing::new(&message(&format!("a{character}")))
+                .unwrap()
+                .body;
             assert!(body.is_ascii() && body.contains("\\u"), "{body}");
         }
     }

@@ -11,7 +11,10 @@ const ORIGIN: &str = "origin";
 
 pub(super) async fn examine(settings: &Settings) -> Vec<Finding> {
     if !settings.content.enabled {
-        return vec![Finding::good("content", "not backed up: BACKUP_CONTENT_ENABLED is false")];
+        return vec![Finding::good(
+            "content",
+            "not backed up: BACKUP_CONTENT_ENABLED is false",
+        )];
     }
     let (downloader, gateways) = match (Downloader::new(settings), gateways(&settings.content)) {
         (Ok(downloader), Ok(gateways)) => (downloader, gateways),
@@ -40,10 +43,17 @@ pub(super) async fn examine(settings: &Settings) -> Vec<Finding> {
         }
     }));
     let (mut findings, origins) = tokio::join!(asked, origins);
-    if !findings.is_empty() && findings.iter().all(|finding| finding.health != Health::Good) {
-        let advice =
-            "no file on IPFS can be backed up: check the network, or set other gateways in BACKUP_IPFS_GATEWAYS";
-        findings.push(Finding::bad(GATEWAY, "no gateway answers correctly", Some(advice.to_owned())));
+    if !findings.is_empty()
+        && findings
+            .iter()
+            .all(|finding| finding.health != Health::Good)
+    {
+        let advice = "no file on IPFS can be backed up: check the network, or set other gateways in BACKUP_IPFS_GATEWAYS";
+        findings.push(Finding::bad(
+            GATEWAY,
+            "no gateway answers correctly",
+            Some(advice.to_owned()),
+        ));
     }
     findings.extend(origins);
     findings

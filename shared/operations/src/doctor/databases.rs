@@ -32,22 +32,31 @@ pub(super) async fn source(
     repository: Option<&Repository>,
 ) -> Vec<Finding> {
     if !settings.database.enabled {
-        return vec![Finding::good(SOURCE, "not backed up: BACKUP_DATABASE_ENABLED is false")];
+        return vec![Finding::good(
+            SOURCE,
+            "not backed up: BACKUP_DATABASE_ENABLED is false",
+        )];
     }
     let preference = settings.database.read_preference;
-    let connection = match Connection::open(&settings.mongodb_uri, preference, "holdfast-doctor").await {
-        Ok(connection) => connection,
-        Err(error) => return vec![of_source(error)],
-    };
+    let connection =
+        match Connection::open(&settings.mongodb_uri, preference, "holdfast-doctor").await {
+            Ok(connection) => connection,
+            Err(error) => return vec![of_source(error)],
+        };
     let before = Timestamp::now();
     let theirs = connection.time().await;
     let after = Timestamp::now();
     let location = catalog.map(Catalog::location).unwrap_or_default();
-    let selection =
-        DumpSelection { collections: settings.database.collections.clone(), exclude: vec![own_collections(&location)] };
+    let selection = DumpSelection {
+        collections: settings.database.collections.clone(),
+        exclude: vec![own_collections(&location)],
+    };
     let mut findings = match try_dump(&connection, &selection).await {
         Ok(trial) => {
-            let source = Holds { uri: connection.redacted_uri(), documents: trial.documents };
+            let source = Holds {
+                uri: connection.redacted_uri(),
+                documents: trial.documents,
+            };
             let compared = since_last_backup(source, repository).await;
             [readable(&connection, trial), compared].concat()
         }
@@ -58,7 +67,11 @@ pub(super) async fn source(
     }
     if let Ok(names) = unmatched_exclusions(&connection, &selection).await {
         findings.extend(no_such_exclusion(&names).map(|found| {
-            Finding::warning(SOURCE, found, "correct the names: otherwise excluded collections are dumped")
+            Finding::warning(
+                SOURCE,
+                found,
+                "correct the names: otherwise excluded collections are dumped",
+            )
         }));
     }
     findings.push(engine(settings).await);
@@ -70,7 +83,9 @@ pub(super) async fn source(
 
 /// An unlistable store has its own finding.
 async fn since_last_backup(source: Holds<'_>, repository: Option<&Repository>) -> Vec<Finding> {
-    let Some(repository) = repository else { return Vec::new() };
+    let Some(repository) = repository else {
+        return Vec::new();
+    };
     match repository.list().await {
         Ok(stored) => last_backup::compare(source, &stored),
         Err(_) => Vec::new(),
@@ -82,24 +97,46 @@ fn of_source(error: DatabaseError) -> Finding {
 }
 
 fn readable(connection: &Connection, trial: DumpTrial) -> Vec<Finding> {
-    let server = format!("MongoDB {} at {}", connection.server_version(), connection.redacted_uri());
+    let server = format!(
+        "MongoDB {} at {}",
+        connection.server_version(),
+        connection.redacted_uri()
+    );
     if trial.namespaces == 0 {
         let advice = "its backup would be empty: check MONGODB_URI for a misspelt name";
-        return vec![Finding::warning(SOURCE, format!("{server} holds nothing to back up"), advice)];
+        return vec![Finding::warning(
+            SOURCE,
+            format!("{server} holds nothing to back up"),
+            advice,
+        )];
     }
-    let DumpTrial { namespaces, documents, bytes, refused } = trial;
+    let DumpTrial {
+        namespaces,
+        documents,
+        bytes,
+        refused,
+    } = trial;
     let read = namespaces - refused.len();
     let mut findings = vec![Finding::good(
         SOURCE,
-        format!("{server}: {read} of {namespaces} collections can be read, about {documents} documents, {bytes} bytes"),
+        format!(
+            "{server}: {read} of {namespaces} collections can be read, about {documents} documents, {bytes} bytes"
+        ),
     )];
     let unnamed = refused.len().saturating_sub(MOST_NAMED);
     findings.extend(refused.into_iter().take(MOST_NAMED).map(|(name, error)| {
         let finding = of_source(error);
-        Finding { found: format!("{name} cannot be dumped: {}", finding.found), ..finding }
+        Finding {
+            found: format!("{name} cannot be dumped: {}", finding.found),
+            ..finding
+        }
     }));
     if unnamed > 0 {
-        findings.push(Finding::bad(SOURCE, format!("{unnamed} more collections cannot be dumped"), None));
+        findings.push(Finding::bad(
+            SOURCE,
+            format!("{unnamed} more collections cannot be dumped"),
+            None,
+        ));
     }
     findings
 }
@@ -107,19 +144,33 @@ fn readable(connection: &Connection, trial: DumpTrial) -> Vec<Finding> {
 /// A scratch collection of a restore takes space, and is in no backup.
 fn left_by_restore(scratch: ScratchCollection) -> Finding {
     const PART: &str = "restores";
-    let ScratchCollection { namespace, is_live, only_copy_of } = scratch;
+    let ScratchCollection {
+        namespace,
+        is_live,
+        only_copy_of,
+    } = scratch;
     if is_live {
         return Finding::good(PART, format!("{namespace} is being filled by a restore"));
     }
     if let Some(OnlyCopy { target, remedy }) = only_copy_of {
         let advice = match remedy {
             Remedy::Rename => format!("rename it to {target}"),
-            Remedy::Copy => format!("copy it to {target}, then drop it: the server does not rename a time series"),
+            Remedy::Copy => format!(
+                "copy it to {target}, then drop it: the server does not rename a time series"
+            ),
         };
-        return Finding::bad(PART, format!("{namespace} holds the only copy of {target}"), Some(advice));
+        return Finding::bad(
+            PART,
+            format!("{namespace} holds the only copy of {target}"),
+            Some(advice),
+        );
     }
     let advice = "the next restore into this database removes it, if its restore beat once. Otherwise drop it by hand";
-    Finding::warning(PART, format!("{namespace} was left by a killed restore"), advice)
+    Finding::warning(
+        PART,
+        format!("{namespace} was left by a killed restore"),
+        advice,
+    )
 }
 
 /// The engine of a backup from this machine.
@@ -131,13 +182,13 @@ async fn engine(settings: &Settings) -> Finding {
     }
     match (Tool::find(&settings.database.mongodump).await, chosen) {
         (Ok(tool), _) => Finding::good(PART, format!("mongodump {}", tool.version())),
-        (Err(fault), DumpEngine::Mongodump) => {
-            Finding::failed(PART, &OperationError::Engine(crate::EngineFault::Tool(fault)))
-        }
+        (Err(fault), DumpEngine::Mongodump) => Finding::failed(
+            PART,
+            &OperationError::Engine(crate::EngineFault::Tool(fault)),
+        ),
         (Err(fault), _) if fault.is_absent() => Finding::good(PART, format!("native: {fault}")),
         (Err(fault), _) => {
-            let advice =
-                "backups use the native engine meanwhile: repair the tool, or set BACKUP_DUMP_ENGINE to native";
+            let advice = "backups use the native engine meanwhile: repair the tool, or set BACKUP_DUMP_ENGINE to native";
             Finding::warning(PART, fault.to_string(), advice)
         }
     }
@@ -146,12 +197,18 @@ async fn engine(settings: &Settings) -> Finding {
 /// The catalogue: reached, and written to.
 pub(super) async fn catalogue(catalog: &Result<Catalog, OperationError>) -> Vec<Finding> {
     let tried = async {
-        let catalog = catalog.as_ref().map_err(|error| Finding::failed(CATALOGUE, error))?;
-        let unique = random_bytes::<8>().map_err(|error| Finding::failed(CATALOGUE, &error.into()))?;
+        let catalog = catalog
+            .as_ref()
+            .map_err(|error| Finding::failed(CATALOGUE, error))?;
+        let unique =
+            random_bytes::<8>().map_err(|error| Finding::failed(CATALOGUE, &error.into()))?;
         let tried = catalog.try_access(&hex::encode(unique)).await;
         tried.map_err(|error| Finding::failed(CATALOGUE, &error.into()))?;
         let database = catalog.location().database;
-        Ok(Finding::good(CATALOGUE, format!("rows of the database {database} can be written, read and deleted")))
+        Ok(Finding::good(
+            CATALOGUE,
+            format!("rows of the database {database} can be written, read and deleted"),
+        ))
     };
     vec![tried.await.unwrap_or_else(|finding: Finding| finding)]
 }
@@ -159,7 +216,10 @@ pub(super) async fn catalogue(catalog: &Result<Catalog, OperationError>) -> Vec<
 /// The server of the drills, if configured.
 pub(super) async fn drill_server(settings: &Settings, now: Timestamp) -> Vec<Finding> {
     let Some(server) = &settings.drill.uri else {
-        return vec![Finding::good(DRILL, "none: backups are not restored on a schedule (BACKUP_DRILL_URI)")];
+        return vec![Finding::good(
+            DRILL,
+            "none: backups are not restored on a schedule (BACKUP_DRILL_URI)",
+        )];
     };
     vec![match verification::try_drill_server(server, now).await {
         Ok(()) => Finding::good(DRILL, "scratch databases can be created and dropped"),
@@ -176,11 +236,24 @@ mod tests {
 
     #[test]
     fn the_only_copy_of_a_target_is_a_problem_with_its_remedy() {
-        for (remedy, advice) in [(Remedy::Rename, "rename it to shop.a"), (Remedy::Copy, "copy it to shop.a")] {
-            let only_copy_of = Some(OnlyCopy { target: "shop.a".to_owned(), remedy });
+        for (remedy, advice) in [
+            (Remedy::Rename, "rename it to shop.a"),
+            (Remedy::Copy, "copy it to shop.a"),
+        ] {
+            let only_copy_of = Some(OnlyCopy {
+                target: "shop.a".to_owned(),
+                remedy,
+            });
             let namespace = "shop.holdfast_restore_0a1b2c3d_0123456789ab".to_owned();
-            let finding = left_by_restore(ScratchCollection { namespace, is_live: false, only_copy_of });
-            assert!(finding.found.ends_with("holds the only copy of shop.a"), "{finding:?}");
+            let finding = left_by_restore(ScratchCollection {
+                namespace,
+                is_live: false,
+                only_copy_of,
+            });
+            assert!(
+                finding.found.ends_with("holds the only copy of shop.a"),
+                "{finding:?}"
+            );
             assert!(finding.advice.unwrap().starts_with(advice));
         }
     }

@@ -9,20 +9,34 @@ const PART: &str = "keys";
 
 pub(super) async fn examine(repository: &Repository, settings: &Settings) -> Vec<Finding> {
     // An unreadable repository already has its finding.
-    let Ok(file) = repository.open().await else { return Vec::new() };
+    let Ok(file) = repository.open().await else {
+        return Vec::new();
+    };
     let is_encrypting = settings.database.encryption || settings.content.encryption;
     if file.epochs.is_empty() {
         return vec![if is_encrypting {
             let advice = "run `holdfast init` to create one, wrapped under the key of the settings";
-            Finding::bad(PART, "encryption is on, but the repository has no master key", Some(advice.to_owned()))
+            Finding::bad(
+                PART,
+                "encryption is on, but the repository has no master key",
+                Some(advice.to_owned()),
+            )
         } else {
             Finding::good(PART, "none: nothing in the repository is encrypted")
         }];
     }
     let mut findings = Vec::new();
     for epoch in &file.epochs {
-        let under: Vec<&str> = epoch.keys.iter().map(|key| WrappedUnder::of(key).method).collect();
-        let found = format!("the master key of epoch {}, wrapped under {},", epoch.epoch, under.join(" and "));
+        let under: Vec<&str> = epoch
+            .keys
+            .iter()
+            .map(|key| WrappedUnder::of(key).method)
+            .collect();
+        let found = format!(
+            "the master key of epoch {}, wrapped under {},",
+            epoch.epoch,
+            under.join(" and ")
+        );
         findings.push(match repository.master_key(epoch.epoch).await {
             Ok(_) => Finding::good(PART, format!("{found} opens")),
             Err(error) => {
@@ -35,7 +49,11 @@ pub(super) async fn examine(repository: &Repository, settings: &Settings) -> Vec
             let advice = "the loss of that key would lose every encrypted backup: keep `holdfast key export` \
                           offline, or run `holdfast key add-recipient RECIPIENT` with the age recipient of an \
                           offline identity";
-            findings.push(Finding::warning(PART, format!("epoch {} has no offline recipient", epoch.epoch), advice));
+            findings.push(Finding::warning(
+                PART,
+                format!("epoch {} has no offline recipient", epoch.epoch),
+                advice,
+            ));
         }
     }
     findings

@@ -47,15 +47,30 @@ pub struct Finding {
 
 impl Finding {
     fn good(part: &'static str, found: impl Into<String>) -> Self {
-        Self { part, health: Health::Good, found: found.into(), advice: None }
+        Self {
+            part,
+            health: Health::Good,
+            found: found.into(),
+            advice: None,
+        }
     }
 
     fn warning(part: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { part, health: Health::Warning, found: found.into(), advice: Some(advice.into()) }
+        Self {
+            part,
+            health: Health::Warning,
+            found: found.into(),
+            advice: Some(advice.into()),
+        }
     }
 
     fn bad(part: &'static str, found: impl Into<String>, advice: Option<String>) -> Self {
-        Self { part, health: Health::Bad, found: found.into(), advice }
+        Self {
+            part,
+            health: Health::Bad,
+            found: found.into(),
+            advice,
+        }
     }
 
     /// Contains the error's own remedy.
@@ -72,7 +87,9 @@ pub async fn examine(
     second: Option<Result<Repository, OperationError>>,
     now: Timestamp,
 ) -> Vec<Finding> {
-    let catalog = Catalog::from_settings(settings).await.map_err(OperationError::from);
+    let catalog = Catalog::from_settings(settings)
+        .await
+        .map_err(OperationError::from);
     let kept = async {
         match &repository {
             Ok(repository) => {
@@ -85,7 +102,9 @@ pub async fn examine(
     };
     let copied = async {
         match &second {
-            Some(Ok(second)) => store::examine_copy("second store", second, repository.as_ref().ok()).await,
+            Some(Ok(second)) => {
+                store::examine_copy("second store", second, repository.as_ref().ok()).await
+            }
             Some(Err(error)) => vec![Finding::failed("second store", error)],
             None => Vec::new(),
         }
@@ -99,12 +118,27 @@ pub async fn examine(
         databases::drill_server(settings, now),
         content::examine(settings),
     );
-    [without_effect(settings), source, catalogue, kept, retained, copied, drill, content].concat()
+    [
+        without_effect(settings),
+        source,
+        catalogue,
+        kept,
+        retained,
+        copied,
+        drill,
+        content,
+    ]
+    .concat()
 }
 
 /// Settings without effect.
 fn without_effect(settings: &Settings) -> Vec<Finding> {
-    let finding =
-        |warning: &SettingWarning| Finding::warning("settings", warning.to_string(), "remove it, or correct its name");
+    let finding = |warning: &SettingWarning| {
+        Finding::warning(
+            "settings",
+            warning.to_string(),
+            "remove it, or correct its name",
+        )
+    };
     settings.warnings.iter().map(finding).collect()
 }

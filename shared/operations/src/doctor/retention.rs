@@ -8,7 +8,8 @@ use holdfast_repository::Repository;
 
 use super::Finding;
 use crate::{
-    Holdfast, LostBackups, OperationError, Preflight, RETAINED_TYPES, Silent, lost_backups, retention::policy_in_force,
+    Holdfast, LostBackups, OperationError, Preflight, RETAINED_TYPES, Silent, lost_backups,
+    retention::policy_in_force,
 };
 
 const PART: &str = "retention";
@@ -21,7 +22,9 @@ pub(super) async fn examine(
     catalog: Option<&Catalog>,
     repository: Option<&Repository>,
 ) -> Vec<Finding> {
-    let (Some(catalog), Some(repository)) = (catalog, repository) else { return Vec::new() };
+    let (Some(catalog), Some(repository)) = (catalog, repository) else {
+        return Vec::new();
+    };
     let h = Holdfast {
         settings: Arc::new(settings.clone()),
         repository: repository.clone(),
@@ -40,7 +43,11 @@ pub(super) async fn examine(
 
 /// An unavailable catalogue or store has its own finding.
 fn failed(error: &OperationError) -> Vec<Finding> {
-    if error.is_transient() { Vec::new() } else { vec![Finding::failed(PART, error)] }
+    if error.is_transient() {
+        Vec::new()
+    } else {
+        vec![Finding::failed(PART, error)]
+    }
 }
 
 fn of_lost(lost: &LostBackups) -> Vec<Finding> {
@@ -48,14 +55,25 @@ fn of_lost(lost: &LostBackups) -> Vec<Finding> {
         return vec![Finding::bad(PART, format!("suspended: {why}"), None)];
     }
     if lost.backups.is_empty() {
-        return vec![Finding::good(PART, "every expected manifest is in the store")];
+        return vec![Finding::good(
+            PART,
+            "every expected manifest is in the store",
+        )];
     }
-    let named: Vec<&str> = lost.backups.iter().take(NAMED).map(|backup| backup.backup_id.as_str()).collect();
+    let named: Vec<&str> = lost
+        .backups
+        .iter()
+        .take(NAMED)
+        .map(|backup| backup.backup_id.as_str())
+        .collect();
     let more = match lost.backups.len().saturating_sub(NAMED) {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
-    let found = format!("lost backups, with a manifest missing now or before: {}{more}", named.join(", "));
+    let found = format!(
+        "lost backups, with a manifest missing now or before: {}{more}",
+        named.join(", ")
+    );
     let advice = "restore their manifests and run `holdfast cleanup`, or accept their loss: see `holdfast lost list`";
     vec![Finding::warning(PART, found, advice)]
 }
@@ -64,7 +82,8 @@ async fn unconfirmed(h: &Holdfast) -> Result<Vec<Finding>, OperationError> {
     let mut findings = Vec::new();
     for kind in RETAINED_TYPES {
         if let Some(since) = policy_in_force(h, kind).await?.unconfirmed_since {
-            let found = format!("{kind} backups: suspended, because the catalogue was rebuilt at {since}");
+            let found =
+                format!("{kind} backups: suspended, because the catalogue was rebuilt at {since}");
             let advice = format!(
                 "store the policy again with `holdfast policy set {kind}`, or confirm the settings with `holdfast policy \
                  unset {kind}`"

@@ -18,18 +18,33 @@ pub(super) async fn examine(part: &'static str, repository: &Repository) -> Vec<
 }
 
 /// Examines the second store: a copy of the first, or empty until the first copy.
-pub(super) async fn examine_copy(part: &'static str, second: &Repository, first: Option<&Repository>) -> Vec<Finding> {
+pub(super) async fn examine_copy(
+    part: &'static str,
+    second: &Repository,
+    first: Option<&Repository>,
+) -> Vec<Finding> {
     let ours = match first {
         Some(first) => first.open().await.ok().map(|file| file.id),
         None => None,
     };
     let found = match (second.open().await, ours) {
-        (Err(RepositoryError::File(RepositoryFileError::NotInitialised(_))), _) => {
-            Finding::good(part, format!("{} is still empty: the first copy creates its repository", second.location()))
-        }
+        (Err(RepositoryError::File(RepositoryFileError::NotInitialised(_))), _) => Finding::good(
+            part,
+            format!(
+                "{} is still empty: the first copy creates its repository",
+                second.location()
+            ),
+        ),
         (Ok(theirs), Some(ours)) if theirs.id != ours => {
-            let found = format!("it holds the repository {} instead of {ours}: nothing is copied", theirs.id);
-            Finding::bad(part, found, Some("set another bucket or prefix in BACKUP_CLOUD_BUCKET".to_owned()))
+            let found = format!(
+                "it holds the repository {} instead of {ours}: nothing is copied",
+                theirs.id
+            );
+            Finding::bad(
+                part,
+                found,
+                Some("set another bucket or prefix in BACKUP_CLOUD_BUCKET".to_owned()),
+            )
         }
         _ => of_repository(part, second).await,
     };
@@ -43,7 +58,10 @@ async fn examined(part: &'static str, repository: &Repository, found: Finding) -
         Err(error) => findings.push(Finding::failed(part, &error)),
     }
     let location = repository.location().to_string();
-    for finding in findings.iter_mut().filter(|finding| finding.health == Health::Bad) {
+    for finding in findings
+        .iter_mut()
+        .filter(|finding| finding.health == Health::Bad)
+    {
         if !finding.found.contains(&location) {
             finding.found = format!("{location}: {}", finding.found);
         }
@@ -57,18 +75,32 @@ async fn of_repository(part: &'static str, repository: &Repository) -> Finding {
         Err(error) => return Finding::failed(part, &error.into()),
     };
     let found = format!("{} holds the repository {}", repository.location(), file.id);
-    let advice = "run `holdfast init` to write the copy again. `holdfast key show` lists the differences";
+    let advice =
+        "run `holdfast init` to write the copy again. `holdfast key show` lists the differences";
     match repository.copy().await {
         Ok(Some(copy)) if file.covers(&copy) && copy.covers(&file) => Finding::good(part, found),
-        Ok(Some(_)) => Finding::warning(part, format!("{found}, but its repository.copy.json differs"), advice),
-        Ok(None) => Finding::warning(part, format!("{found}, but its repository.copy.json is missing"), advice),
-        Err(error) => {
-            Finding::warning(part, format!("{found}, but its repository.copy.json is unreadable: {error}"), advice)
-        }
+        Ok(Some(_)) => Finding::warning(
+            part,
+            format!("{found}, but its repository.copy.json differs"),
+            advice,
+        ),
+        Ok(None) => Finding::warning(
+            part,
+            format!("{found}, but its repository.copy.json is missing"),
+            advice,
+        ),
+        Err(error) => Finding::warning(
+            part,
+            format!("{found}, but its repository.copy.json is unreadable: {error}"),
+            advice,
+        ),
     }
 }
 
-async fn rights(part: &'static str, repository: &Repository) -> Result<Vec<Finding>, OperationError> {
+async fn rights(
+    part: &'static str,
+    repository: &Repository,
+) -> Result<Vec<Finding>, OperationError> {
     let store = repository.store().as_ref();
     let key = ObjectKey::content_incoming(random_bytes()?);
     let mut findings = Vec::new();
@@ -79,16 +111,32 @@ async fn rights(part: &'static str, repository: &Repository) -> Result<Vec<Findi
     }
     let after = Timestamp::now();
     let seen = store.head(&key).await.map(|seen| seen.last_modified_at);
-    findings.extend(tried(store, &key).await.into_iter().map(|fault| fault.told(part)));
+    findings.extend(
+        tried(store, &key)
+            .await
+            .into_iter()
+            .map(|fault| fault.told(part)),
+    );
     if let Err(error) = store.delete(&key).await {
-        findings.push(Fault { doing: "deleted", error }.told(part));
+        findings.push(
+            Fault {
+                doing: "deleted",
+                error,
+            }
+            .told(part),
+        );
     }
     if findings.is_empty() {
         let can = "objects can be put, read, listed and deleted, and uploads begun and aborted";
         findings.push(Finding::good(part, can));
     }
     if let Ok(theirs) = seen {
-        findings.push(clock::judge(&format!("the {part}'s"), theirs, before, after));
+        findings.push(clock::judge(
+            &format!("the {part}'s"),
+            theirs,
+            before,
+            after,
+        ));
     }
     Ok(findings)
 }
@@ -102,13 +150,21 @@ struct Fault {
 impl Fault {
     fn told(self, part: &'static str) -> Finding {
         let finding = Finding::failed(part, &OperationError::Store(self.error));
-        Finding { found: format!("an object cannot be {}: {}", self.doing, finding.found), ..finding }
+        Finding {
+            found: format!("an object cannot be {}: {}", self.doing, finding.found),
+            ..finding
+        }
     }
 }
 
 async fn put(store: &dyn Store, key: &ObjectKey) -> Result<(), Fault> {
-    let put = store.put(key, Bytes::from_static(PROBE), PutMode::IfAbsent).await;
-    put.map(drop).map_err(|error| Fault { doing: "put", error })
+    let put = store
+        .put(key, Bytes::from_static(PROBE), PutMode::IfAbsent)
+        .await;
+    put.map(drop).map_err(|error| Fault {
+        doing: "put",
+        error,
+    })
 }
 
 /// Tries everything except putting and deleting. One fault does not hide another.
@@ -121,13 +177,25 @@ async fn tried(store: &dyn Store, key: &ObjectKey) -> Vec<Fault> {
     };
     let unfinished = async { store.list_unfinished_uploads(key.as_str()).await.map(drop) };
     let locked = async { store.lock(key).await.map(drop) };
-    let (read, listed, uploaded, unfinished, locked) = tokio::join!(read, listed, uploaded, unfinished, locked);
+    let (read, listed, uploaded, unfinished, locked) =
+        tokio::join!(read, listed, uploaded, unfinished, locked);
     let outcomes = [
         ("read", read),
         ("listed", listed),
         ("uploaded in parts", uploaded),
         ("listed as an unfinished upload", unfinished),
-        ("checked for a lock (retention then keeps everything)", locked),
+        (
+            "checked for a lock (retention then keeps everything)",
+            locked,
+        ),
     ];
-    outcomes.into_iter().filter_map(|(doing, outcome)| Some(Fault { doing, error: outcome.err()? })).collect()
+    outcomes
+        .into_iter()
+        .filter_map(|(doing, outcome)| {
+            Some(Fault {
+                doing,
+                error: outcome.err()?,
+            })
+        })
+        .collect()
 }

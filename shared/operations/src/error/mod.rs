@@ -5,7 +5,9 @@ mod remedy;
 use holdfast_catalog::CatalogError;
 use holdfast_codec::KeyError;
 use holdfast_database::{DatabaseError, RestoreError};
-use holdfast_domain::{BackupId, FailureCode, JobFailure, JobStatus, MAX_MANIFEST_BYTES, settings::SettingsError};
+use holdfast_domain::{
+    BackupId, FailureCode, JobFailure, JobStatus, MAX_MANIFEST_BYTES, settings::SettingsError,
+};
 use holdfast_recovery::RecoveryError;
 use holdfast_repository::{KeyringError, RepositoryError, RepositoryFileError};
 use holdfast_storage::StoreError;
@@ -25,7 +27,9 @@ pub enum OperationError {
         backup_id: BackupId,
     },
     /// Retention holds the content lease.
-    #[error("retention is deleting unreferenced content objects, for at most two minutes: try again later")]
+    #[error(
+        "retention is deleting unreferenced content objects, for at most two minutes: try again later"
+    )]
     Collecting,
     /// The limit of running backups is reached.
     #[error("{} backups are running, the maximum of BACKUP_MAX_CONCURRENT: {}", running.len(), list(running))]
@@ -113,7 +117,9 @@ pub enum OperationError {
         segments: usize,
     },
     /// The digests of the archive do not fit into the job's row.
-    #[error("the archive is too large: {segments} segments of 8 MiB, and at most {limit} are allowed")]
+    #[error(
+        "the archive is too large: {segments} segments of 8 MiB, and at most {limit} are allowed"
+    )]
     ArchiveTooLarge {
         /// Segments of all volumes.
         segments: usize,
@@ -166,7 +172,9 @@ pub enum OperationError {
         percent: u32,
     },
     /// Two consecutive runs made no progress.
-    #[error("the time limit of a run is too short to write one file of the archive, or the list of items")]
+    #[error(
+        "the time limit of a run is too short to write one file of the archive, or the list of items"
+    )]
     TooSlow,
     /// The run was stopped.
     #[error(transparent)]
@@ -203,7 +211,10 @@ pub enum StopReason {
 
 impl OperationError {
     pub(crate) fn corrupt(backup_id: &BackupId, problem: impl Into<String>) -> Self {
-        Self::Corrupt { backup_id: backup_id.clone(), problem: problem.into() }
+        Self::Corrupt {
+            backup_id: backup_id.clone(),
+            problem: problem.into(),
+        }
     }
 
     /// The error of the repository under this error.
@@ -213,13 +224,18 @@ impl OperationError {
             Self::Store(error) => Ok(RepositoryError::Store(error)),
             Self::Repository(error) => Ok(RepositoryError::File(error)),
             Self::Key(error) => Ok(RepositoryError::Key(error)),
-            Self::Corrupt { backup_id, problem } => Ok(RepositoryError::Corrupt { backup_id, problem }),
+            Self::Corrupt { backup_id, problem } => {
+                Ok(RepositoryError::Corrupt { backup_id, problem })
+            }
             other => Err(other),
         }
     }
 
     pub(crate) fn internal(doing: &'static str, cause: &dyn std::fmt::Display) -> Self {
-        Self::Internal { doing, cause: cause.to_string() }
+        Self::Internal {
+            doing,
+            cause: cause.to_string(),
+        }
     }
 
     /// Whether the catalogue did not answer. The state of the job is then unknown, and the caller must retry.
@@ -236,7 +252,10 @@ impl OperationError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::AlreadyRunning { .. } | Self::Collecting | Self::ConcurrencyLimit { .. } | Self::HandOver(_) => true,
+            Self::AlreadyRunning { .. }
+            | Self::Collecting
+            | Self::ConcurrencyLimit { .. }
+            | Self::HandOver(_) => true,
             Self::Source(error) | Self::Target(error) => error.is_transient(),
             Self::Store(error) => error.is_transient(),
             Self::Copy(fault) => fault.is_transient(),
@@ -258,16 +277,19 @@ impl OperationError {
     #[must_use]
     pub fn code(&self) -> FailureCode {
         match self {
-            Self::Config(_) | Self::Disabled(_) | Self::Engine(_) | Self::Store(StoreError::Unsupported { .. }) => {
-                FailureCode::ConfigInvalid
-            }
+            Self::Config(_)
+            | Self::Disabled(_)
+            | Self::Engine(_)
+            | Self::Store(StoreError::Unsupported { .. }) => FailureCode::ConfigInvalid,
             Self::Source(error) | Self::Target(error) => source_code(error),
-            Self::DumpNotWhole(_) | Self::ManifestTooLarge { .. } | Self::ArchiveTooLarge { .. } => {
-                FailureCode::DumpRefused
-            }
+            Self::DumpNotWhole(_)
+            | Self::ManifestTooLarge { .. }
+            | Self::ArchiveTooLarge { .. } => FailureCode::DumpRefused,
             Self::Store(StoreError::Denied { .. }) => FailureCode::StoreDenied,
             Self::Store(StoreError::Full { .. }) => FailureCode::StoreFull,
-            Self::Store(StoreError::Corrupt { .. }) | Self::Corrupt { .. } => FailureCode::StoreCorrupt,
+            Self::Store(StoreError::Corrupt { .. }) | Self::Corrupt { .. } => {
+                FailureCode::StoreCorrupt
+            }
             Self::Store(_) => FailureCode::StoreUnavailable,
             Self::Copy(fault) => fault.code(),
             Self::Repository(_) | Self::Key(_) => FailureCode::Encryption,
@@ -316,12 +338,18 @@ impl From<RecoveryError> for OperationError {
             RecoveryError::Repository(error) => error.into(),
             RecoveryError::Target(error) => Self::Target(error),
             RecoveryError::Restore(error) => Self::Restore(error),
-            RecoveryError::Drill { reason, is_transient } => Self::Drill(reason, is_transient),
+            RecoveryError::Drill {
+                reason,
+                is_transient,
+            } => Self::Drill(reason, is_transient),
             RecoveryError::Unfinished(reason) => Self::Unfinished(reason),
         }
     }
 }
 
 fn list(ids: &[BackupId]) -> String {
-    ids.iter().map(BackupId::as_str).collect::<Vec<_>>().join(", ")
+    ids.iter()
+        .map(BackupId::as_str)
+        .collect::<Vec<_>>()
+        .join(", ")
 }

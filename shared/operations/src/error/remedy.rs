@@ -16,7 +16,9 @@ impl OperationError {
                 );
             }
             Self::Target(_) => {
-                return Some("check that the target's server is running, and that the connection string is correct");
+                return Some(
+                    "check that the target's server is running, and that the connection string is correct",
+                );
             }
             Self::ManifestTooLarge { namespaces: 0, .. } | Self::ArchiveTooLarge { .. } => {
                 return Some("set BACKUP_CONTENT_ARCHIVE=false");
@@ -51,7 +53,9 @@ impl OperationError {
             _ => {}
         }
         Some(match self.code() {
-            FailureCode::ConfigInvalid => "correct the settings: GET /api/backups/config lists every fault",
+            FailureCode::ConfigInvalid => {
+                "correct the settings: GET /api/backups/config lists every fault"
+            }
             FailureCode::SourceUnreachable => {
                 "check that the server is running, that MONGODB_URI is correct, and that the function's subnets and \
                  security groups can reach it"
@@ -97,4 +101,5 @@ const MANY_NAMESPACES: &str = "exclude collections by BACKUP_DATABASE_EXCLUDE_CO
 const NO_TOOL: &str = "attach the mongodump layer of the function's architecture, set MONGODUMP to the path of the \
                        tool, or set BACKUP_DUMP_ENGINE to auto or native";
 
-const NOT_FOR_THE_TOOL: &str = "set BACKUP_DUMP_ENGINE to auto or native, or change the selection to dump";
+const NOT_FOR_THE_TOOL: &str =
+    "set BACKUP_DUMP_ENGINE to auto or native, or change the selection to dump";

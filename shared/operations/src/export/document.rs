@@ -3,7 +3,9 @@
 //! jobs.
 
 use holdfast_catalog::{CatalogError, Walk};
-use holdfast_domain::{FORMAT_VERSION, KeyEpoch, RepositoryFile, RepositoryId, Sha256Digest, Timestamp};
+use holdfast_domain::{
+    FORMAT_VERSION, KeyEpoch, RepositoryFile, RepositoryId, Sha256Digest, Timestamp,
+};
 use holdfast_repository::{RepositoryError, RepositoryFileError};
 use serde::Serialize;
 
@@ -47,9 +49,16 @@ struct Epoch {
 }
 
 /// Writes the complete document.
-pub(super) async fn tell(h: &Holdfast, now: Timestamp, text: &mut Text) -> Result<Counts, OperationError> {
+pub(super) async fn tell(
+    h: &Holdfast,
+    now: Timestamp,
+    text: &mut Text,
+) -> Result<Counts, OperationError> {
     text.plain("{");
-    for (name, value) in [("format", "holdfast-metadata"), ("holdfastVersion", env!("CARGO_PKG_VERSION"))] {
+    for (name, value) in [
+        ("format", "holdfast-metadata"),
+        ("holdfastVersion", env!("CARGO_PKG_VERSION")),
+    ] {
         text.name(name);
         text.value(&value).await?;
     }
@@ -66,7 +75,11 @@ pub(super) async fn tell(h: &Holdfast, now: Timestamp, text: &mut Text) -> Resul
     let jobs = tell_rows("jobs", h.catalog.all_jobs().await?, &mut unreadable, text).await?;
     let records = h.catalog.all_verifications().await?;
     let verifications = tell_rows("verifications", records, &mut unreadable, text).await?;
-    let counts = Counts { jobs, verifications, unreadable: unreadable.count };
+    let counts = Counts {
+        jobs,
+        verifications,
+        unreadable: unreadable.count,
+    };
     text.name("unreadable");
     text.value(&unreadable.named).await?;
     // The counts come last, so a reader can detect a truncated export.
@@ -86,7 +99,13 @@ async fn repository(h: &Holdfast) -> Result<Repository, OperationError> {
         problem: None,
     };
     match h.repository.open().await {
-        Ok(RepositoryFile { format_version, id, created_at, epochs, .. }) => Ok(Repository {
+        Ok(RepositoryFile {
+            format_version,
+            id,
+            created_at,
+            epochs,
+            ..
+        }) => Ok(Repository {
             id: Some(id),
             format_version,
             created_at: Some(created_at),
@@ -94,14 +113,28 @@ async fn repository(h: &Holdfast) -> Result<Repository, OperationError> {
             ..unknown
         }),
         Err(RepositoryError::File(RepositoryFileError::NotInitialised(_))) => Ok(unknown),
-        Err(RepositoryError::File(error)) => Ok(Repository { problem: Some(error.to_string()), ..unknown }),
+        Err(RepositoryError::File(error)) => Ok(Repository {
+            problem: Some(error.to_string()),
+            ..unknown
+        }),
         Err(error) => Err(error.into()),
     }
 }
 
 /// Without its wrapped keys.
-fn epoch(KeyEpoch { epoch, created_at, fingerprint, .. }: KeyEpoch) -> Epoch {
-    Epoch { number: epoch, created_at, fingerprint }
+fn epoch(
+    KeyEpoch {
+        epoch,
+        created_at,
+        fingerprint,
+        ..
+    }: KeyEpoch,
+) -> Epoch {
+    Epoch {
+        number: epoch,
+        created_at,
+        fingerprint,
+    }
 }
 
 async fn tell_policies(h: &Holdfast, text: &mut Text) -> Result<(), OperationError> {

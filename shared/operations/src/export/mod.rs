@@ -83,20 +83,41 @@ pub async fn export_metadata(h: &Holdfast, now: Timestamp) -> Result<Export, Ope
             }
         }
     };
-    let (pending, told, written) = tokio::join!(upload::send_all(h.repository.store(), &key, source), telling, writing);
+    let (pending, told, written) = tokio::join!(
+        upload::send_all(h.repository.store(), &key, source),
+        telling,
+        writing
+    );
     let written = written.unwrap_or_else(|error| Err(io::Error::other(error)));
     let (pending, counts, (size, checksum)) = whole(pending, told, written).await?;
     complete(&key, pending, size, checksum).await?;
     let (link, reason) = link(h, &key).await;
-    let document::Counts { jobs, verifications, unreadable } = counts;
-    Ok(Export { key, size, checksum, created_at: now, jobs, verifications, unreadable, link, reason })
+    let document::Counts {
+        jobs,
+        verifications,
+        unreadable,
+    } = counts;
+    Ok(Export {
+        key,
+        size,
+        checksum,
+        created_at: now,
+        jobs,
+        verifications,
+        unreadable,
+        link,
+        reason,
+    })
 }
 
 type Written = (u64, Sha256Digest);
 
 fn write(sink: PartSink, mut chunks: text::Chunks) -> io::Result<Written> {
     use io::Write as _;
-    let plain = Recipe { compression_level: None, encryption: None };
+    let plain = Recipe {
+        compression_level: None,
+        encryption: None,
+    };
     let mut writer = ArtifactWriter::new(&plain, &Meters::default(), sink)?;
     while let Some(chunk) = chunks.next()? {
         writer.write_all(&chunk)?;
@@ -119,7 +140,10 @@ async fn whole(
                 pending.abort().await;
             }
             told?;
-            let cause = written.err().map_or_else(|| "it lost its source".to_owned(), |error| error.to_string());
+            let cause = written.err().map_or_else(
+                || "it lost its source".to_owned(),
+                |error| error.to_string(),
+            );
             Err(OperationError::internal("write the export", &cause))
         }
     }
@@ -131,7 +155,10 @@ async fn complete(
     size: u64,
     sha256: Sha256Digest,
 ) -> Result<(), OperationError> {
-    let Stored { size_bytes, checksum } = pending.complete().await?;
+    let Stored {
+        size_bytes,
+        checksum,
+    } = pending.complete().await?;
     let is_same = match checksum {
         Checksum::Full(stored) => stored == sha256,
         // The store already compared it with the parts' checksums.
@@ -141,16 +168,29 @@ async fn complete(
         return Ok(());
     }
     let cause = format!("the store has {size_bytes} of {size} sent bytes, or its checksum differs");
-    Err(StoreError::Corrupt { key: key.to_string(), cause }.into())
+    Err(StoreError::Corrupt {
+        key: key.to_string(),
+        cause,
+    }
+    .into())
 }
 
 /// The export exists with or without a link.
 async fn link(h: &Holdfast, key: &ObjectKey) -> (Option<ExportLink>, Option<String>) {
     let store = Arc::clone(h.repository.store());
     match store.link(key, LINK_LASTS).await {
-        Ok(Some(link)) => (Some(ExportLink { url: link.url, expires_at: link.expires_at }), None),
+        Ok(Some(link)) => (
+            Some(ExportLink {
+                url: link.url,
+                expires_at: link.expires_at,
+            }),
+            None,
+        ),
         Ok(None) => {
-            let reason = format!("{} supports no links: fetch the object by its key", h.repository.location());
+            let reason = format!(
+                "{} supports no links: fetch the object by its key",
+                h.repository.location()
+            );
             (None, Some(reason))
         }
         Err(error) => {

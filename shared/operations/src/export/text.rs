@@ -29,7 +29,13 @@ pub(super) struct Chunks(mpsc::Receiver<Message>);
 
 pub(super) fn channel() -> (Text, Chunks) {
     let (chunks, received) = mpsc::channel(WAITING);
-    (Text { chunks, filling: Vec::new() }, Chunks(received))
+    (
+        Text {
+            chunks,
+            filling: Vec::new(),
+        },
+        Chunks(received),
+    )
 }
 
 impl Text {
@@ -40,7 +46,11 @@ impl Text {
 
     /// `"name":`, after a comma unless it is the first.
     pub(super) fn name(&mut self, name: &str) {
-        let comma = if self.filling.ends_with(b"{") { "" } else { "," };
+        let comma = if self.filling.ends_with(b"{") {
+            ""
+        } else {
+            ","
+        };
         self.plain(&format!("{comma}\n\"{name}\":"));
     }
 
@@ -61,7 +71,10 @@ impl Text {
     }
 
     async fn hand_over(&mut self) -> Result<(), OperationError> {
-        let chunk = std::mem::replace(&mut self.filling, Vec::with_capacity(CHUNK_BYTES + CHUNK_BYTES / 4));
+        let chunk = std::mem::replace(
+            &mut self.filling,
+            Vec::with_capacity(CHUNK_BYTES + CHUNK_BYTES / 4),
+        );
         self.send(Message::More(chunk)).await
     }
 
@@ -77,7 +90,10 @@ impl Chunks {
         match self.0.blocking_recv() {
             Some(Message::More(chunk)) => Ok(Some(chunk)),
             Some(Message::End) => Ok(None),
-            None => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the export was interrupted")),
+            None => Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "the export was interrupted",
+            )),
         }
     }
 }
@@ -105,8 +121,12 @@ mod tests {
         text.value(&"x".repeat(2 * CHUNK_BYTES)).await.unwrap();
         text.plain("}");
         text.end().await.unwrap();
-        let written: serde_json::Value = serde_json::from_slice(&writing.await.unwrap().unwrap()).unwrap();
-        assert_eq!((&written["first"], written["second"].as_str().unwrap().len()), (&1.into(), 2 * CHUNK_BYTES));
+        let written: serde_json::Value =
+            serde_json::from_slice(&writing.await.unwrap().unwrap()).unwrap();
+        assert_eq!(
+            (&written["first"], written["second"].as_str().unwrap().len()),
+            (&1.into(), 2 * CHUNK_BYTES)
+        );
     }
 
     #[tokio::test]
@@ -115,6 +135,9 @@ mod tests {
         let writing = tokio::task::spawn_blocking(move || all(chunks));
         text.value(&"x".repeat(CHUNK_BYTES)).await.unwrap();
         drop(text);
-        assert_eq!(writing.await.unwrap().unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        assert_eq!(
+            writing.await.unwrap().unwrap_err().kind(),
+            io::ErrorKind::UnexpectedEof
+        );
     }
 }

@@ -43,11 +43,18 @@ enum Holding {
 impl Hold {
     /// Acquires the content lease, unless a content backup is active. For the second store it acquires the mark, unless
     /// content is being copied.
-    pub(super) async fn take(h: &Holdfast, of: Of<'_>, limits: RunLimits) -> Result<Held, OperationError> {
+    pub(super) async fn take(
+        h: &Holdfast,
+        of: Of<'_>,
+        limits: RunLimits,
+    ) -> Result<Held, OperationError> {
         match of {
             Of::First => Self::lease(h, limits).await,
             Of::Second(_) => Ok(match Mark::take(h).await? {
-                Ok(mark) => Held::Ours(Self { held: Holding::Copies(mark), since: Instant::now() }),
+                Ok(mark) => Held::Ours(Self {
+                    held: Holding::Copies(mark),
+                    since: Instant::now(),
+                }),
                 Err(why) => Held::Busy(why),
             }),
         }
@@ -78,18 +85,38 @@ impl Hold {
         }
     }
 
-    async fn begin(h: &Holdfast, holder: &BackupId, limits: RunLimits) -> Result<Held, OperationError> {
+    async fn begin(
+        h: &Holdfast,
+        holder: &BackupId,
+        limits: RunLimits,
+    ) -> Result<Held, OperationError> {
         if let Some(why) = on_its_way(h).await? {
             return Ok(Held::Busy(why));
         }
         let (at, deadline) = (h.catalog.now().await?, lease::deadline_of(h, limits).await?);
-        let fence = h.catalog.take_over(Source::Content, holder, 0, deadline, at).await;
+        let fence = h
+            .catalog
+            .take_over(Source::Content, holder, 0, deadline, at)
+            .await;
         let fence = fence.map_err(lease::of_lease)?;
         // Only for the watch. This job is never written.
-        let job = Job::pending(holder.clone(), Trigger { kind: TriggerKind::Schedule, by: None }, at);
+        let job = Job::pending(
+            holder.clone(),
+            Trigger {
+                kind: TriggerKind::Schedule,
+                by: None,
+            },
+            at,
+        );
         let watch = Watch::begin(h, &Run { job, fence }, limits, || None);
-        let held = Holding::Lease { holder: holder.clone(), watch };
-        Ok(Held::Ours(Self { held, since: Instant::now() }))
+        let held = Holding::Lease {
+            holder: holder.clone(),
+            watch,
+        };
+        Ok(Held::Ours(Self {
+            held,
+            since: Instant::now(),
+        }))
     }
 
     /// Runs a step. Returns an error if the exclusion is lost first.
@@ -132,5 +159,7 @@ impl Hold {
 /// The active content backup, also without the lease. The items of ended jobs count as references instead.
 async fn on_its_way(h: &Holdfast) -> Result<Option<String>, OperationError> {
     let active = h.catalog.active(Some(BackupType::Content)).await?;
-    Ok(active.first().map(|job| format!("backup {} is {}", job.backup_id, job.status)))
+    Ok(active
+        .first()
+        .map(|job| format!("backup {} is {}", job.backup_id, job.status)))
 }

@@ -85,9 +85,21 @@ impl Kept {
 
     /// Records the references and the position of the listing for the next run.
     pub(super) async fn keep(&self, h: &Holdfast, of: Of<'_>) -> Result<(), OperationError> {
-        keep(h, of.name(), self.there.to_progress(of.repository(h).location().to_string(), self.part)).await?;
+        keep(
+            h,
+            of.name(),
+            self.there
+                .to_progress(of.repository(h).location().to_string(), self.part),
+        )
+        .await?;
         if matches!(of, Of::Second(_)) {
-            keep(h, FIRST_OF_SECOND, self.first.to_progress(h.repository.location().to_string(), 0)).await?;
+            keep(
+                h,
+                FIRST_OF_SECOND,
+                self.first
+                    .to_progress(h.repository.location().to_string(), 0),
+            )
+            .await?;
         }
         Ok(())
     }
@@ -95,7 +107,16 @@ impl Kept {
     /// Records only the position of the listing. The references are quick to read again.
     pub(super) async fn keep_part(&self, h: &Holdfast, of: Of<'_>) -> Result<(), OperationError> {
         let store = of.repository(h).location().to_string();
-        keep(h, of.name(), CollectingProgress { store, part: self.part, ..CollectingProgress::default() }).await
+        keep(
+            h,
+            of.name(),
+            CollectingProgress {
+                store,
+                part: self.part,
+                ..CollectingProgress::default()
+            },
+        )
+        .await
     }
 
     /// Deletes the progress after a complete listing. The next run begins at the start, with the objects of that time.
@@ -105,7 +126,9 @@ impl Kept {
         }
         h.catalog.forget_collecting_progress(of.name()).await?;
         if matches!(of, Of::Second(_)) {
-            h.catalog.forget_collecting_progress(FIRST_OF_SECOND).await?;
+            h.catalog
+                .forget_collecting_progress(FIRST_OF_SECOND)
+                .await?;
         }
         Ok(())
     }
@@ -123,12 +146,20 @@ async fn progress(
     name: &str,
     repository: &Repository,
 ) -> Result<Option<CollectingProgress>, OperationError> {
-    Ok(h.catalog.collecting_progress(name, &repository.location().to_string()).await?)
+    Ok(h.catalog
+        .collecting_progress(name, &repository.location().to_string())
+        .await?)
 }
 
-async fn keep(h: &Holdfast, name: &str, progress: CollectingProgress) -> Result<(), OperationError> {
+async fn keep(
+    h: &Holdfast,
+    name: &str,
+    progress: CollectingProgress,
+) -> Result<(), OperationError> {
     let run = hex::encode(random_bytes::<8>()?);
-    Ok(h.catalog.keep_collecting_progress(name, &run, &progress, Timestamp::now()).await?)
+    Ok(h.catalog
+        .keep_collecting_progress(name, &run, &progress, Timestamp::now())
+        .await?)
 }
 
 /// Reads the recently ended jobs and the backups in the first store. Then it checks each manifest that the catalogue
@@ -149,10 +180,13 @@ pub(super) async fn read_expected(
             return Ok(Known::OutOfTime);
         }
         let databases = manifests(&h.repository, BackupType::Database).await?;
-        let databases = Expected::compare(h, BackupType::Database, |id| databases.contains(id)).await?;
+        let databases =
+            Expected::compare(h, BackupType::Database, |id| databases.contains(id)).await?;
         // A manifest from an earlier run's reading may be missing now.
         let listed = manifests(&h.repository, BackupType::Content).await?;
-        let is_read = |id: &BackupId| gone.contains(id) || (references.contains_backup(id) && listed.contains(id));
+        let is_read = |id: &BackupId| {
+            gone.contains(id) || (references.contains_backup(id) && listed.contains(id))
+        };
         let contents = Expected::compare(h, BackupType::Content, is_read).await?;
         match collection_suspension(databases.unresolved().chain(contents.unresolved())) {
             Some(why) => return Ok(Known::Suspended(why)),

@@ -70,14 +70,19 @@ fn prefixes(from: u64) -> Vec<(u64, String)> {
         return vec![(0, FOLDERS[0].to_owned()), (PARTS, FOLDERS[1].to_owned())];
     }
     let folder = |part: u64| if part < PARTS { FOLDERS[0] } else { FOLDERS[1] };
-    (from..PARTS * 2).map(|part| (part, format!("{}{:02x}/", folder(part), part % PARTS))).collect()
+    (from..PARTS * 2)
+        .map(|part| (part, format!("{}{:02x}/", folder(part), part % PARTS)))
+        .collect()
 }
 
 fn part_of(key: &ObjectKey) -> Option<u64> {
-    FOLDERS.into_iter().zip([0, PARTS]).find_map(|(folder, first)| {
-        let digits = key.as_str().strip_prefix(folder)?.get(..2)?;
-        Some(first + u64::from_str_radix(digits, 16).ok()?)
-    })
+    FOLDERS
+        .into_iter()
+        .zip([0, PARTS])
+        .find_map(|(folder, first)| {
+            let digits = key.as_str().strip_prefix(folder)?.get(..2)?;
+            Some(first + u64::from_str_radix(digits, 16).ok()?)
+        })
 }
 
 #[cfg(test)]
@@ -98,9 +103,16 @@ mod tests {
             } else {
                 ObjectKey::content_dag(&address, false)
             };
-            assert!(key.as_str().starts_with(&prefixes[0].1), "{key} is not in {}", prefixes[0].1);
+            assert!(
+                key.as_str().starts_with(&prefixes[0].1),
+                "{key} is not in {}",
+                prefixes[0].1
+            );
             assert_eq!((part_of(&key), prefixes[0].0), (Some(part), part));
         }
-        assert_eq!(part_of(&ObjectKey::restore_guide(&"content_1_a".parse().unwrap())), None);
+        assert_eq!(
+            part_of(&ObjectKey::restore_guide(&"content_1_a".parse().unwrap())),
+            None
+        );
     }
 }

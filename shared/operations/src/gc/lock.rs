@@ -22,10 +22,19 @@ impl Mark {
     /// Acquires the mark, or returns the reason against it.
     pub(super) async fn take(h: &Holdfast) -> Result<Result<Self, String>, OperationError> {
         let (run, now) = (hex::encode(random_bytes::<8>()?), h.catalog.now().await?);
-        if !h.catalog.begin_collecting_copies(&run, now - DEAD_AFTER, now).await? {
-            return Ok(Err("another run deletes content objects in the second store".to_owned()));
+        if !h
+            .catalog
+            .begin_collecting_copies(&run, now - DEAD_AFTER, now)
+            .await?
+        {
+            return Ok(Err(
+                "another run deletes content objects in the second store".to_owned(),
+            ));
         }
-        let mark = Self { catalog: h.catalog.clone(), run };
+        let mark = Self {
+            catalog: h.catalog.clone(),
+            run,
+        };
         match copied_now(h, now).await {
             Ok(None) => Ok(Ok(mark)),
             busy => {
@@ -52,7 +61,11 @@ impl Mark {
 
     /// Renews the mark. Returns an error if it is lost.
     pub(super) async fn beat(&self) -> Result<(), OperationError> {
-        if self.catalog.beat_collecting_copies(&self.run, self.catalog.now().await?).await? {
+        if self
+            .catalog
+            .beat_collecting_copies(&self.run, self.catalog.now().await?)
+            .await?
+        {
             return Ok(());
         }
         Err(StopReason::LeaseLost.into())
@@ -69,6 +82,13 @@ impl Mark {
 /// An active copy of content, or one that may resume and rely on its earlier checks of the store.
 async fn copied_now(h: &Holdfast, now: Timestamp) -> Result<Option<String>, OperationError> {
     let copying = h.catalog.copying(now - COPY_EXCLUDES_GC_FOR).await?;
-    let content = copying.iter().find(|copying| copying.backup_id.backup_type() == BackupType::Content);
-    Ok(content.map(|copying| format!("backup {} is being copied to the second store", copying.backup_id)))
+    let content = copying
+        .iter()
+        .find(|copying| copying.backup_id.backup_type() == BackupType::Content);
+    Ok(content.map(|copying| {
+        format!(
+            "backup {} is being copied to the second store",
+            copying.backup_id
+        )
+    }))
 }

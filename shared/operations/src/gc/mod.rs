@@ -97,10 +97,22 @@ pub(super) async fn plan(
     now: Timestamp,
 ) -> Result<CollectionReport, OperationError> {
     let (mut references, limits) = (References::default(), RunLimits::none());
-    if let Known::Suspended(why) = kept::read_expected(h, &mut references, gone, (limits, now)).await? {
-        return Ok(CollectionReport { suspended: Some(why), ..CollectionReport::default() });
+    if let Known::Suspended(why) =
+        kept::read_expected(h, &mut references, gone, (limits, now)).await?
+    {
+        return Ok(CollectionReport {
+            suspended: Some(why),
+            ..CollectionReport::default()
+        });
     }
-    let found = listing::list(&h.repository, 0, |key| references.contains(key), limits, now).await?;
+    let found = listing::list(
+        &h.repository,
+        0,
+        |key| references.contains(key),
+        limits,
+        now,
+    )
+    .await?;
     Ok(of_candidates(&found.unreferenced))
 }
 
@@ -114,18 +126,44 @@ pub(super) async fn collect(
     let mut kept = Kept::resume(h, of).await?;
     match kept.read(h, of, (limits, now)).await? {
         Known::All => {}
-        Known::Suspended(why) => return Ok(CollectionReport { suspended: Some(why), ..CollectionReport::default() }),
+        Known::Suspended(why) => {
+            return Ok(CollectionReport {
+                suspended: Some(why),
+                ..CollectionReport::default()
+            });
+        }
         Known::OutOfTime => {
             kept.keep(h, of).await?;
-            return Ok(CollectionReport { unfinished: Some(READING.to_owned()), ..CollectionReport::default() });
+            return Ok(CollectionReport {
+                unfinished: Some(READING.to_owned()),
+                ..CollectionReport::default()
+            });
         }
     }
-    let for_listing = RunLimits { deadline: limits.deadline.map(|deadline| deadline - FOR_REMOVAL) };
-    let found = listing::list(of.repository(h), kept.part, |key| kept.contains(key), for_listing, now).await?;
+    let for_listing = RunLimits {
+        deadline: limits.deadline.map(|deadline| deadline - FOR_REMOVAL),
+    };
+    let found = listing::list(
+        of.repository(h),
+        kept.part,
+        |key| kept.contains(key),
+        for_listing,
+        now,
+    )
+    .await?;
     let mut report = of_candidates(&found.unreferenced);
     let is_removed = found.unreferenced.is_empty()
         || (!is_late(limits)
-            && take_and_remove(h, of, limits, &mut kept, &found.unreferenced, now, &mut report).await?);
+            && take_and_remove(
+                h,
+                of,
+                limits,
+                &mut kept,
+                &found.unreferenced,
+                now,
+                &mut report,
+            )
+            .await?);
     let is_out_of_time = found.is_out_of_time || is_late(limits);
     let is_whole = is_removed && found.next.is_none();
     report.unfinished = (is_out_of_time && !is_whole).then(|| LISTING.to_owned());
@@ -143,8 +181,10 @@ pub(super) async fn collect(
     Ok(report)
 }
 
-const READING: &str = "the time ended before every list of items was read: the next run resumes there";
-const LISTING: &str = "the time ended before every content object was listed: the next run resumes there";
+const READING: &str =
+    "the time ended before every list of items was read: the next run resumes there";
+const LISTING: &str =
+    "the time ended before every content object was listed: the next run resumes there";
 
 fn of_candidates(candidates: &[ObjectInfo]) -> CollectionReport {
     CollectionReport {
@@ -171,10 +211,21 @@ async fn take_and_remove(
             return Ok(false);
         }
     };
-    let removed = Box::pin(remove(h, of, &hold, kept, candidates, (limits, now), report)).await;
+    let removed = Box::pin(remove(
+        h,
+        of,
+        &hold,
+        kept,
+        candidates,
+        (limits, now),
+        report,
+    ))
+    .await;
     hold.release(h).await;
     Ok(removed.unwrap_or_else(|error| {
-        report.problems.push(format!("content objects could not be deleted: {error}. The next run resumes"));
+        report.problems.push(format!(
+            "content objects could not be deleted: {error}. The next run resumes"
+        ));
         false
     }))
 }
@@ -207,7 +258,14 @@ async fn remove(
             return Ok(false);
         }
         let batch = batch.iter().filter(|object| !kept.contains(&object.key));
-        let free = hold.guard(without_locked(repository, batch.cloned().collect(), now, report)).await?;
+        let free = hold
+            .guard(without_locked(
+                repository,
+                batch.cloned().collect(),
+                now,
+                report,
+            ))
+            .await?;
         let keys: Vec<ObjectKey> = free.iter().map(|object| object.key.clone()).collect();
         hold.confirm().await?;
         // The rows go first, so that later requests for these files fetch them again.
@@ -228,7 +286,11 @@ async fn without_locked(
     let look = |object: ObjectInfo| async move {
         Ok::<_, OperationError>((lock_of(repository, &object.key, now).await?, object))
     };
-    let seen: Vec<_> = futures_util::stream::iter(batch).map(look).buffered(CONCURRENCY).try_collect().await?;
+    let seen: Vec<_> = futures_util::stream::iter(batch)
+        .map(look)
+        .buffered(CONCURRENCY)
+        .try_collect()
+        .await?;
     let (free, locked): (Vec<_>, Vec<_>) = seen.into_iter().partition(|(lock, _)| lock.is_none());
     report.blocked += locked.len() as u64;
     Ok(free.into_iter().map(|(_, object)| object).collect())
@@ -245,7 +307,9 @@ async fn delete(
         tracing::info!(key = %object.key, bytes = object.size_bytes, "an unreferenced content object was deleted");
         Ok::<_, OperationError>(object.size_bytes)
     };
-    let mut deleting = futures_util::stream::iter(batch).map(delete).buffer_unordered(CONCURRENCY);
+    let mut deleting = futures_util::stream::iter(batch)
+        .map(delete)
+        .buffer_unordered(CONCURRENCY);
     while let Some(bytes) = hold.guard(deleting.try_next()).await? {
         report.deleted += 1;
         report.bytes_freed += bytes;

@@ -11,7 +11,8 @@ use holdfast_repository::{Repository, content::stored::StoredContent};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    Holdfast, OperationError, RunLimits, inventory::manifests, job::run::is_late, job::settle::LATE_MANIFEST_GRACE,
+    Holdfast, OperationError, RunLimits, inventory::manifests, job::run::is_late,
+    job::settle::LATE_MANIFEST_GRACE,
 };
 
 /// Items read between two checks of the clock.
@@ -50,8 +51,16 @@ impl References {
 
     /// Returns the progress for the next run.
     pub(super) fn to_progress(&self, store: String, part: u64) -> CollectingProgress {
-        let (backups, objects) = (self.read.iter().cloned().collect(), self.objects.iter().copied().collect());
-        CollectingProgress { store, backups, objects, part }
+        let (backups, objects) = (
+            self.read.iter().cloned().collect(),
+            self.objects.iter().copied().collect(),
+        );
+        CollectingProgress {
+            store,
+            backups,
+            objects,
+            part,
+        }
     }
 
     /// Reads each unread content backup in the bucket, except those in `gone`. A backup deleted during its reading has
@@ -114,7 +123,10 @@ impl References {
         limits: RunLimits,
         now: Timestamp,
     ) -> Result<Reading, OperationError> {
-        let ended = h.catalog.unsuccessful_ended_since(BackupType::Content, now - LATE_MANIFEST_GRACE).await?;
+        let ended = h
+            .catalog
+            .unsuccessful_ended_since(BackupType::Content, now - LATE_MANIFEST_GRACE)
+            .await?;
         for job in ended.into_iter().map(|job| job.backup_id) {
             if !self.jobs.contains(&job) {
                 if self.read_rows(h, &job, limits).await? == Reading::OutOfTime {
@@ -126,13 +138,21 @@ impl References {
         Ok(Reading::Whole)
     }
 
-    async fn read_rows(&mut self, h: &Holdfast, job: &BackupId, limits: RunLimits) -> Result<Reading, OperationError> {
+    async fn read_rows(
+        &mut self,
+        h: &Holdfast,
+        job: &BackupId,
+        limits: RunLimits,
+    ) -> Result<Reading, OperationError> {
         let mut after: Option<String> = None;
         loop {
             if is_late(limits) {
                 return Ok(Reading::OutOfTime);
             }
-            let page = h.catalog.items_after(job, after.as_deref(), ROWS_PER_PAGE).await?;
+            let page = h
+                .catalog
+                .items_after(job, after.as_deref(), ROWS_PER_PAGE)
+                .await?;
             for item in &page {
                 self.add(item);
             }
@@ -165,7 +185,10 @@ impl References {
 /// change.
 fn hash(key: &ObjectKey) -> u64 {
     let digest = Sha256::digest(key.as_str());
-    digest.iter().take(8).fold(0, |hash, byte| (hash << 8) | u64::from(*byte))
+    digest
+        .iter()
+        .take(8)
+        .fold(0, |hash, byte| (hash << 8) | u64::from(*byte))
 }
 
 /// Whether its manifest is certain to be missing.
@@ -186,7 +209,8 @@ mod tests {
     #[test]
     fn a_hash_that_was_kept_is_the_same_in_every_version() {
         let key = ObjectKey::content_object(&Sha256Digest::new([7; 32]), true, false);
-        let expected = u64::from_str_radix(&hex::encode(Sha256::digest(key.as_str()))[..16], 16).unwrap();
+        let expected =
+            u64::from_str_radix(&hex::encode(Sha256::digest(key.as_str()))[..16], 16).unwrap();
         assert_eq!(hash(&key), expected);
     }
 }

@@ -45,11 +45,16 @@ impl Expected {
             match (one.expectation, seen(&one.backup_id)) {
                 (Expectation::Present, true) | (Expectation::AcceptedLoss, false) => {}
                 (Expectation::Present, false) => absent.push(one.backup_id),
-                (Expectation::Lost | Expectation::AcceptedLoss, true) => found.returned.push(one.backup_id),
+                (Expectation::Lost | Expectation::AcceptedLoss, true) => {
+                    found.returned.push(one.backup_id)
+                }
                 (Expectation::Lost, false) => absent_lost.push(one.backup_id),
             }
         }
-        let (missing, lost) = (without_manifest(h, kind, absent).await?, without_manifest(h, kind, absent_lost).await?);
+        let (missing, lost) = (
+            without_manifest(h, kind, absent).await?,
+            without_manifest(h, kind, absent_lost).await?,
+        );
         found.unseen = missing.unseen + lost.unseen;
         (found.missing, found.lost) = (missing.gone, lost.gone);
         Ok(found)
@@ -78,7 +83,11 @@ struct Absent {
 /// Of these backups, the still expected ones with a certainly missing manifest.
 ///
 /// Since the listing of the store, a backup may have been completed, or deleted by another run.
-async fn without_manifest(h: &Holdfast, kind: BackupType, ids: Vec<BackupId>) -> Result<Absent, OperationError> {
+async fn without_manifest(
+    h: &Holdfast,
+    kind: BackupType,
+    ids: Vec<BackupId>,
+) -> Result<Absent, OperationError> {
     let look = |id: BackupId| async move {
         match h.repository.store().head(&ObjectKey::manifest(&id)).await {
             Ok(_) => Ok(None),
@@ -86,12 +95,18 @@ async fn without_manifest(h: &Holdfast, kind: BackupType, ids: Vec<BackupId>) ->
             Err(error) => Err(OperationError::from(error)),
         }
     };
-    let looked: Vec<_> = futures_util::stream::iter(ids).map(look).buffered(CONCURRENCY).try_collect().await?;
+    let looked: Vec<_> = futures_util::stream::iter(ids)
+        .map(look)
+        .buffered(CONCURRENCY)
+        .try_collect()
+        .await?;
     let unseen = looked.iter().filter(|gone| gone.is_none()).count() as u64;
     let mut gone: Vec<BackupId> = looked.into_iter().flatten().collect();
     if !gone.is_empty() {
         let expected = h.catalog.expected(kind).await?;
-        let expected = expected.into_iter().filter(|one| one.expectation != Expectation::AcceptedLoss);
+        let expected = expected
+            .into_iter()
+            .filter(|one| one.expectation != Expectation::AcceptedLoss);
         let expected: BTreeSet<BackupId> = expected.map(|one| one.backup_id).collect();
         gone.retain(|id| expected.contains(id));
     }
@@ -109,13 +124,22 @@ pub(crate) fn suspension(
     if of_type.is_short() {
         return Some(wrong_store(h, kind.as_str(), of_type));
     }
-    let [Some(database), Some(content)] = both else { return None };
+    let [Some(database), Some(content)] = both else {
+        return None;
+    };
     let together = Expected {
         completed: database.completed + content.completed,
-        missing: database.missing.iter().chain(&content.missing).cloned().collect(),
+        missing: database
+            .missing
+            .iter()
+            .chain(&content.missing)
+            .cloned()
+            .collect(),
         ..Expected::default()
     };
-    together.is_short().then(|| wrong_store(h, "database and content", &together))
+    together
+        .is_short()
+        .then(|| wrong_store(h, "database and content", &together))
 }
 
 fn wrong_store(h: &Holdfast, what: &str, expected: &Expected) -> String {
@@ -129,7 +153,9 @@ fn wrong_store(h: &Holdfast, what: &str, expected: &Expected) -> String {
 }
 
 /// The reason for not collecting content objects while these manifests are missing.
-pub(crate) fn collection_suspension<'a>(missing: impl IntoIterator<Item = &'a BackupId>) -> Option<String> {
+pub(crate) fn collection_suspension<'a>(
+    missing: impl IntoIterator<Item = &'a BackupId>,
+) -> Option<String> {
     let missing: Vec<&str> = missing.into_iter().map(BackupId::as_str).collect();
     let id = missing.first()?;
     let named = missing[..missing.len().min(NAMED)].join(", ");
@@ -174,7 +200,11 @@ mod tests {
 
     fn expected(completed: u64, missing: u64) -> Expected {
         let id = |number: u64| format!("db_{number}_a").parse().unwrap();
-        Expected { completed, missing: (0..missing).map(id).collect(), ..Expected::default() }
+        Expected {
+            completed,
+            missing: (0..missing).map(id).collect(),
+            ..Expected::default()
+        }
     }
 
     #[test]
@@ -190,7 +220,11 @@ mod tests {
             (31, 15, false),
             (31, 16, true),
         ] {
-            assert_eq!(expected(completed, missing).is_short(), is_short, "{missing} of {completed} are missing");
+            assert_eq!(
+                expected(completed, missing).is_short(),
+                is_short,
+                "{missing} of {completed} are missing"
+            );
         }
     }
 
@@ -199,7 +233,10 @@ mod tests {
         assert_eq!(collection_suspension([]), None);
         let seven = expected(7, 7).missing;
         let why = collection_suspension(&seven).unwrap();
-        assert!(why.contains("db_0_a, db_1_a, db_2_a, db_3_a, db_4_a and 2 more"), "{why}");
+        assert!(
+            why.contains("db_0_a, db_1_a, db_2_a, db_3_a, db_4_a and 2 more"),
+            "{why}"
+        );
         let one = collection_suspension(&seven[..1]).unwrap();
         assert!(one.contains("db_0_a. Restore"), "{one}");
     }

@@ -17,8 +17,13 @@ pub(crate) async fn lock_of(
 ) -> Result<Option<String>, OperationError> {
     let lock = repository.store().lock(key).await?;
     Ok(match lock {
-        Lock { legal_hold: true, .. } => Some(format!("{key} is under a legal hold")),
-        Lock { retained_until: Some(until), .. } if lock.holds(now) => Some(format!("{key} is retained until {until}")),
+        Lock {
+            legal_hold: true, ..
+        } => Some(format!("{key} is under a legal hold")),
+        Lock {
+            retained_until: Some(until),
+            ..
+        } if lock.holds(now) => Some(format!("{key} is retained until {until}")),
         _ => None,
     })
 }

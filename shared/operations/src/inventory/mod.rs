@@ -52,31 +52,53 @@ pub(crate) struct Folder {
 }
 
 /// Reads the folders and manifests in the bucket.
-pub(crate) async fn take(h: &Holdfast, kind: BackupType, trust: Trust) -> Result<Inventory, OperationError> {
-    let (with, without): (Vec<_>, Vec<_>) =
-        folders(&h.repository, kind).await?.into_iter().partition(|(_, folder)| folder.has_manifest);
+pub(crate) async fn take(
+    h: &Holdfast,
+    kind: BackupType,
+    trust: Trust,
+) -> Result<Inventory, OperationError> {
+    let (with, without): (Vec<_>, Vec<_>) = folders(&h.repository, kind)
+        .await?
+        .into_iter()
+        .partition(|(_, folder)| folder.has_manifest);
     let read = |(id, folder): (BackupId, Folder)| async move {
         let created_at = match created_at(h, &id, trust).await {
             // It was deleted during this reading.
             Err(OperationError::NotFound(_)) => return Ok(None),
-            Err(OperationError::Store(error @ (StoreError::Denied { .. } | StoreError::Unavailable { .. }))) => {
+            Err(OperationError::Store(
+                error @ (StoreError::Denied { .. } | StoreError::Unavailable { .. }),
+            )) => {
                 return Err(OperationError::from(error));
             }
             read => read.map_err(|error| error.to_string()),
         };
-        Ok(Some((id, Stored { size_bytes: folder.size_bytes, created_at })))
+        Ok(Some((
+            id,
+            Stored {
+                size_bytes: folder.size_bytes,
+                created_at,
+            },
+        )))
     };
-    let read = futures_util::stream::iter(with).map(read).buffered(CONCURRENCY);
+    let read = futures_util::stream::iter(with)
+        .map(read)
+        .buffered(CONCURRENCY);
     let backups: Vec<Option<_>> = read.try_collect().await?;
     Ok(Inventory {
         kind,
         backups: backups.into_iter().flatten().collect(),
-        without_manifest: without.into_iter().map(|(id, folder)| (id, folder.objects)).collect(),
+        without_manifest: without
+            .into_iter()
+            .map(|(id, folder)| (id, folder.objects))
+            .collect(),
     })
 }
 
 /// The backups of one type with a manifest in this repository.
-pub(crate) async fn manifests(repository: &Repository, kind: BackupType) -> Result<BTreeSet<BackupId>, OperationError> {
+pub(crate) async fn manifests(
+    repository: &Repository,
+    kind: BackupType,
+) -> Result<BTreeSet<BackupId>, OperationError> {
     let mut objects = repository.store().list(&ObjectKey::backups_prefix(kind));
     let mut found = BTreeSet::new();
     while let Some(object) = objects.try_next().await? {
@@ -93,7 +115,9 @@ pub(crate) async fn folders(
     let mut objects = repository.store().list(&ObjectKey::backups_prefix(kind));
     let mut folders: BTreeMap<BackupId, Folder> = BTreeMap::new();
     while let Some(object) = objects.try_next().await? {
-        let Some(id) = object.key.backup() else { continue };
+        let Some(id) = object.key.backup() else {
+            continue;
+        };
         let folder = folders.entry(id).or_default();
         folder.size_bytes += object.size_bytes;
         folder.objects += 1;
@@ -102,7 +126,11 @@ pub(crate) async fn folders(
     Ok(folders)
 }
 
-async fn created_at(h: &Holdfast, id: &BackupId, trust: Trust) -> Result<Timestamp, OperationError> {
+async fn created_at(
+    h: &Holdfast,
+    id: &BackupId,
+    trust: Trust,
+) -> Result<Timestamp, OperationError> {
     let manifest = match trust {
         Trust::AsListed => h.repository.unauthenticated(id).await?,
         Trust::Authenticated => h.repository.manifest(id).await?,

@@ -12,7 +12,11 @@ use crate::{Holdfast, OperationError};
 /// Leases the source to a new job and writes its `pending` row. A dead holder of the lease is settled first.
 ///
 /// The lease is taken before the row is written, so only one of two triggers writes a row.
-pub(crate) async fn lease_and_insert(h: &Holdfast, job: &Job, now: Timestamp) -> Result<(), OperationError> {
+pub(crate) async fn lease_and_insert(
+    h: &Holdfast,
+    job: &Job,
+    now: Timestamp,
+) -> Result<(), OperationError> {
     lease(h, &job.backup_id, now).await?;
     match h.catalog.insert_pending(job).await {
         Ok(()) => {
@@ -29,9 +33,16 @@ pub(crate) async fn lease_and_insert(h: &Holdfast, job: &Job, now: Timestamp) ->
 }
 
 /// Leases the source to a backup. One dead holder is settled first.
-pub(crate) async fn lease(h: &Holdfast, id: &BackupId, now: Timestamp) -> Result<(), OperationError> {
+pub(crate) async fn lease(
+    h: &Holdfast,
+    id: &BackupId,
+    now: Timestamp,
+) -> Result<(), OperationError> {
     let source = source_of(id)?;
-    let acquire = || h.catalog.acquire(source, id, h.settings.max_concurrent, now);
+    let acquire = || {
+        h.catalog
+            .acquire(source, id, h.settings.max_concurrent, now)
+    };
     match acquire().await {
         Ok(()) => return Ok(()),
         Err(LeaseError::SourceLeased { .. } | LeaseError::ConcurrencyLimit { .. }) => {}

@@ -35,12 +35,18 @@ pub(crate) async fn store_artifact<T: Send + 'static, E: From<OperationError> + 
     let begun = ArtifactWriter::new(recipe, meters, sink);
     let writer = begun.map_err(|error| OperationError::internal("begin an artifact", &error))?;
     let stopped = Arc::new(AtomicBool::new(false));
-    let mut writer = UntilStopped { writer, stopped: Arc::clone(&stopped) };
+    let mut writer = UntilStopped {
+        writer,
+        stopped: Arc::clone(&stopped),
+    };
     let uploading = Uploading::begin(h, key, source);
     let producing = tokio::task::spawn_blocking(move || {
         let made = produce(&mut writer)?;
         let digest = writer.writer.finish();
-        Ok::<_, E>((digest.map_err(|error| OperationError::internal("end an artifact", &error))?, made))
+        Ok::<_, E>((
+            digest.map_err(|error| OperationError::internal("end an artifact", &error))?,
+            made,
+        ))
     });
     let produced = tokio::select! {
         biased;
@@ -93,7 +99,9 @@ impl Uploading {
     /// Begins to upload the parts of the source.
     pub(crate) fn begin(h: &Holdfast, key: &ObjectKey, source: PartSource) -> Self {
         let (store, key) = (Arc::clone(h.repository.store()), key.clone());
-        Self(tokio::spawn(async move { upload::send_all(&store, &key, source).await }))
+        Self(tokio::spawn(async move {
+            upload::send_all(&store, &key, source).await
+        }))
     }
 
     /// Waits for the end of the upload, and combines its result with the result of its source.
@@ -110,14 +118,19 @@ impl Uploading {
             }
             // The source failed or was stopped, and this is the cause. Otherwise the fault of the store is the cause.
             (Err(UploadError::SourceDied { .. }), Err(error)) => Err(error),
-            (Err(UploadError::SourceDied { key }), Ok(_)) => {
-                Err(OperationError::internal("end the upload", &format!("{key} lost its source")).into())
-            }
+            (Err(UploadError::SourceDied { key }), Ok(_)) => Err(OperationError::internal(
+                "end the upload",
+                &format!("{key} lost its source"),
+            )
+            .into()),
             (Err(UploadError::Store(error)), _) => Err(OperationError::from(error).into()),
         }
     }
 
-    async fn wait(mut self, watch: &Watch) -> Result<Result<PendingUpload, UploadError>, OperationError> {
+    async fn wait(
+        mut self,
+        watch: &Watch,
+    ) -> Result<Result<PendingUpload, UploadError>, OperationError> {
         let ended = tokio::select! {
             ended = &mut self.0 => ended,
             // Stopped: the source is dead, or will be in a moment, and the upload aborts itself.
@@ -151,7 +164,10 @@ pub(crate) async fn complete(
             return Err(watch.stopped().await.into());
         }
     };
-    let Stored { size_bytes, checksum } = completed?;
+    let Stored {
+        size_bytes,
+        checksum,
+    } = completed?;
     let same_checksum = match checksum {
         Checksum::Full(sha256) => sha256 == sent.sha256,
         // The store has compared it with the checksums of the parts.
@@ -161,15 +177,24 @@ pub(crate) async fn complete(
         return Ok(());
     }
     remove(h, key).await;
-    let cause = format!("it has {size_bytes} bytes there, {} were sent, or its checksum differs", sent.size_bytes);
-    Err(StoreError::Corrupt { key: key.to_string(), cause }.into())
+    let cause = format!(
+        "it has {size_bytes} bytes there, {} were sent, or its checksum differs",
+        sent.size_bytes
+    );
+    Err(StoreError::Corrupt {
+        key: key.to_string(),
+        cause,
+    }
+    .into())
 }
 
 /// Removes an artifact of this run without a reference from a manifest.
 pub(crate) async fn remove(h: &Holdfast, key: &ObjectKey) {
     match h.repository.store().delete(key).await {
         Ok(()) => tracing::info!(%key, "an artifact without a manifest was removed"),
-        Err(error) => tracing::warn!(%key, %error, "an artifact without a manifest could not be removed"),
+        Err(error) => {
+            tracing::warn!(%key, %error, "an artifact without a manifest could not be removed")
+        }
     }
 }
 

@@ -16,13 +16,27 @@ pub async fn cancel(h: &Holdfast, id: &BackupId, now: Timestamp) -> Result<Job, 
 }
 
 /// The same at this time of the catalogue's server.
-pub(crate) async fn cancel_at(h: &Holdfast, id: &BackupId, now: Timestamp) -> Result<Job, OperationError> {
-    let change = JobChange { completed_at: Some(now), ..JobChange::default() };
-    let job = match h.catalog.transition(id, JobStatus::Cancelled, change, None).await {
+pub(crate) async fn cancel_at(
+    h: &Holdfast,
+    id: &BackupId,
+    now: Timestamp,
+) -> Result<Job, OperationError> {
+    let change = JobChange {
+        completed_at: Some(now),
+        ..JobChange::default()
+    };
+    let job = match h
+        .catalog
+        .transition(id, JobStatus::Cancelled, change, None)
+        .await
+    {
         Ok(job) => job,
         Err(CatalogError::NotFound { .. }) => return Err(OperationError::NotFound(id.clone())),
         Err(CatalogError::Conflict { status, .. }) => {
-            return Err(OperationError::NotCancellable { backup_id: id.clone(), status });
+            return Err(OperationError::NotCancellable {
+                backup_id: id.clone(),
+                status,
+            });
         }
         Err(error) => return Err(error.into()),
     };
@@ -34,7 +48,11 @@ pub(crate) async fn cancel_at(h: &Holdfast, id: &BackupId, now: Timestamp) -> Re
 }
 
 /// Cancels the parts of a full backup. A committing part still becomes a backup.
-async fn cancel_children_of(h: &Holdfast, parent: &Job, now: Timestamp) -> Result<(), OperationError> {
+async fn cancel_children_of(
+    h: &Holdfast,
+    parent: &Job,
+    now: Timestamp,
+) -> Result<(), OperationError> {
     if parent.backup_type != BackupType::Full {
         return Ok(());
     }

@@ -21,7 +21,11 @@ pub(crate) enum Claim {
     Skip(SkipReason),
 }
 
-pub(crate) async fn claim(h: &Holdfast, request: &BackupRequest, limits: RunLimits) -> Result<Claim, OperationError> {
+pub(crate) async fn claim(
+    h: &Holdfast,
+    request: &BackupRequest,
+    limits: RunLimits,
+) -> Result<Claim, OperationError> {
     let job = find_or_start(h, request).await?;
     if !job.status.is_active() {
         return already_settled(h, job).await;
@@ -58,7 +62,9 @@ async fn claim_active(h: &Holdfast, job: &Job, limits: RunLimits) -> Result<Clai
 /// after its job had failed, so the manifest decides.
 async fn already_settled(h: &Holdfast, job: Job) -> Result<Claim, OperationError> {
     let status = match job.status {
-        JobStatus::Failed | JobStatus::Cancelled if settle::complete_if_committed(h, &job).await? => {
+        JobStatus::Failed | JobStatus::Cancelled
+            if settle::complete_if_committed(h, &job).await? =>
+        {
             JobStatus::Completed
         }
         status => status,
@@ -69,7 +75,11 @@ async fn already_settled(h: &Holdfast, job: Job) -> Result<Claim, OperationError
 }
 
 /// The same for a finalizing run of a content backup, whether it is the first or follows a dead run.
-pub(crate) async fn claim_finalizing(h: &Holdfast, id: &BackupId, limits: RunLimits) -> Result<Claim, OperationError> {
+pub(crate) async fn claim_finalizing(
+    h: &Holdfast,
+    id: &BackupId,
+    limits: RunLimits,
+) -> Result<Claim, OperationError> {
     let job = match h.catalog.get(id).await {
         Ok(job) => job,
         Err(CatalogError::NotFound { .. }) => return Err(OperationError::NotFound(id.clone())),
@@ -96,11 +106,27 @@ pub(crate) const fn is_finalized(status: JobStatus) -> bool {
 }
 
 /// The new fencing number, or `None` if another run is active or was faster.
-async fn take_over(h: &Holdfast, job: &Job, limits: RunLimits) -> Result<Option<u64>, OperationError> {
-    let Some(seen) = dead_or_unclaimed(h, job).await? else { return Ok(None) };
+async fn take_over(
+    h: &Holdfast,
+    job: &Job,
+    limits: RunLimits,
+) -> Result<Option<u64>, OperationError> {
+    let Some(seen) = dead_or_unclaimed(h, job).await? else {
+        return Ok(None);
+    };
     let source = lease::source_of(&job.backup_id)?;
     let deadline = lease::deadline_of(h, limits).await?;
-    let take = async |seen| h.catalog.take_over(source, &job.backup_id, seen, deadline, h.catalog.now().await?).await;
+    let take = async |seen| {
+        h.catalog
+            .take_over(
+                source,
+                &job.backup_id,
+                seen,
+                deadline,
+                h.catalog.now().await?,
+            )
+            .await
+    };
     let mut taken = take(seen).await;
     // A lease that was released and taken again counts from 1. Its number must exceed all numbers of the job.
     while let Ok(fence) = taken
@@ -136,7 +162,11 @@ async fn dead_or_unclaimed(h: &Holdfast, job: &Job) -> Result<Option<u64>, Opera
     let source = lease::source_of(&job.backup_id)?;
     let mut first_beat: Option<Timestamp> = None;
     loop {
-        let held = h.catalog.get_lease(source).await?.filter(|lease| lease.holder == job.backup_id);
+        let held = h
+            .catalog
+            .get_lease(source)
+            .await?
+            .filter(|lease| lease.holder == job.backup_id);
         let Some(held) = held else {
             // An operator or a sweep released its lease. It needs a new one, with a slot.
             acquire::lease(h, &job.backup_id, h.catalog.now().await?).await?;
@@ -154,8 +184,14 @@ async fn dead_or_unclaimed(h: &Holdfast, job: &Job) -> Result<Option<u64>, Opera
 
 async fn begin(h: &Holdfast, job: &Job, fence: u64) -> Result<Claim, OperationError> {
     let (compressed, encrypted) = match job.backup_type {
-        BackupType::Content => (h.settings.content.compression, h.settings.content.encryption),
-        BackupType::Database | BackupType::Full => (h.settings.database.compression, h.settings.database.encryption),
+        BackupType::Content => (
+            h.settings.content.compression,
+            h.settings.content.encryption,
+        ),
+        BackupType::Database | BackupType::Full => (
+            h.settings.database.compression,
+            h.settings.database.encryption,
+        ),
     };
     let change = JobChange {
         fence: Some(fence),
@@ -164,7 +200,10 @@ async fn begin(h: &Holdfast, job: &Job, fence: u64) -> Result<Claim, OperationEr
         encrypted: Some(encrypted),
         ..JobChange::default()
     };
-    let begun = h.catalog.transition(&job.backup_id, JobStatus::Running, change, None).await;
+    let begun = h
+        .catalog
+        .transition(&job.backup_id, JobStatus::Running, change, None)
+        .await;
     if let Ok(job) = &begun {
         // The first log line of a run, in case it is killed.
         tracing::info!(backupId = %job.backup_id, fence, "the backup begins");

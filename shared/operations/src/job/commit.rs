@@ -27,8 +27,15 @@ impl From<OperationError> for RunFault {
 
 /// Checks for an existing manifest, whatever the row contains. It may come from a run killed between its manifest and
 /// the last change of its job, or from a run with another catalogue.
-pub(crate) async fn refuse_to_repeat(h: &Holdfast, run: &Run, watch: &Watch) -> Result<(), RunFault> {
-    match watch.guard(async { Ok(h.repository.manifest(&run.job.backup_id).await?) }).await {
+pub(crate) async fn refuse_to_repeat(
+    h: &Holdfast,
+    run: &Run,
+    watch: &Watch,
+) -> Result<(), RunFault> {
+    match watch
+        .guard(async { Ok(h.repository.manifest(&run.job.backup_id).await?) })
+        .await
+    {
         Ok(manifest) => {
             settle::complete(h, &run.job, &manifest).await?;
             Err(RunFault::CommittedBefore)
@@ -52,7 +59,12 @@ pub(crate) struct Notes {
 impl Notes {
     /// The notes as a change of the row.
     fn change(&self) -> JobChange {
-        let said: Vec<&str> = self.notes.iter().chain(&self.warnings).map(String::as_str).collect();
+        let said: Vec<&str> = self
+            .notes
+            .iter()
+            .chain(&self.warnings)
+            .map(String::as_str)
+            .collect();
         JobChange {
             message: (!said.is_empty()).then(|| said.join(". ")),
             warnings: (!self.warnings.is_empty()).then(|| self.warnings.clone()),
@@ -76,13 +88,17 @@ pub(crate) struct Commit<'a> {
 /// The file of a manifest, signed if the backup is encrypted.
 fn sealed(manifest: &Manifest, key: &WritingKey) -> Result<Bytes, OperationError> {
     let sign = |bytes: &[u8]| key.master.as_ref().map(|master| master.manifest_mac(bytes));
-    let file =
-        ManifestFile::seal(manifest, sign).map_err(|error| OperationError::internal("encode the manifest", &error))?;
+    let file = ManifestFile::seal(manifest, sign)
+        .map_err(|error| OperationError::internal("encode the manifest", &error))?;
     if file.len() > MAX_MANIFEST_BYTES {
         return Err(OperationError::ManifestTooLarge {
             bytes: file.len() as u64,
             namespaces: manifest.namespaces.len(),
-            segments: manifest.artifacts.iter().map(|artifact| artifact.segments.len()).sum(),
+            segments: manifest
+                .artifacts
+                .iter()
+                .map(|artifact| artifact.segments.len())
+                .sum(),
         });
     }
     Ok(file.into())
@@ -110,13 +126,22 @@ impl Commit<'_> {
         }
         // The backup exists. If this call cannot write its row, the next run or the sweep writes it.
         let complete = || settle::complete(self.h, &job, manifest);
-        self.watch.persist(complete).await.map_err(RunFault::Unknown)
+        self.watch
+            .persist(complete)
+            .await
+            .map_err(RunFault::Unknown)
     }
 
     async fn prepare(&self, manifest: &Manifest, notes: &Notes) -> Result<Job, OperationError> {
         self.watch.confirm().await?;
-        let change = JobChange { engine: manifest.engine.clone(), ..notes.change() };
-        let job = self.watch.persist(|| self.begin_committing(change.clone())).await?;
+        let change = JobChange {
+            engine: manifest.engine.clone(),
+            ..notes.change()
+        };
+        let job = self
+            .watch
+            .persist(|| self.begin_committing(change.clone()))
+            .await?;
         self.h.observer.job_changed(&job).await;
         self.put_guide_unless_taken_over(manifest).await?;
         // No await separates this beat from the manifest.
@@ -126,11 +151,18 @@ impl Commit<'_> {
 
     async fn begin_committing(&self, change: JobChange) -> Result<Job, OperationError> {
         let (id, fence) = (&self.run.job.backup_id, self.run.fence);
-        match self.h.catalog.transition(id, JobStatus::Committing, change, Some(fence)).await {
+        match self
+            .h
+            .catalog
+            .transition(id, JobStatus::Committing, change, Some(fence))
+            .await
+        {
             // The answer of an earlier call was lost.
-            Err(CatalogError::Conflict { status: JobStatus::Committing, fence: found, .. }) if found == fence => {
-                Ok(self.h.catalog.get(id).await?)
-            }
+            Err(CatalogError::Conflict {
+                status: JobStatus::Committing,
+                fence: found,
+                ..
+            }) if found == fence => Ok(self.h.catalog.get(id).await?),
             changed => Ok(changed?),
         }
     }
@@ -139,7 +171,10 @@ impl Commit<'_> {
     /// meanwhile.
     async fn put_guide_unless_taken_over(&self, manifest: &Manifest) -> Result<(), OperationError> {
         const TRIES: u32 = 3;
-        let (store, key) = (self.h.repository.store(), ObjectKey::restore_guide(&manifest.backup_id));
+        let (store, key) = (
+            self.h.repository.store(),
+            ObjectKey::restore_guide(&manifest.backup_id),
+        );
         let guide = Bytes::from((self.guide)(manifest));
         for _ in 0..TRIES {
             let mode = match store.head(&key).await {
@@ -154,19 +189,31 @@ impl Commit<'_> {
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(OperationError::internal("write RESTORE.md", &"another run writes it at the same time"))
+        Err(OperationError::internal(
+            "write RESTORE.md",
+            &"another run writes it at the same time",
+        ))
     }
 
     async fn put_guide(&self, manifest: &Manifest) -> Result<(), OperationError> {
         let key = ObjectKey::restore_guide(&manifest.backup_id);
         let guide = Bytes::from((self.guide)(manifest));
-        self.h.repository.store().put(&key, guide, PutMode::Replace).await?;
+        self.h
+            .repository
+            .store()
+            .put(&key, guide, PutMode::Replace)
+            .await?;
         Ok(())
     }
 
     async fn put_manifest(&self, manifest: &Manifest, file: Bytes) -> Result<(), RunFault> {
         let id = &self.run.job.backup_id;
-        let put = self.h.repository.store().put(&ObjectKey::manifest(id), file, PutMode::IfAbsent).await;
+        let put = self
+            .h
+            .repository
+            .store()
+            .put(&ObjectKey::manifest(id), file, PutMode::IfAbsent)
+            .await;
         let Err(error) = put else { return Ok(()) };
         // The answer may have been lost, or another run was faster. The stored manifest decides.
         match self.h.repository.manifest(id).await {
@@ -201,7 +248,12 @@ impl Commit<'_> {
         let id = &self.run.job.backup_id;
         match self.h.repository.manifest(id).await {
             Ok(theirs) => {
-                for key in self.own.iter().filter(|key| theirs.artifacts.iter().all(|artifact| artifact.key != **key)) {
+                for key in self.own.iter().filter(|key| {
+                    theirs
+                        .artifacts
+                        .iter()
+                        .all(|artifact| artifact.key != **key)
+                }) {
                     remove(self.h, key).await;
                 }
                 if let Err(error) = self.put_guide(&theirs).await {
@@ -213,7 +265,9 @@ impl Commit<'_> {
                     remove(self.h, key).await;
                 }
             }
-            Err(error) => tracing::warn!(backupId = %id, %error, "artifacts of a failed run remain for the sweep"),
+            Err(error) => {
+                tracing::warn!(backupId = %id, %error, "artifacts of a failed run remain for the sweep")
+            }
         }
     }
 
@@ -229,8 +283,8 @@ impl Commit<'_> {
 #[cfg(test)]
 mod tests {
     use holdfast_domain::{
-        BackupId, BackupType, FORMAT_VERSION, FailureCode, NamespaceManifest, RepositoryFile, RepositoryId,
-        Sha256Digest, Source, Timestamp, Trigger, TriggerKind,
+        BackupId, BackupType, FORMAT_VERSION, FailureCode, NamespaceManifest, RepositoryFile,
+        RepositoryId, Sha256Digest, Source, Timestamp, Trigger, TriggerKind,
     };
 
     use super::*;
@@ -252,7 +306,10 @@ mod tests {
             backup_id: BackupId::new(BackupType::Database, at, [0; 4]),
             backup_type: BackupType::Database,
             repository: RepositoryId::new([0; 16]),
-            trigger: Trigger { kind: TriggerKind::Schedule, by: None },
+            trigger: Trigger {
+                kind: TriggerKind::Schedule,
+                by: None,
+            },
             parent_id: None,
             fence: 1,
             created_at: at,
@@ -280,11 +337,27 @@ mod tests {
             revision: 0,
             epochs: Vec::new(),
         };
-        let key = WritingKey { repository, master: None, wrapped: Vec::new(), encryption: None };
+        let key = WritingKey {
+            repository,
+            master: None,
+            wrapped: Vec::new(),
+            encryption: None,
+        };
         let file = sealed(&manifest(100_000, 150), &key).unwrap();
-        assert!(file.len() <= MAX_MANIFEST_BYTES && file.len() > 20_000_000, "{}", file.len());
+        assert!(
+            file.len() <= MAX_MANIFEST_BYTES && file.len() > 20_000_000,
+            "{}",
+            file.len()
+        );
         let error = sealed(&manifest(300_000, 150), &key).unwrap_err();
         assert_eq!(error.code(), FailureCode::DumpRefused);
-        assert!(error.failure().hint.unwrap().contains("BACKUP_DATABASE_EXCLUDE_COLLECTIONS"), "{error}");
+        assert!(
+            error
+                .failure()
+                .hint
+                .unwrap()
+                .contains("BACKUP_DATABASE_EXCLUDE_COLLECTIONS"),
+            "{error}"
+        );
     }
 }

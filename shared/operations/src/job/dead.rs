@@ -32,17 +32,30 @@ pub(crate) struct DeadJobs {
 }
 
 /// Settles each active job with a dead run, or without a run.
-pub(crate) async fn settle_dead_jobs(h: &Holdfast, now: Timestamp, dead: &mut DeadJobs) -> Result<(), OperationError> {
+pub(crate) async fn settle_dead_jobs(
+    h: &Holdfast,
+    now: Timestamp,
+    dead: &mut DeadJobs,
+) -> Result<(), OperationError> {
     let jobs = h.catalog.active(None).await?;
     // A full backup holds no lease. Its parts are settled instead.
-    let jobs = jobs.into_iter().filter(|job| job.backup_type != BackupType::Full);
-    let leases: HashMap<Source, Lease> =
-        h.catalog.leases().await?.sources.into_iter().map(|lease| (lease.source, lease)).collect();
+    let jobs = jobs
+        .into_iter()
+        .filter(|job| job.backup_type != BackupType::Full);
+    let leases: HashMap<Source, Lease> = h
+        .catalog
+        .leases()
+        .await?
+        .sources
+        .into_iter()
+        .map(|lease| (lease.source, lease))
+        .collect();
     for job in jobs {
         let lease = Source::of(job.backup_type).and_then(|source| leases.get(&source));
         let lease = lease.filter(|lease| lease.holder == job.backup_id);
         if let Err(error) = settle_if_dead(h, &job, lease, now, dead).await {
-            dead.problems.push(format!("job {}: {error}", job.backup_id));
+            dead.problems
+                .push(format!("job {}: {error}", job.backup_id));
         }
     }
     Ok(())
@@ -111,7 +124,9 @@ fn not_started() -> JobFailure {
     JobFailure {
         code: FailureCode::NotStarted,
         message: "no run began the backup within 10 minutes".to_owned(),
-        hint: Some("check the worker's log and the dead-letter queue, then trigger it again".to_owned()),
+        hint: Some(
+            "check the worker's log and the dead-letter queue, then trigger it again".to_owned(),
+        ),
     }
 }
 

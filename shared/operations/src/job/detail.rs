@@ -9,11 +9,18 @@ use crate::OperationError;
 ///
 /// # Errors
 /// Those of the catalogue.
-pub async fn job_in_detail(catalog: &Catalog, id: &BackupId, now: Timestamp) -> Result<Job, OperationError> {
+pub async fn job_in_detail(
+    catalog: &Catalog,
+    id: &BackupId,
+    now: Timestamp,
+) -> Result<Job, OperationError> {
     let mut job = catalog.get(id).await?;
-    if job.backup_type == BackupType::Content && job.status.is_active() && job.started_at.is_some() {
+    if job.backup_type == BackupType::Content && job.status.is_active() && job.started_at.is_some()
+    {
         let mut items = catalog.item_counts(id).await?;
-        items.per_minute = job.started_at.and_then(|began| per_minute(items.settled(), began, now));
+        items.per_minute = job
+            .started_at
+            .and_then(|began| per_minute(items.settled(), began, now));
         job.items = Some(items);
     }
     Ok(bounded(job))
@@ -23,7 +30,9 @@ pub async fn job_in_detail(catalog: &Catalog, id: &BackupId, now: Timestamp) -> 
 fn bounded(mut job: Job) -> Job {
     if let Some(all) = job.namespaces.take() {
         job.namespace_count = job.namespace_count.or(Some(all.len() as u64));
-        job.document_count = job.document_count.or_else(|| Some(all.iter().map(|one| one.documents).sum()));
+        job.document_count = job
+            .document_count
+            .or_else(|| Some(all.iter().map(|one| one.documents).sum()));
         job.namespaces = Some(NamespaceCount::listed(all));
     }
     job
@@ -31,7 +40,9 @@ fn bounded(mut job: Job) -> Job {
 
 /// Returns nothing before the first second.
 fn per_minute(settled: u64, began: Timestamp, now: Timestamp) -> Option<u64> {
-    let seconds = u64::try_from(now.duration_since(began).as_secs()).ok().filter(|seconds| *seconds > 0)?;
+    let seconds = u64::try_from(now.duration_since(began).as_secs())
+        .ok()
+        .filter(|seconds| *seconds > 0)?;
     Some(settled.saturating_mul(60) / seconds)
 }
 

@@ -35,7 +35,11 @@ pub struct FullTrigger {
 /// [`OperationError::AlreadyRunning`] if a backup of either type is running, [`OperationError::ConcurrencyLimit`],
 /// [`OperationError::Disabled`] if both are disabled, [`OperationError::Config`] if `BACKUP_MAX_CONCURRENT` is too
 /// small for both. Nothing was begun in these cases.
-pub async fn trigger_full(h: &Holdfast, by: Option<String>, now: Timestamp) -> Result<FullTrigger, OperationError> {
+pub async fn trigger_full(
+    h: &Holdfast,
+    by: Option<String>,
+    now: Timestamp,
+) -> Result<FullTrigger, OperationError> {
     if let Some(switch) = trigger::switched_off(h, BackupType::Full) {
         return Err(OperationError::Disabled(switch));
     }
@@ -48,20 +52,38 @@ pub async fn trigger_full(h: &Holdfast, by: Option<String>, now: Timestamp) -> R
             h.settings.max_concurrent,
             kinds.len()
         );
-        return Err(SettingsError(vec![SettingError::new("BACKUP_MAX_CONCURRENT", problem)]).into());
+        return Err(
+            SettingsError(vec![SettingError::new("BACKUP_MAX_CONCURRENT", problem)]).into(),
+        );
     }
     let job = |kind| {
-        let trigger = Trigger { kind: TriggerKind::Manual, by: by.clone() };
-        Ok::<_, OperationError>(Job::pending(BackupId::new(kind, now, random_bytes()?), trigger, now))
+        let trigger = Trigger {
+            kind: TriggerKind::Manual,
+            by: by.clone(),
+        };
+        Ok::<_, OperationError>(Job::pending(
+            BackupId::new(kind, now, random_bytes()?),
+            trigger,
+            now,
+        ))
     };
     let parent = job(BackupType::Full)?;
     let children: Vec<Job> = kinds
         .into_iter()
-        .map(|kind| Ok(Job { parent_id: Some(parent.backup_id.clone()), ..job(kind)? }))
+        .map(|kind| {
+            Ok(Job {
+                parent_id: Some(parent.backup_id.clone()),
+                ..job(kind)?
+            })
+        })
         .collect::<Result<_, OperationError>>()?;
     lease_all(h, &children, now).await?;
     match write_rows(h, parent, &children, &skipped, now).await {
-        Ok(job) => Ok(FullTrigger { job, children, skipped }),
+        Ok(job) => Ok(FullTrigger {
+            job,
+            children,
+            skipped,
+        }),
         Err(error) => {
             release_all(h, &children).await;
             Err(error)
@@ -114,13 +136,18 @@ async fn write_rows(
         h.catalog.insert_pending(child).await?;
         h.observer.job_changed(child).await;
     }
-    let said = skipped.iter().map(|switch| format!("a part was left out: it is switched off by {switch}=false"));
+    let said = skipped
+        .iter()
+        .map(|switch| format!("a part was left out: it is switched off by {switch}=false"));
     let change = JobChange {
         started_at: Some(now),
         message: Some(said.collect::<Vec<_>>().join("; ")).filter(|said| !said.is_empty()),
         ..JobChange::default()
     };
-    let parent = h.catalog.transition(&parent.backup_id, JobStatus::Running, change, None).await?;
+    let parent = h
+        .catalog
+        .transition(&parent.backup_id, JobStatus::Running, change, None)
+        .await?;
     h.observer.job_changed(&parent).await;
     Ok(parent)
 }
@@ -140,7 +167,11 @@ async fn settle_abandoned(h: &Holdfast, now: Timestamp) {
 }
 
 /// Settles a full backup for the sweep: with its parts, or as failed if its trigger died half-way.
-pub(crate) async fn sweep_parent(h: &Holdfast, parent: &Job, now: Timestamp) -> Result<Option<Job>, OperationError> {
+pub(crate) async fn sweep_parent(
+    h: &Holdfast,
+    parent: &Job,
+    now: Timestamp,
+) -> Result<Option<Job>, OperationError> {
     if parent.status == JobStatus::Running {
         return settle_if_through(h, &parent.backup_id, now).await;
     }

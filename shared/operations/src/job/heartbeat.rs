@@ -10,7 +10,10 @@ use crate::OperationError;
 
 /// Beats every [`BEAT_EVERY`]. It returns the result of a beat, or nothing if no beat was answered for
 /// [`SILENCE_LIMIT`]. Each failed beat calls `failed` with the reason.
-pub(crate) async fn beat_until_stopped<T, F>(beat: impl Fn() -> F, failed: impl Fn(&str)) -> Option<T>
+pub(crate) async fn beat_until_stopped<T, F>(
+    beat: impl Fn() -> F,
+    failed: impl Fn(&str),
+) -> Option<T>
 where
     F: Future<Output = Result<Option<T>, CatalogError>>,
 {
@@ -50,7 +53,11 @@ where
     Box::pin(repeat(call, REPEAT_AFTER, SILENCE_LIMIT)).await
 }
 
-async fn repeat<T, F>(call: impl Fn() -> F, pause: Duration, limit: Duration) -> Result<T, OperationError>
+async fn repeat<T, F>(
+    call: impl Fn() -> F,
+    pause: Duration,
+    limit: Duration,
+) -> Result<T, OperationError>
 where
     F: Future<Output = Result<T, OperationError>>,
 {
@@ -73,7 +80,11 @@ mod tests {
     use super::*;
 
     fn away() -> OperationError {
-        CatalogError::Unavailable { doing: "test", reason: "no answer".to_owned() }.into()
+        CatalogError::Unavailable {
+            doing: "test",
+            reason: "no answer".to_owned(),
+        }
+        .into()
     }
 
     const PAUSE: Duration = Duration::from_millis(5);
@@ -85,7 +96,10 @@ mod tests {
             let call = calls.fetch_add(1, Ordering::Relaxed);
             if call < 2 { Err(away()) } else { Ok(call) }
         };
-        assert_eq!(repeat(third, PAUSE, Duration::from_mins(1)).await.unwrap(), 2);
+        assert_eq!(
+            repeat(third, PAUSE, Duration::from_mins(1)).await.unwrap(),
+            2
+        );
     }
 
     #[tokio::test]
@@ -103,7 +117,10 @@ mod tests {
             calls.fetch_add(1, Ordering::Relaxed);
             Err::<(), _>(OperationError::Collecting)
         };
-        assert!(matches!(repeat(refused, PAUSE, Duration::from_mins(1)).await, Err(OperationError::Collecting)));
+        assert!(matches!(
+            repeat(refused, PAUSE, Duration::from_mins(1)).await,
+            Err(OperationError::Collecting)
+        ));
         assert_eq!(calls.into_inner(), 1);
     }
 }

@@ -27,7 +27,10 @@ pub(crate) struct Late {
 ///
 /// # Errors
 /// If the catalogue cannot list the jobs.
-pub(crate) async fn complete_committed(h: &Holdfast, committed: &[BackupId]) -> Result<Late, OperationError> {
+pub(crate) async fn complete_committed(
+    h: &Holdfast,
+    committed: &[BackupId],
+) -> Result<Late, OperationError> {
     let mut late = Late::default();
     for page in committed.chunks(PAGE) {
         for job in h.catalog.unsuccessful_among(page).await? {
@@ -35,7 +38,8 @@ pub(crate) async fn complete_committed(h: &Holdfast, committed: &[BackupId]) -> 
                 Ok(true) => late.completed.push(job.backup_id),
                 Ok(false) => {}
                 Err(error) => {
-                    late.problems.push(format!("job {}: {error}", job.backup_id));
+                    late.problems
+                        .push(format!("job {}: {error}", job.backup_id));
                     if !matches!(error, OperationError::Corrupt { .. }) {
                         late.unsure.insert(job.backup_id, error.to_string());
                     }

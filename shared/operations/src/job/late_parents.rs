@@ -40,17 +40,31 @@ pub(crate) struct LateParents {
 ///
 /// # Errors
 /// If the catalogue cannot list the full backups.
-pub(crate) async fn settle_late(h: &Holdfast, now: Timestamp) -> Result<LateParents, OperationError> {
+pub(crate) async fn settle_late(
+    h: &Holdfast,
+    now: Timestamp,
+) -> Result<LateParents, OperationError> {
     let mut late = LateParents::default();
     bring_back(h, now, &mut late).await?;
     complete(h, now, &mut late).await?;
     Ok(late)
 }
 
-async fn bring_back(h: &Holdfast, now: Timestamp, late: &mut LateParents) -> Result<(), OperationError> {
-    for id in h.catalog.deleted_parents_of_backups(now - LOOK_BACK).await? {
+async fn bring_back(
+    h: &Holdfast,
+    now: Timestamp,
+    late: &mut LateParents,
+) -> Result<(), OperationError> {
+    for id in h
+        .catalog
+        .deleted_parents_of_backups(now - LOOK_BACK)
+        .await?
+    {
         match settle_if_through(h, &id, now).await {
-            Ok(Some(job)) => late.brought_back.push(BroughtBack { backup_id: id, status: job.status }),
+            Ok(Some(job)) => late.brought_back.push(BroughtBack {
+                backup_id: id,
+                status: job.status,
+            }),
             Ok(None) => {}
             Err(error) => late.problems.push((id, error)),
         }
@@ -58,11 +72,20 @@ async fn bring_back(h: &Holdfast, now: Timestamp, late: &mut LateParents) -> Res
     Ok(())
 }
 
-async fn complete(h: &Holdfast, now: Timestamp, late: &mut LateParents) -> Result<(), OperationError> {
+async fn complete(
+    h: &Holdfast,
+    now: Timestamp,
+    late: &mut LateParents,
+) -> Result<(), OperationError> {
     let mut after = None;
     loop {
-        let page = h.catalog.unsuccessful_since(BackupType::Full, now - LOOK_BACK, after.as_ref(), PAGE).await?;
-        let Some(last) = page.last().map(|job| job.backup_id.clone()) else { return Ok(()) };
+        let page = h
+            .catalog
+            .unsuccessful_since(BackupType::Full, now - LOOK_BACK, after.as_ref(), PAGE)
+            .await?;
+        let Some(last) = page.last().map(|job| job.backup_id.clone()) else {
+            return Ok(());
+        };
         for parent in page {
             match settle_if_through(h, &parent.backup_id, now).await {
                 Ok(Some(_)) => late.completed.push(parent.backup_id),

@@ -17,7 +17,8 @@ pub(crate) fn is_dead(lease: &Lease, now: Timestamp) -> bool {
     if let Some(until) = lease.waits_until {
         return now > until;
     }
-    now.duration_since(lease.beat_at) > DEAD_AFTER || lease.deadline_at.is_some_and(|deadline| now > deadline)
+    now.duration_since(lease.beat_at) > DEAD_AFTER
+        || lease.deadline_at.is_some_and(|deadline| now > deadline)
 }
 
 /// Whether a run may take over the lease: it never had a run, or no run is active, or its run is dead.
@@ -26,7 +27,10 @@ pub(crate) fn may_be_taken_over(lease: &Lease, now: Timestamp) -> bool {
 }
 
 /// When a run has to be through, for its lease.
-pub(crate) async fn deadline_of(h: &Holdfast, limits: RunLimits) -> Result<Option<Timestamp>, CatalogError> {
+pub(crate) async fn deadline_of(
+    h: &Holdfast,
+    limits: RunLimits,
+) -> Result<Option<Timestamp>, CatalogError> {
     match limits.deadline {
         Some(deadline) => Ok(Some(h.catalog.by_server_clock(deadline).await?)),
         None => Ok(None),
@@ -48,9 +52,15 @@ pub(crate) fn source_of(id: &BackupId) -> Result<Source, OperationError> {
 
 pub(crate) fn of_lease(error: LeaseError) -> OperationError {
     match error {
-        LeaseError::SourceLeased { holder, .. } if holder.is_collection() => OperationError::Collecting,
-        LeaseError::SourceLeased { holder, .. } => OperationError::AlreadyRunning { backup_id: holder },
-        LeaseError::ConcurrencyLimit { holders } => OperationError::ConcurrencyLimit { running: holders },
+        LeaseError::SourceLeased { holder, .. } if holder.is_collection() => {
+            OperationError::Collecting
+        }
+        LeaseError::SourceLeased { holder, .. } => {
+            OperationError::AlreadyRunning { backup_id: holder }
+        }
+        LeaseError::ConcurrencyLimit { holders } => {
+            OperationError::ConcurrencyLimit { running: holders }
+        }
         LeaseError::Lost { .. } => OperationError::Stopped(crate::StopReason::LeaseLost),
         LeaseError::Catalog(error) => error.into(),
     }

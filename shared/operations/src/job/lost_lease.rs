@@ -22,11 +22,16 @@ impl Lost {
     /// The outcome of the run.
     pub(crate) fn outcome(self, run: &Run) -> BackupOutcome {
         let reason = match self {
-            Self::Settled(job) if job.status == JobStatus::Failed => return BackupOutcome::Failed(job),
+            Self::Settled(job) if job.status == JobStatus::Failed => {
+                return BackupOutcome::Failed(job);
+            }
             Self::Settled(job) => SkipReason::AlreadySettled(job.status),
             Self::Elsewhere => SkipReason::RunningElsewhere,
         };
-        BackupOutcome::Skipped { backup_id: run.job.backup_id.clone(), reason }
+        BackupOutcome::Skipped {
+            backup_id: run.job.backup_id.clone(),
+            reason,
+        }
     }
 }
 

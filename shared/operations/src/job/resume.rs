@@ -30,7 +30,11 @@ pub async fn is_interrupted(h: &Holdfast, id: &BackupId) -> Result<bool, Operati
     let source = lease::source_of(id)?;
     let mut seen: Option<(u64, Timestamp)> = None;
     loop {
-        let lease = h.catalog.get_lease(source).await?.filter(|lease| lease.holder == *id);
+        let lease = h
+            .catalog
+            .get_lease(source)
+            .await?
+            .filter(|lease| lease.holder == *id);
         let Some(lease) = lease else { return Ok(true) };
         let job = match h.catalog.get(id).await {
             Ok(job) => Some(job),
@@ -50,23 +54,50 @@ pub async fn is_interrupted(h: &Holdfast, id: &BackupId) -> Result<bool, Operati
     }
 }
 
-async fn liveness(h: &Holdfast, lease: &Lease, job: Option<&Job>, now: Timestamp) -> Result<Liveness, OperationError> {
-    let dead_if = |is_dead| if is_dead { Liveness::Dead } else { Liveness::Unclear };
-    let Some(job) = job else { return Ok(dead_if(now.duration_since(lease.taken_at) > UNSTARTED_GRACE)) };
+async fn liveness(
+    h: &Holdfast,
+    lease: &Lease,
+    job: Option<&Job>,
+    now: Timestamp,
+) -> Result<Liveness, OperationError> {
+    let dead_if = |is_dead| {
+        if is_dead {
+            Liveness::Dead
+        } else {
+            Liveness::Unclear
+        }
+    };
+    let Some(job) = job else {
+        return Ok(dead_if(
+            now.duration_since(lease.taken_at) > UNSTARTED_GRACE,
+        ));
+    };
     if !job.status.is_active() {
         return Ok(Liveness::Dead);
     }
     if lease.waits_until.is_some() && !lease::is_dead(lease, now) {
         let is_alive = functions_are_at_work(h, lease, now).await?;
-        return Ok(if is_alive { Liveness::Alive } else { Liveness::Dead });
+        return Ok(if is_alive {
+            Liveness::Alive
+        } else {
+            Liveness::Dead
+        });
     }
     // A request without a run may be on its way to a function.
     let is_silent = now.duration_since(lease.beat_at) > DEAD_AFTER;
-    Ok(dead_if(if lease.fence == 0 { is_silent } else { lease::is_dead(lease, now) }))
+    Ok(dead_if(if lease.fence == 0 {
+        is_silent
+    } else {
+        lease::is_dead(lease, now)
+    }))
 }
 
 /// Whether functions continue a backup with a waiting lease. A directory has no functions.
-async fn functions_are_at_work(h: &Holdfast, lease: &Lease, now: Timestamp) -> Result<bool, OperationError> {
+async fn functions_are_at_work(
+    h: &Holdfast,
+    lease: &Lease,
+    now: Timestamp,
+) -> Result<bool, OperationError> {
     if matches!(h.repository.location(), StoreLocation::Directory(_)) {
         return Ok(false);
     }

@@ -35,8 +35,14 @@ impl BackupRequest {
 
     pub(crate) fn trigger(&self) -> Trigger {
         match self {
-            Self::Scheduled { by, .. } => Trigger { kind: TriggerKind::Schedule, by: by.clone() },
-            Self::Triggered { .. } => Trigger { kind: TriggerKind::Manual, by: None },
+            Self::Scheduled { by, .. } => Trigger {
+                kind: TriggerKind::Schedule,
+                by: by.clone(),
+            },
+            Self::Triggered { .. } => Trigger {
+                kind: TriggerKind::Manual,
+                by: None,
+            },
         }
     }
 }
@@ -71,7 +77,9 @@ impl RunLimits {
 
 /// Whether the time is too short for another step before the function's end.
 pub(crate) fn is_late(limits: RunLimits) -> bool {
-    limits.deadline.is_some_and(|deadline| Timestamp::now() + TIME_FOR_ONE >= deadline)
+    limits
+        .deadline
+        .is_some_and(|deadline| Timestamp::now() + TIME_FOR_ONE >= deadline)
 }
 
 /// How a run ended.

@@ -26,7 +26,14 @@ pub async fn trigger(
     }
     let now = h.catalog.by_server_clock(now).await?;
     let id = BackupId::new(kind, now, random_bytes()?);
-    let job = Job::pending(id, Trigger { kind: TriggerKind::Manual, by }, now);
+    let job = Job::pending(
+        id,
+        Trigger {
+            kind: TriggerKind::Manual,
+            by,
+        },
+        now,
+    );
     if let Err(error) = acquire::lease_and_insert(h, &job, now).await {
         if error.is_catalog_away() {
             // The lease may have been written although the call failed. The id is new, so no other run has it.
@@ -57,7 +64,9 @@ pub async fn abandon(h: &Holdfast, job: &Job, why: &str) -> Result<(), Operation
     let failure = JobFailure::new(
         FailureCode::NotStarted,
         format!("the backup could not be handed over to a worker: {why}"),
-        Some("check that the function of the API may put events on the bus, then trigger the backup again"),
+        Some(
+            "check that the function of the API may put events on the bus, then trigger the backup again",
+        ),
     );
     // Only without a run: the event may have arrived after all.
     settle::fail(h, job, failure, Some(0), h.catalog.now().await?).await?;
@@ -85,8 +94,15 @@ pub async fn record_misconfigured(
         errors.to_string(),
         Some("correct the settings: GET /api/backups/config lists every fault"),
     );
-    let change = JobChange { error: Some(failure), completed_at: Some(now), ..JobChange::default() };
-    match catalog.transition(&id, JobStatus::Failed, change, Some(0)).await {
+    let change = JobChange {
+        error: Some(failure),
+        completed_at: Some(now),
+        ..JobChange::default()
+    };
+    match catalog
+        .transition(&id, JobStatus::Failed, change, Some(0))
+        .await
+    {
         Ok(job) => {
             catalog.release(lease::source_of(&id)?, &id).await?;
             Ok(job)

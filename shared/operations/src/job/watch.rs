@@ -52,7 +52,12 @@ impl Watch {
     ) -> Self {
         let backup_id = run.job.backup_id.clone();
         let source = lease::source_of(&backup_id).unwrap_or(Source::Database);
-        let heart = Heart { catalog: h.catalog.clone(), source, backup_id, fence: run.fence };
+        let heart = Heart {
+            catalog: h.catalog.clone(),
+            source,
+            backup_id,
+            fence: run.fence,
+        };
         let (sender, stop) = watch::channel(None);
         let task = tokio::spawn({
             let (heart, observer) = (heart.clone(), h.observer.clone());
@@ -68,7 +73,11 @@ impl Watch {
     /// Waits until the run must stop.
     pub(crate) async fn stopped(&self) -> StopReason {
         let mut stop = self.stop.clone();
-        let reason = stop.wait_for(Option::is_some).await.ok().and_then(|reason| *reason);
+        let reason = stop
+            .wait_for(Option::is_some)
+            .await
+            .ok()
+            .and_then(|reason| *reason);
         // The task ends only by sending a reason: without one it panicked, and no beat is sent.
         reason.unwrap_or(StopReason::CatalogSilent)
     }
@@ -96,7 +105,10 @@ impl Watch {
 
     /// Beats once more: the run may have been paused since the last one.
     pub(crate) async fn confirm(&self) -> Result<(), OperationError> {
-        match self.persist(|| async { Ok(self.heart.beat().await?) }).await? {
+        match self
+            .persist(|| async { Ok(self.heart.beat().await?) })
+            .await?
+        {
             None => Ok(()),
             Some(reason) => Err(reason.into()),
         }
@@ -137,7 +149,10 @@ async fn until_deadline(
         if let Some(progress) = progress() {
             report(&heart.backup_id, &progress);
         }
-        if limits.deadline.is_some_and(|deadline| Timestamp::now() + MARGIN >= deadline) {
+        if limits
+            .deadline
+            .is_some_and(|deadline| Timestamp::now() + MARGIN >= deadline)
+        {
             return StopReason::Deadline;
         }
     }
@@ -163,19 +178,38 @@ impl Heart {
 
     /// Renews the lease. Returns a reason if the run must stop.
     async fn beat(&self) -> Result<Option<StopReason>, CatalogError> {
-        if self.catalog.beat(self.source, &self.backup_id, self.fence, self.catalog.now().await?).await? {
+        if self
+            .catalog
+            .beat(
+                self.source,
+                &self.backup_id,
+                self.fence,
+                self.catalog.now().await?,
+            )
+            .await?
+        {
             return Ok(None);
         }
-        let status = self.catalog.get(&self.backup_id).await.map(|job| job.status);
+        let status = self
+            .catalog
+            .get(&self.backup_id)
+            .await
+            .map(|job| job.status);
         let cancelled = matches!(status, Ok(JobStatus::Cancelled));
-        Ok(Some(if cancelled { StopReason::Cancelled } else { StopReason::LeaseLost }))
+        Ok(Some(if cancelled {
+            StopReason::Cancelled
+        } else {
+            StopReason::LeaseLost
+        }))
     }
 
     /// Writes the progress. A failure does not matter: the next beat writes a newer one.
     async fn record(&self, progress: Option<Progress>) {
         let Some(progress) = progress else { return };
         // False if the job is `committing`, because it reports no progress then.
-        let recording = self.catalog.record_progress(&self.backup_id, self.fence, progress);
+        let recording = self
+            .catalog
+            .record_progress(&self.backup_id, self.fence, progress);
         if let Ok(Err(error)) = timeout(RECORD_TIMEOUT, recording).await {
             tracing::debug!(backupId = %self.backup_id, %error, "the progress was not recorded");
         }

@@ -47,19 +47,28 @@ pub(super) async fn look_after(
             report.unfinished.push("content backups".to_owned());
             return Ok(());
         }
-        let lease = h.catalog.get_lease(Source::Content).await?.filter(|lease| lease.holder == job.backup_id);
-        let unclaimed = job.status == JobStatus::Pending && lease.as_ref().is_none_or(|lease| lease.fence == 0);
+        let lease = h
+            .catalog
+            .get_lease(Source::Content)
+            .await?
+            .filter(|lease| lease.holder == job.backup_id);
+        let unclaimed =
+            job.status == JobStatus::Pending && lease.as_ref().is_none_or(|lease| lease.fence == 0);
         if unclaimed {
             continue;
         }
         let looked = async {
             match job.status {
-                JobStatus::Finalizing | JobStatus::Committing => finalizing(h, &job, lease.as_ref(), now, report).await,
+                JobStatus::Finalizing | JobStatus::Committing => {
+                    finalizing(h, &job, lease.as_ref(), now, report).await
+                }
                 _ => running(h, queue, &job, lease.as_ref(), (limits, now), report).await,
             }
         };
         if let Err(error) = looked.await {
-            report.problems.push(format!("job {}: {error}", job.backup_id));
+            report
+                .problems
+                .push(format!("job {}: {error}", job.backup_id));
         }
     }
     Ok(())
@@ -78,7 +87,9 @@ async fn finalizing(
     report: &mut SweepReport,
 ) -> Result<(), OperationError> {
     // The winner of the change may have died before it recorded its wait.
-    let late = |lease: &Lease| lease.waits_until.is_some() && now.duration_since(lease.beat_at) > HANDED_ON_FOR;
+    let late = |lease: &Lease| {
+        lease.waits_until.is_some() && now.duration_since(lease.beat_at) > HANDED_ON_FOR
+    };
     if !is_abandoned(lease, now) && !lease.is_some_and(late) {
         return Ok(());
     }
@@ -92,7 +103,12 @@ async fn finalizing(
     }
 }
 
-async fn settle_dead(h: &Holdfast, job: &Job, now: Timestamp, report: &mut SweepReport) -> Result<(), OperationError> {
+async fn settle_dead(
+    h: &Holdfast,
+    job: &Job,
+    now: Timestamp,
+    report: &mut SweepReport,
+) -> Result<(), OperationError> {
     let mut dead = DeadJobs::default();
     let settled = settle_as_dead(h, job, now, &mut dead).await;
     report.add(dead);
@@ -118,7 +134,9 @@ async fn running(
     let end = job.created_at + DOWNLOADS_END_AFTER;
     if !is_waiting && let Some(lease) = lease {
         // Its last run died between its last write and its wait.
-        h.catalog.wait(Source::Content, &job.backup_id, lease.fence, end, now).await?;
+        h.catalog
+            .wait(Source::Content, &job.backup_id, lease.fence, end, now)
+            .await?;
     }
     if now > end {
         report.items_given_up += give_up(h, &job.backup_id, limits).await?;
@@ -150,7 +168,10 @@ async fn undiscovered(
 
 fn hand_on(id: &BackupId, step: Step, report: &mut SweepReport) {
     tracing::warn!(backupId = %id, ?step, "a content backup is abandoned and is handed on again");
-    report.hand_on.push(HandOn { backup_id: id.clone(), step });
+    report.hand_on.push(HandOn {
+        backup_id: id.clone(),
+        step,
+    });
 }
 
 async fn send_again(
@@ -166,8 +187,13 @@ async fn send_again(
         if is_late(limits) {
             return Ok(sent);
         }
-        let page = h.catalog.pending_since(id, now - SEND_AGAIN_AFTER, after.as_deref(), PAGE).await?;
-        let Some(last) = page.last().cloned() else { return Ok(sent) };
+        let page = h
+            .catalog
+            .pending_since(id, now - SEND_AGAIN_AFTER, after.as_deref(), PAGE)
+            .await?;
+        let Some(last) = page.last().cloned() else {
+            return Ok(sent);
+        };
         send(h, queue, id, &page).await?;
         sent += page.len() as u64;
         if sent >= MOST_SENT_AGAIN {
@@ -185,18 +211,27 @@ async fn give_up(h: &Holdfast, id: &BackupId, limits: RunLimits) -> Result<u64, 
         if is_late(limits) {
             return Ok(given_up);
         }
-        let page = h.catalog.pending_since(id, Timestamp::MAX, after.as_deref(), PAGE).await?;
-        let Some(last) = page.last().cloned() else { return Ok(given_up) };
+        let page = h
+            .catalog
+            .pending_since(id, Timestamp::MAX, after.as_deref(), PAGE)
+            .await?;
+        let Some(last) = page.last().cloned() else {
+            return Ok(given_up);
+        };
         let hours = DOWNLOADS_END_AFTER.as_hours();
         let failing = page.iter().map(|content_id| async move {
-            let message = format!("it was not settled within {hours} hours, the time limit of a backup's downloads");
+            let message = format!(
+                "it was not settled within {hours} hours, the time limit of a backup's downloads"
+            );
             match h.catalog.get_item(id, content_id).await? {
                 Some(record) => give_item_up(h, id, &record.item, message).await,
                 None => Ok(false),
             }
         });
-        let settled: Vec<bool> =
-            futures_util::stream::iter(failing).buffer_unordered(CONCURRENCY).try_collect().await?;
+        let settled: Vec<bool> = futures_util::stream::iter(failing)
+            .buffer_unordered(CONCURRENCY)
+            .try_collect()
+            .await?;
         given_up += settled.into_iter().filter(|by_this| *by_this).count() as u64;
         after = Some(last);
     }
@@ -224,7 +259,9 @@ pub(super) async fn remove_incoming(
                 tracing::info!(key = %object.key, "an incoming file that was never moved to its place was removed");
                 report.removed(BackupType::Content, object.size_bytes);
             }
-            Err(error) => report.problems.push(format!("object {}: {error}", object.key)),
+            Err(error) => report
+                .problems
+                .push(format!("object {}: {error}", object.key)),
         }
     }
     Ok(())

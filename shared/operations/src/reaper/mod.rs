@@ -130,7 +130,9 @@ pub async fn sweep_within(
         report.problems.push(format!("incoming files: {error}"));
     }
     if let Err(error) = orphans::look_after(h, limits, now, &mut report).await {
-        report.problems.push(format!("objects without a manifest: {error}"));
+        report
+            .problems
+            .push(format!("objects without a manifest: {error}"));
     }
     if let Err(error) = settle_parents(h, now, &mut report).await {
         report.problems.push(format!("full backups: {error}"));
@@ -145,7 +147,11 @@ pub async fn sweep_within(
     Ok(report)
 }
 
-async fn tell_overdue(h: &Holdfast, now: Timestamp, report: &mut SweepReport) -> Result<(), OperationError> {
+async fn tell_overdue(
+    h: &Holdfast,
+    now: Timestamp,
+    report: &mut SweepReport,
+) -> Result<(), OperationError> {
     report.database_hours_overdue = hours_overdue(h, BackupType::Database, now).await?;
     report.content_hours_overdue = hours_overdue(h, BackupType::Content, now).await?;
     Ok(())
@@ -159,18 +165,28 @@ async fn measure_stored(h: &Holdfast, report: &mut SweepReport) -> Result<(), Op
 }
 
 /// Settles each full backup with settled parts.
-async fn settle_parents(h: &Holdfast, now: Timestamp, report: &mut SweepReport) -> Result<(), OperationError> {
+async fn settle_parents(
+    h: &Holdfast,
+    now: Timestamp,
+    report: &mut SweepReport,
+) -> Result<(), OperationError> {
     for parent in h.catalog.active(Some(BackupType::Full)).await? {
         match full::sweep_parent(h, &parent, now).await {
             Ok(None) => {}
             Ok(Some(_)) => report.full_settled.push(parent.backup_id),
-            Err(error) => report.problems.push(format!("job {}: {error}", parent.backup_id)),
+            Err(error) => report
+                .problems
+                .push(format!("job {}: {error}", parent.backup_id)),
         }
     }
     let late = late_parents::settle_late(h, now).await?;
     report.full_settled.extend(late.completed);
     report.full_brought_back = late.brought_back;
-    report.problems.extend(late.problems.into_iter().map(|(id, error)| format!("job {id}: {error}")));
+    report.problems.extend(
+        late.problems
+            .into_iter()
+            .map(|(id, error)| format!("job {id}: {error}")),
+    );
     Ok(())
 }
 
@@ -181,8 +197,14 @@ async fn abort_orphan_uploads(
     report: &mut SweepReport,
 ) -> Result<(), OperationError> {
     let store = h.repository.store();
-    let mut uploads = store.list_unfinished_uploads(&ObjectKey::type_prefix(BackupType::Database)).await?;
-    uploads.extend(store.list_unfinished_uploads(&ObjectKey::type_prefix(BackupType::Content)).await?);
+    let mut uploads = store
+        .list_unfinished_uploads(&ObjectKey::type_prefix(BackupType::Database))
+        .await?;
+    uploads.extend(
+        store
+            .list_unfinished_uploads(&ObjectKey::type_prefix(BackupType::Content))
+            .await?,
+    );
     for upload in uploads {
         if is_late(limits) {
             report.unfinished.push("unfinished uploads".to_owned());
@@ -201,7 +223,9 @@ async fn abort_orphan_uploads(
                 report.uploads_aborted += 1;
             }
             Ok(false) => {}
-            Err(error) => report.problems.push(format!("upload of {}: {error}", upload.key)),
+            Err(error) => report
+                .problems
+                .push(format!("upload of {}: {error}", upload.key)),
         }
     }
     Ok(())
@@ -209,13 +233,20 @@ async fn abort_orphan_uploads(
 
 /// Whether this upload is abandoned: its job is settled, or a later run of the job has its own upload. The key of an
 /// incoming file does not name its backup, so it stays as long as an upload without a job.
-async fn is_orphan(h: &Holdfast, upload: &UnfinishedUpload, now: Timestamp) -> Result<bool, OperationError> {
+async fn is_orphan(
+    h: &Holdfast,
+    upload: &UnfinishedUpload,
+    now: Timestamp,
+) -> Result<bool, OperationError> {
     let old = now.duration_since(upload.initiated_at) > UNKNOWN_UPLOAD_AFTER;
-    let Some(id) = upload.key.backup() else { return Ok(old) };
+    let Some(id) = upload.key.backup() else {
+        return Ok(old);
+    };
     match h.catalog.get(&id).await {
         Ok(job) if !job.status.is_active() => Ok(true),
         Ok(job) if job.backup_type == BackupType::Database => {
-            Ok(upload.key != ObjectKey::database_dump(&id, job.fence, job.compressed, job.encrypted))
+            Ok(upload.key
+                != ObjectKey::database_dump(&id, job.fence, job.compressed, job.encrypted))
         }
         Ok(_) | Err(holdfast_catalog::CatalogError::NotFound { .. }) => Ok(old),
         Err(error) => Err(error.into()),

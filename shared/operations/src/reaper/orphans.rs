@@ -28,7 +28,11 @@ struct StoreCheck(Option<bool>);
 
 impl StoreCheck {
     /// Only the first refusal is reported.
-    async fn may_remove(&mut self, h: &Holdfast, report: &mut SweepReport) -> Result<bool, OperationError> {
+    async fn may_remove(
+        &mut self,
+        h: &Holdfast,
+        report: &mut SweepReport,
+    ) -> Result<bool, OperationError> {
         if let Some(known) = self.0 {
             return Ok(known);
         }
@@ -55,7 +59,9 @@ pub(super) async fn look_after(
             None => h.catalog.forget_collecting_progress(&name(kind)).await?,
             Some(next) => {
                 keep(h, kind, next).await?;
-                report.unfinished.push(format!("objects of {kind} backups without a manifest"));
+                report
+                    .unfinished
+                    .push(format!("objects of {kind} backups without a manifest"));
             }
         }
     }
@@ -69,14 +75,23 @@ fn name(kind: BackupType) -> String {
 /// The time in the id of the last sweep's folder, in milliseconds. It is 0 after a complete sweep.
 async fn continued_at(h: &Holdfast, kind: BackupType) -> Result<u64, OperationError> {
     let store = h.repository.location().to_string();
-    Ok(h.catalog.collecting_progress(&name(kind), &store).await?.map_or(0, |progress| progress.part))
+    Ok(h.catalog
+        .collecting_progress(&name(kind), &store)
+        .await?
+        .map_or(0, |progress| progress.part))
 }
 
 async fn keep(h: &Holdfast, kind: BackupType, part: u64) -> Result<(), OperationError> {
     let store = h.repository.location().to_string();
-    let progress = CollectingProgress { store, part, ..CollectingProgress::default() };
+    let progress = CollectingProgress {
+        store,
+        part,
+        ..CollectingProgress::default()
+    };
     let run = hex::encode(random_bytes::<8>()?);
-    Ok(h.catalog.keep_collecting_progress(&name(kind), &run, &progress, Timestamp::now()).await?)
+    Ok(h.catalog
+        .keep_collecting_progress(&name(kind), &run, &progress, Timestamp::now())
+        .await?)
 }
 
 /// Returns the current folder if the time ended.
@@ -93,16 +108,31 @@ async fn look_after_type(
     let (mut folder, mut committed): (Vec<ObjectInfo>, Vec<BackupId>) = (Vec::new(), Vec::new());
     while let Some(object) = objects.try_next().await? {
         // Ids begin with their times, so the folders are sorted by time.
-        let Some(at) = object.key.backup().map(|id| made_at(&id)).filter(|at| *at >= from) else { continue };
+        let Some(at) = object
+            .key
+            .backup()
+            .map(|id| made_at(&id))
+            .filter(|at| *at >= from)
+        else {
+            continue;
+        };
         // Objects are sorted by key, so those of one folder are adjacent.
-        if folder.first().is_some_and(|first| first.key.backup() != object.key.backup()) {
+        if folder
+            .first()
+            .is_some_and(|first| first.key.backup() != object.key.backup())
+        {
             tidy(h, &std::mem::take(&mut folder), check, now, report).await;
             if is_late(limits) {
                 complete_committed(h, &committed, report).await?;
                 return Ok(Some(at));
             }
         }
-        committed.extend(object.key.backup().filter(|id| object.key == ObjectKey::manifest(id)));
+        committed.extend(
+            object
+                .key
+                .backup()
+                .filter(|id| object.key == ObjectKey::manifest(id)),
+        );
         if committed.len() >= PAGE {
             complete_committed(h, &std::mem::take(&mut committed), report).await?;
         }
@@ -126,11 +156,21 @@ async fn complete_committed(
 }
 
 fn made_at(id: &BackupId) -> u64 {
-    id.created_at().and_then(|at| at.as_millisecond().try_into().ok()).unwrap_or_default()
+    id.created_at()
+        .and_then(|at| at.as_millisecond().try_into().ok())
+        .unwrap_or_default()
 }
 
-async fn tidy(h: &Holdfast, folder: &[ObjectInfo], check: &mut StoreCheck, now: Timestamp, report: &mut SweepReport) {
-    let Some(id) = folder.first().and_then(|object| object.key.backup()) else { return };
+async fn tidy(
+    h: &Holdfast,
+    folder: &[ObjectInfo],
+    check: &mut StoreCheck,
+    now: Timestamp,
+    report: &mut SweepReport,
+) {
+    let Some(id) = folder.first().and_then(|object| object.key.backup()) else {
+        return;
+    };
     let old = |object: &&ObjectInfo| now.duration_since(object.last_modified_at) > LEFT_ALONE_FOR;
     if is_as_it_should_be(&id, folder) || !folder.iter().any(|object| old(&object)) {
         return;
@@ -138,16 +178,26 @@ async fn tidy(h: &Holdfast, folder: &[ObjectInfo], check: &mut StoreCheck, now: 
     let kept = match kept_objects(h, &id, now).await {
         Ok(Some(kept)) => kept,
         Ok(None) => return,
-        Err(error) => return report.problems.push(format!("the objects of {id}: {error}")),
+        Err(error) => {
+            return report
+                .problems
+                .push(format!("the objects of {id}: {error}"));
+        }
     };
-    let orphans: Vec<&ObjectInfo> = folder.iter().filter(old).filter(|object| !kept.contains(&object.key)).collect();
+    let orphans: Vec<&ObjectInfo> = folder
+        .iter()
+        .filter(old)
+        .filter(|object| !kept.contains(&object.key))
+        .collect();
     if orphans.is_empty() {
         return;
     }
     match check.may_remove(h, report).await {
         Ok(true) => delete(h, &id, &orphans, report).await,
         Ok(false) => {}
-        Err(error) => report.problems.push(format!("the objects of {id}: {error}")),
+        Err(error) => report
+            .problems
+            .push(format!("the objects of {id}: {error}")),
     }
 }
 
@@ -158,7 +208,9 @@ async fn delete(h: &Holdfast, id: &BackupId, orphans: &[&ObjectInfo], report: &m
                 tracing::info!(backupId = %id, key = %object.key, "an object without a manifest was removed");
                 report.removed(id.backup_type(), object.size_bytes);
             }
-            Err(error) => report.problems.push(format!("object {}: {error}", object.key)),
+            Err(error) => report
+                .problems
+                .push(format!("object {}: {error}", object.key)),
         }
     }
 }
@@ -167,12 +219,20 @@ async fn delete(h: &Holdfast, id: &BackupId, orphans: &[&ObjectInfo], report: &m
 /// with the manifest.
 fn is_as_it_should_be(id: &BackupId, folder: &[ObjectInfo]) -> bool {
     let has = |key: ObjectKey| folder.iter().any(|object| object.key == key);
-    let most = if id.backup_type() == BackupType::Content { 4 } else { 3 };
+    let most = if id.backup_type() == BackupType::Content {
+        4
+    } else {
+        3
+    };
     folder.len() <= most && has(ObjectKey::manifest(id)) && has(ObjectKey::restore_guide(id))
 }
 
 /// The objects of a backup that must stay, or `None` if all of them must.
-async fn kept_objects(h: &Holdfast, id: &BackupId, now: Timestamp) -> Result<Option<Vec<ObjectKey>>, OperationError> {
+async fn kept_objects(
+    h: &Holdfast,
+    id: &BackupId,
+    now: Timestamp,
+) -> Result<Option<Vec<ObjectKey>>, OperationError> {
     let (status, ended_at) = match h.catalog.get(id).await {
         Ok(job) => (job.status, job.completed_at),
         // Another catalogue may have its job.
@@ -183,18 +243,27 @@ async fn kept_objects(h: &Holdfast, id: &BackupId, now: Timestamp) -> Result<Opt
         Ok(_) if status.is_active() => Ok(None),
         Ok(manifest) => {
             let artifacts = manifest.artifacts.into_iter().map(|artifact| artifact.key);
-            Ok(Some(artifacts.chain([ObjectKey::manifest(id), ObjectKey::restore_guide(id)]).collect()))
+            Ok(Some(
+                artifacts
+                    .chain([ObjectKey::manifest(id), ObjectKey::restore_guide(id)])
+                    .collect(),
+            ))
         }
-        Err(RepositoryError::NotFound(_)) if matches!(status, JobStatus::Failed | JobStatus::Cancelled) => {
+        Err(RepositoryError::NotFound(_))
+            if matches!(status, JobStatus::Failed | JobStatus::Cancelled) =>
+        {
             // Old objects may belong to a recently ended job.
-            let is_settled =
-                ended_at.is_some_and(|at| now.duration_since(at) >= crate::job::settle::LATE_MANIFEST_GRACE);
+            let is_settled = ended_at.is_some_and(|at| {
+                now.duration_since(at) >= crate::job::settle::LATE_MANIFEST_GRACE
+            });
             Ok(is_settled.then(Vec::new))
         }
-        Err(RepositoryError::NotFound(_)) if status == JobStatus::Completed => Err(OperationError::corrupt(
-            id,
-            "its job is completed, but its manifest is missing: none of its objects was removed",
-        )),
+        Err(RepositoryError::NotFound(_)) if status == JobStatus::Completed => {
+            Err(OperationError::corrupt(
+                id,
+                "its job is completed, but its manifest is missing: none of its objects was removed",
+            ))
+        }
         Err(RepositoryError::NotFound(_)) => Ok(None),
         Err(error) => Err(error.into()),
     }

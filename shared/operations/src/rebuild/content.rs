@@ -23,7 +23,10 @@ pub(super) struct Filled {
 impl Rebuild<'_> {
     /// Writes the items of the list. Each segment is authenticated before its lines are parsed, so all rows written
     /// before damage are right.
-    pub(super) async fn fill_from(&mut self, backup: &StoredContent) -> Result<Filled, OperationError> {
+    pub(super) async fn fill_from(
+        &mut self,
+        backup: &StoredContent,
+    ) -> Result<Filled, OperationError> {
         let mut filled = Filled::default();
         match self.read_list(backup, &mut filled.items).await {
             Ok(()) => {}
@@ -33,7 +36,11 @@ impl Rebuild<'_> {
         Ok(filled)
     }
 
-    async fn read_list(&mut self, backup: &StoredContent, read: &mut u64) -> Result<(), OperationError> {
+    async fn read_list(
+        &mut self,
+        backup: &StoredContent,
+        read: &mut u64,
+    ) -> Result<(), OperationError> {
         let mut items = backup.items().await?;
         let mut batch = Vec::with_capacity(BATCH);
         while let Some(item) = items.recv().await {
@@ -58,8 +65,14 @@ impl Rebuild<'_> {
         batch: &[ItemRecord],
         read: &mut u64,
     ) -> Result<(), OperationError> {
-        if let Some(pending) = batch.iter().find(|record| record.status == ItemStatus::Pending) {
-            let problem = format!("its list contains the unsettled item {}", pending.item.content_id);
+        if let Some(pending) = batch
+            .iter()
+            .find(|record| record.status == ItemStatus::Pending)
+        {
+            let problem = format!(
+                "its list contains the unsettled item {}",
+                pending.item.content_id
+            );
             return Err(OperationError::corrupt(backup.id(), problem));
         }
         let catalog = &self.h.catalog;
@@ -68,9 +81,15 @@ impl Rebuild<'_> {
         let may_tell = |held: &Held<'_>| is_vouched_for || held.file.object.encryption.is_none();
         let held: Vec<_> = batch.iter().filter_map(Held::of).filter(may_tell).collect();
         let told: Vec<_> = held.iter().map(Held::told).collect();
-        let written =
-            async { Ok((catalog.add_settled_items(backup.id(), batch).await?, catalog.hold_as_fetched(&told).await?)) };
-        let (items, sources) = written.await.map_err(|error| row::unwritable(backup.id(), error))?;
+        let written = async {
+            Ok((
+                catalog.add_settled_items(backup.id(), batch).await?,
+                catalog.hold_as_fetched(&told).await?,
+            ))
+        };
+        let (items, sources) = written
+            .await
+            .map_err(|error| row::unwritable(backup.id(), error))?;
         self.report.items += items;
         self.report.sources += sources;
         *read += batch.len() as u64;
@@ -92,13 +111,29 @@ impl<'a> Held<'a> {
     fn of(record: &'a ItemRecord) -> Option<Self> {
         let file = record.file.as_ref()?;
         let source = ItemSource::of(&record.item).ok()?;
-        let is_of_it = source.storage_type != StorageType::Ipfs || file.cid.as_ref() == Some(&source.locator);
+        let is_of_it =
+            source.storage_type != StorageType::Ipfs || file.cid.as_ref() == Some(&source.locator);
         let address = file.object.artifact.key.content_address()?;
-        is_of_it.then_some(Self { source, address, file })
+        is_of_it.then_some(Self {
+            source,
+            address,
+            file,
+        })
     }
 
     fn told(&self) -> (HoldSource<'_>, &KeptFile) {
-        let ItemSource { storage_type, locator, .. } = &self.source;
-        (HoldSource { storage_type: *storage_type, locator, address: &self.address }, self.file)
+        let ItemSource {
+            storage_type,
+            locator,
+            ..
+        } = &self.source;
+        (
+            HoldSource {
+                storage_type: *storage_type,
+                locator,
+                address: &self.address,
+            },
+            self.file,
+        )
     }
 }

@@ -21,16 +21,22 @@ pub(super) async fn take(h: &Holdfast) -> Result<Inventory, OperationError> {
     for kind in RETAINED_TYPES {
         let mut objects = h.repository.store().list(&ObjectKey::backups_prefix(kind));
         while let Some(object) = objects.try_next().await? {
-            let Some(id) = object.key.backup() else { continue };
+            let Some(id) = object.key.backup() else {
+                continue;
+            };
             *folders.entry(id).or_default() |= object.key.manifest_of().is_some();
         }
     }
-    let (backups, without_manifest): (Vec<_>, Vec<_>) =
-        folders.into_iter().partition(|(_, has_manifest)| *has_manifest);
+    let (backups, without_manifest): (Vec<_>, Vec<_>) = folders
+        .into_iter()
+        .partition(|(_, has_manifest)| *has_manifest);
     let newest_first = |folders: Vec<(BackupId, bool)>| {
         let mut ids: Vec<BackupId> = folders.into_iter().map(|(id, _)| id).collect();
         ids.sort_by_cached_key(|id| Reverse(id.created_at()));
         ids
     };
-    Ok(Inventory { backups: newest_first(backups), without_manifest: newest_first(without_manifest) })
+    Ok(Inventory {
+        backups: newest_first(backups),
+        without_manifest: newest_first(without_manifest),
+    })
 }

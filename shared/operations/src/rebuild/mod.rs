@@ -21,16 +21,20 @@ mod row;
 
 use holdfast_catalog::{CatalogError, JobStanding};
 use holdfast_domain::{
-    Artifact, BackupId, BackupType, Job, JobStatus, Manifest, RepositoryId, Timestamp, VerificationLevel,
+    Artifact, BackupId, BackupType, Job, JobStatus, Manifest, RepositoryId, Timestamp,
+    VerificationLevel,
 };
 use holdfast_recovery::readers::Purpose;
 use holdfast_repository::{
-    RepositoryError, RepositoryFileError, content::stored::StoredContent, presence::missing_artifacts,
+    RepositoryError, RepositoryFileError, content::stored::StoredContent,
+    presence::missing_artifacts,
 };
 use holdfast_storage::StoreError;
 
 use self::content::Filled;
-pub use self::report::{DamagedBackup, RebuildProgress, RebuildReport, RebuiltBackup, UnreadBackup, UnreadCause};
+pub use self::report::{
+    DamagedBackup, RebuildProgress, RebuildReport, RebuiltBackup, UnreadBackup, UnreadCause,
+};
 use crate::readers::protect;
 use crate::{
     Holdfast, OperationError, RETAINED_TYPES,
@@ -85,8 +89,19 @@ struct Rebuild<'a> {
 
 impl<'a> Rebuild<'a> {
     fn new(h: &'a Holdfast, mode: Mode, progress: &'a (dyn Fn(&RebuildProgress) + Sync)) -> Self {
-        let report = RebuildReport { dry_run: mode == Mode::Plan, ..RebuildReport::default() };
-        Self { h, mode, progress, repository: None, done: RebuildProgress::default(), report, parts: Vec::new() }
+        let report = RebuildReport {
+            dry_run: mode == Mode::Plan,
+            ..RebuildReport::default()
+        };
+        Self {
+            h,
+            mode,
+            progress,
+            repository: None,
+            done: RebuildProgress::default(),
+            report,
+            parts: Vec::new(),
+        }
     }
 
     async fn run(mut self) -> Result<RebuildReport, OperationError> {
@@ -148,10 +163,17 @@ impl<'a> Rebuild<'a> {
     ) -> Result<(), OperationError> {
         match standing {
             None => self.add(id).await,
-            Some(Ok(JobStanding { is_lost: true, .. } | JobStanding { is_accepted_loss: true, .. })) => {
-                self.returned(id).await
-            }
-            Some(Ok(JobStanding { status: JobStatus::Failed | JobStatus::Cancelled, .. })) => self.complete(id).await,
+            Some(Ok(
+                JobStanding { is_lost: true, .. }
+                | JobStanding {
+                    is_accepted_loss: true,
+                    ..
+                },
+            )) => self.returned(id).await,
+            Some(Ok(JobStanding {
+                status: JobStatus::Failed | JobStatus::Cancelled,
+                ..
+            })) => self.complete(id).await,
             Some(Ok(JobStanding { status, .. })) => {
                 self.report.stood += 1;
                 if status == JobStatus::Completed && id.backup_type() == BackupType::Content {
@@ -168,10 +190,15 @@ impl<'a> Rebuild<'a> {
 
     /// A backup with a failed or cancelled job: its run paused past its lease, and wrote the manifest later.
     async fn complete(&mut self, id: &BackupId) -> Result<(), OperationError> {
-        let Some((manifest, _)) = self.believed(id).await? else { return Ok(()) };
+        let Some((manifest, _)) = self.believed(id).await? else {
+            return Ok(());
+        };
         if let Some(problem) = missing_artifacts(&self.h.repository, &manifest).await? {
             self.report.stood += 1;
-            self.report.damaged.push(DamagedBackup { backup_id: id.clone(), problem });
+            self.report.damaged.push(DamagedBackup {
+                backup_id: id.clone(),
+                problem,
+            });
             return Ok(());
         }
         self.report.completed.push(id.clone());
@@ -181,12 +208,18 @@ impl<'a> Rebuild<'a> {
         let job = self.h.catalog.get(id).await?;
         settle::complete(self.h, &job, &manifest).await?;
         tracing::info!(backupId = %id, was = %job.status, "a job became completed because its manifest exists");
-        if manifest.content.is_some() { self.fill_up(id).await } else { Ok(()) }
+        if manifest.content.is_some() {
+            self.fill_up(id).await
+        } else {
+            Ok(())
+        }
     }
 
     /// A backup without a job in the catalogue.
     async fn add(&mut self, id: &BackupId) -> Result<(), OperationError> {
-        let Some((manifest, mut job)) = self.believed(id).await? else { return Ok(()) };
+        let Some((manifest, mut job)) = self.believed(id).await? else {
+            return Ok(());
+        };
         self.hold_retention(id.backup_type()).await?;
         let mut filled = Filled::default();
         if let Some(problem) = missing_artifacts(&self.h.repository, &manifest).await? {
@@ -211,7 +244,10 @@ impl<'a> Rebuild<'a> {
             Err(error) => return Err(error),
         }
         tracing::info!(backupId = %id, "the job of a backup was created from its manifest");
-        self.report.added.push(RebuiltBackup { backup_id: id.clone(), items: filled.items });
+        self.report.added.push(RebuiltBackup {
+            backup_id: id.clone(),
+            items: filled.items,
+        });
         if job.parent_id.is_some() {
             self.parts.push(job);
         }
@@ -223,12 +259,20 @@ impl<'a> Rebuild<'a> {
         if self.mode == Mode::Plan {
             return Ok(());
         }
-        Ok(self.h.catalog.await_confirmation_of_policy(kind, Timestamp::now()).await?)
+        Ok(self
+            .h
+            .catalog
+            .await_confirmation_of_policy(kind, Timestamp::now())
+            .await?)
     }
 
     async fn report_held_retention(&mut self) -> Result<(), OperationError> {
         for kind in RETAINED_TYPES {
-            if policy_in_force(self.h, kind).await?.unconfirmed_since.is_some() {
+            if policy_in_force(self.h, kind)
+                .await?
+                .unconfirmed_since
+                .is_some()
+            {
                 self.report.policies_unconfirmed.push(kind);
             }
         }
@@ -247,7 +291,10 @@ impl<'a> Rebuild<'a> {
         }
         match lost::bring_back(self.h, id).await? {
             Return::Completed => self.report.returned.push(id.clone()),
-            Return::Damaged(problem) => self.report.damaged.push(DamagedBackup { backup_id: id.clone(), problem }),
+            Return::Damaged(problem) => self.report.damaged.push(DamagedBackup {
+                backup_id: id.clone(),
+                problem,
+            }),
             Return::Nothing => return Ok(()),
         }
         if id.backup_type() == BackupType::Content {
@@ -261,28 +308,45 @@ impl<'a> Rebuild<'a> {
         if self.mode == Mode::Plan {
             return Ok(true);
         }
-        self.h.catalog.add_completed(job).await.map_err(|error| row::unwritable(&job.backup_id, error))
+        self.h
+            .catalog
+            .add_completed(job)
+            .await
+            .map_err(|error| row::unwritable(&job.backup_id, error))
     }
 
     /// Adds missing rows of items to a backup with a job.
     async fn fill_up(&mut self, id: &BackupId) -> Result<(), OperationError> {
-        let Some((manifest, _)) = self.believed(id).await? else { return Ok(()) };
-        let expected = manifest.content.as_ref().map_or(0, |content| content.items.expected);
+        let Some((manifest, _)) = self.believed(id).await? else {
+            return Ok(());
+        };
+        let expected = manifest
+            .content
+            .as_ref()
+            .map_or(0, |content| content.items.expected);
         if self.h.catalog.count_items(id).await? >= expected {
             return Ok(());
         }
         let filled = self.fill(manifest).await?;
         if let Some(problem) = filled.problem {
-            self.report.damaged.push(DamagedBackup { backup_id: id.clone(), problem });
+            self.report.damaged.push(DamagedBackup {
+                backup_id: id.clone(),
+                problem,
+            });
         }
-        self.report.filled_up.push(RebuiltBackup { backup_id: id.clone(), items: filled.items });
+        self.report.filled_up.push(RebuiltBackup {
+            backup_id: id.clone(),
+            items: filled.items,
+        });
         Ok(())
     }
 
     /// A manifest of this repository, authenticated as far as possible, and the job described by it.
     async fn believed(&mut self, id: &BackupId) -> Result<Option<(Manifest, Job)>, OperationError> {
         let read = match self.h.repository.manifest(id).await {
-            Ok(manifest) => self.expect_own(&manifest).and_then(|()| row::of(&manifest).map(|job| (manifest, job))),
+            Ok(manifest) => self
+                .expect_own(&manifest)
+                .and_then(|()| row::of(&manifest).map(|job| (manifest, job))),
             Err(error) => Err(error.into()),
         };
         let error = match read {
@@ -294,7 +358,9 @@ impl<'a> Rebuild<'a> {
         let cause = match &error {
             OperationError::Key(_) | OperationError::Repository(_) => UnreadCause::Key,
             OperationError::Corrupt { .. }
-            | OperationError::Store(StoreError::Corrupt { .. } | StoreError::Limit { .. }) => UnreadCause::Damaged,
+            | OperationError::Store(StoreError::Corrupt { .. } | StoreError::Limit { .. }) => {
+                UnreadCause::Damaged
+            }
             _ => return Err(error),
         };
         self.unread(id, cause, error.to_string());
@@ -305,16 +371,25 @@ impl<'a> Rebuild<'a> {
     fn expect_own(&self, manifest: &Manifest) -> Result<(), OperationError> {
         let (id, kind) = (&manifest.backup_id, manifest.backup_type);
         let is_elsewhere = |artifact: &&Artifact| artifact.key.backup().as_ref() != Some(id);
-        let problem = match (&self.repository, manifest.artifacts.iter().find(is_elsewhere)) {
+        let problem = match (
+            &self.repository,
+            manifest.artifacts.iter().find(is_elsewhere),
+        ) {
             (Some(own), _) if *own != manifest.repository => {
                 format!(
                     "its manifest belongs to repository {}, but this is {own}: it was copied here",
                     manifest.repository
                 )
             }
-            (_, Some(artifact)) => format!("its manifest names {} outside of its folder", artifact.key),
-            _ if kind != id.backup_type() || manifest.content.is_some() != (kind == BackupType::Content) => {
-                format!("its manifest has the type {kind}, but its id or its content has another type")
+            (_, Some(artifact)) => {
+                format!("its manifest names {} outside of its folder", artifact.key)
+            }
+            _ if kind != id.backup_type()
+                || manifest.content.is_some() != (kind == BackupType::Content) =>
+            {
+                format!(
+                    "its manifest has the type {kind}, but its id or its content has another type"
+                )
             }
             _ => return Ok(()),
         };
@@ -322,15 +397,25 @@ impl<'a> Rebuild<'a> {
     }
 
     async fn fill(&mut self, manifest: Manifest) -> Result<Filled, OperationError> {
-        let expected = manifest.content.as_ref().map_or(0, |content| content.items.expected);
+        let expected = manifest
+            .content
+            .as_ref()
+            .map_or(0, |content| content.items.expected);
         if self.mode == Mode::Plan {
-            self.report.items += expected.saturating_sub(self.h.catalog.count_items(&manifest.backup_id).await?);
-            return Ok(Filled { items: expected, problem: None });
+            self.report.items +=
+                expected.saturating_sub(self.h.catalog.count_items(&manifest.backup_id).await?);
+            return Ok(Filled {
+                items: expected,
+                problem: None,
+            });
         }
         let backup = match StoredContent::of(&self.h.repository, manifest) {
             Ok(backup) => backup,
             Err(error @ RepositoryError::Corrupt { .. }) => {
-                return Ok(Filled { items: 0, problem: Some(error.to_string()) });
+                return Ok(Filled {
+                    items: 0,
+                    problem: Some(error.to_string()),
+                });
             }
             Err(error) => return Err(error.into()),
         };
@@ -341,16 +426,26 @@ impl<'a> Rebuild<'a> {
     fn damaged(&mut self, job: &mut Job, level: VerificationLevel, problem: String) {
         tracing::error!(backupId = %job.backup_id, problem, "a backup in the store is damaged");
         job.verification = Some(row::failed(level, Timestamp::now()));
-        self.report.damaged.push(DamagedBackup { backup_id: job.backup_id.clone(), problem });
+        self.report.damaged.push(DamagedBackup {
+            backup_id: job.backup_id.clone(),
+            problem,
+        });
     }
 
     fn unread(&mut self, id: &BackupId, cause: UnreadCause, reason: String) {
         tracing::warn!(backupId = %id, reason, "the job of a backup could not be created");
-        self.report.unread.push(UnreadBackup { backup_id: id.clone(), cause, reason });
+        self.report.unread.push(UnreadBackup {
+            backup_id: id.clone(),
+            cause,
+            reason,
+        });
     }
 
     /// Folders of failed or partly deleted backups. The lost catalogue knew the difference.
-    async fn tell_without_manifest(&mut self, folders: Vec<BackupId>) -> Result<(), OperationError> {
+    async fn tell_without_manifest(
+        &mut self,
+        folders: Vec<BackupId>,
+    ) -> Result<(), OperationError> {
         for page in folders.chunks(PAGE) {
             let standings = self.h.catalog.standings(page).await?;
             let unknown = page.iter().filter(|id| !standings.contains_key(*id));
@@ -364,7 +459,12 @@ impl<'a> Rebuild<'a> {
 fn is_to_read(id: &BackupId, standing: Option<&Result<JobStanding, CatalogError>>) -> bool {
     match standing {
         None => true,
-        Some(Ok(JobStanding { status, is_lost, is_accepted_loss, .. })) => {
+        Some(Ok(JobStanding {
+            status,
+            is_lost,
+            is_accepted_loss,
+            ..
+        })) => {
             let is_complete = *status == JobStatus::Completed;
             let is_unsuccessful = matches!(status, JobStatus::Failed | JobStatus::Cancelled);
             let is_content = id.backup_type() == BackupType::Content;

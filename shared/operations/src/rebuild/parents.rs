@@ -18,9 +18,13 @@ impl Rebuild<'_> {
         if self.mode == Mode::Write {
             self.late_parents().await?;
         }
-        let mut named: BTreeSet<BackupId> = self.h.catalog.named_parents().await?.into_iter().collect();
+        let mut named: BTreeSet<BackupId> =
+            self.h.catalog.named_parents().await?.into_iter().collect();
         named.extend(self.parts.iter().filter_map(|part| part.parent_id.clone()));
-        let named: Vec<BackupId> = named.into_iter().filter(|id| id.backup_type() == BackupType::Full).collect();
+        let named: Vec<BackupId> = named
+            .into_iter()
+            .filter(|id| id.backup_type() == BackupType::Full)
+            .collect();
         for page in named.chunks(super::PAGE) {
             let standings = self.h.catalog.standings(page).await?;
             for id in page.iter().filter(|id| !standings.contains_key(*id)) {
@@ -60,7 +64,10 @@ impl Rebuild<'_> {
             return Ok(());
         };
         if self.insert(&parent).await? {
-            self.report.added.push(RebuiltBackup { backup_id: id.clone(), items: 0 });
+            self.report.added.push(RebuiltBackup {
+                backup_id: id.clone(),
+                items: 0,
+            });
         }
         Ok(())
     }
@@ -68,7 +75,12 @@ impl Rebuild<'_> {
     async fn children(&self, id: &BackupId) -> Result<Vec<Job>, CatalogError> {
         let mut children = self.h.catalog.children(id).await?;
         if self.mode == Mode::Plan {
-            children.extend(self.parts.iter().filter(|part| part.parent_id.as_ref() == Some(id)).cloned());
+            children.extend(
+                self.parts
+                    .iter()
+                    .filter(|part| part.parent_id.as_ref() == Some(id))
+                    .cloned(),
+            );
         }
         Ok(children)
     }
@@ -76,14 +88,22 @@ impl Rebuild<'_> {
 
 /// The full backup of these parts, if they are complete and all completed.
 fn whole_of(id: &BackupId, children: &[Job]) -> Option<Job> {
-    let is_whole = full::PARTS.iter().all(|kind| children.iter().any(|child| child.backup_type == *kind));
-    if !is_whole || children.iter().any(|child| child.status != JobStatus::Completed) {
+    let is_whole = full::PARTS
+        .iter()
+        .all(|kind| children.iter().any(|child| child.backup_type == *kind));
+    if !is_whole
+        || children
+            .iter()
+            .any(|child| child.status != JobStatus::Completed)
+    {
         return None;
     }
     // One trigger creates all parts, at one moment.
     let first = children.iter().min_by_key(|child| child.created_at)?;
-    let parent =
-        Job { started_at: Some(first.created_at), ..Job::pending(id.clone(), first.trigger.clone(), first.created_at) };
+    let parent = Job {
+        started_at: Some(first.created_at),
+        ..Job::pending(id.clone(), first.trigger.clone(), first.created_at)
+    };
     let told = settle::parent::as_told_by_parts(&parent, children, first.created_at);
     Some(row::completed(parent, told))
 }
@@ -96,9 +116,17 @@ mod tests {
 
     fn child(kind: BackupType, status: JobStatus) -> Job {
         let at = Timestamp::from_second(1_700_000_000).unwrap();
-        let trigger = Trigger { kind: TriggerKind::Manual, by: Some("ada".to_owned()) };
+        let trigger = Trigger {
+            kind: TriggerKind::Manual,
+            by: Some("ada".to_owned()),
+        };
         let id = BackupId::new(kind, at, [1; 4]);
-        Job { status, size: Some(3), completed_at: Some(at), ..Job::pending(id, trigger, at) }
+        Job {
+            status,
+            size: Some(3),
+            completed_at: Some(at),
+            ..Job::pending(id, trigger, at)
+        }
     }
 
     #[test]
@@ -116,7 +144,10 @@ mod tests {
             (&[(Database, Deleted), (Content, Completed)], false),
             (&[(Database, Running), (Content, Completed)], false),
         ] {
-            let children: Vec<Job> = children.iter().map(|(kind, status)| child(*kind, *status)).collect();
+            let children: Vec<Job> = children
+                .iter()
+                .map(|(kind, status)| child(*kind, *status))
+                .collect();
             let parent = whole_of(&id, &children);
             assert_eq!(parent.is_some(), known, "{children:?}");
             if let Some(parent) = parent {

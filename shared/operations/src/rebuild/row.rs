@@ -3,7 +3,8 @@
 
 use holdfast_catalog::{CatalogError, JobChange};
 use holdfast_domain::{
-    BackupId, Job, JobStatus, JobVerification, Manifest, Timestamp, VerificationLevel, VerificationStatus,
+    BackupId, Job, JobStatus, JobVerification, Manifest, Timestamp, VerificationLevel,
+    VerificationStatus,
 };
 
 use crate::{OperationError, job::settle};
@@ -14,10 +15,25 @@ pub(super) fn of(manifest: &Manifest) -> Result<Job, OperationError> {
         parent_id: manifest.parent_id.clone(),
         fence: manifest.fence,
         started_at: Some(manifest.started_at),
-        ..Job::pending(manifest.backup_id.clone(), manifest.trigger.clone(), manifest.created_at)
+        ..Job::pending(
+            manifest.backup_id.clone(),
+            manifest.trigger.clone(),
+            manifest.created_at,
+        )
     };
-    let JobChange { completed_at, duration_ms, .. } = settle::ended(&job, manifest.completed_at);
-    Ok(completed(job, JobChange { completed_at, duration_ms, ..told }))
+    let JobChange {
+        completed_at,
+        duration_ms,
+        ..
+    } = settle::ended(&job, manifest.completed_at);
+    Ok(completed(
+        job,
+        JobChange {
+            completed_at,
+            duration_ms,
+            ..told
+        },
+    ))
 }
 
 /// The job after its successful end.
@@ -49,11 +65,17 @@ pub(super) fn completed(job: Job, told: JobChange) -> Job {
 /// A number too large for a row is a fault of the backup, not of the catalogue.
 pub(super) fn unwritable(id: &BackupId, error: CatalogError) -> OperationError {
     match error {
-        CatalogError::Invalid { what, problem } => OperationError::corrupt(id, format!("{what} {problem}")),
+        CatalogError::Invalid { what, problem } => {
+            OperationError::corrupt(id, format!("{what} {problem}"))
+        }
         error => error.into(),
     }
 }
 
 pub(super) const fn failed(level: VerificationLevel, at: Timestamp) -> JobVerification {
-    JobVerification { level, status: VerificationStatus::Failed, at }
+    JobVerification {
+        level,
+        status: VerificationStatus::Failed,
+        at,
+    }
 }

@@ -6,7 +6,9 @@ use std::time::Duration;
 use holdfast_catalog::{Catalog, CatalogError, CopyClaim, CopyWork};
 use holdfast_codec::random_bytes;
 use holdfast_domain::heartbeat::DEAD_AFTER;
-use holdfast_domain::{BackupId, BackupType, CopyStatus, FailureCode, JobCopy, JobFailure, JobStatus, Timestamp};
+use holdfast_domain::{
+    BackupId, BackupType, CopyStatus, FailureCode, JobCopy, JobFailure, JobStatus, Timestamp,
+};
 use holdfast_repository::Repository;
 use jiff::SignedDuration;
 
@@ -64,7 +66,11 @@ pub(super) struct Claim {
 }
 
 impl Claim {
-    pub(super) async fn take(h: &Holdfast, second: &Repository, id: &BackupId) -> Result<Begun, OperationError> {
+    pub(super) async fn take(
+        h: &Holdfast,
+        second: &Repository,
+        id: &BackupId,
+    ) -> Result<Begun, OperationError> {
         let (run, now) = (hex::encode(random_bytes::<8>()?), h.catalog.now().await?);
         let store = second.location().to_string();
         let mut claim = Self {
@@ -75,14 +81,24 @@ impl Claim {
             earlier: CopyWork::default(),
             has_row: true,
         };
-        match h.catalog.begin_copy(id, &claim.store, &claim.run, now - DEAD_AFTER, now).await? {
-            CopyClaim::Taken { work, touched_at } => claim.earlier = still_true(work, touched_at, now),
+        match h
+            .catalog
+            .begin_copy(id, &claim.store, &claim.run, now - DEAD_AFTER, now)
+            .await?
+        {
+            CopyClaim::Taken { work, touched_at } => {
+                claim.earlier = still_true(work, touched_at, now)
+            }
             CopyClaim::NoJob => claim.has_row = false,
-            CopyClaim::Elsewhere => return Ok(Begun::Busy(format!("another run copies backup {id}"))),
+            CopyClaim::Elsewhere => {
+                return Ok(Begun::Busy(format!("another run copies backup {id}")));
+            }
             CopyClaim::NotCompleted(status) => return Ok(Begun::NotCompleted(status)),
         }
         // The row is written first, so a later collection detects this copy.
-        if id.backup_type() == BackupType::Content && h.catalog.is_collecting_copies(now - DEAD_AFTER).await? {
+        if id.backup_type() == BackupType::Content
+            && h.catalog.is_collecting_copies(now - DEAD_AFTER).await?
+        {
             let work = claim.earlier.clone();
             claim.hand_on(&work).await?;
             return Ok(Begun::Busy(OperationError::Collecting.to_string()));
@@ -110,7 +126,11 @@ impl Claim {
         if !is_decided && !is_back {
             return Ok(Decision::None);
         }
-        Ok(if is_back { Decision::Reversed } else { Decision::Deleted })
+        Ok(if is_back {
+            Decision::Reversed
+        } else {
+            Decision::Deleted
+        })
     }
 
     /// Runs the copier, and beats during the work.
@@ -137,7 +157,9 @@ impl Claim {
         let work = copier.work();
         let is_ours = !self.has_row || {
             let now = self.catalog.now().await?;
-            self.catalog.record_copied(&self.backup_id, &self.run, Some(&work), now).await?
+            self.catalog
+                .record_copied(&self.backup_id, &self.run, Some(&work), now)
+                .await?
         };
         if is_ours {
             return Ok(None);
@@ -151,17 +173,32 @@ impl Claim {
     }
 
     pub(super) async fn complete(&self, report: &CopyReport) -> Result<(), OperationError> {
-        self.end(CopyStatus::Completed, report.bytes, None, None).await
+        self.end(CopyStatus::Completed, report.bytes, None, None)
+            .await
     }
 
     pub(super) async fn hand_on(&self, work: &CopyWork) -> Result<(), OperationError> {
-        self.end(CopyStatus::Pending, work.bytes, None, Some(work)).await
+        self.end(CopyStatus::Pending, work.bytes, None, Some(work))
+            .await
     }
 
-    pub(super) async fn fail(&self, error: &OperationError, work: &CopyWork) -> Result<(), OperationError> {
+    pub(super) async fn fail(
+        &self,
+        error: &OperationError,
+        work: &CopyWork,
+    ) -> Result<(), OperationError> {
         tracing::error!(backupId = %self.backup_id, store = %self.store, %error, "the copy of a backup failed");
-        let work = CopyWork { attempts: work.attempts.saturating_add(1), ..work.clone() };
-        self.end(CopyStatus::Failed, work.bytes, Some(error.failure()), Some(&work)).await
+        let work = CopyWork {
+            attempts: work.attempts.saturating_add(1),
+            ..work.clone()
+        };
+        self.end(
+            CopyStatus::Failed,
+            work.bytes,
+            Some(error.failure()),
+            Some(&work),
+        )
+        .await
     }
 
     pub(super) async fn gone(&self) -> Result<(), OperationError> {
@@ -185,20 +222,38 @@ impl Claim {
             return Ok(());
         }
         let now = persist(|| async { Ok(self.catalog.now().await?) }).await?;
-        let copy = JobCopy { status, at: now, store: self.store.clone(), bytes: Some(bytes), error };
+        let copy = JobCopy {
+            status,
+            at: now,
+            store: self.store.clone(),
+            bytes: Some(bytes),
+            error,
+        };
         // If another run took the copy over, that run records the result.
-        persist(|| async { Ok(self.catalog.end_copy(&self.backup_id, &self.run, &copy, work, now).await?) }).await?;
+        persist(|| async {
+            Ok(self
+                .catalog
+                .end_copy(&self.backup_id, &self.run, &copy, work, now)
+                .await?)
+        })
+        .await?;
         Ok(())
     }
 }
 
 fn still_true(work: CopyWork, touched_at: Option<Timestamp>, now: Timestamp) -> CopyWork {
     let is_fresh = touched_at.is_some_and(|at| now.duration_since(at) < SEEN_FOR);
-    if is_fresh { work } else { CopyWork { items: 0, ..work } }
+    if is_fresh {
+        work
+    } else {
+        CopyWork { items: 0, ..work }
+    }
 }
 
 async fn until(limits: RunLimits) {
-    let Some(deadline) = limits.deadline else { return std::future::pending().await };
+    let Some(deadline) = limits.deadline else {
+        return std::future::pending().await;
+    };
     let left = (deadline - MARGIN).duration_since(Timestamp::now());
     tokio::time::sleep(Duration::try_from(left).unwrap_or_default()).await;
 }

@@ -73,10 +73,25 @@ impl<'a> Copier<'a> {
         // An earlier run may have checked only the size of an object. A repair reads every object.
         let work = match mode {
             CopyMode::Missing => work,
-            CopyMode::Repair => CopyWork { items: 0, to_repair: true, ..work },
+            CopyMode::Repair => CopyWork {
+                items: 0,
+                to_repair: true,
+                ..work
+            },
         };
-        let state = Mutex::new(State { work, ..State::default() });
-        Self { primary, second, id, mode, checker: Checker::new(primary), state, progress }
+        let state = Mutex::new(State {
+            work,
+            ..State::default()
+        });
+        Self {
+            primary,
+            second,
+            id,
+            mode,
+            checker: Checker::new(primary),
+            state,
+            progress,
+        }
     }
 
     /// The progress.
@@ -120,7 +135,9 @@ impl<'a> Copier<'a> {
     async fn copy(&self) -> Result<Copied, OperationError> {
         let bytes = self.primary.manifest_bytes(self.id).await?;
         let manifest = self.primary.authentic(self.id, &bytes).await?;
-        RepositoryFiles(self.primary).copy_to(&RepositoryFiles(self.second), self.mode).await?;
+        RepositoryFiles(self.primary)
+            .copy_to(&RepositoryFiles(self.second), self.mode)
+            .await?;
         self.state().expected = expected_bytes(&manifest);
         self.artifacts(&manifest).await?;
         if manifest.backup_type == BackupType::Content {
@@ -140,7 +157,8 @@ impl<'a> Copier<'a> {
             dump_of(manifest)?;
         }
         for artifact in &manifest.artifacts {
-            self.object(&Wanted::Artifact(stored_object(manifest, artifact))).await?;
+            self.object(&Wanted::Artifact(stored_object(manifest, artifact)))
+                .await?;
         }
         Ok(())
     }
@@ -154,7 +172,9 @@ impl<'a> Copier<'a> {
         loop {
             let mut batch: Vec<ItemRecord> = Vec::new();
             while batch.len() < BATCH {
-                let Some(record) = items.recv().await.transpose()? else { break };
+                let Some(record) = items.recv().await.transpose()? else {
+                    break;
+                };
                 seen += 1;
                 if seen > done {
                     batch.push(record);
@@ -177,12 +197,20 @@ impl<'a> Copier<'a> {
     async fn batch(&self, batch: &[ItemRecord], sources: &Sources) -> Result<(), OperationError> {
         let files = batch.iter().filter_map(|record| record.file.as_ref());
         let mut seen = HashSet::new();
-        let objects = files.flat_map(ContentObject::all).filter(|object| seen.insert(object.key().clone()));
+        let objects = files
+            .flat_map(ContentObject::all)
+            .filter(|object| seen.insert(object.key().clone()));
         let wanted = objects.map(|object| Wanted::Content(object, sources));
         let (small, large): (Vec<_>, Vec<_>) =
             wanted.partition(|wanted| wanted.stored().artifact.size <= SEGMENT_BYTES);
-        let dealing = small.iter().map(|wanted| self.object(wanted)).collect::<Vec<_>>();
-        stream::iter(dealing).buffer_unordered(SMALL_AT_A_TIME).try_collect::<Vec<()>>().await?;
+        let dealing = small
+            .iter()
+            .map(|wanted| self.object(wanted))
+            .collect::<Vec<_>>();
+        stream::iter(dealing)
+            .buffer_unordered(SMALL_AT_A_TIME)
+            .try_collect::<Vec<()>>()
+            .await?;
         for wanted in &large {
             self.object(wanted).await?;
         }
@@ -197,9 +225,13 @@ impl<'a> Copier<'a> {
             Found::AsItShouldBe => self.state().present += 1,
             Found::Missing => {
                 self.send(wanted).await?;
-                self.sent(self.mode == CopyMode::Repair, || format!("{key} was missing"));
+                self.sent(self.mode == CopyMode::Repair, || {
+                    format!("{key} was missing")
+                });
             }
-            Found::Altered(problem) if self.mode == CopyMode::Missing => return Err(self.differs(key, problem)),
+            Found::Altered(problem) if self.mode == CopyMode::Missing => {
+                return Err(self.differs(key, problem));
+            }
             Found::Altered(problem) => {
                 self.replace(wanted).await?;
                 self.sent(true, || format!("{key}: {problem}"));
@@ -217,13 +249,19 @@ impl<'a> Copier<'a> {
             found => found.map_err(|error| self.second_failed(error))?,
         };
         if found.size_bytes != size && matches!(wanted, Wanted::Artifact(_)) {
-            return Ok(Found::Altered(format!("it has {} bytes instead of {size}", found.size_bytes)));
+            return Ok(Found::Altered(format!(
+                "it has {} bytes instead of {size}",
+                found.size_bytes
+            )));
         }
         let is_to_read = self.mode == CopyMode::Repair || found.size_bytes != size;
         if !is_to_read && self.is_as_stored(wanted).await? {
             return Ok(Found::AsItShouldBe);
         }
-        Ok(self.read_copy(wanted).await?.map_or(Found::AsItShouldBe, Found::Altered))
+        Ok(self
+            .read_copy(wanted)
+            .await?
+            .map_or(Found::AsItShouldBe, Found::Altered))
     }
 
     /// Whether an object of the right size is authentic, judged by its header and trailer. If it is not, it must be
@@ -252,7 +290,8 @@ impl<'a> Copier<'a> {
 
     /// Copies a file without a digest in the manifest, if the backup has one.
     async fn small_file(&self, key: &ObjectKey) -> Result<(), OperationError> {
-        match holdfast_storage::read_all(self.primary.store().as_ref(), key, MAX_GUIDE_BYTES).await {
+        match holdfast_storage::read_all(self.primary.store().as_ref(), key, MAX_GUIDE_BYTES).await
+        {
             Ok(bytes) => self.put_as_is(key, bytes).await,
             // An early version wrote the backup without this file.
             Err(StoreError::NotFound { .. }) => Ok(()),
@@ -267,7 +306,12 @@ impl<'a> Copier<'a> {
             Err(error) if error.is_not_found() => None,
             Err(error) => return Err(self.second_failed(error)),
         };
-        match self.second.store().put(key, bytes.clone(), PutMode::IfAbsent).await {
+        match self
+            .second
+            .store()
+            .put(key, bytes.clone(), PutMode::IfAbsent)
+            .await
+        {
             Ok(_) if there.is_some() => self.state().present += 1,
             Ok(_) => {
                 self.with_work(|work| work.bytes += size);
@@ -278,7 +322,11 @@ impl<'a> Copier<'a> {
                 let Some(etag) = there.filter(|_| is_to_mend) else {
                     return Err(self.differs(key, "a different file is stored there".to_owned()));
                 };
-                let put = self.second.store().put(key, bytes, PutMode::IfUnchanged(etag)).await;
+                let put = self
+                    .second
+                    .store()
+                    .put(key, bytes, PutMode::IfUnchanged(etag))
+                    .await;
                 put.map_err(|error| self.second_failed(error))?;
                 self.with_work(|work| work.bytes += size);
                 self.sent(true, || format!("{key}: it was a different file"));
@@ -306,16 +354,30 @@ impl<'a> Copier<'a> {
     }
 
     pub(super) fn differs(&self, key: &ObjectKey, problem: String) -> OperationError {
-        CopyFault::Differs { location: self.second.location().to_string(), key: key.clone(), problem }.into()
+        CopyFault::Differs {
+            location: self.second.location().to_string(),
+            key: key.clone(),
+            problem,
+        }
+        .into()
     }
 
     pub(super) fn second_failed(&self, cause: StoreError) -> OperationError {
-        CopyFault::Store { location: self.second.location().to_string(), cause }.into()
+        CopyFault::Store {
+            location: self.second.location().to_string(),
+            cause,
+        }
+        .into()
     }
 
     /// Whether the backup's manifest is certainly missing from the first store.
     pub(super) async fn is_gone(&self) -> Result<bool, OperationError> {
-        match self.primary.store().head(&ObjectKey::manifest(self.id)).await {
+        match self
+            .primary
+            .store()
+            .head(&ObjectKey::manifest(self.id))
+            .await
+        {
             Ok(_) => Ok(false),
             Err(error) if error.is_not_found() => Ok(true),
             Err(error) => Err(error.into()),
@@ -342,7 +404,10 @@ impl<'a> Copier<'a> {
             return Ok(());
         }
         for key in keys {
-            if lock_of(self.second, &key, holdfast_domain::Timestamp::now()).await?.is_none() {
+            if lock_of(self.second, &key, holdfast_domain::Timestamp::now())
+                .await?
+                .is_none()
+            {
                 store.delete(&key).await?;
             }
         }
@@ -362,6 +427,14 @@ enum Found {
 
 /// The bytes of the artifacts, and approximately those of the items' files.
 fn expected_bytes(manifest: &Manifest) -> u64 {
-    let artifacts: u64 = manifest.artifacts.iter().map(|artifact| artifact.size).sum();
-    artifacts + manifest.content.as_ref().map_or(0, |content| content.items.bytes)
+    let artifacts: u64 = manifest
+        .artifacts
+        .iter()
+        .map(|artifact| artifact.size)
+        .sum();
+    artifacts
+        + manifest
+            .content
+            .as_ref()
+            .map_or(0, |content| content.items.bytes)
 }

@@ -36,16 +36,33 @@ pub struct DueCopies {
 ///
 /// # Errors
 /// If the catalogue is unavailable.
-pub async fn copies_due(h: &Holdfast, second: &Repository, now: Timestamp) -> Result<DueCopies, OperationError> {
-    let (store, now) = (second.location().to_string(), h.catalog.by_server_clock(now).await?);
+pub async fn copies_due(
+    h: &Holdfast,
+    second: &Repository,
+    now: Timestamp,
+) -> Result<DueCopies, OperationError> {
+    let (store, now) = (
+        second.location().to_string(),
+        h.catalog.by_server_clock(now).await?,
+    );
     let uncopied = h.catalog.uncopied(&store, LOOK_AT).await?;
-    let is_overdue =
-        |backup: &&Uncopied| backup.completed_at.is_none_or(|completed| now.duration_since(completed) > OVERDUE_AFTER);
-    let due = uncopied.iter().filter(|backup| is_due(backup, &store, now)).take(MOST);
+    let is_overdue = |backup: &&Uncopied| {
+        backup
+            .completed_at
+            .is_none_or(|completed| now.duration_since(completed) > OVERDUE_AFTER)
+    };
+    let due = uncopied
+        .iter()
+        .filter(|backup| is_due(backup, &store, now))
+        .take(MOST);
     Ok(DueCopies {
         due: due.map(|backup| backup.backup_id.clone()).collect(),
         uncopied: uncopied.len() as u64,
-        overdue: uncopied.iter().filter(is_overdue).map(|backup| backup.backup_id.clone()).collect(),
+        overdue: uncopied
+            .iter()
+            .filter(is_overdue)
+            .map(|backup| backup.backup_id.clone())
+            .collect(),
     })
 }
 
@@ -60,7 +77,9 @@ pub async fn expect_copies(
     now: Timestamp,
 ) -> Result<(), OperationError> {
     let now = h.catalog.by_server_clock(now).await?;
-    Ok(h.catalog.expect_copies(ids, &second.location().to_string(), now).await?)
+    Ok(h.catalog
+        .expect_copies(ids, &second.location().to_string(), now)
+        .await?)
 }
 
 fn is_due(backup: &Uncopied, store: &str, now: Timestamp) -> bool {
@@ -68,7 +87,9 @@ fn is_due(backup: &Uncopied, store: &str, now: Timestamp) -> bool {
     if backup.is_held && backup.touched_at.is_some_and(|at| since(at) <= DEAD_AFTER) {
         return false;
     }
-    let Some(copy) = backup.copy.as_ref().filter(|copy| copy.store == store) else { return true };
+    let Some(copy) = backup.copy.as_ref().filter(|copy| copy.store == store) else {
+        return true;
+    };
     // An operator resumes a repair, from a machine without a deadline. Until then the copy becomes overdue.
     if backup.to_repair {
         return false;
@@ -81,7 +102,9 @@ fn is_due(backup: &Uncopied, store: &str, now: Timestamp) -> bool {
 }
 
 fn wait_after(attempts: u32) -> SignedDuration {
-    let doubled = 1_i32.checked_shl(attempts.saturating_sub(1).min(10)).unwrap_or(i32::MAX);
+    let doubled = 1_i32
+        .checked_shl(attempts.saturating_sub(1).min(10))
+        .unwrap_or(i32::MAX);
     (FIRST_WAIT * doubled).min(LONGEST_WAIT)
 }
 
@@ -94,7 +117,13 @@ mod tests {
     const STORE: &str = "s3://second/";
 
     fn uncopied(status: CopyStatus, ago: SignedDuration, attempts: u32) -> Uncopied {
-        let copy = JobCopy { status, at: now() - ago, store: STORE.to_owned(), bytes: None, error: None };
+        let copy = JobCopy {
+            status,
+            at: now() - ago,
+            store: STORE.to_owned(),
+            bytes: None,
+            error: None,
+        };
         Uncopied {
             backup_id: BackupId::new(BackupType::Database, now(), [0; 4]),
             completed_at: Some(now()),
@@ -115,7 +144,10 @@ mod tests {
         let waits: Vec<_> = (1..12).map(wait_after).collect();
         assert_eq!(waits[0], FIRST_WAIT);
         assert!(waits.is_sorted());
-        assert_eq!((wait_after(10), wait_after(u32::MAX)), (LONGEST_WAIT, LONGEST_WAIT));
+        assert_eq!(
+            (wait_after(10), wait_after(u32::MAX)),
+            (LONGEST_WAIT, LONGEST_WAIT)
+        );
     }
 
     #[test]
@@ -132,11 +164,21 @@ mod tests {
             (Running, SignedDuration::from_secs(30), 0, false),
             (Running, minutes(2), 0, true),
         ] {
-            assert_eq!(is_due(&uncopied(status, ago, attempts), STORE, now()), due, "{status} {ago} {attempts}");
+            assert_eq!(
+                is_due(&uncopied(status, ago, attempts), STORE, now()),
+                due,
+                "{status} {ago} {attempts}"
+            );
         }
-        let broken = Uncopied { to_repair: true, ..uncopied(Failed, minutes(60 * 24), 1) };
+        let broken = Uncopied {
+            to_repair: true,
+            ..uncopied(Failed, minutes(60 * 24), 1)
+        };
         assert!(!is_due(&broken, STORE, now()), "its repair failed");
         let elsewhere = uncopied(Completed, minutes(1), 0);
-        assert!(is_due(&elsewhere, "az://account/second/", now()), "it is in another store");
+        assert!(
+            is_due(&elsewhere, "az://account/second/", now()),
+            "it is in another store"
+        );
     }
 }

@@ -60,7 +60,8 @@ pub enum CopyFault {
 
 /// The argument for a repair: the backup, or all of them if the object is shared.
 fn backup_of(key: &ObjectKey) -> String {
-    key.backup().map_or_else(|| "--all".to_owned(), |id| id.to_string())
+    key.backup()
+        .map_or_else(|| "--all".to_owned(), |id| id.to_string())
 }
 
 impl CopyFault {
@@ -71,10 +72,23 @@ impl CopyFault {
 
     pub(crate) const fn code(&self) -> FailureCode {
         match self {
-            Self::Store { cause: StoreError::Denied { .. }, .. } => FailureCode::StoreDenied,
-            Self::Store { cause: StoreError::Corrupt { .. }, .. } | Self::Differs { .. } => FailureCode::StoreCorrupt,
-            Self::Store { cause: StoreError::Full { .. }, .. } => FailureCode::StoreFull,
-            Self::Store { cause: StoreError::Unsupported { .. }, .. }
+            Self::Store {
+                cause: StoreError::Denied { .. },
+                ..
+            } => FailureCode::StoreDenied,
+            Self::Store {
+                cause: StoreError::Corrupt { .. },
+                ..
+            }
+            | Self::Differs { .. } => FailureCode::StoreCorrupt,
+            Self::Store {
+                cause: StoreError::Full { .. },
+                ..
+            } => FailureCode::StoreFull,
+            Self::Store {
+                cause: StoreError::Unsupported { .. },
+                ..
+            }
             | Self::AnotherRepository { .. }
             | Self::RepositoryFile { .. } => FailureCode::ConfigInvalid,
             Self::Store { .. } => FailureCode::StoreUnavailable,
@@ -83,14 +97,21 @@ impl CopyFault {
 
     pub(crate) const fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::Store { cause: StoreError::Denied { .. }, .. } => Some(
+            Self::Store {
+                cause: StoreError::Denied { .. },
+                ..
+            } => Some(
                 "check BACKUP_CLOUD_ACCESS_KEY and BACKUP_CLOUD_SECRET_KEY, or without keys the function's role. \
                  They need permission to list, read and write the bucket",
             ),
-            Self::Store { cause: StoreError::Unsupported { .. }, .. } => {
-                Some("set BACKUP_CLOUD_PROVIDER=gcp for a store without its own checksums")
-            }
-            Self::Store { cause: StoreError::WrongClock { .. }, .. } => Some(WRONG_CLOCK),
+            Self::Store {
+                cause: StoreError::Unsupported { .. },
+                ..
+            } => Some("set BACKUP_CLOUD_PROVIDER=gcp for a store without its own checksums"),
+            Self::Store {
+                cause: StoreError::WrongClock { .. },
+                ..
+            } => Some(WRONG_CLOCK),
             Self::Store { .. } => Some(
                 "check that BACKUP_CLOUD_BUCKET exists in BACKUP_CLOUD_REGION, has room, and answers at \
                  BACKUP_CLOUD_ENDPOINT (if set). The copy is retried automatically",

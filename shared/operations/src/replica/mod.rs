@@ -91,13 +91,19 @@ pub async fn copy_backup(
         }
         Begun::NotCompleted(JobStatus::Deleted) => return Ok(CopyStep::Gone),
         Begun::NotCompleted(status) => {
-            return Err(OperationError::Invalid(format!("backup {id} is {status}: there is nothing to copy yet")));
+            return Err(OperationError::Invalid(format!(
+                "backup {id} is {status}: there is nothing to copy yet"
+            )));
         }
     };
     tracing::info!(backupId = %id, store = %second.location(), "the copy of a backup begins");
     let earlier = claim.earlier();
     // The damage from an unfinished repair may have the right size, so the repair continues.
-    let mode = if earlier.to_repair { CopyMode::Repair } else { mode };
+    let mode = if earlier.to_repair {
+        CopyMode::Repair
+    } else {
+        mode
+    };
     let copier = Copier::new(&h.repository, second, id, mode, earlier, progress);
     let lease = protect(h, &h.repository, id, Purpose::Copy).await;
     let ended = claim.watch(&copier, limits).await;
@@ -117,7 +123,14 @@ pub async fn copy_without_catalogue(
     progress: &(dyn Fn(u64, u64) + Sync),
 ) -> Result<CopyReport, OperationError> {
     expect_copyable(id)?;
-    let copier = Copier::new(primary, second, id, mode, holdfast_catalog::CopyWork::default(), progress);
+    let copier = Copier::new(
+        primary,
+        second,
+        id,
+        mode,
+        holdfast_catalog::CopyWork::default(),
+        progress,
+    );
     match copier.run().await {
         Ok(Copied::Whole) => Ok(copier.report()),
         Ok(Copied::Gone) => {
@@ -134,17 +147,22 @@ pub async fn copy_without_catalogue(
 const LOST: &str = "its manifest is missing from the first store, and its deletion was not retention's decision. The \
                     partial copy was not changed";
 
-const BACK: &str =
-    "its loss was accepted and its manifest is back: the next retention completes it, and its copy continues";
+const BACK: &str = "its loss was accepted and its manifest is back: the next retention completes it, and its copy continues";
 
 /// Whether a job has a complete copy in this store.
 #[must_use]
 pub fn is_copied(job: &Job, second: &Repository) -> bool {
     let is_here = |store: &str| store == second.location().to_string();
-    job.copy.as_ref().is_some_and(|copy| copy.status == CopyStatus::Completed && is_here(&copy.store))
+    job.copy
+        .as_ref()
+        .is_some_and(|copy| copy.status == CopyStatus::Completed && is_here(&copy.store))
 }
 
-async fn settle(claim: &Claim, copier: &Copier<'_>, ended: Ended) -> Result<CopyStep, OperationError> {
+async fn settle(
+    claim: &Claim,
+    copier: &Copier<'_>,
+    ended: Ended,
+) -> Result<CopyStep, OperationError> {
     match ended {
         Ended::Run(Ok(Copied::Whole)) => {
             let report = copier.report();
@@ -197,8 +215,9 @@ async fn settle_gone(claim: &Claim, copier: &Copier<'_>) -> Result<CopyStep, Ope
 
 fn expect_copyable(id: &BackupId) -> Result<(), OperationError> {
     if id.backup_type() == BackupType::Full {
-        let problem =
-            format!("{id} is a full backup, and has no copy of its own: name its database and content backups");
+        let problem = format!(
+            "{id} is a full backup, and has no copy of its own: name its database and content backups"
+        );
         return Err(OperationError::Invalid(problem));
     }
     Ok(())

@@ -36,11 +36,17 @@ pub(super) enum Unreadable {
 
 impl Checker {
     pub(super) fn new(primary: &Repository) -> Self {
-        Self { primary: primary.clone() }
+        Self {
+            primary: primary.clone(),
+        }
     }
 
     /// Prepares the checks of an object in this store. An encrypted object needs its key.
-    pub(super) async fn judge(&self, store: &dyn Store, object: &StoredObject) -> Result<Judge, Unreadable> {
+    pub(super) async fn judge(
+        &self,
+        store: &dyn Store,
+        object: &StoredObject,
+    ) -> Result<Judge, Unreadable> {
         let header = match object.encryption {
             None => Bytes::new(),
             Some(_) => bytes_of(store, &object.artifact, 0..HEADER_BYTES as u64).await?,
@@ -50,10 +56,19 @@ impl Checker {
 
     /// Prepares the checks from the first bytes. An unencrypted object needs none of them.
     async fn judge_by(&self, first: &[u8], object: &StoredObject) -> Result<Judge, Unreadable> {
-        let Artifact { key, size, segment_bytes, segments, .. } = &object.artifact;
-        if *segment_bytes != SEGMENT_BYTES || size.div_ceil(SEGMENT_BYTES) != segments.len() as u64 {
+        let Artifact {
+            key,
+            size,
+            segment_bytes,
+            segments,
+            ..
+        } = &object.artifact;
+        if *segment_bytes != SEGMENT_BYTES || size.div_ceil(SEGMENT_BYTES) != segments.len() as u64
+        {
             let count = segments.len();
-            return Err(Unreadable::Damaged(format!("its record has {count} digests for the {size} bytes of {key}")));
+            return Err(Unreadable::Damaged(format!(
+                "its record has {count} digests for the {size} bytes of {key}"
+            )));
         }
         let master = master_of(&self.primary, object.encryption.as_ref())
             .await
@@ -63,17 +78,29 @@ impl Checker {
             Some(master) => {
                 // The first segment contains the header, so its digest authenticates the header.
                 let header = Header::parse(&first[..first.len().min(HEADER_BYTES)]);
-                let header = header.map_err(|error| Unreadable::Damaged(format!("{key}: {error}")))?;
+                let header =
+                    header.map_err(|error| Unreadable::Damaged(format!("{key}: {error}")))?;
                 master.artifact_keys(&header.salt).segment_hasher()
             }
         };
-        Ok(Judge { artifact: Arc::new(object.artifact.clone()), hasher: Arc::new(hasher) })
+        Ok(Judge {
+            artifact: Arc::new(object.artifact.clone()),
+            hasher: Arc::new(hasher),
+        })
     }
 
     /// Reads an object of at most one segment in one request. It returns only authentic bytes.
-    pub(super) async fn read_small(&self, store: &dyn Store, object: &StoredObject) -> Result<Bytes, Unreadable> {
+    pub(super) async fn read_small(
+        &self,
+        store: &dyn Store,
+        object: &StoredObject,
+    ) -> Result<Bytes, Unreadable> {
         let Artifact { key, size, .. } = &object.artifact;
-        let other = |what: &str| Unreadable::Damaged(format!("{key} has {what} bytes than the {size} in its record"));
+        let other = |what: &str| {
+            Unreadable::Damaged(format!(
+                "{key} has {what} bytes than the {size} in its record"
+            ))
+        };
         let limit = usize::try_from(*size).unwrap_or(usize::MAX);
         let bytes = match read_all(store, key, limit).await {
             Err(StoreError::Limit { .. }) => return Err(other("more")),
@@ -99,10 +126,15 @@ impl Ends {
         let Artifact { key, size, .. } = &object.artifact;
         let (of_header, of_trailer) = (HEADER_BYTES as u64, TRAILER_BYTES as u64);
         let Some(trailer_at) = size.checked_sub(of_trailer).filter(|at| *at >= of_header) else {
-            return Err(Unreadable::Damaged(format!("{key} has {size} bytes, too few for an encrypted object")));
+            return Err(Unreadable::Damaged(format!(
+                "{key} has {size} bytes, too few for an encrypted object"
+            )));
         };
         let header = bytes_of(store, &object.artifact, 0..of_header).await?;
-        Ok(Self { header, trailer: bytes_of(store, &object.artifact, trailer_at..*size).await? })
+        Ok(Self {
+            header,
+            trailer: bytes_of(store, &object.artifact, trailer_at..*size).await?,
+        })
     }
 }
 
@@ -115,11 +147,13 @@ impl Checker {
         second: &Ends,
         object: &StoredObject,
     ) -> Result<bool, OperationError> {
-        let (Ok(ours), Ok(theirs)) = (Header::parse(&first.header), Header::parse(&second.header)) else {
+        let (Ok(ours), Ok(theirs)) = (Header::parse(&first.header), Header::parse(&second.header))
+        else {
             return Ok(false);
         };
         let master = master_of(&self.primary, object.encryption.as_ref()).await?;
-        let is_of_the_same = ours.repository == theirs.repository && ours.key_epoch == theirs.key_epoch;
+        let is_of_the_same =
+            ours.repository == theirs.repository && ours.key_epoch == theirs.key_epoch;
         let is_committed = master.is_some_and(|master| theirs.is_committed_to(&master));
         Ok(ours.salt != theirs.salt && is_of_the_same && is_committed)
     }
@@ -127,7 +161,11 @@ impl Checker {
 
 impl Judge {
     /// Reads this range of the object from the start of a segment. It returns only authentic bytes.
-    pub(super) async fn read(&self, store: &dyn Store, range: Range<u64>) -> Result<Bytes, Unreadable> {
+    pub(super) async fn read(
+        &self,
+        store: &dyn Store,
+        range: Range<u64>,
+    ) -> Result<Bytes, Unreadable> {
         let bytes = bytes_of(store, &self.artifact, range.clone()).await?;
         self.judged(range.start, bytes).await
     }
@@ -143,20 +181,32 @@ impl Judge {
 
     fn problem(&self, start: u64, bytes: &[u8]) -> Option<String> {
         let segment = usize::try_from(SEGMENT_BYTES).ok()?;
-        (start / SEGMENT_BYTES..).zip(bytes.chunks(segment)).find_map(|(number, bytes)| {
-            let expected = usize::try_from(number).ok().and_then(|number| self.artifact.segments.get(number));
-            let is_right = Some(&self.hasher.digest(number, bytes)) == expected;
-            let (key, from) = (&self.artifact.key, number * SEGMENT_BYTES);
-            let to = from + bytes.len() as u64;
-            (!is_right).then(|| format!("{key}: segment {number} (bytes {from} to {to}) is not what was written"))
-        })
+        (start / SEGMENT_BYTES..)
+            .zip(bytes.chunks(segment))
+            .find_map(|(number, bytes)| {
+                let expected = usize::try_from(number)
+                    .ok()
+                    .and_then(|number| self.artifact.segments.get(number));
+                let is_right = Some(&self.hasher.digest(number, bytes)) == expected;
+                let (key, from) = (&self.artifact.key, number * SEGMENT_BYTES);
+                let to = from + bytes.len() as u64;
+                (!is_right).then(|| {
+                    format!(
+                        "{key}: segment {number} (bytes {from} to {to}) is not what was written"
+                    )
+                })
+            })
     }
 
     /// Reads the complete object, a segment at a time.
     pub(super) async fn read_through(&self, store: &dyn Store) -> Result<(), Unreadable> {
         for number in 0..self.artifact.segments.len() as u64 {
             let start = number * SEGMENT_BYTES;
-            self.read(store, start..(start + SEGMENT_BYTES).min(self.artifact.size)).await?;
+            self.read(
+                store,
+                start..(start + SEGMENT_BYTES).min(self.artifact.size),
+            )
+            .await?;
         }
         Ok(())
     }
@@ -173,11 +223,18 @@ impl From<StoreError> for Unreadable {
 }
 
 /// Reads exactly these bytes of an object. An empty object needs no request.
-async fn bytes_of(store: &dyn Store, artifact: &Artifact, range: Range<u64>) -> Result<Bytes, Unreadable> {
+async fn bytes_of(
+    store: &dyn Store,
+    artifact: &Artifact,
+    range: Range<u64>,
+) -> Result<Bytes, Unreadable> {
     let wanted = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
     let mut bytes = BytesMut::with_capacity(wanted);
     if wanted > 0 {
-        let mut pieces = store.get(&artifact.key, Some(range)).await.map_err(|error| past_its_end(error, artifact))?;
+        let mut pieces = store
+            .get(&artifact.key, Some(range))
+            .await
+            .map_err(|error| past_its_end(error, artifact))?;
         while let Some(piece) = pieces.try_next().await? {
             bytes.extend_from_slice(&piece);
         }
@@ -185,13 +242,18 @@ async fn bytes_of(store: &dyn Store, artifact: &Artifact, range: Range<u64>) -> 
     if bytes.len() == wanted {
         return Ok(bytes.freeze());
     }
-    Err(Unreadable::Damaged(format!("{} has fewer bytes than the {} in its record", artifact.key, artifact.size)))
+    Err(Unreadable::Damaged(format!(
+        "{} has fewer bytes than the {} in its record",
+        artifact.key, artifact.size
+    )))
 }
 
 /// Describes a range past the end of a truncated object.
 fn past_its_end(error: StoreError, artifact: &Artifact) -> Unreadable {
     match error {
-        StoreError::Invalid { cause, .. } => Unreadable::Damaged(format!("{} is cut: {cause}", artifact.key)),
+        StoreError::Invalid { cause, .. } => {
+            Unreadable::Damaged(format!("{} is cut: {cause}", artifact.key))
+        }
         error => error.into(),
     }
 }

@@ -13,7 +13,8 @@ use serde::Serialize;
 
 use super::CopyFault;
 use crate::{
-    BlockedBackup, CollectionReport, DeletedBackup, Holdfast, OperationError, RETAINED_TYPES, RunLimits,
+    BlockedBackup, CollectionReport, DeletedBackup, Holdfast, OperationError, RETAINED_TYPES,
+    RunLimits,
     inventory::{Folder, expected::wrong_first_store, folders},
     job::run::is_late,
     retention::{Deletion, collect_copies, delete_copy},
@@ -70,7 +71,10 @@ pub async fn remove_copies(
     if !h.settings.enabled {
         return Err(OperationError::Disabled("BACKUP_SYSTEM_ENABLED"));
     }
-    let (mut report, now) = (RemovedCopies::default(), h.catalog.by_server_clock(now).await?);
+    let (mut report, now) = (
+        RemovedCopies::default(),
+        h.catalog.by_server_clock(now).await?,
+    );
     if !expect_ours(h, second).await? {
         return Ok(report);
     }
@@ -97,12 +101,16 @@ async fn delete_and_collect(
 ) {
     for kind in RETAINED_TYPES {
         if let Err(error) = of_type(h, second, kind, limits, now, report).await {
-            report.problems.push(format!("copies of {kind} backups: {error}"));
+            report
+                .problems
+                .push(format!("copies of {kind} backups: {error}"));
         }
     }
     match Box::pin(collect_copies(h, second, limits, now)).await {
         Ok(collection) => report.collection = collection,
-        Err(error) => report.problems.push(format!("content objects could not be collected: {error}")),
+        Err(error) => report
+            .problems
+            .push(format!("content objects could not be collected: {error}")),
     }
 }
 
@@ -110,9 +118,15 @@ async fn delete_and_collect(
 async fn expect_ours(h: &Holdfast, second: &Repository) -> Result<bool, OperationError> {
     let theirs = match second.open().await {
         Ok(file) => file.id,
-        Err(RepositoryError::File(holdfast_repository::RepositoryFileError::NotInitialised(_))) => return Ok(false),
+        Err(RepositoryError::File(holdfast_repository::RepositoryFileError::NotInitialised(_))) => {
+            return Ok(false);
+        }
         Err(RepositoryError::Store(cause)) => {
-            return Err(CopyFault::Store { location: second.location().to_string(), cause }.into());
+            return Err(CopyFault::Store {
+                location: second.location().to_string(),
+                cause,
+            }
+            .into());
         }
         Err(error) => return Err(error.into()),
     };
@@ -120,7 +134,12 @@ async fn expect_ours(h: &Holdfast, second: &Repository) -> Result<bool, Operatio
     if theirs == ours {
         return Ok(true);
     }
-    Err(CopyFault::AnotherRepository { location: second.location().to_string(), theirs, ours }.into())
+    Err(CopyFault::AnotherRepository {
+        location: second.location().to_string(),
+        theirs,
+        ours,
+    }
+    .into())
 }
 
 async fn of_type(
@@ -137,7 +156,9 @@ async fn of_type(
         let mut standings = h.catalog.standings(&ids).await?;
         for (id, folder) in page {
             if is_late(limits) {
-                report.problems.push("the function's time ran out before all expired copies were deleted".to_owned());
+                report.problems.push(
+                    "the function's time ran out before all expired copies were deleted".to_owned(),
+                );
                 return Ok(());
             }
             // A backup with an unreadable or missing row is kept.
@@ -163,16 +184,26 @@ async fn one(
 ) -> Result<(), OperationError> {
     if standing.is_lost {
         report.last.push(id.clone());
-    } else if standing.status == JobStatus::Deleted && is_gone(h, id).await? && !is_at_work(h, id).await? {
+    } else if standing.status == JobStatus::Deleted
+        && is_gone(h, id).await?
+        && !is_at_work(h, id).await?
+    {
         match delete_copy(h, second, id, now).await? {
             Deletion::Deleted => {
                 tracing::info!(backupId = %id, store = %second.location(), bytes = folder.size_bytes, "the copy of a backup was deleted by retention");
                 let bytes = folder.size_bytes;
                 report.bytes_freed += bytes;
-                report.deleted.push(DeletedBackup { backup_id: id.clone(), bytes, reasons: Vec::new() });
+                report.deleted.push(DeletedBackup {
+                    backup_id: id.clone(),
+                    bytes,
+                    reasons: Vec::new(),
+                });
                 return Ok(());
             }
-            Deletion::Blocked(lock) => report.blocked.push(BlockedBackup { backup_id: id.clone(), lock }),
+            Deletion::Blocked(lock) => report.blocked.push(BlockedBackup {
+                backup_id: id.clone(),
+                lock,
+            }),
             Deletion::InUse(_) => {}
         }
     }
@@ -191,7 +222,10 @@ async fn is_gone(h: &Holdfast, id: &BackupId) -> Result<bool, OperationError> {
 
 /// Whether a run may still write to it.
 async fn is_at_work(h: &Holdfast, id: &BackupId) -> Result<bool, OperationError> {
-    let copying = h.catalog.copying(h.catalog.now().await? - DEAD_AFTER).await?;
+    let copying = h
+        .catalog
+        .copying(h.catalog.now().await? - DEAD_AFTER)
+        .await?;
     Ok(copying.iter().any(|copying| copying.backup_id == *id))
 }
 
@@ -205,18 +239,26 @@ async fn abort_uploads(
     let store = second.store();
     let mut uploads: Vec<UnfinishedUpload> = Vec::new();
     for kind in RETAINED_TYPES {
-        uploads.extend(store.list_unfinished_uploads(&ObjectKey::type_prefix(kind)).await?);
+        uploads.extend(
+            store
+                .list_unfinished_uploads(&ObjectKey::type_prefix(kind))
+                .await?,
+        );
     }
     let gone_on_with = h.catalog.copying(now - UPLOAD_LASTS).await?;
     let is_gone_on_with = |upload: &UnfinishedUpload| {
-        gone_on_with.iter().any(|copying| copying.upload_id.as_ref() == Some(&upload.upload_id.0))
+        gone_on_with
+            .iter()
+            .any(|copying| copying.upload_id.as_ref() == Some(&upload.upload_id.0))
     };
     for upload in uploads {
         if now.duration_since(upload.initiated_at) <= UPLOAD_LASTS || is_gone_on_with(&upload) {
             continue;
         }
         if is_late(limits) {
-            report.problems.push("the function's time ran out before all unfinished uploads were aborted".to_owned());
+            report.problems.push(
+                "the function's time ran out before all unfinished uploads were aborted".to_owned(),
+            );
             return Ok(());
         }
         match store.abort_upload(&upload.key, &upload.upload_id).await {
@@ -224,7 +266,9 @@ async fn abort_uploads(
                 tracing::info!(key = %upload.key, store = %second.location(), "an unfinished upload was aborted");
                 report.uploads_aborted += 1;
             }
-            Err(error) => report.problems.push(format!("upload of {}: {error}", upload.key)),
+            Err(error) => report
+                .problems
+                .push(format!("upload of {}: {error}", upload.key)),
         }
     }
     Ok(())

@@ -17,7 +17,11 @@ impl RepositoryFiles<'_> {
     ///
     /// # Errors
     /// [`CopyFault::AnotherRepository`], [`CopyFault::RepositoryFile`]: nothing was written.
-    pub(super) async fn copy_to(&self, second: &RepositoryFiles<'_>, mode: CopyMode) -> Result<(), OperationError> {
+    pub(super) async fn copy_to(
+        &self,
+        second: &RepositoryFiles<'_>,
+        mode: CopyMode,
+    ) -> Result<(), OperationError> {
         let ours = self.0.open().await?;
         second.expect_repository(&ours, mode).await?;
         for key in [ObjectKey::repository(), ObjectKey::repository_copy()] {
@@ -32,11 +36,17 @@ impl RepositoryFiles<'_> {
     }
 
     /// Checks for files and backups of another repository before any write.
-    async fn expect_repository(&self, ours: &RepositoryFile, mode: CopyMode) -> Result<(), OperationError> {
+    async fn expect_repository(
+        &self,
+        ours: &RepositoryFile,
+        mode: CopyMode,
+    ) -> Result<(), OperationError> {
         let mut is_known = false;
         for key in [ObjectKey::repository(), ObjectKey::repository_copy()] {
             match self.file_there(&key).await? {
-                Some((Ok(theirs), _)) if theirs.id != ours.id => return Err(self.of_another(ours, &theirs.id)),
+                Some((Ok(theirs), _)) if theirs.id != ours.id => {
+                    return Err(self.of_another(ours, &theirs.id));
+                }
                 Some((Ok(_), _)) => is_known = true,
                 Some((Err(problem), _)) if mode == CopyMode::Missing => {
                     return Err(self.bad_file(&key, format!("{problem}{MENDED_BY_REPAIR}")));
@@ -49,8 +59,14 @@ impl RepositoryFiles<'_> {
         }
         for kind in BackupType::ALL {
             let mut objects = self.0.store().list(&ObjectKey::backups_prefix(kind));
-            while let Some(object) = objects.try_next().await.map_err(|error| self.failed(error))? {
-                let Some(id) = object.key.manifest_of() else { continue };
+            while let Some(object) = objects
+                .try_next()
+                .await
+                .map_err(|error| self.failed(error))?
+            {
+                let Some(id) = object.key.manifest_of() else {
+                    continue;
+                };
                 match self.0.unauthenticated(&id).await {
                     Ok(manifest) if manifest.repository != ours.id => {
                         return Err(self.of_another(ours, &manifest.repository));
@@ -74,7 +90,9 @@ impl RepositoryFiles<'_> {
     ) -> Result<(), OperationError> {
         const TRIES: usize = 8;
         // A damaged copy is not spread. `verify` reports it.
-        let Ok(new) = serde_json::from_slice::<RepositoryFile>(&bytes) else { return Ok(()) };
+        let Ok(new) = serde_json::from_slice::<RepositoryFile>(&bytes) else {
+            return Ok(());
+        };
         for _ in 0..TRIES {
             let put = match second.file_there(key).await? {
                 None => PutMode::IfAbsent,
@@ -88,7 +106,10 @@ impl RepositoryFiles<'_> {
                 Some((there, etag)) if mode == CopyMode::Repair => {
                     if let Ok(there) = there {
                         if let Some(epoch) = epoch_lost(&new, &there) {
-                            return Err(second.bad_file(key, format!("lists the key epoch {epoch}, {LAST_WRAP}")));
+                            return Err(second.bad_file(
+                                key,
+                                format!("lists the key epoch {epoch}, {LAST_WRAP}"),
+                            ));
                         }
                         self.expect_wrapped_well(&new, &there).await?;
                     }
@@ -98,7 +119,9 @@ impl RepositoryFiles<'_> {
                     let problem = "has other keys than the first store's file";
                     return Err(second.bad_file(key, format!("{problem}{MENDED_BY_REPAIR}")));
                 }
-                Some((Err(problem), _)) => return Err(second.bad_file(key, format!("{problem}{MENDED_BY_REPAIR}"))),
+                Some((Err(problem), _)) => {
+                    return Err(second.bad_file(key, format!("{problem}{MENDED_BY_REPAIR}")));
+                }
             };
             match second.0.store().put(key, bytes.clone(), put).await {
                 Ok(_) => {
@@ -113,8 +136,16 @@ impl RepositoryFiles<'_> {
     }
 
     /// Checks that the keys of a replacing file open, because the replaced file may hold the last working ones.
-    async fn expect_wrapped_well(&self, new: &RepositoryFile, there: &RepositoryFile) -> Result<(), OperationError> {
-        for epoch in new.epochs.iter().filter(|epoch| !there.epochs.contains(epoch)) {
+    async fn expect_wrapped_well(
+        &self,
+        new: &RepositoryFile,
+        there: &RepositoryFile,
+    ) -> Result<(), OperationError> {
+        for epoch in new
+            .epochs
+            .iter()
+            .filter(|epoch| !there.epochs.contains(epoch))
+        {
             self.0.unwrapped(&new.id, epoch).await?;
         }
         Ok(())
@@ -132,7 +163,8 @@ impl RepositoryFiles<'_> {
         };
         match read_all(self.0.store().as_ref(), key, MAX_FILE_BYTES).await {
             Ok(bytes) => {
-                let file = serde_json::from_slice(&bytes).map_err(|error| format!("is not readable: {error}"));
+                let file = serde_json::from_slice(&bytes)
+                    .map_err(|error| format!("is not readable: {error}"));
                 Ok(Some((file, etag)))
             }
             Err(StoreError::NotFound { .. }) => Ok(None),
@@ -141,20 +173,43 @@ impl RepositoryFiles<'_> {
     }
 
     fn failed(&self, cause: StoreError) -> OperationError {
-        CopyFault::Store { location: self.0.location().to_string(), cause }.into()
+        CopyFault::Store {
+            location: self.0.location().to_string(),
+            cause,
+        }
+        .into()
     }
 
     fn bad_file(&self, file: &ObjectKey, problem: String) -> OperationError {
-        CopyFault::RepositoryFile { location: self.0.location().to_string(), file: file.clone(), problem }.into()
+        CopyFault::RepositoryFile {
+            location: self.0.location().to_string(),
+            file: file.clone(),
+            problem,
+        }
+        .into()
     }
 
-    fn of_another(&self, ours: &RepositoryFile, theirs: &holdfast_domain::RepositoryId) -> OperationError {
-        let (location, ours, theirs) = (self.0.location().to_string(), ours.id.clone(), theirs.clone());
-        CopyFault::AnotherRepository { location, theirs, ours }.into()
+    fn of_another(
+        &self,
+        ours: &RepositoryFile,
+        theirs: &holdfast_domain::RepositoryId,
+    ) -> OperationError {
+        let (location, ours, theirs) = (
+            self.0.location().to_string(),
+            ours.id.clone(),
+            theirs.clone(),
+        );
+        CopyFault::AnotherRepository {
+            location,
+            theirs,
+            ours,
+        }
+        .into()
     }
 }
 
-const MENDED_BY_REPAIR: &str = ". Replace it by the first store's file with `holdfast copy --all --repair`";
+const MENDED_BY_REPAIR: &str =
+    ". Replace it by the first store's file with `holdfast copy --all --repair`";
 
 /// The reason against a repair of such a file.
 const LAST_WRAP: &str = "missing in the first store's file. Its replacement would lose the data encrypted under that \
@@ -163,5 +218,9 @@ const LAST_WRAP: &str = "missing in the first store's file. Its replacement woul
 /// An epoch of the existing file that is missing in the new one.
 fn epoch_lost(new: &RepositoryFile, there: &RepositoryFile) -> Option<u32> {
     let is_kept = |epoch: u32| new.epochs.iter().any(|kept| kept.epoch == epoch);
-    there.epochs.iter().map(|epoch| epoch.epoch).find(|epoch| !is_kept(*epoch))
+    there
+        .epochs
+        .iter()
+        .map(|epoch| epoch.epoch)
+        .find(|epoch| !is_kept(*epoch))
 }

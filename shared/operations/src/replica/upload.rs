@@ -26,8 +26,13 @@ impl Copier<'_> {
     pub(super) async fn send(&self, wanted: &Wanted<'_>) -> Result<(), OperationError> {
         match self.send_form(wanted.stored()).await {
             Err(SendFault::First(Unreadable::Damaged(problem))) => {
-                let form = wanted.form_in_first(problem).await.map_err(|fault| self.first(fault))?;
-                self.send_form(&form).await.map_err(|fault| self.of_sending(fault))
+                let form = wanted
+                    .form_in_first(problem)
+                    .await
+                    .map_err(|fault| self.first(fault))?;
+                self.send_form(&form)
+                    .await
+                    .map_err(|fault| self.of_sending(fault))
             }
             sent => sent.map_err(|fault| self.of_sending(fault)),
         }
@@ -35,7 +40,11 @@ impl Copier<'_> {
 
     /// Sends an object in exactly this form.
     pub(super) async fn send_form(&self, object: &StoredObject) -> Result<(), SendFault> {
-        let (from, key, size) = (self.primary.store().as_ref(), &object.artifact.key, object.artifact.size);
+        let (from, key, size) = (
+            self.primary.store().as_ref(),
+            &object.artifact.key,
+            object.artifact.size,
+        );
         if size > SEGMENT_BYTES {
             return self.send_large(object).await;
         }
@@ -50,11 +59,19 @@ impl Copier<'_> {
     }
 
     async fn send_large(&self, object: &StoredObject) -> Result<(), SendFault> {
-        let (from, key, size) = (self.primary.store().as_ref(), &object.artifact.key, object.artifact.size);
+        let (from, key, size) = (
+            self.primary.store().as_ref(),
+            &object.artifact.key,
+            object.artifact.size,
+        );
         // A grown object is detected only by its size.
         let found = from.head(key).await.map_err(Unreadable::from)?;
         if found.size_bytes != size {
-            return Err(Unreadable::Damaged(format!("{key} has {} bytes instead of {size}", found.size_bytes)).into());
+            return Err(Unreadable::Damaged(format!(
+                "{key} has {} bytes instead of {size}",
+                found.size_bytes
+            ))
+            .into());
         }
         let judge = self.checker.judge(from, object).await?;
         self.send_in_parts(object, &judge).await
@@ -62,7 +79,10 @@ impl Copier<'_> {
 
     /// Resumes the upload of an earlier run. If the second store does not know it, a new one begins.
     async fn send_in_parts(&self, object: &StoredObject, judge: &Judge) -> Result<(), SendFault> {
-        let is_resumed = self.work().upload.is_some_and(|upload| is_of(&upload, object));
+        let is_resumed = self
+            .work()
+            .upload
+            .is_some_and(|upload| is_of(&upload, object));
         match self.parts_of_one_upload(object, judge).await {
             Err(SendFault::NoUpload(error)) if is_resumed => {
                 tracing::warn!(key = %object.artifact.key, reason = %error, "the second store does not know the upload: a new one begins");
@@ -73,15 +93,32 @@ impl Copier<'_> {
         }
     }
 
-    async fn parts_of_one_upload(&self, object: &StoredObject, judge: &Judge) -> Result<(), SendFault> {
+    async fn parts_of_one_upload(
+        &self,
+        object: &StoredObject,
+        judge: &Judge,
+    ) -> Result<(), SendFault> {
         let (key, store) = (&object.artifact.key, self.second.store());
         let upload = self.begun(object).await?;
         let id = UploadId(upload.upload_id.clone());
         let missing = |number: &u32| upload.parts.iter().all(|part| part.number != *number);
-        let sending = (1..=parts_in(&upload)).filter(missing).map(|number| self.part(judge, &id, &upload, number));
-        let at_a_time = if upload.part_bytes > LARGE_PART { 1 } else { PARTS_AT_A_TIME };
-        stream::iter(sending.collect::<Vec<_>>()).buffer_unordered(at_a_time).try_collect::<Vec<()>>().await?;
-        let mut parts = self.work().upload.map(|upload| upload.parts).unwrap_or_default();
+        let sending = (1..=parts_in(&upload))
+            .filter(missing)
+            .map(|number| self.part(judge, &id, &upload, number));
+        let at_a_time = if upload.part_bytes > LARGE_PART {
+            1
+        } else {
+            PARTS_AT_A_TIME
+        };
+        stream::iter(sending.collect::<Vec<_>>())
+            .buffer_unordered(at_a_time)
+            .try_collect::<Vec<()>>()
+            .await?;
+        let mut parts = self
+            .work()
+            .upload
+            .map(|upload| upload.parts)
+            .unwrap_or_default();
         parts.sort_by_key(|part| part.number);
         let parts: Vec<UploadedPart> = parts.into_iter().map(uploaded).collect();
         match store.complete_upload(key, &id, &parts).await {
@@ -115,18 +152,39 @@ impl Copier<'_> {
         }
         let (key, size) = (object.artifact.key.clone(), object.artifact.size);
         let begun = self.second.store().begin_upload(&key).await;
-        let UploadId(upload_id) = begun.map_err(|error| SendFault::Other(self.second_failed(error)))?;
+        let UploadId(upload_id) =
+            begun.map_err(|error| SendFault::Other(self.second_failed(error)))?;
         let (form, part_bytes) = (Some(object.artifact.sha256), part_bytes(size));
-        let upload = CopyUpload { key, size, form, part_bytes, upload_id, parts: Vec::new() };
+        let upload = CopyUpload {
+            key,
+            size,
+            form,
+            part_bytes,
+            upload_id,
+            parts: Vec::new(),
+        };
         self.with_work(|work| work.upload = Some(upload.clone()));
         Ok(upload)
     }
 
-    async fn part(&self, judge: &Judge, id: &UploadId, upload: &CopyUpload, number: u32) -> Result<(), SendFault> {
-        let bytes = judge.read(self.primary.store().as_ref(), range_of(upload, number)).await;
+    async fn part(
+        &self,
+        judge: &Judge,
+        id: &UploadId,
+        upload: &CopyUpload,
+        number: u32,
+    ) -> Result<(), SendFault> {
+        let bytes = judge
+            .read(self.primary.store().as_ref(), range_of(upload, number))
+            .await;
         let bytes = bytes?;
         let size = bytes.len() as u64;
-        let part = match self.second.store().upload_part(&upload.key, id, number, bytes).await {
+        let part = match self
+            .second
+            .store()
+            .upload_part(&upload.key, id, number, bytes)
+            .await
+        {
             Ok(part) => part,
             Err(error) if error.is_not_found() => return Err(SendFault::NoUpload(error)),
             Err(error) => return Err(SendFault::Other(self.second_failed(error))),
@@ -142,7 +200,9 @@ impl Copier<'_> {
 
     /// Aborts the incomplete upload.
     pub(super) async fn abort_upload(&self) {
-        let Some(upload) = self.with_work(|work| work.upload.take()) else { return };
+        let Some(upload) = self.with_work(|work| work.upload.take()) else {
+            return;
+        };
         let id = UploadId(upload.upload_id);
         if let Err(error) = self.second.store().abort_upload(&upload.key, &id).await {
             tracing::warn!(key = %upload.key, reason = %error, "an upload to the second store could not be aborted: \
@@ -153,7 +213,9 @@ impl Copier<'_> {
     /// The error for a damaged or unreadable object of the first store. Such an object is not sent.
     pub(super) fn first(&self, fault: Unreadable) -> OperationError {
         match fault {
-            Unreadable::Damaged(problem) => OperationError::corrupt(self.id, format!("{problem}: it was not copied")),
+            Unreadable::Damaged(problem) => {
+                OperationError::corrupt(self.id, format!("{problem}: it was not copied"))
+            }
             Unreadable::Store(error) => error.into(),
             Unreadable::Other(error) => error,
         }
@@ -206,16 +268,33 @@ fn range_of(upload: &CopyUpload, number: u32) -> Range<u64> {
 }
 
 fn is_of(upload: &CopyUpload, object: &StoredObject) -> bool {
-    let (key, size, form) = (&object.artifact.key, object.artifact.size, Some(object.artifact.sha256));
-    upload.key == *key && upload.size == size && upload.form == form && upload.part_bytes == part_bytes(size)
+    let (key, size, form) = (
+        &object.artifact.key,
+        object.artifact.size,
+        Some(object.artifact.sha256),
+    );
+    upload.key == *key
+        && upload.size == size
+        && upload.form == form
+        && upload.part_bytes == part_bytes(size)
 }
 
 fn kept(part: UploadedPart) -> CopiedPart {
-    CopiedPart { number: part.number, size: part.size_bytes, sha256: part.sha256, etag: part.etag }
+    CopiedPart {
+        number: part.number,
+        size: part.size_bytes,
+        sha256: part.sha256,
+        etag: part.etag,
+    }
 }
 
 fn uploaded(part: CopiedPart) -> UploadedPart {
-    UploadedPart { number: part.number, size_bytes: part.size, sha256: part.sha256, etag: part.etag }
+    UploadedPart {
+        number: part.number,
+        size_bytes: part.size,
+        sha256: part.sha256,
+        etag: part.etag,
+    }
 }
 
 #[cfg(test)]
@@ -226,7 +305,12 @@ mod tests {
 
     #[test]
     fn parts_are_whole_segments_and_never_too_many() {
-        for size in [SEGMENT_BYTES + 1, 80 << 30, (SEGMENT_BYTES * 10_000) + 1, 5 << 40] {
+        for size in [
+            SEGMENT_BYTES + 1,
+            80 << 30,
+            (SEGMENT_BYTES * 10_000) + 1,
+            5 << 40,
+        ] {
             let part = part_bytes(size);
             assert_eq!(part % SEGMENT_BYTES, 0);
             assert!(size.div_ceil(part) <= 10_000, "{size}");
@@ -251,8 +335,24 @@ mod tests {
             encryption: None,
         };
         let (upload_id, parts, part_bytes) = ("u".to_owned(), Vec::new(), part_bytes(size));
-        let begun = CopyUpload { key: key.clone(), size, form: Some(sha256(2)), part_bytes, upload_id, parts };
+        let begun = CopyUpload {
+            key: key.clone(),
+            size,
+            form: Some(sha256(2)),
+            part_bytes,
+            upload_id,
+            parts,
+        };
         assert!(is_of(&begun, &form(2)) && !is_of(&begun, &form(3)));
-        assert!(!is_of(&CopyUpload { form: None, ..begun }, &form(2)), "an earlier version did not record the form");
+        assert!(
+            !is_of(
+                &CopyUpload {
+                    form: None,
+                    ..begun
+                },
+                &form(2)
+            ),
+            "an earlier version did not record the form"
+        );
     }
 }

@@ -29,7 +29,10 @@ pub(super) struct Sources {
 impl Sources {
     pub(super) fn new(first: &Repository, second: &Repository, id: &RepositoryId) -> Self {
         let second = ObjectSource::with_keys_of(first, second, id);
-        Self { first: ObjectSource::new(first, id), second }
+        Self {
+            first: ObjectSource::new(first, id),
+            second,
+        }
     }
 }
 

@@ -26,7 +26,10 @@ const OUT_OF_TIME: &str = "the function's time ran out before all expired backup
 /// Deletes the backups expired under the policy, and counts the remaining ones.
 pub(super) async fn retain(
     h: &Holdfast,
-    Taken { mut inventory, expected }: Taken,
+    Taken {
+        mut inventory,
+        expected,
+    }: Taken,
     limits: RunLimits,
     now: Timestamp,
     report: &mut TypeReport,
@@ -36,7 +39,11 @@ pub(super) async fn retain(
     finish_killed_deletions(h, &inventory, limits, now, report).await?;
     let plan = loop {
         let plan = plan::of_type(h, &inventory, &unsure, now).await?;
-        let next = plan.deletions().rev().find(|backup| !settled.contains(&backup.decision.backup_id)).cloned();
+        let next = plan
+            .deletions()
+            .rev()
+            .find(|backup| !settled.contains(&backup.decision.backup_id))
+            .cloned();
         let Some(next) = next else { break plan };
         if is_late(limits) {
             report.problems.push(OUT_OF_TIME.to_owned());
@@ -59,7 +66,10 @@ async fn complete_late(
     inventory: &Inventory,
     report: &mut TypeReport,
 ) -> Result<BTreeMap<BackupId, String>, OperationError> {
-    let readable = inventory.backups.iter().filter(|(_, stored)| stored.created_at.is_ok());
+    let readable = inventory
+        .backups
+        .iter()
+        .filter(|(_, stored)| stored.created_at.is_ok());
     let ids: Vec<BackupId> = readable.map(|(id, _)| id.clone()).collect();
     let late = late::complete_committed(h, &ids).await?;
     report.problems.extend(late.problems);
@@ -69,7 +79,10 @@ async fn complete_late(
 /// Counts the backups of a suspended type, and names those without a manifest. Changes nothing.
 pub(super) async fn leave(
     h: &Holdfast,
-    Taken { inventory, expected }: Taken,
+    Taken {
+        inventory,
+        expected,
+    }: Taken,
     suspended: String,
     now: Timestamp,
     report: &mut TypeReport,
@@ -97,7 +110,11 @@ async fn delete_one(
             tracing::info!(backupId = %backup_id, bytes = size, why = why.join("; "), "a backup was deleted by retention");
             inventory.backups.remove(&backup_id);
             report.bytes_freed += size;
-            report.deleted.push(DeletedBackup { backup_id, bytes: size, reasons: decision.reasons });
+            report.deleted.push(DeletedBackup {
+                backup_id,
+                bytes: size,
+                reasons: decision.reasons,
+            });
         }
         Ok(Deletion::Blocked(lock)) => {
             tracing::info!(backupId = %backup_id, lock, "a backup past its limits is retained by the store");
@@ -131,11 +148,20 @@ async fn finish_killed_deletions(
             }
             match delete::leftovers(h, &id, limits, now).await {
                 Ok(Deletion::Deleted) => {
-                    report.leftovers += inventory.without_manifest.get(&id).copied().unwrap_or_default();
+                    report.leftovers += inventory
+                        .without_manifest
+                        .get(&id)
+                        .copied()
+                        .unwrap_or_default();
                 }
-                Ok(Deletion::Blocked(lock)) => report.blocked.push(BlockedBackup { backup_id: id, lock }),
+                Ok(Deletion::Blocked(lock)) => report.blocked.push(BlockedBackup {
+                    backup_id: id,
+                    lock,
+                }),
                 Ok(Deletion::InUse(_)) => {}
-                Err(error) => report.problems.push(format!("remains of backup {id}: {error}")),
+                Err(error) => report
+                    .problems
+                    .push(format!("remains of backup {id}: {error}")),
             }
         }
     }
@@ -144,10 +170,18 @@ async fn finish_killed_deletions(
 
 fn count(plan: &TypePlan, report: &mut TypeReport) {
     report.retained = plan.backups.len() as u64;
-    report.good = plan.backups.iter().filter(|backup| backup.decision.is_good).count() as u64;
+    report.good = plan
+        .backups
+        .iter()
+        .filter(|backup| backup.decision.is_good)
+        .count() as u64;
     // The next run may delete a returned backup. This run keeps it, as planned.
-    let kept = |id: &BackupId| report.returned.contains(id) || report.blocked.iter().any(|it| it.backup_id == *id);
-    let past = plan.deletions().filter(|backup| !kept(&backup.decision.backup_id));
+    let kept = |id: &BackupId| {
+        report.returned.contains(id) || report.blocked.iter().any(|it| it.backup_id == *id)
+    };
+    let past = plan
+        .deletions()
+        .filter(|backup| !kept(&backup.decision.backup_id));
     report.past_limits = past.count() as u64;
 }
 
@@ -181,7 +215,9 @@ async fn settle_lost(
             }
             Ok(Return::Damaged(problem)) => {
                 report.lost.push(id.clone());
-                report.problems.push(format!("lost backup {id}: its manifest is back, but {problem}"));
+                report.problems.push(format!(
+                    "lost backup {id}: its manifest is back, but {problem}"
+                ));
             }
             Ok(Return::Nothing) => {}
             Err(error) => {
@@ -195,12 +231,13 @@ async fn settle_lost(
 
 /// Number of missing good backups. It is zero until the policy's minimum was reached once.
 async fn too_few(h: &Holdfast, kind: BackupType, plan: &TypePlan) -> Result<u64, OperationError> {
-    let Some(policy) = &plan.policy.policy else { return Ok(0) };
+    let Some(policy) = &plan.policy.policy else {
+        return Ok(0);
+    };
     let wanted = u64::from(policy.min_count);
-    let good = plan
-        .backups
-        .iter()
-        .filter(|backup| backup.decision.is_good && backup.decision.verdict == RetentionVerdict::Keep);
+    let good = plan.backups.iter().filter(|backup| {
+        backup.decision.is_good && backup.decision.verdict == RetentionVerdict::Keep
+    });
     let missing = wanted.saturating_sub(good.count() as u64);
     if missing == 0 {
         return Ok(0);

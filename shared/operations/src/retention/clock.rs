@@ -13,7 +13,9 @@ const TOLERANCE: SignedDuration = SignedDuration::from_mins(15);
 /// Returns an error if this machine's clock disagrees with the catalogue's server.
 pub(super) async fn confirm(catalog: &Catalog) -> Result<(), OperationError> {
     let before = Timestamp::now();
-    let Some(theirs) = catalog.server_time().await? else { return Ok(()) };
+    let Some(theirs) = catalog.server_time().await? else {
+        return Ok(());
+    };
     judge(theirs, before, Timestamp::now())
 }
 
@@ -26,7 +28,10 @@ fn judge(theirs: Timestamp, before: Timestamp, after: Timestamp) -> Result<(), O
         return Ok(());
     }
     let side = if ahead > behind { "ahead of" } else { "behind" };
-    Err(OperationError::Clock { seconds: off.as_secs().unsigned_abs(), side })
+    Err(OperationError::Clock {
+        seconds: off.as_secs().unsigned_abs(),
+        side,
+    })
 }
 
 #[cfg(test)]
@@ -39,10 +44,21 @@ mod tests {
         for fine in [0, 899, -899] {
             assert!(judge(at(fine), at(0), at(0)).is_ok(), "{fine}");
         }
-        assert!(judge(at(1000), at(0), at(600)).is_ok(), "the answer took its time");
+        assert!(
+            judge(at(1000), at(0), at(600)).is_ok(),
+            "the answer took its time"
+        );
         let month = 30 * 24 * 3600;
         let ahead = judge(at(-month), at(0), at(0)).unwrap_err().to_string();
-        assert!(ahead.contains("2592000 seconds ahead of") && ahead.contains("nothing was deleted"), "{ahead}");
-        assert!(judge(at(month), at(0), at(0)).unwrap_err().to_string().contains("behind"));
+        assert!(
+            ahead.contains("2592000 seconds ahead of") && ahead.contains("nothing was deleted"),
+            "{ahead}"
+        );
+        assert!(
+            judge(at(month), at(0), at(0))
+                .unwrap_err()
+                .to_string()
+                .contains("behind")
+        );
     }
 }

@@ -38,10 +38,20 @@ pub(crate) async fn backup(
     if let Some(reader) = first_reader(h, id).await? {
         return Ok(Deletion::Blocked(reader));
     }
-    let change = JobChange { deletion: Some(JobDeletion::by_retention(now)), ..JobChange::default() };
-    match h.catalog.transition(id, JobStatus::Deleted, change, None).await {
+    let change = JobChange {
+        deletion: Some(JobDeletion::by_retention(now)),
+        ..JobChange::default()
+    };
+    match h
+        .catalog
+        .transition(id, JobStatus::Deleted, change, None)
+        .await
+    {
         Ok(job) => h.observer.job_changed(&job).await,
-        Err(CatalogError::Conflict { status: JobStatus::Deleted, .. }) => {
+        Err(CatalogError::Conflict {
+            status: JobStatus::Deleted,
+            ..
+        }) => {
             // A lost backup is `deleted` too, but without a decision. An accepted loss is void if the manifest is in
             // the store.
             let job = h.catalog.get(id).await?;
@@ -107,22 +117,44 @@ pub(crate) async fn leftovers(
 }
 
 /// Deletes the manifest first. The remains without it are no backup, and the next run finds them.
-async fn remove(repository: &Repository, id: &BackupId, objects: Vec<ObjectKey>) -> Result<(), OperationError> {
+async fn remove(
+    repository: &Repository,
+    id: &BackupId,
+    objects: Vec<ObjectKey>,
+) -> Result<(), OperationError> {
     repository.store().delete(&ObjectKey::manifest(id)).await?;
-    remove_rest(repository, objects.into_iter().filter(|key| key.manifest_of().is_none()).collect()).await
+    remove_rest(
+        repository,
+        objects
+            .into_iter()
+            .filter(|key| key.manifest_of().is_none())
+            .collect(),
+    )
+    .await
 }
 
-async fn remove_rest(repository: &Repository, objects: Vec<ObjectKey>) -> Result<(), OperationError> {
+async fn remove_rest(
+    repository: &Repository,
+    objects: Vec<ObjectKey>,
+) -> Result<(), OperationError> {
     let delete = |key: ObjectKey| async move { repository.store().delete(&key).await };
-    let mut deleting = futures_util::stream::iter(objects).map(delete).buffer_unordered(CONCURRENCY);
+    let mut deleting = futures_util::stream::iter(objects)
+        .map(delete)
+        .buffer_unordered(CONCURRENCY);
     while deleting.try_next().await?.is_some() {}
     Ok(())
 }
 
 /// Remaining rows are deleted later, together with the other rows without a backup.
-async fn forget_items(h: &Holdfast, id: &BackupId, limits: RunLimits) -> Result<(), OperationError> {
+async fn forget_items(
+    h: &Holdfast,
+    id: &BackupId,
+    limits: RunLimits,
+) -> Result<(), OperationError> {
     if id.backup_type() == BackupType::Content {
-        h.catalog.delete_items_while(id, || !is_late(limits)).await?;
+        h.catalog
+            .delete_items_while(id, || !is_late(limits))
+            .await?;
     }
     Ok(())
 }
@@ -139,7 +171,9 @@ async fn first_lock(
     now: Timestamp,
 ) -> Result<Option<String>, OperationError> {
     let look = |key: ObjectKey| async move { lock_of(repository, &key, now).await };
-    let mut locks = futures_util::stream::iter(objects.to_vec()).map(look).buffered(CONCURRENCY);
+    let mut locks = futures_util::stream::iter(objects.to_vec())
+        .map(look)
+        .buffered(CONCURRENCY);
     while let Some(lock) = locks.try_next().await? {
         if lock.is_some() {
             return Ok(lock);

@@ -42,7 +42,10 @@ impl Taken {
     async fn take(h: &Holdfast, kind: BackupType, trust: Trust) -> Result<Self, OperationError> {
         let inventory = inventory::take(h, kind, trust).await?;
         let expected = Expected::compare(h, kind, |id| inventory.backups.contains_key(id)).await?;
-        Ok(Self { inventory, expected })
+        Ok(Self {
+            inventory,
+            expected,
+        })
     }
 }
 
@@ -50,12 +53,22 @@ impl Taken {
 ///
 /// # Errors
 /// If the store or the catalogue is unavailable.
-pub async fn plan_retention(h: &Holdfast, trust: Trust, now: Timestamp) -> Result<RetentionPlan, OperationError> {
+pub async fn plan_retention(
+    h: &Holdfast,
+    trust: Trust,
+    now: Timestamp,
+) -> Result<RetentionPlan, OperationError> {
     let now = h.catalog.by_server_clock(now).await?;
     let [database, content] = RETAINED_TYPES;
-    let (database, content) = (Taken::take(h, database, trust).await?, Taken::take(h, content, trust).await?);
+    let (database, content) = (
+        Taken::take(h, database, trust).await?,
+        Taken::take(h, content, trust).await?,
+    );
     let both = [Some(&database.expected), Some(&content.expected)];
-    let missing = database.expected.unresolved().chain(content.expected.unresolved());
+    let missing = database
+        .expected
+        .unresolved()
+        .chain(content.expected.unresolved());
     Ok(RetentionPlan {
         at: now,
         collection_suspended: collection_suspension(missing),
@@ -66,7 +79,10 @@ pub async fn plan_retention(h: &Holdfast, trust: Trust, now: Timestamp) -> Resul
 
 async fn plan_of(
     h: &Holdfast,
-    Taken { inventory, expected }: &Taken,
+    Taken {
+        inventory,
+        expected,
+    }: &Taken,
     both: [Option<&Expected>; 2],
     now: Timestamp,
 ) -> Result<TypePlan, OperationError> {
@@ -89,7 +105,11 @@ pub async fn plan_collection(
     now: Timestamp,
 ) -> Result<CollectionReport, OperationError> {
     let now = h.catalog.by_server_clock(now).await?;
-    let gone: BTreeSet<_> = plan.content.deletions().map(|backup| backup.decision.backup_id.clone()).collect();
+    let gone: BTreeSet<_> = plan
+        .content
+        .deletions()
+        .map(|backup| backup.decision.backup_id.clone())
+        .collect();
     // Boxed, as below: both types are too deep for the compiler's layout of their callers.
     Box::pin(gc::plan(h, &gone, now)).await
 }
@@ -99,7 +119,11 @@ pub async fn plan_collection(
 /// # Errors
 /// [`OperationError::Disabled`], and [`OperationError::Clock`] if this machine's clock is wrong. The report lists
 /// failed steps, and the other steps still run.
-pub async fn retain(h: &Holdfast, limits: RunLimits, now: Timestamp) -> Result<RetentionReport, OperationError> {
+pub async fn retain(
+    h: &Holdfast,
+    limits: RunLimits,
+    now: Timestamp,
+) -> Result<RetentionReport, OperationError> {
     if !h.settings.enabled {
         return Err(OperationError::Disabled("BACKUP_SYSTEM_ENABLED"));
     }
@@ -112,13 +136,20 @@ pub async fn retain(h: &Holdfast, limits: RunLimits, now: Timestamp) -> Result<R
     }
     match Box::pin(gc::collect(h, gc::Of::First, limits, now)).await {
         Ok(collection) => report.collection = collection,
-        Err(error) => report.problems.push(format!("content objects could not be collected: {error}")),
+        Err(error) => report
+            .problems
+            .push(format!("content objects could not be collected: {error}")),
     }
     Ok(report)
 }
 
 /// Retention of both types. Returns whether one of them is suspended.
-async fn retain_types(h: &Holdfast, limits: RunLimits, now: Timestamp, report: &mut RetentionReport) -> bool {
+async fn retain_types(
+    h: &Holdfast,
+    limits: RunLimits,
+    now: Timestamp,
+    report: &mut RetentionReport,
+) -> bool {
     let mut taken = Vec::new();
     for kind in RETAINED_TYPES {
         match Box::pin(Taken::take(h, kind, Trust::Authenticated)).await {
@@ -126,16 +157,28 @@ async fn retain_types(h: &Holdfast, limits: RunLimits, now: Timestamp, report: &
             Err(error) => report.of_mut(kind).problems.push(error.to_string()),
         }
     }
-    let expected = |kind| taken.iter().find(|one| one.inventory.kind == kind).map(|one| &one.expected);
+    let expected = |kind| {
+        taken
+            .iter()
+            .find(|one| one.inventory.kind == kind)
+            .map(|one| &one.expected)
+    };
     let both = RETAINED_TYPES.map(expected);
-    let why: Vec<_> = taken.iter().map(|one| suspension(h, one.inventory.kind, &one.expected, both)).collect();
+    let why: Vec<_> = taken
+        .iter()
+        .map(|one| suspension(h, one.inventory.kind, &one.expected, both))
+        .collect();
     for (one, why) in taken.into_iter().zip(why) {
         let kind = one.inventory.kind;
-        if let Err(error) = Box::pin(retain_type(h, one, why, (limits, now), report.of_mut(kind))).await {
+        if let Err(error) =
+            Box::pin(retain_type(h, one, why, (limits, now), report.of_mut(kind))).await
+        {
             report.of_mut(kind).problems.push(error.to_string());
         }
     }
-    RETAINED_TYPES.into_iter().any(|kind| report.of(kind).suspended.is_some())
+    RETAINED_TYPES
+        .into_iter()
+        .any(|kind| report.of(kind).suspended.is_some())
 }
 
 /// Retention of one type, unless the store does not match or the policy is not confirmed.

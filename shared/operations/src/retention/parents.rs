@@ -19,14 +19,20 @@ pub(super) async fn delete(
     now: Timestamp,
     report: &mut RetentionReport,
 ) -> Result<(), OperationError> {
-    for status in [JobStatus::Completed, JobStatus::Failed, JobStatus::Cancelled] {
+    for status in [
+        JobStatus::Completed,
+        JobStatus::Failed,
+        JobStatus::Cancelled,
+    ] {
         for parent in settled(h, status).await? {
             if is_late(limits) {
                 report.unfinished.push("full backups".to_owned());
                 return Ok(());
             }
             if is_gone(&h.catalog.children(&parent.backup_id).await?) {
-                report.full_deleted.extend(mark(h, &parent.backup_id, now).await?);
+                report
+                    .full_deleted
+                    .extend(mark(h, &parent.backup_id, now).await?);
             }
         }
     }
@@ -35,7 +41,10 @@ pub(super) async fn delete(
 
 /// Reads all jobs of one status before any change: a change would shift the pages.
 async fn settled(h: &Holdfast, status: JobStatus) -> Result<Vec<Job>, OperationError> {
-    let filter = JobFilter { backup_type: Some(BackupType::Full), status: Some(status) };
+    let filter = JobFilter {
+        backup_type: Some(BackupType::Full),
+        status: Some(status),
+    };
     let mut all = Vec::new();
     for page in 1..=PAGES {
         let (jobs, _) = h.catalog.list(filter, page, PAGE).await?;
@@ -48,9 +57,20 @@ async fn settled(h: &Holdfast, status: JobStatus) -> Result<Vec<Job>, OperationE
     Ok(all)
 }
 
-async fn mark(h: &Holdfast, id: &BackupId, now: Timestamp) -> Result<Option<BackupId>, OperationError> {
-    let change = JobChange { deletion: Some(JobDeletion::by_retention(now)), ..JobChange::default() };
-    match h.catalog.transition(id, JobStatus::Deleted, change, None).await {
+async fn mark(
+    h: &Holdfast,
+    id: &BackupId,
+    now: Timestamp,
+) -> Result<Option<BackupId>, OperationError> {
+    let change = JobChange {
+        deletion: Some(JobDeletion::by_retention(now)),
+        ..JobChange::default()
+    };
+    match h
+        .catalog
+        .transition(id, JobStatus::Deleted, change, None)
+        .await
+    {
         Ok(job) => {
             h.observer.job_changed(&job).await;
             Ok(Some(job.backup_id))

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use holdfast_catalog::{CatalogError, JobStanding};
 use holdfast_domain::{
-    BackupId, BackupType, JobStatus, Manifest, RetentionCandidate, RetentionDecision, RetentionPolicy,
-    RetentionVerdict, Standing, Timestamp,
+    BackupId, BackupType, JobStatus, Manifest, RetentionCandidate, RetentionDecision,
+    RetentionPolicy, RetentionVerdict, Standing, Timestamp,
 };
 use serde::Serialize;
 
@@ -124,13 +124,18 @@ impl TypePlan {
     /// Backups to delete, newest first.
     #[must_use]
     pub fn deletions(&self) -> impl DoubleEndedIterator<Item = &PlannedBackup> {
-        self.backups.iter().filter(|backup| backup.decision.verdict == RetentionVerdict::Delete)
+        self.backups
+            .iter()
+            .filter(|backup| backup.decision.verdict == RetentionVerdict::Delete)
     }
 
     /// Number of kept backups that count towards a keep.
     #[must_use]
     pub fn kept_good(&self) -> u64 {
-        let kept = self.backups.iter().filter(|backup| backup.decision.verdict == RetentionVerdict::Keep);
+        let kept = self
+            .backups
+            .iter()
+            .filter(|backup| backup.decision.verdict == RetentionVerdict::Keep);
         kept.filter(|backup| backup.decision.is_good).count() as u64
     }
 }
@@ -144,12 +149,21 @@ pub(super) async fn of_type(
     now: Timestamp,
 ) -> Result<TypePlan, OperationError> {
     let mut candidates = candidates(h, inventory).await?;
-    for candidate in candidates.iter_mut().filter(|candidate| may_be_late(candidate)) {
+    for candidate in candidates
+        .iter_mut()
+        .filter(|candidate| may_be_late(candidate))
+    {
         if let Some(why) = unsure.get(&candidate.backup_id) {
             candidate.standing = Standing::Unsure(why.clone());
         }
     }
-    Ok(decide(h, inventory, &candidates, policy(h, inventory.kind).await?, now))
+    Ok(decide(
+        h,
+        inventory,
+        &candidates,
+        policy(h, inventory.kind).await?,
+        now,
+    ))
 }
 
 /// The plan for display. If the policy is not confirmed, it shows the deletions under the settings.
@@ -166,7 +180,10 @@ pub(super) async fn for_display(
     let mut candidates = listed(h, inventory).await?;
     expect_late(h, &mut candidates).await;
     of_an_empty_source(&mut candidates);
-    Ok(TypePlan { suspended, ..decide(h, inventory, &candidates, in_force, now) })
+    Ok(TypePlan {
+        suspended,
+        ..decide(h, inventory, &candidates, in_force, now)
+    })
 }
 
 /// The plan during a suspension: every backup stays.
@@ -181,7 +198,10 @@ pub(super) async fn suspended(
         candidate.standing = Standing::Unsure("retention is suspended".to_owned());
     }
     let policy = policy(h, inventory.kind).await?;
-    Ok(TypePlan { suspended: Some(why), ..decide(h, inventory, &candidates, policy, now) })
+    Ok(TypePlan {
+        suspended: Some(why),
+        ..decide(h, inventory, &candidates, policy, now)
+    })
 }
 
 fn decide(
@@ -191,10 +211,25 @@ fn decide(
     policy: PolicyInForce,
     now: Timestamp,
 ) -> TypePlan {
-    let decisions = holdfast_domain::plan_retention(candidates, policy.policy.as_ref(), now, &h.settings.timezone);
-    let size = |id: &BackupId| inventory.backups.get(id).map_or(0, |stored| stored.size_bytes);
-    let backups: Vec<_> =
-        decisions.into_iter().map(|decision| PlannedBackup { size: size(&decision.backup_id), decision }).collect();
+    let decisions = holdfast_domain::plan_retention(
+        candidates,
+        policy.policy.as_ref(),
+        now,
+        &h.settings.timezone,
+    );
+    let size = |id: &BackupId| {
+        inventory
+            .backups
+            .get(id)
+            .map_or(0, |stored| stored.size_bytes)
+    };
+    let backups: Vec<_> = decisions
+        .into_iter()
+        .map(|decision| PlannedBackup {
+            size: size(&decision.backup_id),
+            decision,
+        })
+        .collect();
     let mut plan = TypePlan {
         policy,
         delete: 0,
@@ -212,9 +247,14 @@ fn decide(
 }
 
 /// The current policy for this type.
-pub(crate) async fn policy(h: &Holdfast, kind: BackupType) -> Result<PolicyInForce, OperationError> {
+pub(crate) async fn policy(
+    h: &Holdfast,
+    kind: BackupType,
+) -> Result<PolicyInForce, OperationError> {
     let unreadable = |error: CatalogError| match error {
-        CatalogError::Corrupt { .. } => Ok((PolicyOrigin::Unreadable, None, Some(error.to_string()))),
+        CatalogError::Corrupt { .. } => {
+            Ok((PolicyOrigin::Unreadable, None, Some(error.to_string())))
+        }
         error => Err(OperationError::from(error)),
     };
     let unconfirmed_since = match h.catalog.policy_unconfirmed_since(kind).await {
@@ -227,7 +267,12 @@ pub(crate) async fn policy(h: &Holdfast, kind: BackupType) -> Result<PolicyInFor
         Ok(None) => (PolicyOrigin::Settings, Some(of_settings(h, kind)), None),
         Err(error) => unreadable(error)?,
     };
-    Ok(PolicyInForce { origin, policy, problem, unconfirmed_since })
+    Ok(PolicyInForce {
+        origin,
+        policy,
+        problem,
+        unconfirmed_since,
+    })
 }
 
 fn of_settings(h: &Holdfast, kind: BackupType) -> RetentionPolicy {
@@ -237,7 +282,10 @@ fn of_settings(h: &Holdfast, kind: BackupType) -> RetentionPolicy {
     })
 }
 
-async fn candidates(h: &Holdfast, inventory: &Inventory) -> Result<Vec<RetentionCandidate>, OperationError> {
+async fn candidates(
+    h: &Holdfast,
+    inventory: &Inventory,
+) -> Result<Vec<RetentionCandidate>, OperationError> {
     let mut candidates = listed(h, inventory).await?;
     of_an_empty_source(&mut candidates);
     Ok(candidates)
@@ -246,7 +294,10 @@ async fn candidates(h: &Holdfast, inventory: &Inventory) -> Result<Vec<Retention
 /// Judges jobs that failed or were cancelled as a run does: it first completes those whose backup is whole in the store. A
 /// backup that may be whole is kept.
 async fn expect_late(h: &Holdfast, candidates: &mut [RetentionCandidate]) {
-    for candidate in candidates.iter_mut().filter(|candidate| may_be_late(candidate)) {
+    for candidate in candidates
+        .iter_mut()
+        .filter(|candidate| may_be_late(candidate))
+    {
         match settle::committed_manifest(h, &candidate.backup_id).await {
             Ok(Some(manifest)) if is_empty(&manifest) => candidate.standing = Standing::Empty,
             Ok(Some(_)) => candidate.standing = Standing::Good,
@@ -258,47 +309,75 @@ async fn expect_late(h: &Holdfast, candidates: &mut [RetentionCandidate]) {
 
 /// Whether a run may complete its job by a late manifest.
 const fn may_be_late(candidate: &RetentionCandidate) -> bool {
-    matches!(candidate.standing, Standing::NotCompleted(JobStatus::Failed | JobStatus::Cancelled))
+    matches!(
+        candidate.standing,
+        Standing::NotCompleted(JobStatus::Failed | JobStatus::Cancelled)
+    )
 }
 
 /// Whether nothing is in a backup, by what its manifest says.
 fn is_empty(manifest: &Manifest) -> bool {
     match &manifest.content {
         Some(content) => content.items.expected == 0,
-        None => manifest.namespaces.iter().all(|namespace| namespace.documents == 0),
+        None => manifest
+            .namespaces
+            .iter()
+            .all(|namespace| namespace.documents == 0),
     }
 }
 
-async fn listed(h: &Holdfast, inventory: &Inventory) -> Result<Vec<RetentionCandidate>, OperationError> {
+async fn listed(
+    h: &Holdfast,
+    inventory: &Inventory,
+) -> Result<Vec<RetentionCandidate>, OperationError> {
     let stored: Vec<_> = inventory.backups.iter().collect();
     let mut candidates = Vec::with_capacity(stored.len());
     for page in stored.chunks(PAGE) {
         let ids: Vec<BackupId> = page.iter().map(|(id, _)| (*id).clone()).collect();
         let mut standings = h.catalog.standings(&ids).await?;
-        candidates.extend(page.iter().map(|(id, stored)| candidate(id, stored, standings.remove(id))));
+        candidates.extend(
+            page.iter()
+                .map(|(id, stored)| candidate(id, stored, standings.remove(id))),
+        );
     }
     Ok(candidates)
 }
 
 /// An empty backup is good if it precedes the first good one with content: the source was always empty.
 fn of_an_empty_source(candidates: &mut [RetentionCandidate]) {
-    let good = candidates.iter().filter(|candidate| candidate.standing == Standing::Good);
+    let good = candidates
+        .iter()
+        .filter(|candidate| candidate.standing == Standing::Good);
     let first = good.map(|candidate| candidate.created_at).min();
-    for candidate in candidates.iter_mut().filter(|candidate| candidate.standing == Standing::Empty) {
+    for candidate in candidates
+        .iter_mut()
+        .filter(|candidate| candidate.standing == Standing::Empty)
+    {
         if first.is_none_or(|first| candidate.created_at < first) {
             candidate.standing = Standing::Good;
         }
     }
 }
 
-fn candidate(id: &BackupId, stored: &Stored, job: Option<Result<JobStanding, CatalogError>>) -> RetentionCandidate {
+fn candidate(
+    id: &BackupId,
+    stored: &Stored,
+    job: Option<Result<JobStanding, CatalogError>>,
+) -> RetentionCandidate {
     let (created_at, standing) = match (&stored.created_at, job) {
-        (Err(problem), _) => (id.created_at().unwrap_or(Timestamp::UNIX_EPOCH), Standing::Unsure(problem.clone())),
+        (Err(problem), _) => (
+            id.created_at().unwrap_or(Timestamp::UNIX_EPOCH),
+            Standing::Unsure(problem.clone()),
+        ),
         (Ok(at), Some(Ok(job))) => (*at, standing(&job)),
         (Ok(at), Some(Err(error))) => (*at, Standing::Unsure(error.to_string())),
         (Ok(at), None) => (*at, Standing::Unsure(UNKNOWN.to_owned())),
     };
-    RetentionCandidate { backup_id: id.clone(), created_at, standing }
+    RetentionCandidate {
+        backup_id: id.clone(),
+        created_at,
+        standing,
+    }
 }
 
 const UNKNOWN: &str = "the catalogue has no job for it, but another catalogue may have one: recreate the jobs from the store with `holdfast catalog rebuild`, or delete it by hand";
@@ -311,7 +390,9 @@ const CAME_BACK_ACCEPTED: &str = "its loss was accepted and its manifest is back
 fn standing(job: &JobStanding) -> Standing {
     match job.status {
         JobStatus::Deleted if job.is_lost => Standing::Unsure(CAME_BACK.to_owned()),
-        JobStatus::Deleted if job.is_accepted_loss => Standing::Unsure(CAME_BACK_ACCEPTED.to_owned()),
+        JobStatus::Deleted if job.is_accepted_loss => {
+            Standing::Unsure(CAME_BACK_ACCEPTED.to_owned())
+        }
         JobStatus::Deleted => Standing::Deleting,
         status if status.is_active() => Standing::InUse(status),
         JobStatus::Completed if job.verification_failed => Standing::VerificationFailed,

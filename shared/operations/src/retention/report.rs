@@ -129,8 +129,13 @@ impl RetentionReport {
 
     /// All failed steps.
     pub fn all_problems(&self) -> impl Iterator<Item = &String> {
-        [&self.database.problems, &self.content.problems, &self.collection.problems, &self.problems]
-            .into_iter()
-            .flatten()
+        [
+            &self.database.problems,
+            &self.content.problems,
+            &self.collection.problems,
+            &self.problems,
+        ]
+        .into_iter()
+        .flatten()
     }
 }

@@ -36,7 +36,10 @@ pub(super) async fn delete(
                 Some(Err(_)) => continue,
             };
             if is_over(id, status, now) && !has_manifest(h, id).await? {
-                report.item_rows_deleted += h.catalog.delete_items_while(id, || !is_late(limits)).await?;
+                report.item_rows_deleted += h
+                    .catalog
+                    .delete_items_while(id, || !is_late(limits))
+                    .await?;
             }
         }
     }
@@ -44,7 +47,10 @@ pub(super) async fn delete(
 }
 
 fn is_over(id: &BackupId, status: Option<JobStatus>, now: Timestamp) -> bool {
-    let is_old = || id.created_at().is_some_and(|at| now.duration_since(at) > KEPT_FOR);
+    let is_old = || {
+        id.created_at()
+            .is_some_and(|at| now.duration_since(at) > KEPT_FOR)
+    };
     match status {
         Some(JobStatus::Deleted) => true,
         Some(JobStatus::Failed | JobStatus::Cancelled) | None => is_old(),

@@ -8,8 +8,8 @@ use holdfast_domain::{BackupId, BackupType, Job, JobStatus, Timestamp};
 use serde::Serialize;
 
 pub use self::shapes::{
-    DrillStatistics, Durations, GoodBackup, JobStatistics, RetentionStatistics, Statistics, SuccessRate, SuccessRates,
-    TypeStatistics, VerificationStatistics,
+    DrillStatistics, Durations, GoodBackup, JobStatistics, RetentionStatistics, Statistics,
+    SuccessRate, SuccessRates, TypeStatistics, VerificationStatistics,
 };
 use crate::{Holdfast, OperationError, schedule};
 
@@ -88,7 +88,14 @@ pub async fn status(h: &Holdfast, now: Timestamp) -> Result<Status, OperationErr
         ..source(h, &counts, &lost, BackupType::Content).await?
     };
     let statistics = statistics::statistics(h, &counts, &lost, now).await?;
-    Ok(Status { status: StatusOverview { scheduler, database, content }, statistics })
+    Ok(Status {
+        status: StatusOverview {
+            scheduler,
+            database,
+            content,
+        },
+        statistics,
+    })
 }
 
 async fn source(

@@ -1,6 +1,8 @@
 //! The statistics, figure by figure. A figure without data is absent instead of zero.
 
-use holdfast_domain::{BackupId, BackupType, JobStatus, Timestamp, VerificationLevel, VerificationStatus};
+use holdfast_domain::{
+    BackupId, BackupType, JobStatus, Timestamp, VerificationLevel, VerificationStatus,
+};
 use serde::Serialize;
 
 use crate::measure::Stored;

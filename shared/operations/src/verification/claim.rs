@@ -27,13 +27,25 @@ impl Claim {
         level: VerificationLevel,
     ) -> Result<Option<(Self, VerifiedSoFar)>, OperationError> {
         let (run, now) = (hex::encode(random_bytes::<8>()?), h.catalog.now().await?);
-        let claimed = h.catalog.begin_verification(id, level, &run, now - DEAD_AFTER, now).await?;
+        let claimed = h
+            .catalog
+            .begin_verification(id, level, &run, now - DEAD_AFTER, now)
+            .await?;
         let (has_row, so_far) = match claimed {
             VerificationClaim::Taken(so_far) => (true, so_far),
             VerificationClaim::NoJob => (false, VerifiedSoFar::default()),
             VerificationClaim::Elsewhere => return Ok(None),
         };
-        Ok(Some((Self { catalog: h.catalog.clone(), backup_id: id.clone(), level, run, has_row }, so_far)))
+        Ok(Some((
+            Self {
+                catalog: h.catalog.clone(),
+                backup_id: id.clone(),
+                level,
+                run,
+                has_row,
+            },
+            so_far,
+        )))
     }
 
     /// Records the progress. Returns an error if another run took over.
@@ -47,9 +59,18 @@ impl Claim {
         self.write(so_far, Timestamp::UNIX_EPOCH).await
     }
 
-    async fn write(&self, so_far: &VerifiedSoFar, touched_at: Timestamp) -> Result<(), OperationError> {
+    async fn write(
+        &self,
+        so_far: &VerifiedSoFar,
+        touched_at: Timestamp,
+    ) -> Result<(), OperationError> {
         let (id, level, run) = (&self.backup_id, self.level, &self.run);
-        let record = || async { Ok(self.catalog.record_verified(id, level, run, so_far, touched_at).await?) };
+        let record = || async {
+            Ok(self
+                .catalog
+                .record_verified(id, level, run, so_far, touched_at)
+                .await?)
+        };
         if self.has_row && !persist(record).await? {
             return Err(OperationError::AlreadyVerifying(self.backup_id.clone()));
         }
@@ -63,6 +84,12 @@ impl Claim {
 
     /// Releases the claim.
     pub(super) async fn end(self) -> Result<(), OperationError> {
-        persist(|| async { Ok(self.catalog.end_verification(&self.backup_id, &self.run).await?) }).await
+        persist(|| async {
+            Ok(self
+                .catalog
+                .end_verification(&self.backup_id, &self.run)
+                .await?)
+        })
+        .await
     }
 }

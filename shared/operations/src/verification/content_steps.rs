@@ -11,7 +11,10 @@ use super::steps::{Reached, Steps};
 use crate::OperationError;
 
 /// Resumes at the last run's item. Each run reads the list from its beginning, so the counts, and those of unproved files, are complete at the end.
-pub(super) async fn read_items_on(steps: &mut Steps<'_>, manifest: &Manifest) -> Result<Reached, OperationError> {
+pub(super) async fn read_items_on(
+    steps: &mut Steps<'_>,
+    manifest: &Manifest,
+) -> Result<Reached, OperationError> {
     let backup = StoredContent::of(steps.repository, manifest.clone())?;
     let objects = Objects::new(steps.repository, &backup, VerificationLevel::Checksum);
     let (mut counts, mut proofs) = (ItemCounts::default(), Proofs::default());
@@ -20,7 +23,9 @@ pub(super) async fn read_items_on(steps: &mut Steps<'_>, manifest: &Manifest) ->
     loop {
         let mut batch = Vec::new();
         while batch.len() < READS_AT_A_TIME {
-            let Some(record) = items.recv().await.transpose()? else { break };
+            let Some(record) = items.recv().await.transpose()? else {
+                break;
+            };
             counts.add(&record);
             proofs.count(&record);
             seen += 1;
@@ -29,7 +34,10 @@ pub(super) async fn read_items_on(steps: &mut Steps<'_>, manifest: &Manifest) ->
             }
         }
         if batch.is_empty() {
-            steps.so_far.problems.extend(count_differences(&backup, counts));
+            steps
+                .so_far
+                .problems
+                .extend(count_differences(&backup, counts));
             steps.note = proofs.note();
             return Ok(Reached::End);
         }
@@ -41,11 +49,18 @@ pub(super) async fn read_items_on(steps: &mut Steps<'_>, manifest: &Manifest) ->
     }
 }
 
-async fn read_batch(steps: &mut Steps<'_>, objects: &Objects, batch: &[ItemRecord]) -> Result<(), OperationError> {
+async fn read_batch(
+    steps: &mut Steps<'_>,
+    objects: &Objects,
+    batch: &[ItemRecord],
+) -> Result<(), OperationError> {
     let found = try_join_all(batch.iter().map(|record| objects.problems_of(record))).await?;
     let so_far = &mut steps.so_far;
     so_far.items += batch.len() as u64;
-    so_far.bytes += batch.iter().filter_map(|record| Some(record.file.as_ref()?.size)).sum::<u64>();
+    so_far.bytes += batch
+        .iter()
+        .filter_map(|record| Some(record.file.as_ref()?.size))
+        .sum::<u64>();
     so_far.problems.extend(found.into_iter().flatten());
     shorten_by_half(&mut so_far.problems);
     Ok(())

@@ -55,7 +55,11 @@ pub struct DueReport {
 ///
 /// # Errors
 /// Only if no step was possible. The report lists failed steps.
-pub async fn verify_due(h: &Holdfast, limits: RunLimits, now: Timestamp) -> Result<DueReport, OperationError> {
+pub async fn verify_due(
+    h: &Holdfast,
+    limits: RunLimits,
+    now: Timestamp,
+) -> Result<DueReport, OperationError> {
     let (mut report, now) = (DueReport::default(), h.catalog.by_server_clock(now).await?);
     if h.settings.enabled {
         let begun = h.catalog.verifying().await?;
@@ -69,8 +73,16 @@ pub async fn verify_due(h: &Holdfast, limits: RunLimits, now: Timestamp) -> Resu
     Ok(report)
 }
 
-async fn drill_if_due(h: &Holdfast, limits: RunLimits, now: Timestamp, begun: &[Verifying], report: &mut DueReport) {
-    let Some(server) = &h.settings.drill.uri else { return };
+async fn drill_if_due(
+    h: &Holdfast,
+    limits: RunLimits,
+    now: Timestamp,
+    begun: &[Verifying],
+    report: &mut DueReport,
+) {
+    let Some(server) = &h.settings.drill.uri else {
+        return;
+    };
     match remove_dead_scratch(server).await {
         Ok(removed) => report.scratch_removed = removed,
         Err(error) => {
@@ -93,27 +105,47 @@ async fn backup_to_drill(
     begun: &[Verifying],
 ) -> Result<Option<BackupId>, OperationError> {
     let level = VerificationLevel::Drill;
-    let last = h.catalog.newest_verification(BackupType::Database, level).await?;
+    let last = h
+        .catalog
+        .newest_verification(BackupType::Database, level)
+        .await?;
     let interval = SignedDuration::from_hours(h.settings.drill.interval_hours.into());
     if last.is_some_and(|last| now.duration_since(last.at) < interval) {
         return Ok(None);
     }
-    let newest = h.catalog.newest_completed(BackupType::Database).await?.map(|job| job.backup_id);
+    let newest = h
+        .catalog
+        .newest_completed(BackupType::Database)
+        .await?
+        .map(|job| job.backup_id);
     Ok(newest.filter(|id| !was_tried(begun, id, level, now)))
 }
 
 /// Verifies new backups, and resumes unfinished verifications.
-async fn read_new_ones(h: &Holdfast, limits: RunLimits, now: Timestamp, begun: &[Verifying], report: &mut DueReport) {
-    let is_left =
-        |one: &&Verifying| one.level == VerificationLevel::Checksum && now.duration_since(one.touched_at) > DEAD_AFTER;
-    let mut ids: Vec<BackupId> = begun.iter().filter(is_left).map(|one| one.backup_id.clone()).collect();
+async fn read_new_ones(
+    h: &Holdfast,
+    limits: RunLimits,
+    now: Timestamp,
+    begun: &[Verifying],
+    report: &mut DueReport,
+) {
+    let is_left = |one: &&Verifying| {
+        one.level == VerificationLevel::Checksum && now.duration_since(one.touched_at) > DEAD_AFTER
+    };
+    let mut ids: Vec<BackupId> = begun
+        .iter()
+        .filter(is_left)
+        .map(|one| one.backup_id.clone())
+        .collect();
     for kind in KINDS {
         match h.catalog.never_verified(kind, AT_ONCE).await {
             Ok(jobs) => ids.extend(jobs.into_iter().map(|job| job.backup_id)),
             Err(error) => report.problems.push(format!("new {kind} backups: {error}")),
         }
     }
-    let is_drilled = |id: &BackupId, report: &DueReport| report.verified.iter().any(|done| done.backup_id == *id);
+    let is_drilled = |id: &BackupId, report: &DueReport| {
+        report.verified.iter().any(|done| done.backup_id == *id)
+    };
     for (at, id) in ids.iter().enumerate() {
         if ids[..at].contains(id) || is_drilled(id, report) {
             continue;
@@ -138,7 +170,9 @@ async fn sample(
     match backup_to_sample(h, kind, limits, now, begun).await {
         Ok(Some(id)) => verify_one(h, &id, VerificationLevel::Structure, limits, report).await,
         Ok(None) => {}
-        Err(error) => report.problems.push(format!("the sample of {kind} backups: {error}")),
+        Err(error) => report
+            .problems
+            .push(format!("the sample of {kind} backups: {error}")),
     }
 }
 
@@ -154,9 +188,18 @@ async fn backup_to_sample(
     if last.is_some_and(|last| now.duration_since(last.at) < SAMPLE_EVERY) {
         return Ok(None);
     }
-    let mut candidates: Vec<Job> = h.catalog.newest_completed(kind).await?.into_iter().collect();
+    let mut candidates: Vec<Job> = h
+        .catalog
+        .newest_completed(kind)
+        .await?
+        .into_iter()
+        .collect();
     if let Some(newest) = candidates.first()
-        && h.catalog.verifications(&newest.backup_id).await?.iter().any(|record| record.level >= level)
+        && h.catalog
+            .verifications(&newest.backup_id)
+            .await?
+            .iter()
+            .any(|record| record.level >= level)
     {
         candidates.clear();
     }
@@ -172,15 +215,24 @@ async fn backup_to_sample(
 
 /// Whether the remaining time is enough, judged by the duration of the reading.
 fn fits(records: &[VerificationRecord], limits: RunLimits) -> bool {
-    let reading = records.iter().find(|record| record.level == VerificationLevel::Checksum);
-    let takes = reading.map_or(Duration::ZERO, |record| Duration::from_millis(record.duration_ms));
-    has_time(limits, takes.saturating_mul(STRUCTURE_COSTS).max(TIME_FOR_ONE))
+    let reading = records
+        .iter()
+        .find(|record| record.level == VerificationLevel::Checksum);
+    let takes = reading.map_or(Duration::ZERO, |record| {
+        Duration::from_millis(record.duration_ms)
+    });
+    has_time(
+        limits,
+        takes.saturating_mul(STRUCTURE_COSTS).max(TIME_FOR_ONE),
+    )
 }
 
 /// Whether a run ended recently without a result, or is still active.
 fn was_tried(begun: &[Verifying], id: &BackupId, level: VerificationLevel, now: Timestamp) -> bool {
     let is_it = |one: &Verifying| one.backup_id == *id && one.level == level;
-    begun.iter().any(|one| is_it(one) && now.duration_since(one.touched_at) < TRY_AGAIN_AFTER)
+    begun
+        .iter()
+        .any(|one| is_it(one) && now.duration_since(one.touched_at) < TRY_AGAIN_AFTER)
 }
 
 fn has_time(limits: RunLimits, needed: Duration) -> bool {
@@ -196,32 +248,61 @@ async fn verify_one_now(
     verify_at(h, id, level, limits, h.catalog.now().await?).await
 }
 
-async fn verify_one(h: &Holdfast, id: &BackupId, level: VerificationLevel, limits: RunLimits, report: &mut DueReport) {
+async fn verify_one(
+    h: &Holdfast,
+    id: &BackupId,
+    level: VerificationLevel,
+    limits: RunLimits,
+    report: &mut DueReport,
+) {
     match verify_one_now(h, id, level, limits).await {
         Ok(VerifyOutcome::Done(verification)) => report.verified.push(*verification),
         Ok(VerifyOutcome::HandOn) => report.hand_on.push(id.clone()),
         Ok(VerifyOutcome::Elsewhere | VerifyOutcome::Gone) => {}
         // A fault of the backup itself.
-        Err(error @ (OperationError::Key(_) | OperationError::Repository(_) | OperationError::Internal { .. })) => {
+        Err(
+            error @ (OperationError::Key(_)
+            | OperationError::Repository(_)
+            | OperationError::Internal { .. }),
+        ) => {
             report.unjudged.push((id.clone(), error.to_string()));
         }
-        Err(error) => report.problems.push(format!("backup {id} at level {}: {error}", level.as_str())),
+        Err(error) => report
+            .problems
+            .push(format!("backup {id} at level {}: {error}", level.as_str())),
     }
 }
 
 /// Hours since the last drill, or without one since the first backup suitable for a drill.
-async fn tell_drill(h: &Holdfast, now: Timestamp, report: &mut DueReport) -> Result<(), OperationError> {
+async fn tell_drill(
+    h: &Holdfast,
+    now: Timestamp,
+    report: &mut DueReport,
+) -> Result<(), OperationError> {
     if h.settings.drill.uri.is_none() {
         return Ok(());
     }
-    let last = h.catalog.newest_verification(BackupType::Database, VerificationLevel::Drill).await?;
+    let last = h
+        .catalog
+        .newest_verification(BackupType::Database, VerificationLevel::Drill)
+        .await?;
     let since = match last {
         Some(last) => Some(last.at),
-        None => h.catalog.oldest(BackupType::Database).await?.map(|job| job.created_at),
+        None => h
+            .catalog
+            .oldest(BackupType::Database)
+            .await?
+            .map(|job| job.created_at),
     };
-    let hours = since.map_or(0.0, |since| now.duration_since(since).as_secs_f64().max(0.0) / 3600.0);
+    let hours = since.map_or(0.0, |since| {
+        now.duration_since(since).as_secs_f64().max(0.0) / 3600.0
+    });
     let due = f64::from(h.settings.drill.interval_hours) + DRILL_SLACK_HOURS;
     report.hours_since_drill = Some(hours);
-    report.drill_hours_overdue = Some(if h.settings.enabled { (hours - due).max(0.0) } else { 0.0 });
+    report.drill_hours_overdue = Some(if h.settings.enabled {
+        (hours - due).max(0.0)
+    } else {
+        0.0
+    });
     Ok(())
 }

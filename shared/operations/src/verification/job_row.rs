@@ -21,7 +21,9 @@ pub async fn compare_with_job(
     let job = match catalog.get(&id).await {
         Ok(job) => job,
         Err(CatalogError::NotFound { .. }) => {
-            verification.notes.push("the catalogue has no job of it".to_owned());
+            verification
+                .notes
+                .push("the catalogue has no job of it".to_owned());
             return Ok(());
         }
         Err(error @ CatalogError::Corrupt { .. }) => {
@@ -40,10 +42,15 @@ pub async fn compare_with_job(
 }
 
 fn differences(job: &Job, manifest: &Manifest) -> Vec<String> {
-    let Ok(said) = settle::as_told_by(manifest) else { return Vec::new() };
+    let Ok(said) = settle::as_told_by(manifest) else {
+        return Vec::new();
+    };
     let fields = [
         ("status", job.status == JobStatus::Completed),
-        ("createdAt", job.created_at.as_millisecond() == manifest.created_at.as_millisecond()),
+        (
+            "createdAt",
+            job.created_at.as_millisecond() == manifest.created_at.as_millisecond(),
+        ),
         ("parentId", job.parent_id == manifest.parent_id),
         ("engine", job.engine == said.engine),
         ("consistency", job.consistency == said.consistency),
@@ -54,10 +61,26 @@ fn differences(job: &Job, manifest: &Manifest) -> Vec<String> {
         ("checksum", job.checksum == said.checksum),
         ("key", job.key == said.key),
         // A row of an earlier version lists all of them.
-        ("namespaces", job.namespaces.clone().map(NamespaceCount::listed) == said.namespaces),
+        (
+            "namespaces",
+            job.namespaces.clone().map(NamespaceCount::listed) == said.namespaces,
+        ),
         ("items", job.items == said.items),
     ];
-    let wrong: Vec<&str> = fields.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect();
-    let told = || format!("the catalogue's row differs from its manifest: {}", wrong.join(", "));
-    if wrong.is_empty() { Vec::new() } else { vec![told()] }
+    let wrong: Vec<&str> = fields
+        .into_iter()
+        .filter(|(_, same)| !same)
+        .map(|(name, _)| name)
+        .collect();
+    let told = || {
+        format!(
+            "the catalogue's row differs from its manifest: {}",
+            wrong.join(", ")
+        )
+    };
+    if wrong.is_empty() {
+        Vec::new()
+    } else {
+        vec![told()]
+    }
 }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use futures_util::{FutureExt as _, future::BoxFuture};
 use holdfast_catalog::{CatalogError, VerifiedSoFar};
-use holdfast_domain::{BackupId, BackupType, JobStatus, Manifest, ObjectKey, Secret, Timestamp, VerificationLevel};
+use holdfast_domain::{
+    BackupId, BackupType, JobStatus, Manifest, ObjectKey, Secret, Timestamp, VerificationLevel,
+};
 use holdfast_recovery::{
     readers::Purpose,
     verification::{
@@ -52,9 +54,9 @@ pub enum VerifyOutcome {
 /// [`OperationError::Invalid`].
 pub fn expect_level(id: &BackupId, level: VerificationLevel) -> Result<(), OperationError> {
     match id.backup_type() {
-        BackupType::Full => {
-            Err(OperationError::Invalid(format!("{id} is a full backup: verify the backups it is made of")))
-        }
+        BackupType::Full => Err(OperationError::Invalid(format!(
+            "{id} is a full backup: verify the backups it is made of"
+        ))),
         BackupType::Content if level == VerificationLevel::Drill => {
             Err(OperationError::Invalid(NOT_CONTENT.to_owned()))
         }
@@ -67,7 +69,11 @@ pub fn expect_level(id: &BackupId, level: VerificationLevel) -> Result<(), Opera
 /// # Errors
 /// As [`expect_level`], and [`OperationError::NotFound`], [`OperationError::NotVerifiable`], and
 /// [`OperationError::Drill`] without a server for drills.
-pub async fn expect_verifiable(h: &Holdfast, id: &BackupId, level: VerificationLevel) -> Result<(), OperationError> {
+pub async fn expect_verifiable(
+    h: &Holdfast,
+    id: &BackupId,
+    level: VerificationLevel,
+) -> Result<(), OperationError> {
     expect_level(id, level)?;
     expect_finished(h, id).await?;
     if level == VerificationLevel::Drill {
@@ -87,11 +93,20 @@ async fn expect_finished(h: &Holdfast, id: &BackupId) -> Result<(), OperationErr
     match status {
         // A missing manifest is a result of the verification.
         Some(JobStatus::Completed) => Ok(()),
-        Some(status) if status.is_active() => Err(OperationError::NotVerifiable { backup_id: id.clone(), status }),
-        status => match (h.repository.store().head(&ObjectKey::manifest(id)).await, status) {
+        Some(status) if status.is_active() => Err(OperationError::NotVerifiable {
+            backup_id: id.clone(),
+            status,
+        }),
+        status => match (
+            h.repository.store().head(&ObjectKey::manifest(id)).await,
+            status,
+        ) {
             (Ok(_), _) => Ok(()),
             (Err(error), Some(status)) if error.is_not_found() => {
-                Err(OperationError::NotVerifiable { backup_id: id.clone(), status })
+                Err(OperationError::NotVerifiable {
+                    backup_id: id.clone(),
+                    status,
+                })
             }
             (Err(error), None) if error.is_not_found() => Err(OperationError::NotFound(id.clone())),
             (Err(error), _) => Err(error.into()),
@@ -104,14 +119,20 @@ pub async fn is_small(repository: &Repository, id: &BackupId, level: Verificatio
     let manifest = repository.unauthenticated(id).await;
     match level {
         VerificationLevel::Drill => false,
-        VerificationLevel::Checksum | VerificationLevel::Structure => manifest.is_ok_and(|manifest| {
-            total_bytes(&manifest) <= SMALL_BYTES
-                && manifest.original_size <= 4 * SMALL_BYTES
-                && manifest.content.is_none_or(|content| content.items.expected <= SMALL_ITEMS)
-        }),
-        VerificationLevel::Exists => {
-            manifest.is_ok_and(|manifest| manifest.content.is_none_or(|content| content.items.expected <= SMALL_ITEMS))
+        VerificationLevel::Checksum | VerificationLevel::Structure => {
+            manifest.is_ok_and(|manifest| {
+                total_bytes(&manifest) <= SMALL_BYTES
+                    && manifest.original_size <= 4 * SMALL_BYTES
+                    && manifest
+                        .content
+                        .is_none_or(|content| content.items.expected <= SMALL_ITEMS)
+            })
         }
+        VerificationLevel::Exists => manifest.is_ok_and(|manifest| {
+            manifest
+                .content
+                .is_none_or(|content| content.items.expected <= SMALL_ITEMS)
+        }),
     }
 }
 
@@ -138,7 +159,9 @@ pub(super) async fn verify_at(
     limits: RunLimits,
     now: Timestamp,
 ) -> Result<VerifyOutcome, OperationError> {
-    let Some((claim, so_far)) = Claim::take(h, id, level).await? else { return Ok(VerifyOutcome::Elsewhere) };
+    let Some((claim, so_far)) = Claim::take(h, id, level).await? else {
+        return Ok(VerifyOutcome::Elsewhere);
+    };
     let lease = protect(h, &h.repository, id, Purpose::Verify).await;
     let verified = Box::pin(at_level(h, id, level, limits, now, &claim, so_far)).await;
     lease.release().await;
@@ -158,9 +181,19 @@ pub async fn verify_while_waiting(
     now: Timestamp,
 ) -> Result<Option<VerifyOutcome>, OperationError> {
     let now = h.catalog.by_server_clock(now).await?;
-    let Some((claim, so_far)) = Claim::take(h, id, level).await? else { return Ok(Some(VerifyOutcome::Elsewhere)) };
+    let Some((claim, so_far)) = Claim::take(h, id, level).await? else {
+        return Ok(Some(VerifyOutcome::Elsewhere));
+    };
     let lease = protect(h, &h.repository, id, Purpose::Verify).await;
-    let verifying = Box::pin(at_level(h, id, level, RunLimits::none(), now, &claim, so_far));
+    let verifying = Box::pin(at_level(
+        h,
+        id,
+        level,
+        RunLimits::none(),
+        now,
+        &claim,
+        so_far,
+    ));
     let verified = tokio::time::timeout(patience, verifying).await;
     lease.release().await;
     match verified {
@@ -191,7 +224,10 @@ async fn end(
     }
 }
 
-async fn record(h: &Holdfast, mut verification: Verification) -> Result<VerifyOutcome, OperationError> {
+async fn record(
+    h: &Holdfast,
+    mut verification: Verification,
+) -> Result<VerifyOutcome, OperationError> {
     compare_with_job(&h.catalog, &h.repository, &mut verification).await?;
     let id = &verification.backup_id;
     let is_deleted = matches!(h.catalog.get(id).await, Ok(job) if job.status == JobStatus::Deleted);
@@ -217,7 +253,9 @@ async fn at_level(
             let server = drill_server(h)?.clone();
             drill_within(h.repository.clone(), id.clone(), server, limits, now).await
         }
-        VerificationLevel::Checksum if claim.is_kept() && takes_steps(&h.repository, id, limits, &so_far).await => {
+        VerificationLevel::Checksum
+            if claim.is_kept() && takes_steps(&h.repository, id, limits, &so_far).await =>
+        {
             return step_on(h, id, limits, now, claim, so_far).await;
         }
         level => tokio::select! {
@@ -228,7 +266,9 @@ async fn at_level(
     match verified {
         Ok(verification) => Ok(Some(verification)),
         // The catalogue has a completed job for it, otherwise the request would have been refused.
-        Err(OperationError::NotFound(_)) if claim.is_kept() => Ok(Some(without_manifest(h, id, level, now).await?)),
+        Err(OperationError::NotFound(_)) if claim.is_kept() => {
+            Ok(Some(without_manifest(h, id, level, now).await?))
+        }
         Err(error) => Err(error),
     }
 }
@@ -251,7 +291,18 @@ fn drill_within(
     limits: RunLimits,
     now: Timestamp,
 ) -> BoxFuture<'static, Result<Verification, OperationError>> {
-    async move { Ok(drill(&repository, &id, &server, now, time_is_over(limits), &|_| {}).await?) }.boxed()
+    async move {
+        Ok(drill(
+            &repository,
+            &id,
+            &server,
+            now,
+            time_is_over(limits),
+            &|_| {},
+        )
+        .await?)
+    }
+    .boxed()
 }
 
 async fn without_manifest(
@@ -261,7 +312,9 @@ async fn without_manifest(
     now: Timestamp,
 ) -> Result<Verification, OperationError> {
     let missing = RepositoryError::corrupt(id, format!("{} is missing", ObjectKey::manifest(id)));
-    Ok(Judgement::begin(&h.repository, id, level, now).await?.end(Findings::default(), Err(missing.into()))?)
+    Ok(Judgement::begin(&h.repository, id, level, now)
+        .await?
+        .end(Findings::default(), Err(missing.into()))?)
 }
 
 async fn step_on(
@@ -279,7 +332,14 @@ async fn step_on(
         claim.hand_on(&steps.so_far).await?;
         return Ok(None);
     }
-    let VerifiedSoFar { begun_at, bytes, spent_ms, problems, other_forms, .. } = steps.so_far;
+    let VerifiedSoFar {
+        begun_at,
+        bytes,
+        spent_ms,
+        problems,
+        other_forms,
+        ..
+    } = steps.so_far;
     found.notes.extend(steps.note);
     found.notes.extend(note_of_other_forms(other_forms));
     (found.bytes_read, found.problems) = (bytes, problems);
@@ -296,7 +356,11 @@ async fn step_on(
     Ok(Some(verification))
 }
 
-async fn read_on(steps: &mut Steps<'_>, id: &BackupId, found: &mut Findings) -> Result<Reached, OperationError> {
+async fn read_on(
+    steps: &mut Steps<'_>,
+    id: &BackupId,
+    found: &mut Findings,
+) -> Result<Reached, OperationError> {
     let manifest = steps.repository.manifest(id).await?;
     found.namespaces.clone_from(&manifest.namespaces);
     found.items = manifest.content.as_ref().map(|content| content.items);
@@ -308,23 +372,47 @@ async fn read_on(steps: &mut Steps<'_>, id: &BackupId, found: &mut Findings) -> 
 }
 
 /// Whether one function's time may be too short, or was too short.
-async fn takes_steps(repository: &Repository, id: &BackupId, limits: RunLimits, so_far: &VerifiedSoFar) -> bool {
+async fn takes_steps(
+    repository: &Repository,
+    id: &BackupId,
+    limits: RunLimits,
+    so_far: &VerifiedSoFar,
+) -> bool {
     if *so_far != VerifiedSoFar::default() {
         return true;
     }
-    let Some(left) = time_left(limits) else { return false };
+    let Some(left) = time_left(limits) else {
+        return false;
+    };
     let in_half_the_time = left.as_secs() / 2 * BYTES_PER_SECOND;
-    repository.unauthenticated(id).await.is_ok_and(|manifest| total_bytes(&manifest) > in_half_the_time)
+    repository
+        .unauthenticated(id)
+        .await
+        .is_ok_and(|manifest| total_bytes(&manifest) > in_half_the_time)
 }
 
 /// Number of bytes for its verification.
 fn total_bytes(manifest: &Manifest) -> u64 {
-    let artifacts: u64 = manifest.artifacts.iter().map(|artifact| artifact.size).sum();
-    artifacts + if manifest.content.is_some() { manifest.original_size } else { 0 }
+    let artifacts: u64 = manifest
+        .artifacts
+        .iter()
+        .map(|artifact| artifact.size)
+        .sum();
+    artifacts
+        + if manifest.content.is_some() {
+            manifest.original_size
+        } else {
+            0
+        }
 }
 
 fn drill_server(h: &Holdfast) -> Result<&Secret, OperationError> {
-    let missing = || OperationError::Drill("it is not set: set it to a server for scratch databases".to_owned(), false);
+    let missing = || {
+        OperationError::Drill(
+            "it is not set: set it to a server for scratch databases".to_owned(),
+            false,
+        )
+    };
     h.settings.drill.uri.as_ref().ok_or_else(missing)
 }
 

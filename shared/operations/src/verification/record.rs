@@ -10,7 +10,10 @@ use crate::OperationError;
 ///
 /// # Errors
 /// If the catalogue is unavailable. Without a job row, only the verification's own row is written.
-pub async fn record_verification(catalog: &Catalog, verification: &Verification) -> Result<(), OperationError> {
+pub async fn record_verification(
+    catalog: &Catalog,
+    verification: &Verification,
+) -> Result<(), OperationError> {
     let record = VerificationRecord {
         backup_id: verification.backup_id.clone(),
         level: verification.level,
@@ -22,7 +25,11 @@ pub async fn record_verification(catalog: &Catalog, verification: &Verification)
         collections: in_a_row(&verification.collections),
     };
     catalog.insert_verification(&record).await?;
-    let newest = JobVerification { level: record.level, status: record.status, at: record.at };
+    let newest = JobVerification {
+        level: record.level,
+        status: record.status,
+        at: record.at,
+    };
     match catalog.set_verification(&record.backup_id, newest).await {
         Ok(()) | Err(CatalogError::NotFound { .. }) => Ok(()),
         Err(error) => Err(error.into()),
@@ -33,8 +40,11 @@ pub async fn record_verification(catalog: &Catalog, verification: &Verification)
 fn problems_in_a_row(problems: &[String]) -> Vec<String> {
     const MOST: usize = 500;
     const CHARACTERS: usize = 2000;
-    let mut told: Vec<String> =
-        problems.iter().take(MOST).map(|problem| problem.chars().take(CHARACTERS).collect()).collect();
+    let mut told: Vec<String> = problems
+        .iter()
+        .take(MOST)
+        .map(|problem| problem.chars().take(CHARACTERS).collect())
+        .collect();
     if problems.len() > MOST {
         told.push(format!("and {} more", problems.len() - MOST));
     }
@@ -44,7 +54,9 @@ fn problems_in_a_row(problems: &[String]) -> Vec<String> {
 /// At most as many as a row of the catalogue holds. Bad ones come first.
 fn in_a_row(collections: &[DrilledCollection]) -> Vec<DrilledCollection> {
     const MOST: usize = 2000;
-    let (well, ill): (Vec<_>, Vec<_>) = collections.iter().partition(|collection| collection.is_faithful());
+    let (well, ill): (Vec<_>, Vec<_>) = collections
+        .iter()
+        .partition(|collection| collection.is_faithful());
     if collections.len() <= MOST {
         return collections.to_vec();
     }
@@ -57,7 +69,9 @@ mod tests {
 
     #[test]
     fn a_row_has_room_for_the_problems_of_a_hundred_thousand_collections() {
-        let problems: Vec<String> = (0..100_000).map(|number| format!("{number}{}", "x".repeat(5000))).collect();
+        let problems: Vec<String> = (0..100_000)
+            .map(|number| format!("{number}{}", "x".repeat(5000)))
+            .collect();
         let told = problems_in_a_row(&problems);
         assert!(told.iter().map(String::len).sum::<usize>() < 2_000_000);
         assert_eq!(told.last().unwrap(), "and 99500 more");

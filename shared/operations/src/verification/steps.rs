@@ -63,7 +63,16 @@ impl<'a> Steps<'a> {
         so_far.begun_at.get_or_insert(now);
         let earlier_ms = so_far.spent_ms;
         let began = Instant::now();
-        Self { repository, claim, limits, began, earlier_ms, kept_at: began, so_far, note: None }
+        Self {
+            repository,
+            claim,
+            limits,
+            began,
+            earlier_ms,
+            kept_at: began,
+            so_far,
+            note: None,
+        }
     }
 
     /// Resumes at the end of the last run.
@@ -77,7 +86,8 @@ impl<'a> Steps<'a> {
             }
             self.so_far.artifacts += 1;
             self.so_far.segments = 0;
-            let is_all = manifest.backup_type == BackupType::Database && self.next_artifact(manifest).is_none();
+            let is_all = manifest.backup_type == BackupType::Database
+                && self.next_artifact(manifest).is_none();
             if !is_all && self.is_to_stop().await? {
                 return Ok(Reached::TimeLimit);
             }
@@ -86,11 +96,17 @@ impl<'a> Steps<'a> {
     }
 
     fn next_artifact<'m>(&self, manifest: &'m Manifest) -> Option<&'m Artifact> {
-        manifest.artifacts.get(usize::try_from(self.so_far.artifacts).ok()?)
+        manifest
+            .artifacts
+            .get(usize::try_from(self.so_far.artifacts).ok()?)
     }
 
     /// An artifact is read until its first fault.
-    async fn read_artifact(&mut self, manifest: &Manifest, artifact: &Artifact) -> Result<Reached, OperationError> {
+    async fn read_artifact(
+        &mut self,
+        manifest: &Manifest,
+        artifact: &Artifact,
+    ) -> Result<Reached, OperationError> {
         let hasher = match self.opened(manifest, artifact).await? {
             Ok(hasher) => Arc::new(hasher),
             Err(problem) => {
@@ -102,14 +118,16 @@ impl<'a> Steps<'a> {
         while self.so_far.segments < count {
             let from = self.so_far.segments;
             let numbers = from..(from + SEGMENTS_AT_A_TIME as u64).min(count);
-            let read = numbers.map(|number| segment_problem(self.repository, artifact, Arc::clone(&hasher), number));
+            let read = numbers.map(|number| {
+                segment_problem(self.repository, artifact, Arc::clone(&hasher), number)
+            });
             for problem in try_join_all(read).await? {
                 if let Some(problem) = problem {
                     self.so_far.problems.push(problem);
                     return Ok(Reached::End);
                 }
-                self.so_far.bytes +=
-                    range_of(artifact, self.so_far.segments).end - self.so_far.segments * SEGMENT_BYTES;
+                self.so_far.bytes += range_of(artifact, self.so_far.segments).end
+                    - self.so_far.segments * SEGMENT_BYTES;
                 self.so_far.segments += 1;
             }
             if self.so_far.segments < count && self.is_to_stop().await? {
@@ -125,14 +143,27 @@ impl<'a> Steps<'a> {
         manifest: &Manifest,
         artifact: &Artifact,
     ) -> Result<Result<SegmentHasher, String>, OperationError> {
-        let Artifact { key, size, segment_bytes, segments, .. } = artifact;
-        if *segment_bytes != SEGMENT_BYTES || size.div_ceil(SEGMENT_BYTES) != segments.len() as u64 {
-            return Ok(Err(format!("its manifest has {} digests for the {size} bytes of {key}", segments.len())));
+        let Artifact {
+            key,
+            size,
+            segment_bytes,
+            segments,
+            ..
+        } = artifact;
+        if *segment_bytes != SEGMENT_BYTES || size.div_ceil(SEGMENT_BYTES) != segments.len() as u64
+        {
+            return Ok(Err(format!(
+                "its manifest has {} digests for the {size} bytes of {key}",
+                segments.len()
+            )));
         }
         match self.repository.store().head(key).await {
             Ok(found) if found.size_bytes == *size => {}
             Ok(found) => {
-                return Ok(Err(format!("{key} has {} bytes, but its manifest declares {size}", found.size_bytes)));
+                return Ok(Err(format!(
+                    "{key} has {} bytes, but its manifest declares {size}",
+                    found.size_bytes
+                )));
             }
             Err(StoreError::NotFound { .. }) => return Ok(Err(format!("{key} is missing"))),
             Err(error) => return Err(error.into()),
@@ -150,7 +181,11 @@ impl<'a> Steps<'a> {
     pub(super) async fn is_to_stop(&mut self) -> Result<bool, OperationError> {
         let spent_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or_default();
         self.so_far.spent_ms = self.earlier_ms + spent_ms;
-        if self.limits.deadline.is_some_and(|deadline| Timestamp::now() + MARGIN >= deadline) {
+        if self
+            .limits
+            .deadline
+            .is_some_and(|deadline| Timestamp::now() + MARGIN >= deadline)
+        {
             return Ok(true);
         }
         if self.kept_at.elapsed() > KEEP_EVERY {
@@ -175,24 +210,41 @@ async fn segment_problem(
     let range = range_of(artifact, number);
     let (start, expected_bytes) = (range.start, range.end - range.start);
     let bytes = match bytes_of(repository, &artifact.key, range).await {
-        Err(OperationError::Store(StoreError::NotFound { key, .. })) => return Ok(Some(format!("{key} is missing"))),
-        Err(OperationError::Store(error @ StoreError::Corrupt { .. })) => return Ok(Some(error.to_string())),
+        Err(OperationError::Store(StoreError::NotFound { key, .. })) => {
+            return Ok(Some(format!("{key} is missing")));
+        }
+        Err(OperationError::Store(error @ StoreError::Corrupt { .. })) => {
+            return Ok(Some(error.to_string()));
+        }
         bytes => bytes?,
     };
     if bytes.len() as u64 != expected_bytes {
-        return Ok(Some(format!("{} ends within its segment {number}", artifact.key)));
+        return Ok(Some(format!(
+            "{} ends within its segment {number}",
+            artifact.key
+        )));
     }
     let found = blocking("hash a segment", move || hasher.digest(number, &bytes)).await?;
-    let expected = usize::try_from(number).ok().and_then(|number| artifact.segments.get(number));
+    let expected = usize::try_from(number)
+        .ok()
+        .and_then(|number| artifact.segments.get(number));
     let problem = || {
         let end = start + expected_bytes;
-        format!("{}: segment {number} (bytes {start} to {end}) is not what was written", artifact.key)
+        format!(
+            "{}: segment {number} (bytes {start} to {end}) is not what was written",
+            artifact.key
+        )
     };
     Ok((Some(&found) != expected).then(problem))
 }
 
-async fn bytes_of(repository: &Repository, key: &ObjectKey, range: Range<u64>) -> Result<Vec<u8>, OperationError> {
-    let mut bytes = Vec::with_capacity(usize::try_from(range.end - range.start).unwrap_or_default());
+async fn bytes_of(
+    repository: &Repository,
+    key: &ObjectKey,
+    range: Range<u64>,
+) -> Result<Vec<u8>, OperationError> {
+    let mut bytes =
+        Vec::with_capacity(usize::try_from(range.end - range.start).unwrap_or_default());
     let mut pieces = repository.store().get(key, Some(range)).await?;
     while let Some(piece) = pieces.try_next().await? {
         bytes.extend_from_slice(&piece);

@@ -31,7 +31,11 @@ impl Machine {
         let relay = WrongClock::before_mongodb(behind_seconds).await;
         let uri = Secret::new(relay.mongodb_uri(&f.catalog_database));
         let catalog = Catalog::connect(&uri, &f.catalog_database).await.unwrap();
-        Self { h: Holdfast { catalog, ..h }, behind_seconds, _relay: relay }
+        Self {
+            h: Holdfast { catalog, ..h },
+            behind_seconds,
+            _relay: relay,
+        }
     }
 
     /// The present on a machine with a right clock.
@@ -40,12 +44,23 @@ impl Machine {
     }
 
     async fn trigger(&self) -> BackupId {
-        trigger(&self.h, BackupType::Database, None, Timestamp::now()).await.unwrap().backup_id
+        trigger(&self.h, BackupType::Database, None, Timestamp::now())
+            .await
+            .unwrap()
+            .backup_id
     }
 
     async fn run(&self, backup_id: &BackupId) -> BackupOutcome {
-        let request = BackupRequest::Triggered { backup_id: backup_id.clone() };
-        timeout(Duration::from_secs(40), back_up_database(&self.h, request, RunLimits::none())).await.unwrap().unwrap()
+        let request = BackupRequest::Triggered {
+            backup_id: backup_id.clone(),
+        };
+        timeout(
+            Duration::from_secs(40),
+            back_up_database(&self.h, request, RunLimits::none()),
+        )
+        .await
+        .unwrap()
+        .unwrap()
     }
 }
 
@@ -55,30 +70,55 @@ async fn beaten(f: &Fixture, machine: &Machine, id: &BackupId, seconds_ago: i64)
     let at = machine.right_now() - SignedDuration::from_secs(seconds_ago);
     let lease = catalog.get_lease(Source::Database).await.unwrap().unwrap();
     if lease.fence == 0 {
-        catalog.take_over(Source::Database, id, 0, None, at).await.unwrap();
+        catalog
+            .take_over(Source::Database, id, 0, None, at)
+            .await
+            .unwrap();
         return;
     }
-    let leases = f.client.database(&f.catalog_database).collection::<Document>("backup_leases");
+    let leases = f
+        .client
+        .database(&f.catalog_database)
+        .collection::<Document>("backup_leases");
     let beat = doc! { "$set": { "beatAt": DateTime::from_millis(at.as_millisecond()) } };
-    leases.update_one(doc! { "_id": "database" }, beat).await.unwrap();
+    leases
+        .update_one(doc! { "_id": "database" }, beat)
+        .await
+        .unwrap();
 }
 
 async fn keeps_its_lease(behind_seconds: i64) {
     let f = Fixture::new(&[]).await;
     f.fill(10).await;
     let faults = FaultStore::new(Arc::clone(&f.store.store));
-    faults.on(Operation::Put, PUT_OF_DUMP, Fault::Late(Duration::from_secs(15)));
+    faults.on(
+        Operation::Put,
+        PUT_OF_DUMP,
+        Fault::Late(Duration::from_secs(15)),
+    );
     let machine = Machine::behind(&f, f.over(faults.clone()), behind_seconds).await;
     let id = machine.trigger().await;
     let sweep_elsewhere = async || {
         let report = sweep(&f.holdfast, None, machine.right_now()).await.unwrap();
-        let settled = (report.stalled, report.not_started, report.completed, report.leases_freed);
+        let settled = (
+            report.stalled,
+            report.not_started,
+            report.completed,
+            report.leases_freed,
+        );
         assert_eq!(settled, (vec![], vec![], vec![], 0), "{behind_seconds}");
     };
     sweep_elsewhere().await;
-    let (h, request) = (machine.h.clone(), BackupRequest::Triggered { backup_id: id.clone() });
+    let (h, request) = (
+        machine.h.clone(),
+        BackupRequest::Triggered {
+            backup_id: id.clone(),
+        },
+    );
     // By its own clock, as Lambda sets it.
-    let limits = RunLimits { deadline: Some(Timestamp::now() + SignedDuration::from_mins(5)) };
+    let limits = RunLimits {
+        deadline: Some(Timestamp::now() + SignedDuration::from_mins(5)),
+    };
     let running = tokio::spawn(async move { back_up_database(&h, request, limits).await });
     while faults.calls(Operation::Put) < PUT_OF_DUMP {
         sleep(Duration::from_millis(10)).await;
@@ -90,8 +130,15 @@ async fn keeps_its_lease(behind_seconds: i64) {
     let job = completed(running.await.unwrap().unwrap());
     assert_eq!(job.fence, 1, "no other run took it over");
     let manifest = f.holdfast.repository.manifest(&id).await.unwrap();
-    for at in [manifest.created_at, manifest.started_at, manifest.completed_at] {
-        assert!(machine.right_now().duration_since(at).abs() < SignedDuration::from_mins(2), "{at}");
+    for at in [
+        manifest.created_at,
+        manifest.started_at,
+        manifest.completed_at,
+    ] {
+        assert!(
+            machine.right_now().duration_since(at).abs() < SignedDuration::from_mins(2),
+            "{at}"
+        );
     }
     f.remove().await;
 }
@@ -109,7 +156,11 @@ async fn a_machine_with_a_wrong_clock_takes_a_dead_lease_over() {
         let machine = Machine::behind(&f, f.holdfast.clone(), behind_seconds).await;
         let id = machine.trigger().await;
         beaten(&f, &machine, &id, 61).await;
-        assert_eq!(completed(machine.run(&id).await).fence, 2, "{behind_seconds}");
+        assert_eq!(
+            completed(machine.run(&id).await).fence,
+            2,
+            "{behind_seconds}"
+        );
         let next = machine.trigger().await;
         beaten(&f, &machine, &next, 61).await;
         f.rewind(&next, "running").await;
@@ -127,7 +178,13 @@ async fn a_machine_with_a_wrong_clock_leaves_a_living_lease_alone() {
         let id = machine.trigger().await;
         beaten(&f, &machine, &id, 5).await;
         f.rewind(&id, "running").await;
-        assert_eq!(sweep(&machine.h, None, Timestamp::now()).await.unwrap().stalled, []);
+        assert_eq!(
+            sweep(&machine.h, None, Timestamp::now())
+                .await
+                .unwrap()
+                .stalled,
+            []
+        );
         let beats = async {
             loop {
                 sleep(Duration::from_secs(2)).await;
@@ -138,7 +195,13 @@ async fn a_machine_with_a_wrong_clock_leaves_a_living_lease_alone() {
             outcome = machine.run(&id) => outcome,
             () = beats => unreachable!("it beats without end"),
         };
-        let is_skipped = matches!(outcome, BackupOutcome::Skipped { reason: SkipReason::RunningElsewhere, .. });
+        let is_skipped = matches!(
+            outcome,
+            BackupOutcome::Skipped {
+                reason: SkipReason::RunningElsewhere,
+                ..
+            }
+        );
         assert!(is_skipped, "{behind_seconds}: {outcome:?}");
         f.remove().await;
     }
@@ -150,11 +213,15 @@ async fn a_job_that_nobody_took_over_is_settled_after_ten_minutes_of_the_server(
         let f = Fixture::new(&[]).await;
         let machine = Machine::behind(&f, f.holdfast.clone(), behind_seconds).await;
         let id = machine.trigger().await;
-        let after = async |h: &Holdfast, now: Timestamp| sweep(h, None, now).await.unwrap().not_started;
+        let after =
+            async |h: &Holdfast, now: Timestamp| sweep(h, None, now).await.unwrap().not_started;
         let (nine, eleven) = (SignedDuration::from_mins(9), SignedDuration::from_mins(11));
         assert_eq!(after(&f.holdfast, machine.right_now() + nine).await, []);
         assert_eq!(after(&machine.h, Timestamp::now() + nine).await, []);
-        assert_eq!(after(&machine.h, Timestamp::now() + eleven).await, std::slice::from_ref(&id));
+        assert_eq!(
+            after(&machine.h, Timestamp::now() + eleven).await,
+            std::slice::from_ref(&id)
+        );
         assert_eq!(f.job(&id).await.status, JobStatus::Failed);
         f.remove().await;
     }

@@ -10,7 +10,9 @@ use jiff::SignedDuration;
 use crate::fixture::{Fixture, KEY, completed, failed, run};
 
 async fn fails(f: &Fixture, h: &Holdfast) -> Job {
-    let job = trigger(h, BackupType::Database, None, Timestamp::now()).await.unwrap();
+    let job = trigger(h, BackupType::Database, None, Timestamp::now())
+        .await
+        .unwrap();
     let job = failed(run(h, job.backup_id).await);
     assert_eq!(job.status, JobStatus::Failed);
     assert!(job.completed_at.is_some());
@@ -19,7 +21,12 @@ async fn fails(f: &Fixture, h: &Holdfast) -> Job {
 }
 
 async fn no_backup_is_left(f: &Fixture) {
-    let left: Vec<String> = f.keys().await.into_iter().filter(|key| key.starts_with("database/")).collect();
+    let left: Vec<String> = f
+        .keys()
+        .await
+        .into_iter()
+        .filter(|key| key.starts_with("database/"))
+        .collect();
     assert!(left.is_empty(), "{left:?}");
     assert_eq!(f.store.unfinished_uploads().await, 0);
 }
@@ -31,8 +38,15 @@ async fn an_unreachable_server_is_said_in_seconds() {
     let h = f.with(|settings| settings.mongodb_uri = Secret::new(uri));
     let begun = std::time::Instant::now();
     let job = fails(&f, &h).await;
-    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
-    assert_eq!(job.error.as_ref().unwrap().code, FailureCode::SourceUnreachable);
+    assert!(
+        begun.elapsed() < Duration::from_secs(15),
+        "{:?}",
+        begun.elapsed()
+    );
+    assert_eq!(
+        job.error.as_ref().unwrap().code,
+        FailureCode::SourceUnreachable
+    );
     assert!(!format!("{job:?}").contains("hunter2"));
     assert!(job.error.unwrap().hint.unwrap().contains("MONGODB_URI"));
     no_backup_is_left(&f).await;
@@ -42,7 +56,9 @@ async fn an_unreachable_server_is_said_in_seconds() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_malformed_uri_is_said_without_showing_it() {
     let f = Fixture::new(&[]).await;
-    let h = f.with(|settings| settings.mongodb_uri = Secret::new("mongodb://ada:hunter2@@host:port:9/x?nonsense"));
+    let h = f.with(|settings| {
+        settings.mongodb_uri = Secret::new("mongodb://ada:hunter2@@host:port:9/x?nonsense")
+    });
     let job = fails(&f, &h).await;
     assert_eq!(job.error.as_ref().unwrap().code, FailureCode::ConfigInvalid);
     assert!(!format!("{job:?}").contains("hunter2"));
@@ -63,11 +79,19 @@ async fn a_collection_that_is_not_there_is_no_empty_backup() {
 async fn a_store_that_refuses_is_said_and_nothing_is_left() {
     let f = Fixture::new(&[]).await;
     f.fill_with_noise(20).await;
-    for operation in [Operation::BeginUpload, Operation::UploadPart, Operation::CompleteUpload] {
+    for operation in [
+        Operation::BeginUpload,
+        Operation::UploadPart,
+        Operation::CompleteUpload,
+    ] {
         let faults = FaultStore::new(Arc::clone(&f.store.store));
         faults.on_every(operation, Fault::Denied);
         let job = fails(&f, &f.over(faults)).await;
-        assert_eq!(job.error.unwrap().code, FailureCode::StoreDenied, "{operation:?}");
+        assert_eq!(
+            job.error.unwrap().code,
+            FailureCode::StoreDenied,
+            "{operation:?}"
+        );
         no_backup_is_left(&f).await;
     }
     f.remove().await;
@@ -119,7 +143,12 @@ async fn a_refused_manifest_is_no_backup_and_leaves_no_dump() {
     faults.on(Operation::Put, 5, Fault::Denied);
     let job = fails(&f, &f.over(faults)).await;
     assert_eq!(job.error.unwrap().code, FailureCode::StoreDenied);
-    assert!(f.keys().await.iter().all(|key| !key.contains("dump.") && !key.contains("manifest")));
+    assert!(
+        f.keys()
+            .await
+            .iter()
+            .all(|key| !key.contains("dump.") && !key.contains("manifest"))
+    );
     f.remove().await;
 }
 
@@ -131,10 +160,20 @@ async fn a_run_that_would_pass_its_deadline_stops_and_says_what_to_do() {
     faults.on(Operation::UploadPart, 2, Fault::Hang);
     let h = f.over(faults);
     let id = f.trigger().await;
-    let limits = RunLimits { deadline: Some(Timestamp::now() + SignedDuration::from_secs(23)) };
+    let limits = RunLimits {
+        deadline: Some(Timestamp::now() + SignedDuration::from_secs(23)),
+    };
     let begun = std::time::Instant::now();
-    let job = failed(back_up_database(&h, BackupRequest::Triggered { backup_id: id }, limits).await.unwrap());
-    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    let job = failed(
+        back_up_database(&h, BackupRequest::Triggered { backup_id: id }, limits)
+            .await
+            .unwrap(),
+    );
+    assert!(
+        begun.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        begun.elapsed()
+    );
     let error = job.error.unwrap();
     assert_eq!(error.code, FailureCode::Deadline);
     assert!(error.hint.unwrap().contains("holdfast run database"));
@@ -145,7 +184,11 @@ async fn a_run_that_would_pass_its_deadline_stops_and_says_what_to_do() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn encryption_that_is_not_possible_is_a_failed_job() {
-    let f = Fixture::new(&[("BACKUP_DATABASE_ENCRYPTION", "true"), ("BACKUP_ENCRYPTION_KEY", KEY)]).await;
+    let f = Fixture::new(&[
+        ("BACKUP_DATABASE_ENCRYPTION", "true"),
+        ("BACKUP_ENCRYPTION_KEY", KEY),
+    ])
+    .await;
     f.fill(10).await;
     f.back_up().await;
     let keys = f.keys().await;
@@ -168,16 +211,30 @@ async fn a_server_that_goes_away_in_the_middle_fails_the_job_and_leaves_nothing(
     let h = f.with(|settings| settings.mongodb_uri = Secret::new(&uri));
     // The first part takes a while to store, so the rest is still unread when the server stops.
     let faults = FaultStore::new(Arc::clone(&f.store.store));
-    faults.on(Operation::UploadPart, 1, Fault::Late(Duration::from_secs(2)));
-    let h = Holdfast { repository: f.over(faults.clone()).repository, ..h };
-    let job = trigger(&h, BackupType::Database, None, Timestamp::now()).await.unwrap();
+    faults.on(
+        Operation::UploadPart,
+        1,
+        Fault::Late(Duration::from_secs(2)),
+    );
+    let h = Holdfast {
+        repository: f.over(faults.clone()).repository,
+        ..h
+    };
+    let job = trigger(&h, BackupType::Database, None, Timestamp::now())
+        .await
+        .unwrap();
     let running = tokio::spawn(async move { run(&h, job.backup_id).await });
     while faults.calls(Operation::UploadPart) == 0 {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     server.kill();
     let job = failed(running.await.unwrap());
-    assert_eq!(job.error.as_ref().unwrap().code, FailureCode::SourceLost, "{:?}", job.error);
+    assert_eq!(
+        job.error.as_ref().unwrap().code,
+        FailureCode::SourceLost,
+        "{:?}",
+        job.error
+    );
     assert_eq!(f.leases().await, 0);
     no_backup_is_left(&f).await;
     f.remove().await;

@@ -8,13 +8,16 @@ use std::{
 use async_trait::async_trait;
 use holdfast_catalog::{Catalog, Source};
 use holdfast_codec::{AgeRecipient, KeyEncryptionKey};
-use holdfast_database::{CollectionContent, Connection, NamespaceMap, RestoreOptions, content_hash_of};
+use holdfast_database::{
+    CollectionContent, Connection, NamespaceMap, RestoreOptions, content_hash_of,
+};
 use holdfast_domain::{
     BackupId, BackupType, Job, JobStatus, Secret, Timestamp,
     settings::{ReadPreference, Settings, StoreLocation},
 };
 use holdfast_operations::{
-    BackupOutcome, BackupRequest, Holdfast, Observer, Preflight, RunLimits, back_up_database, trigger,
+    BackupOutcome, BackupRequest, Holdfast, Observer, Preflight, RunLimits, back_up_database,
+    trigger,
 };
 use holdfast_recovery::{RestoreTarget, restore_database};
 use holdfast_repository::{Keyring, Openers, Repository};
@@ -67,9 +70,15 @@ impl Fixture {
             ("MONGODUMP".to_owned(), "/nowhere/bin/mongodump".to_owned()),
         ]
         .into();
-        variables.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        variables.extend(
+            settings
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+        );
         let settings = holdfast_domain::settings::read(variables).settings.unwrap();
-        let client = mongodb::Client::with_uri_str(&parts().mongodb_uri).await.unwrap();
+        let client = mongodb::Client::with_uri_str(&parts().mongodb_uri)
+            .await
+            .unwrap();
         let heard = Arc::new(Heard::default());
         let holdfast = Holdfast {
             repository: repository(&settings, &store, Arc::clone(&store.store)),
@@ -78,12 +87,22 @@ impl Fixture {
             settings: Arc::new(settings),
             preflight: Preflight::default(),
         };
-        Self { holdfast, store, heard, client, database, catalog_database }
+        Self {
+            holdfast,
+            store,
+            heard,
+            client,
+            database,
+            catalog_database,
+        }
     }
 
     /// The same, over another store: the same bucket with faults in between.
     pub(crate) fn over(&self, store: Arc<dyn Store>) -> Holdfast {
-        Holdfast { repository: repository(&self.holdfast.settings, &self.store, store), ..self.holdfast.clone() }
+        Holdfast {
+            repository: repository(&self.holdfast.settings, &self.store, store),
+            ..self.holdfast.clone()
+        }
     }
 
     /// The same, with other settings: another key, another server.
@@ -104,10 +123,24 @@ impl Fixture {
         let users: Vec<Document> = (0..users)
             .map(|i| doc! { "_id": i64::from(i), "name": format!("user {i}"), "bio": "x".repeat(100 + (i % 50) as usize) })
             .collect();
-        database.collection("users").insert_many(users).await.unwrap();
-        let index = mongodb::IndexModel::builder().keys(doc! { "name": 1 }).build();
-        database.collection::<Document>("users").create_index(index).await.unwrap();
-        database.collection("contents").insert_many([doc! { "contentId": 1 }, doc! { "contentId": 2 }]).await.unwrap();
+        database
+            .collection("users")
+            .insert_many(users)
+            .await
+            .unwrap();
+        let index = mongodb::IndexModel::builder()
+            .keys(doc! { "name": 1 })
+            .build();
+        database
+            .collection::<Document>("users")
+            .create_index(index)
+            .await
+            .unwrap();
+        database
+            .collection("contents")
+            .insert_many([doc! { "contentId": 1 }, doc! { "contentId": 2 }])
+            .await
+            .unwrap();
         database.create_collection("empty").await.unwrap();
     }
 
@@ -117,7 +150,15 @@ impl Fixture {
     }
 
     pub(crate) async fn trigger(&self) -> BackupId {
-        trigger(&self.holdfast, BackupType::Database, Some("ada".to_owned()), Timestamp::now()).await.unwrap().backup_id
+        trigger(
+            &self.holdfast,
+            BackupType::Database,
+            Some("ada".to_owned()),
+            Timestamp::now(),
+        )
+        .await
+        .unwrap()
+        .backup_id
     }
 
     /// Triggers and runs a backup, and expects success.
@@ -130,8 +171,17 @@ impl Fixture {
     pub(crate) async fn contents(&self, database: &str) -> BTreeMap<String, CollectionContent> {
         let connection = connect().await;
         let mut contents = BTreeMap::new();
-        for name in self.client.database(database).list_collection_names().await.unwrap() {
-            contents.insert(name.clone(), content_hash_of(&connection, database, &name).await.unwrap());
+        for name in self
+            .client
+            .database(database)
+            .list_collection_names()
+            .await
+            .unwrap()
+        {
+            contents.insert(
+                name.clone(),
+                content_hash_of(&connection, database, &name).await.unwrap(),
+            );
         }
         contents
     }
@@ -139,7 +189,9 @@ impl Fixture {
     /// Restores a backup under another database name, and returns this name.
     pub(crate) async fn restored(&self, id: &BackupId) -> String {
         let (target, to) = self.target();
-        let report = restore_database(&self.holdfast.repository, id, &target, &|_| {}).await.unwrap();
+        let report = restore_database(&self.holdfast.repository, id, &target, &|_| {})
+            .await
+            .unwrap();
         assert!(report.is_faithful(), "{report:?}");
         to
     }
@@ -147,9 +199,19 @@ impl Fixture {
     /// A target that renames the database.
     pub(crate) fn target(&self) -> (RestoreTarget, String) {
         let to = unique("restored");
-        let map = NamespaceMap::parse(&[format!("{}.*", self.database)], &[format!("{to}.*")]).unwrap();
-        let options = RestoreOptions { map, ..RestoreOptions::default() };
-        (RestoreTarget { uri: Secret::new(&parts().mongodb_uri), options }, to)
+        let map =
+            NamespaceMap::parse(&[format!("{}.*", self.database)], &[format!("{to}.*")]).unwrap();
+        let options = RestoreOptions {
+            map,
+            ..RestoreOptions::default()
+        };
+        (
+            RestoreTarget {
+                uri: Secret::new(&parts().mongodb_uri),
+                options,
+            },
+            to,
+        )
     }
 
     pub(crate) async fn job(&self, id: &BackupId) -> Job {
@@ -158,34 +220,67 @@ impl Fixture {
 
     /// Makes the lease look as if its run had last beaten this long ago.
     pub(crate) async fn age_lease(&self, seconds: i64) {
-        let then = mongodb::bson::DateTime::from_millis(Timestamp::now().as_millisecond() - seconds * 1000);
-        let leases = self.client.database(&self.catalog_database).collection::<Document>("backup_leases");
-        leases.update_one(doc! { "_id": "database" }, doc! { "$set": { "beatAt": then } }).await.unwrap();
+        let then = mongodb::bson::DateTime::from_millis(
+            Timestamp::now().as_millisecond() - seconds * 1000,
+        );
+        let leases = self
+            .client
+            .database(&self.catalog_database)
+            .collection::<Document>("backup_leases");
+        leases
+            .update_one(
+                doc! { "_id": "database" },
+                doc! { "$set": { "beatAt": then } },
+            )
+            .await
+            .unwrap();
     }
 
     /// Puts a job's row back to an earlier state, as if its run had been killed there.
     pub(crate) async fn rewind(&self, id: &BackupId, status: &str) {
-        let jobs = self.client.database(&self.catalog_database).collection::<Document>("backup_jobs");
-        jobs.update_one(doc! { "_id": id.as_str() }, doc! { "$set": { "status": status } }).await.unwrap();
+        let jobs = self
+            .client
+            .database(&self.catalog_database)
+            .collection::<Document>("backup_jobs");
+        jobs.update_one(
+            doc! { "_id": id.as_str() },
+            doc! { "$set": { "status": status } },
+        )
+        .await
+        .unwrap();
     }
 
     /// The lease left by such a run.
     pub(crate) async fn lease_of_a_dead_run(&self, id: &BackupId) {
         let catalog = &self.holdfast.catalog;
         let then = Timestamp::now() - jiff::SignedDuration::from_mins(5);
-        catalog.acquire(Source::Database, id, 2, then).await.unwrap();
-        catalog.take_over(Source::Database, id, 0, None, then).await.unwrap();
+        catalog
+            .acquire(Source::Database, id, 2, then)
+            .await
+            .unwrap();
+        catalog
+            .take_over(Source::Database, id, 0, None, then)
+            .await
+            .unwrap();
     }
 
     pub(crate) async fn leases(&self) -> u64 {
-        let leases = self.client.database(&self.catalog_database).collection::<Document>("backup_leases");
+        let leases = self
+            .client
+            .database(&self.catalog_database)
+            .collection::<Document>("backup_leases");
         leases.count_documents(doc! {}).await.unwrap()
     }
 
     /// Keys of the repository, without its prefix.
     pub(crate) async fn keys(&self) -> Vec<String> {
         let prefix = format!("{}/", self.store.prefix);
-        self.store.all_keys().await.into_iter().map(|key| key.trim_start_matches(&prefix).to_owned()).collect()
+        self.store
+            .all_keys()
+            .await
+            .into_iter()
+            .map(|key| key.trim_start_matches(&prefix).to_owned())
+            .collect()
     }
 
     pub(crate) async fn remove(self) {
@@ -205,7 +300,10 @@ pub(crate) async fn fill_with_noise(database: &mongodb::Database, mebibytes: usi
         let documents = (0..4).map(|i| {
             let mut bytes = vec![0; 256 * 1024];
             getrandom::fill(&mut bytes).unwrap();
-            let binary = mongodb::bson::Binary { subtype: mongodb::bson::spec::BinarySubtype::Generic, bytes };
+            let binary = mongodb::bson::Binary {
+                subtype: mongodb::bson::spec::BinarySubtype::Generic,
+                bytes,
+            };
             doc! { "_id": i64::try_from(batch * 4 + i).unwrap(), "noise": binary }
         });
         collection.insert_many(documents).await.unwrap();
@@ -213,25 +311,53 @@ pub(crate) async fn fill_with_noise(database: &mongodb::Database, mebibytes: usi
 }
 
 fn repository(settings: &Settings, test: &TestStore, store: Arc<dyn Store>) -> Repository {
-    let location = StoreLocation::S3 { bucket: test.bucket.clone(), prefix: format!("{}/", test.prefix) };
+    let location = StoreLocation::S3 {
+        bucket: test.bucket.clone(),
+        prefix: format!("{}/", test.prefix),
+    };
     let parse = |key: &Secret| KeyEncryptionKey::parse(key).unwrap();
-    let recipient = settings.break_glass_recipient.as_deref().map(|text| AgeRecipient::parse(text).unwrap());
+    let recipient = settings
+        .break_glass_recipient
+        .as_deref()
+        .map(|text| AgeRecipient::parse(text).unwrap());
     let previous_keys = settings.encryption_key_previous.iter().map(parse).collect();
-    let keyring = Keyring::new(settings.encryption_key.as_ref().map(parse), None).wrapping_for(recipient);
-    Repository::new(store, location, keyring.opening_with(Openers { previous_keys, ..Openers::default() }))
+    let keyring =
+        Keyring::new(settings.encryption_key.as_ref().map(parse), None).wrapping_for(recipient);
+    Repository::new(
+        store,
+        location,
+        keyring.opening_with(Openers {
+            previous_keys,
+            ..Openers::default()
+        }),
+    )
 }
 
 pub(crate) fn uri_of(database: &str) -> String {
-    parts().mongodb_uri.replacen("/?", &format!("/{database}?"), 1)
+    parts()
+        .mongodb_uri
+        .replacen("/?", &format!("/{database}?"), 1)
 }
 
 pub(crate) async fn connect() -> Connection {
-    Connection::open(&Secret::new(&parts().mongodb_uri), ReadPreference::Primary, "tests").await.unwrap()
+    Connection::open(
+        &Secret::new(&parts().mongodb_uri),
+        ReadPreference::Primary,
+        "tests",
+    )
+    .await
+    .unwrap()
 }
 
 /// Runs a triggered backup.
 pub(crate) async fn run(holdfast: &Holdfast, backup_id: BackupId) -> BackupOutcome {
-    back_up_database(holdfast, BackupRequest::Triggered { backup_id }, RunLimits::none()).await.unwrap()
+    back_up_database(
+        holdfast,
+        BackupRequest::Triggered { backup_id },
+        RunLimits::none(),
+    )
+    .await
+    .unwrap()
 }
 
 pub(crate) fn completed(outcome: BackupOutcome) -> Job {

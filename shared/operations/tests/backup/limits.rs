@@ -3,8 +3,8 @@
 
 use holdfast_catalog::JobFilter;
 use holdfast_domain::{
-    JobStatus, Manifest, ManifestFile, NamespaceCount, NamespaceManifest, ObjectKey, Sha256Digest, Timestamp,
-    VerificationLevel,
+    JobStatus, Manifest, ManifestFile, NamespaceCount, NamespaceManifest, ObjectKey, Sha256Digest,
+    Timestamp, VerificationLevel,
 };
 use holdfast_operations::{compare_with_job, sweep};
 use holdfast_recovery::verify;
@@ -34,7 +34,11 @@ fn many() -> Vec<NamespaceManifest> {
 async fn replace_manifest(f: &Fixture, manifest: &Manifest) {
     let file = ManifestFile::seal(manifest, |_| None).unwrap();
     let key = ObjectKey::manifest(&manifest.backup_id);
-    f.store.store.put(&key, file.into(), PutMode::Replace).await.unwrap();
+    f.store
+        .store
+        .put(&key, file.into(), PutMode::Replace)
+        .await
+        .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -52,22 +56,61 @@ async fn a_backup_of_a_hundred_thousand_namespaces_is_settled_and_the_next_one_r
     assert_eq!(report.completed, std::slice::from_ref(&id), "{report:?}");
 
     let job = f.job(&id).await;
-    assert_eq!((job.namespace_count, job.document_count), (Some(NAMESPACES as u64), Some(7)));
+    assert_eq!(
+        (job.namespace_count, job.document_count),
+        (Some(NAMESPACES as u64), Some(7))
+    );
     let listed = job.namespaces.unwrap();
     assert_eq!(listed.len(), NamespaceCount::MAX_LISTED);
-    assert_eq!(listed.last().unwrap().documents, 7, "the fullest one is listed");
-    assert_eq!(f.holdfast.repository.namespaces(&id).await.unwrap().len(), NAMESPACES);
-    let standing = f.holdfast.catalog.standings(std::slice::from_ref(&id)).await.unwrap().remove(&id).unwrap().unwrap();
+    assert_eq!(
+        listed.last().unwrap().documents,
+        7,
+        "the fullest one is listed"
+    );
+    assert_eq!(
+        f.holdfast.repository.namespaces(&id).await.unwrap().len(),
+        NAMESPACES
+    );
+    let standing = f
+        .holdfast
+        .catalog
+        .standings(std::slice::from_ref(&id))
+        .await
+        .unwrap()
+        .remove(&id)
+        .unwrap()
+        .unwrap();
     assert!(!standing.is_empty);
 
     let level = VerificationLevel::Exists;
-    let mut found = verify(&f.holdfast.repository, &id, level, Timestamp::now(), |_, _| {}).await.unwrap();
-    compare_with_job(&f.holdfast.catalog, &f.holdfast.repository, &mut found).await.unwrap();
+    let mut found = verify(
+        &f.holdfast.repository,
+        &id,
+        level,
+        Timestamp::now(),
+        |_, _| {},
+    )
+    .await
+    .unwrap();
+    compare_with_job(&f.holdfast.catalog, &f.holdfast.repository, &mut found)
+        .await
+        .unwrap();
     assert_eq!(found.problems, Vec::<String>::new());
 
     assert_eq!(f.back_up().await.status, JobStatus::Completed);
-    let (jobs, total) = f.holdfast.catalog.list(JobFilter::default(), 1, 10).await.unwrap();
-    assert_eq!((total, jobs.iter().filter(|job| job.namespaces.is_none()).count()), (2, 2));
+    let (jobs, total) = f
+        .holdfast
+        .catalog
+        .list(JobFilter::default(), 1, 10)
+        .await
+        .unwrap();
+    assert_eq!(
+        (
+            total,
+            jobs.iter().filter(|job| job.namespaces.is_none()).count()
+        ),
+        (2, 2)
+    );
     f.remove().await;
 }
 
@@ -76,16 +119,36 @@ async fn a_backup_names_what_the_last_one_had_and_states_how_old_its_data_are() 
     let f = Fixture::new(&[]).await;
     f.fill(5).await;
     assert_eq!(f.back_up().await.message, None);
-    f.client.database(&f.database).collection::<Document>("contents").drop().await.unwrap();
+    f.client
+        .database(&f.database)
+        .collection::<Document>("contents")
+        .drop()
+        .await
+        .unwrap();
     let job = f.back_up().await;
     let message = job.message.unwrap();
-    assert!(message.contains(&format!("{}.contents", f.database)) && message.contains("missing since"), "{message}");
-    let source = f.holdfast.repository.manifest(&job.backup_id).await.unwrap().source;
+    assert!(
+        message.contains(&format!("{}.contents", f.database)) && message.contains("missing since"),
+        "{message}"
+    );
+    let source = f
+        .holdfast
+        .repository
+        .manifest(&job.backup_id)
+        .await
+        .unwrap()
+        .source;
     let ms = |at: Option<Timestamp>| at.map(Timestamp::as_millisecond);
-    assert_eq!((ms(job.last_write_at), job.lag_seconds), (ms(source.last_write_at), source.lag_seconds));
+    assert_eq!(
+        (ms(job.last_write_at), job.lag_seconds),
+        (ms(source.last_write_at), source.lag_seconds)
+    );
     let own = crate::fixture::connect().await.freshness().await.unwrap();
     assert_eq!(own.last_write_at.is_some(), source.last_write_at.is_some());
-    assert!(source.lag_seconds.is_none_or(|lag| lag == 0), "the one member is a primary");
+    assert!(
+        source.lag_seconds.is_none_or(|lag| lag == 0),
+        "the one member is a primary"
+    );
     f.remove().await;
 }
 
@@ -102,14 +165,34 @@ async fn a_row_of_an_earlier_version_that_lists_all_namespaces_agrees_with_its_m
         .iter()
         .map(|one| doc! { "namespace": format!("{}.{}", one.db, one.collection), "documents": 0_i64 })
         .collect();
-    let jobs = f.client.database(&f.catalog_database).collection::<Document>("backup_jobs");
+    let jobs = f
+        .client
+        .database(&f.catalog_database)
+        .collection::<Document>("backup_jobs");
     let set = doc! { "$set": { "namespaces": all }, "$unset": { "namespaceCount": "", "documentCount": "" } };
-    jobs.update_one(doc! { "_id": id.as_str() }, set).await.unwrap();
+    jobs.update_one(doc! { "_id": id.as_str() }, set)
+        .await
+        .unwrap();
     let level = VerificationLevel::Exists;
-    let mut found = verify(&f.holdfast.repository, &id, level, Timestamp::now(), |_, _| {}).await.unwrap();
-    compare_with_job(&f.holdfast.catalog, &f.holdfast.repository, &mut found).await.unwrap();
+    let mut found = verify(
+        &f.holdfast.repository,
+        &id,
+        level,
+        Timestamp::now(),
+        |_, _| {},
+    )
+    .await
+    .unwrap();
+    compare_with_job(&f.holdfast.catalog, &f.holdfast.repository, &mut found)
+        .await
+        .unwrap();
     assert_eq!(found.problems, Vec::<String>::new());
-    let job = holdfast_operations::job_in_detail(&f.holdfast.catalog, &id, Timestamp::now()).await.unwrap();
-    assert_eq!((job.namespace_count, job.namespaces.unwrap().len()), (Some(3000), NamespaceCount::MAX_LISTED));
+    let job = holdfast_operations::job_in_detail(&f.holdfast.catalog, &id, Timestamp::now())
+        .await
+        .unwrap();
+    assert_eq!(
+        (job.namespace_count, job.namespaces.unwrap().len()),
+        (Some(3000), NamespaceCount::MAX_LISTED)
+    );
     f.remove().await;
 }

@@ -8,12 +8,39 @@ async fn comes_back_as_it_was(settings: &[(&str, &str)], suffix: &str) {
     f.fill(3000).await;
     let job = f.back_up().await;
     assert_eq!(job.status, JobStatus::Completed);
-    assert!(job.key.as_ref().unwrap().as_str().ends_with(suffix), "{:?}", job.key);
-    assert_eq!(f.heard.states(), [JobStatus::Pending, JobStatus::Running, JobStatus::Committing, JobStatus::Completed]);
-    for level in [VerificationLevel::Exists, VerificationLevel::Checksum, VerificationLevel::Structure] {
-        let verification =
-            verify(&f.holdfast.repository, &job.backup_id, level, job.created_at, |_, _| {}).await.unwrap();
-        assert_eq!((verification.status, verification.problems), (VerificationStatus::Passed, vec![]), "{level:?}");
+    assert!(
+        job.key.as_ref().unwrap().as_str().ends_with(suffix),
+        "{:?}",
+        job.key
+    );
+    assert_eq!(
+        f.heard.states(),
+        [
+            JobStatus::Pending,
+            JobStatus::Running,
+            JobStatus::Committing,
+            JobStatus::Completed
+        ]
+    );
+    for level in [
+        VerificationLevel::Exists,
+        VerificationLevel::Checksum,
+        VerificationLevel::Structure,
+    ] {
+        let verification = verify(
+            &f.holdfast.repository,
+            &job.backup_id,
+            level,
+            job.created_at,
+            |_, _| {},
+        )
+        .await
+        .unwrap();
+        assert_eq!(
+            (verification.status, verification.problems),
+            (VerificationStatus::Passed, vec![]),
+            "{level:?}"
+        );
     }
     let restored = f.restored(&job.backup_id).await;
     assert_eq!(f.contents(&restored).await, f.contents(&f.database).await);
@@ -29,13 +56,20 @@ async fn a_compressed_backup_comes_back_as_it_was() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_uncompressed_backup_comes_back_as_it_was() {
-    comes_back_as_it_was(&[("BACKUP_DATABASE_COMPRESSION", "false")], "dump.1.archive").await;
+    comes_back_as_it_was(
+        &[("BACKUP_DATABASE_COMPRESSION", "false")],
+        "dump.1.archive",
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_encrypted_backup_comes_back_as_it_was() {
     comes_back_as_it_was(
-        &[("BACKUP_DATABASE_ENCRYPTION", "true"), ("BACKUP_ENCRYPTION_KEY", KEY)],
+        &[
+            ("BACKUP_DATABASE_ENCRYPTION", "true"),
+            ("BACKUP_ENCRYPTION_KEY", KEY),
+        ],
         "dump.1.archive.gz.enc",
     )
     .await;
@@ -43,7 +77,11 @@ async fn an_encrypted_backup_comes_back_as_it_was() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_of_many_parts_comes_back_as_it_was() {
-    let f = Fixture::new(&[("BACKUP_DATABASE_ENCRYPTION", "true"), ("BACKUP_ENCRYPTION_KEY", KEY)]).await;
+    let f = Fixture::new(&[
+        ("BACKUP_DATABASE_ENCRYPTION", "true"),
+        ("BACKUP_ENCRYPTION_KEY", KEY),
+    ])
+    .await;
     f.fill_with_noise(21).await;
     let job = f.back_up().await;
     assert!(job.size.unwrap() > 20 << 20);
@@ -68,16 +106,31 @@ async fn what_a_manifest_says_is_what_the_database_held() {
     let f = Fixture::new(&[]).await;
     f.fill(10).await;
     let job = f.back_up().await;
-    let manifest = f.holdfast.repository.manifest(&job.backup_id).await.unwrap();
-    let users = manifest.namespaces.iter().find(|namespace| namespace.collection == "users").unwrap();
-    assert_eq!((users.documents, users.indexes.as_slice()), (10, &["_id_".to_owned(), "name_1".to_owned()][..]));
+    let manifest = f
+        .holdfast
+        .repository
+        .manifest(&job.backup_id)
+        .await
+        .unwrap();
+    let users = manifest
+        .namespaces
+        .iter()
+        .find(|namespace| namespace.collection == "users")
+        .unwrap();
+    assert_eq!(
+        (users.documents, users.indexes.as_slice()),
+        (10, &["_id_".to_owned(), "name_1".to_owned()][..])
+    );
     assert_eq!(manifest.artifacts[0].size, job.size.unwrap());
     assert_eq!(manifest.engine.as_ref().unwrap().name, "native");
     assert!(!manifest.source.uri.contains('@'));
     let listed = f.holdfast.repository.list().await.unwrap();
     assert_eq!(listed.len(), 1);
     let listed = listed[0].manifest.as_ref().unwrap();
-    assert_eq!((&listed.namespaces, listed.artifacts[0].sha256), (&manifest.namespaces, manifest.artifacts[0].sha256));
+    assert_eq!(
+        (&listed.namespaces, listed.artifacts[0].sha256),
+        (&manifest.namespaces, manifest.artifacts[0].sha256)
+    );
     f.remove().await;
 }
 
@@ -87,10 +140,14 @@ async fn excluded_collections_and_the_catalogue_are_left_out() {
     f.fill(10).await;
     // The catalogue in the platform's own database.
     let h = f.with(|settings| {
-        settings.catalog_uri = Some(holdfast_domain::Secret::new(crate::fixture::uri_of(&f.database)));
+        settings.catalog_uri = Some(holdfast_domain::Secret::new(crate::fixture::uri_of(
+            &f.database,
+        )));
     });
     let h = holdfast_operations::Holdfast {
-        catalog: holdfast_catalog::Catalog::from_settings(&h.settings).await.unwrap(),
+        catalog: holdfast_catalog::Catalog::from_settings(&h.settings)
+            .await
+            .unwrap(),
         ..h
     };
     let job = holdfast_operations::trigger(
@@ -102,7 +159,12 @@ async fn excluded_collections_and_the_catalogue_are_left_out() {
     .await
     .unwrap();
     let job = crate::fixture::completed(crate::fixture::run(&h, job.backup_id).await);
-    let names: Vec<_> = job.namespaces.unwrap().into_iter().map(|count| count.namespace).collect();
+    let names: Vec<_> = job
+        .namespaces
+        .unwrap()
+        .into_iter()
+        .map(|count| count.namespace)
+        .collect();
     assert_eq!(names, [format!("{}.users", f.database)]);
     f.remove().await;
 }

@@ -27,7 +27,10 @@ fn odd_answers() -> Vec<Answer> {
 #[tokio::test(flavor = "multi_thread")]
 async fn odd_answers_of_every_kind_cost_their_own_files_and_no_healthy_one() {
     let origin = Origin::start().await;
-    let settings = [("BACKUP_CONTENT_ALLOWED_ORIGINS", origin.address()), ("BACKUP_CONTENT_MAX_FAILURE_PERCENT", "60")];
+    let settings = [
+        ("BACKUP_CONTENT_ALLOWED_ORIGINS", origin.address()),
+        ("BACKUP_CONTENT_MAX_FAILURE_PERCENT", "60"),
+    ];
     let f = Fixture::new(&settings).await;
     let odd = odd_answers();
     // The faulty files come first, and each is tried up to the limit, without a wait.
@@ -37,7 +40,12 @@ async fn odd_answers_of_every_kind_cost_their_own_files_and_no_healthy_one() {
     for number in (1..).take(FILES).skip(odd.len()) {
         origin.answer(&format!("/{number}"), [Answer::ok(file_of(number))]);
     }
-    f.insert((1..).take(FILES).map(|number| item(number, "gaia", &origin.url(&format!("/{number}"))))).await;
+    f.insert(
+        (1..)
+            .take(FILES)
+            .map(|number| item(number, "gaia", &origin.url(&format!("/{number}")))),
+    )
+    .await;
     let id = f.trigger().await;
     f.discover(&id).await;
     for message in f.queue.take() {
@@ -47,17 +55,36 @@ async fn odd_answers_of_every_kind_cost_their_own_files_and_no_healthy_one() {
         }
     }
     let requests = origin.requests().len();
-    assert!(requests <= FILES + odd.len() * (MOST_ATTEMPTS - 1), "{requests}");
-    assert_eq!(f.by_status(&id, ItemStatus::Done).await.len(), FILES - odd.len());
-    assert!(finalize_if_settled(&f.holdfast, &id, Timestamp::now()).await.unwrap());
+    assert!(
+        requests <= FILES + odd.len() * (MOST_ATTEMPTS - 1),
+        "{requests}"
+    );
+    assert_eq!(
+        f.by_status(&id, ItemStatus::Done).await.len(),
+        FILES - odd.len()
+    );
+    assert!(
+        finalize_if_settled(&f.holdfast, &id, Timestamp::now())
+            .await
+            .unwrap()
+    );
     let job = f.finish(&id).await;
-    assert_eq!((job.status, job.items.unwrap().failed), (JobStatus::Completed, odd.len() as u64), "{:?}", job.error);
+    assert_eq!(
+        (job.status, job.items.unwrap().failed),
+        (JobStatus::Completed, odd.len() as u64),
+        "{:?}",
+        job.error
+    );
     f.remove().await;
 }
 
 /// What an origin may answer to one file as if it were down itself.
 fn faults_of_a_host() -> Vec<Answer> {
-    [500, 502, 503, 507].map(Answer::status).into_iter().chain([Answer::ok(file_of(1)).cut_after(0)]).collect()
+    [500, 502, 503, 507]
+        .map(Answer::status)
+        .into_iter()
+        .chain([Answer::ok(file_of(1)).cut_after(0)])
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -67,9 +94,14 @@ async fn with_a_tenth_of_invalid_answers_a_run_sends_at_most_twice_as_many_reque
         let f = Fixture::new(&[("BACKUP_CONTENT_ALLOWED_ORIGINS", origin.address())]).await;
         let is_odd = |number: i64| number % 10 == 0;
         for number in (1..).take(FILES) {
-            let answer = if is_odd(number) { odd.clone() } else { Answer::ok(file_of(number)) };
+            let answer = if is_odd(number) {
+                odd.clone()
+            } else {
+                Answer::ok(file_of(number))
+            };
             origin.answer(&format!("/{number}"), [answer]);
-            f.insert([item(number, "gaia", &origin.url(&format!("/{number}")))]).await;
+            f.insert([item(number, "gaia", &origin.url(&format!("/{number}")))])
+                .await;
         }
         let id = f.trigger().await;
         f.discover(&id).await;
@@ -80,8 +112,14 @@ async fn with_a_tenth_of_invalid_answers_a_run_sends_at_most_twice_as_many_reque
             }
         }
         let requests = origin.requests().len();
-        assert!((FILES..=2 * FILES).contains(&requests), "{requests} requests for {FILES} files");
-        assert_eq!(f.by_status(&id, ItemStatus::Done).await.len(), FILES - FILES / 10);
+        assert!(
+            (FILES..=2 * FILES).contains(&requests),
+            "{requests} requests for {FILES} files"
+        );
+        assert_eq!(
+            f.by_status(&id, ItemStatus::Done).await.len(),
+            FILES - FILES / 10
+        );
         assert_eq!(f.by_status(&id, ItemStatus::Pending).await.len(), 0);
         f.remove().await;
     }
@@ -90,7 +128,10 @@ async fn with_a_tenth_of_invalid_answers_a_run_sends_at_most_twice_as_many_reque
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_that_sends_a_bad_car_uses_up_the_attempts_of_that_file_alone() {
     let gateway = Origin::start().await;
-    let settings = [("BACKUP_IPFS_GATEWAYS", gateway.address()), ("BACKUP_CONTENT_MAX_FAILURE_PERCENT", "90")];
+    let settings = [
+        ("BACKUP_IPFS_GATEWAYS", gateway.address()),
+        ("BACKUP_CONTENT_MAX_FAILURE_PERCENT", "90"),
+    ];
     let f = Fixture::new(&settings).await;
     gateway.answer("/ipfs/", [Answer::gateway(&f.node)]);
     for number in 1..=6 {
@@ -105,7 +146,11 @@ async fn a_gateway_that_sends_a_bad_car_uses_up_the_attempts_of_that_file_alone(
     for message in f.queue.take() {
         let mut attempts = 1;
         while let DownloadOutcome::Retry { reason, .. } = f.download(&message).await {
-            assert!(attempts < MOST_ATTEMPTS, "item {} is never settled: {reason}", message.content_id);
+            assert!(
+                attempts < MOST_ATTEMPTS,
+                "item {} is never settled: {reason}",
+                message.content_id
+            );
             attempts += 1;
         }
     }

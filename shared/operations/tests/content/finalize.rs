@@ -17,18 +17,41 @@ async fn a_backup_holds_every_file_in_its_archive_and_every_item_in_its_list() {
     let f = Fixture::new(&[]).await;
     f.fill(20).await;
     let deep = noise(3_000_000);
-    let cid = f.node.add(deep.clone(), &FileShape::v0().chunk(10_000).max_links(5)).await;
-    f.insert([item(21, "ipfs", &format!("https://gateway.example/ipfs/{cid}/"))]).await;
+    let cid = f
+        .node
+        .add(deep.clone(), &FileShape::v0().chunk(10_000).max_links(5))
+        .await;
+    f.insert([item(
+        21,
+        "ipfs",
+        &format!("https://gateway.example/ipfs/{cid}/"),
+    )])
+    .await;
     f.insert([item(22, "ipfs", "no cid at all")]).await;
     let job = f.back_up().await;
     let manifest = f.manifest(&job.backup_id).await;
 
     let items = manifest.content.as_ref().unwrap().items;
-    assert_eq!((items.expected, items.done, items.unchanged, items.failed), (22, 21, 0, 1));
+    assert_eq!(
+        (items.expected, items.done, items.unchanged, items.failed),
+        (22, 21, 0, 1)
+    );
     assert_eq!(job.items, Some(items));
     assert_eq!(job.original_size, Some(items.bytes));
-    assert_eq!(job.size, Some(manifest.artifacts.iter().map(|artifact| artifact.size).sum()));
-    assert_eq!(job.key.as_ref(), manifest.content.as_ref().unwrap().archive.first());
+    assert_eq!(
+        job.size,
+        Some(
+            manifest
+                .artifacts
+                .iter()
+                .map(|artifact| artifact.size)
+                .sum()
+        )
+    );
+    assert_eq!(
+        job.key.as_ref(),
+        manifest.content.as_ref().unwrap().archive.first()
+    );
     assert!(job.message.unwrap().starts_with("1 of 22 items"));
     assert!(manifest.source.uri.contains(&f.database) && manifest.engine.is_none());
 
@@ -40,12 +63,27 @@ async fn a_backup_holds_every_file_in_its_archive_and_every_item_in_its_list() {
     let listed = f.listed(&manifest).await;
     let document: serde_json::Value = serde_json::from_slice(&archived["manifest.json"]).unwrap();
     assert_eq!(serde_json::to_value(&listed).unwrap(), document["items"]);
-    let refused = listed.iter().find(|record| record.item.content_id == "22").unwrap();
-    assert_eq!((refused.status, refused.error.as_ref().unwrap().code), (ItemStatus::Failed, ItemFailureCode::BadCid));
+    let refused = listed
+        .iter()
+        .find(|record| record.item.content_id == "22")
+        .unwrap();
+    assert_eq!(
+        (refused.status, refused.error.as_ref().unwrap().code),
+        (ItemStatus::Failed, ItemFailureCode::BadCid)
+    );
 
-    assert_eq!(f.keys_under(&ObjectKey::backup_prefix(&job.backup_id)).await.len(), 4);
+    assert_eq!(
+        f.keys_under(&ObjectKey::backup_prefix(&job.backup_id))
+            .await
+            .len(),
+        4
+    );
     assert_eq!(f.leases().await, 0);
-    assert!(f.heard.states().ends_with(&[JobStatus::Committing, JobStatus::Completed]));
+    assert!(
+        f.heard
+            .states()
+            .ends_with(&[JobStatus::Committing, JobStatus::Completed])
+    );
     f.remove().await;
 }
 
@@ -67,7 +105,11 @@ async fn nothing_to_back_up_is_a_backup_that_says_so() {
     let f = Fixture::new(&[]).await;
     let job = f.back_up().await;
     assert_eq!(job.items.unwrap().expected, 0);
-    assert!(job.message.unwrap().starts_with("there was nothing to back up"));
+    assert!(
+        job.message
+            .unwrap()
+            .starts_with("there was nothing to back up")
+    );
     assert_eq!(f.archived(&f.manifest(&job.backup_id).await).await.len(), 1);
     f.remove().await;
 }
@@ -81,7 +123,10 @@ async fn without_an_archive_the_list_is_the_backup() {
     let content = manifest.content.as_ref().unwrap();
     assert!(content.archive.is_empty());
     assert_eq!(job.key.as_ref(), Some(&content.item_list));
-    assert_eq!((f.listed(&manifest).await.len(), manifest.artifacts.len()), (4, 1));
+    assert_eq!(
+        (f.listed(&manifest).await.len(), manifest.artifacts.len()),
+        (4, 1)
+    );
     f.remove().await;
 }
 
@@ -107,9 +152,17 @@ async fn a_missing_object_fails_its_item_and_is_fetched_again_by_the_next_backup
     f.fill(4).await;
     let id = f.up_to_finalize().await;
     let lost = f.item(&id, "1").await.file.unwrap();
-    f.store.store.delete(&lost.object.artifact.key).await.unwrap();
+    f.store
+        .store
+        .delete(&lost.object.artifact.key)
+        .await
+        .unwrap();
     let blockless = f.item(&id, "3").await.file.unwrap();
-    f.store.store.delete(&blockless.dag.unwrap().artifact.key).await.unwrap();
+    f.store
+        .store
+        .delete(&blockless.dag.unwrap().artifact.key)
+        .await
+        .unwrap();
     let short = f.item(&id, "2").await.file.unwrap().object.artifact.key;
     f.replace(&short, b"short".to_vec()).await;
 
@@ -120,11 +173,17 @@ async fn a_missing_object_fails_its_item_and_is_fetched_again_by_the_next_backup
     assert_eq!(error.code, ItemFailureCode::Store);
     assert!(error.message.contains("is missing"), "{}", error.message);
     let archived = f.archived(&f.manifest(&id).await).await;
-    assert_eq!(archived.keys().collect::<Vec<_>>(), ["4_Item_4.txt", "manifest.json"]);
+    assert_eq!(
+        archived.keys().collect::<Vec<_>>(),
+        ["4_Item_4.txt", "manifest.json"]
+    );
 
     f.store.store.delete(&short).await.unwrap();
     let again = f.back_up().await;
-    assert_eq!((again.items.unwrap().done, again.items.unwrap().unchanged), (3, 1));
+    assert_eq!(
+        (again.items.unwrap().done, again.items.unwrap().unchanged),
+        (3, 1)
+    );
     f.remove().await;
 }
 
@@ -134,13 +193,25 @@ async fn too_many_missing_objects_are_no_backup_and_leave_nothing() {
     f.fill(4).await;
     let id = f.up_to_finalize().await;
     let lost = f.item(&id, "1").await.file.unwrap();
-    f.store.store.delete(&lost.object.artifact.key).await.unwrap();
+    f.store
+        .store
+        .delete(&lost.object.artifact.key)
+        .await
+        .unwrap();
     let job = failed(finalize(&f.holdfast, &id).await);
     let error = job.error.unwrap();
     assert_eq!(error.code, FailureCode::TooManyFailures);
-    assert!(error.message.starts_with("1 of 4 items"), "{}", error.message);
+    assert!(
+        error.message.starts_with("1 of 4 items"),
+        "{}",
+        error.message
+    );
     assert_eq!(job.items.unwrap().failed, 1);
-    assert!(f.keys_under(&ObjectKey::backup_prefix(&id)).await.is_empty());
+    assert!(
+        f.keys_under(&ObjectKey::backup_prefix(&id))
+            .await
+            .is_empty()
+    );
     assert_eq!(f.leases().await, 0);
     f.remove().await;
 }
@@ -150,11 +221,15 @@ async fn a_small_file_that_turns_out_damaged_is_not_in_the_backup() {
     let f = Fixture::new(&[PATIENT]).await;
     f.fill(3).await;
     let id = f.up_to_finalize().await;
-    f.damage(&f.item(&id, "2").await.file.unwrap().object.artifact.key, 5).await;
+    f.damage(&f.item(&id, "2").await.file.unwrap().object.artifact.key, 5)
+        .await;
     let job = completed(finalize(&f.holdfast, &id).await);
     assert_eq!(job.items.unwrap().failed, 1);
     let archived = f.archived(&f.manifest(&id).await).await;
-    assert_eq!(archived.keys().collect::<Vec<_>>(), ["1_Item_1", "3_Item_3", "manifest.json"]);
+    assert_eq!(
+        archived.keys().collect::<Vec<_>>(),
+        ["1_Item_1", "3_Item_3", "manifest.json"]
+    );
     f.remove().await;
 }
 
@@ -170,13 +245,26 @@ async fn large_files_that_turn_out_damaged_are_not_in_the_backup() {
     let id = f.up_to_finalize().await;
     // Twice after the first bytes, once within them.
     for (content_id, at) in [("2", 18 << 20), ("3", 12 << 20), ("4", 100)] {
-        f.damage(&f.item(&id, content_id).await.file.unwrap().object.artifact.key, at).await;
+        f.damage(
+            &f.item(&id, content_id)
+                .await
+                .file
+                .unwrap()
+                .object
+                .artifact
+                .key,
+            at,
+        )
+        .await;
     }
     let job = completed(finalize(&f.holdfast, &id).await);
     assert_eq!(job.items.unwrap().failed, 3);
     let manifest = f.manifest(&id).await;
     let archived = f.archived(&manifest).await;
-    assert_eq!(archived.keys().collect::<Vec<_>>(), ["1_Item_1", "5_Item_5.bin", "manifest.json"]);
+    assert_eq!(
+        archived.keys().collect::<Vec<_>>(),
+        ["1_Item_1", "5_Item_5.bin", "manifest.json"]
+    );
     assert_eq!(archived["5_Item_5.bin"], good);
     assert_eq!(f.listed(&manifest).await.len(), 5);
     f.remove().await;
@@ -196,7 +284,10 @@ async fn an_archive_continues_in_volumes_if_one_run_is_not_enough() {
     let archived = f.archived(&manifest).await;
     assert_eq!(archived.len(), 4);
     assert_eq!(archived["3_Item_3"], file_of(3));
-    assert_eq!(f.keys_under(&ObjectKey::backup_prefix(&id)).await.len(), volumes.len() + 3);
+    assert_eq!(
+        f.keys_under(&ObjectKey::backup_prefix(&id)).await.len(),
+        volumes.len() + 3
+    );
     f.remove().await;
 }
 
@@ -211,7 +302,9 @@ async fn two_runs_in_a_row_that_come_to_nothing_end_the_backup_and_say_what_to_d
     let first = finalize_content(&h, &id, seconds(23)).await.unwrap();
     assert!(matches!(first, FinalizeOutcome::HandOn { .. }), "{first:?}");
     assert_eq!(f.job(&id).await.status, JobStatus::Finalizing);
-    let error = failed(finalize_content(&h, &id, seconds(23)).await.unwrap()).error.unwrap();
+    let error = failed(finalize_content(&h, &id, seconds(23)).await.unwrap())
+        .error
+        .unwrap();
     assert_eq!(error.code, FailureCode::Deadline);
     assert!(error.hint.unwrap().contains("holdfast run content"));
     f.remove().await;
@@ -224,11 +317,17 @@ async fn of_two_finalizers_one_finalizes() {
     let id = f.up_to_finalize().await;
     let (one, other) = tokio::join!(finalize(&f.holdfast, &id), finalize(&f.holdfast, &id));
     let outcomes = [one, other];
-    let completed = outcomes.iter().filter(|outcome| matches!(outcome, FinalizeOutcome::Completed(_))).count();
+    let completed = outcomes
+        .iter()
+        .filter(|outcome| matches!(outcome, FinalizeOutcome::Completed(_)))
+        .count();
     assert_eq!(completed, 1, "{outcomes:?}");
     let again = finalize(&f.holdfast, &id).await;
     let reason = SkipReason::AlreadySettled(JobStatus::Completed);
-    assert!(matches!(again, FinalizeOutcome::Skipped { reason: found, .. } if found == reason), "{again:?}");
+    assert!(
+        matches!(again, FinalizeOutcome::Skipped { reason: found, .. } if found == reason),
+        "{again:?}"
+    );
     f.remove().await;
 }
 
@@ -239,7 +338,16 @@ async fn a_backup_that_still_downloads_is_not_finalized() {
     let id = f.trigger().await;
     f.discover(&id).await;
     let early = finalize(&f.holdfast, &id).await;
-    assert!(matches!(early, FinalizeOutcome::Skipped { reason: SkipReason::RunningElsewhere, .. }), "{early:?}");
+    assert!(
+        matches!(
+            early,
+            FinalizeOutcome::Skipped {
+                reason: SkipReason::RunningElsewhere,
+                ..
+            }
+        ),
+        "{early:?}"
+    );
     assert_eq!(f.job(&id).await.status, JobStatus::Running);
     f.remove().await;
 }
@@ -250,8 +358,14 @@ async fn an_item_that_is_not_settled_is_never_left_out_in_silence() {
     f.fill(2).await;
     let id = f.up_to_finalize().await;
     let row = doc! { "_id": format!("{id}/1") };
-    f.rows("backup_items").update_one(row, doc! { "$set": { "status": "pending" } }).await.unwrap();
-    assert_eq!(failed(finalize(&f.holdfast, &id).await).error.unwrap().code, FailureCode::Internal);
+    f.rows("backup_items")
+        .update_one(row, doc! { "$set": { "status": "pending" } })
+        .await
+        .unwrap();
+    assert_eq!(
+        failed(finalize(&f.holdfast, &id).await).error.unwrap().code,
+        FailureCode::Internal
+    );
     f.remove().await;
 }
 
@@ -262,7 +376,11 @@ async fn ten_thousand_items_are_finalized_a_page_at_a_time() {
     f.fill(1).await;
     let id = f.up_to_finalize().await;
     let rows = f.rows("backup_items");
-    let row = rows.find_one(doc! { "_id": format!("{id}/1") }).await.unwrap().unwrap();
+    let row = rows
+        .find_one(doc! { "_id": format!("{id}/1") })
+        .await
+        .unwrap()
+        .unwrap();
     let more = (2..=ITEMS).map(|number| {
         let mut row = row.clone();
         row.insert("_id", format!("{id}/{number}"));
@@ -274,7 +392,10 @@ async fn ten_thousand_items_are_finalized_a_page_at_a_time() {
     let before = resident_kib();
     let clock = std::time::Instant::now();
     let job = completed(finalize(&f.holdfast, &id).await);
-    let (seconds, grown_mib) = (clock.elapsed().as_secs_f64(), resident_kib().saturating_sub(before) / 1024);
+    let (seconds, grown_mib) = (
+        clock.elapsed().as_secs_f64(),
+        resident_kib().saturating_sub(before) / 1024,
+    );
     println!(
         "{ITEMS} items finalized in {seconds:.1} s, {:.0} a second; {grown_mib} MiB more",
         f64::from(ITEMS) / seconds
@@ -287,6 +408,9 @@ async fn ten_thousand_items_are_finalized_a_page_at_a_time() {
 /// Memory in use by this process.
 fn resident_kib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .unwrap();
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }

@@ -14,7 +14,13 @@ use crate::{
 const DEAD: Duration = Duration::from_mins(2);
 
 /// Runs until the store's `nth` call of this operation, and dies there.
-async fn die_at(f: &Fixture, id: &holdfast_domain::BackupId, operation: Operation, nth: u32, fault: Fault) -> bool {
+async fn die_at(
+    f: &Fixture,
+    id: &holdfast_domain::BackupId,
+    operation: Operation,
+    nth: u32,
+    fault: Fault,
+) -> bool {
     let faults = FaultStore::new(Arc::clone(&f.store.store));
     faults.on(operation, nth, fault);
     let h = f.over(faults.clone());
@@ -22,7 +28,10 @@ async fn die_at(f: &Fixture, id: &holdfast_domain::BackupId, operation: Operatio
         _ = finalize_content(&h, id, RunLimits::none()) => false,
         () = reached(&faults, operation, nth) => true,
     };
-    assert!(died || faults.calls(operation) < nth, "{operation:?} {nth} was survived");
+    assert!(
+        died || faults.calls(operation) < nth,
+        "{operation:?} {nth} was survived"
+    );
     died
 }
 
@@ -37,12 +46,16 @@ async fn reached(faults: &FaultStore, operation: Operation, nth: u32) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_killed_at_any_write_is_followed_by_one_that_ends_it() {
     let mut deaths = 0;
-    for (operation, nth) in [1, 2, 3, 4].map(|nth| (Operation::Put, nth)).into_iter().chain([
-        (Operation::List, 1),
-        (Operation::List, 2),
-        (Operation::Get, 3),
-        (Operation::Get, 5),
-    ]) {
+    for (operation, nth) in [1, 2, 3, 4]
+        .map(|nth| (Operation::Put, nth))
+        .into_iter()
+        .chain([
+            (Operation::List, 1),
+            (Operation::List, 2),
+            (Operation::Get, 3),
+            (Operation::Get, 5),
+        ])
+    {
         let f = Fixture::new(&[]).await;
         f.fill(4).await;
         let id = f.up_to_finalize().await;
@@ -52,10 +65,18 @@ async fn a_run_killed_at_any_write_is_followed_by_one_that_ends_it() {
             FinalizeOutcome::Completed(_) | FinalizeOutcome::Skipped { .. } => {}
             outcome => panic!("{operation:?} {nth}: {outcome:?}"),
         }
-        assert_eq!(f.job(&id).await.status, JobStatus::Completed, "{operation:?} {nth}");
+        assert_eq!(
+            f.job(&id).await.status,
+            JobStatus::Completed,
+            "{operation:?} {nth}"
+        );
         let manifest = f.manifest(&id).await;
         assert_eq!(f.archived(&manifest).await.len(), 5, "{operation:?} {nth}");
-        assert_eq!(f.keys_under(&ObjectKey::backup_prefix(&id)).await.len(), 4, "{operation:?} {nth}");
+        assert_eq!(
+            f.keys_under(&ObjectKey::backup_prefix(&id)).await.len(),
+            4,
+            "{operation:?} {nth}"
+        );
         f.remove().await;
     }
     assert!(deaths >= 6, "only {deaths} runs died");
@@ -73,7 +94,10 @@ async fn what_a_killed_run_had_stored_is_used_and_not_made_again() {
     f.age_lease(DEAD).await;
     completed(finalize(&f.holdfast, &id).await);
     let archive = f.manifest(&id).await.content.unwrap().archive;
-    assert_eq!(archive.iter().map(ObjectKey::as_str).collect::<Vec<_>>(), [volume[0].as_str()]);
+    assert_eq!(
+        archive.iter().map(ObjectKey::as_str).collect::<Vec<_>>(),
+        [volume[0].as_str()]
+    );
     f.remove().await;
 }
 
@@ -113,8 +137,17 @@ async fn a_store_that_fails_fails_the_backup_and_leaves_no_artifact() {
         faults.on(operation, 2, Fault::Denied);
         faults.on(operation, 4, Fault::Denied);
         let job = failed(finalize(&f.over(faults), &id).await);
-        assert_eq!(job.error.unwrap().code, FailureCode::StoreDenied, "{operation:?}");
-        assert!(f.keys_under(&ObjectKey::backup_prefix(&id)).await.is_empty(), "{operation:?}");
+        assert_eq!(
+            job.error.unwrap().code,
+            FailureCode::StoreDenied,
+            "{operation:?}"
+        );
+        assert!(
+            f.keys_under(&ObjectKey::backup_prefix(&id))
+                .await
+                .is_empty(),
+            "{operation:?}"
+        );
         assert_eq!(f.leases().await, 0);
         f.remove().await;
     }
@@ -178,7 +211,11 @@ async fn a_run_that_fails_leaves_what_a_paused_run_is_about_to_name() {
     }
     paused.await.unwrap().unwrap();
     let manifest = f.manifest(&id).await;
-    assert_eq!(f.archived(&manifest).await.len(), 3, "the paused run committed a whole backup");
+    assert_eq!(
+        f.archived(&manifest).await.len(),
+        3,
+        "the paused run committed a whole backup"
+    );
     assert_eq!(f.listed(&manifest).await.len(), 2);
     f.remove().await;
 }

@@ -8,7 +8,9 @@ use std::{
 };
 
 use holdfast_codec::{DigestWriter, SegmentHasher};
-use holdfast_domain::{Artifact, BackupId, ItemRecord, Job, Manifest, ManifestFile, ObjectKey, Timestamp};
+use holdfast_domain::{
+    Artifact, BackupId, ItemRecord, Job, Manifest, ManifestFile, ObjectKey, Timestamp,
+};
 use holdfast_operations::{FinalizeOutcome, Holdfast, RunLimits, finalize_content};
 use holdfast_storage::{PutMode, read_all};
 use holdfast_testing::unique;
@@ -31,7 +33,10 @@ impl Fixture {
     /// Finalizes in runs with time for one entry each. Returns the number of runs.
     pub(crate) async fn finalize_in_short_runs(&self, id: &BackupId) -> (Job, u32) {
         for runs in 1..100 {
-            match finalize_content(&self.holdfast, id, seconds(30)).await.unwrap() {
+            match finalize_content(&self.holdfast, id, seconds(30))
+                .await
+                .unwrap()
+            {
                 FinalizeOutcome::HandOn { .. } => {}
                 outcome => return (completed(outcome), runs),
             }
@@ -44,11 +49,18 @@ impl Fixture {
     }
 
     pub(crate) async fn object(&self, key: &ObjectKey) -> Vec<u8> {
-        read_all(self.store.store.as_ref(), key, 256 << 20).await.unwrap().to_vec()
+        read_all(self.store.store.as_ref(), key, 256 << 20)
+            .await
+            .unwrap()
+            .to_vec()
     }
 
     pub(crate) async fn replace(&self, key: &ObjectKey, bytes: Vec<u8>) {
-        self.store.store.put(key, bytes.into(), PutMode::Replace).await.unwrap();
+        self.store
+            .store
+            .put(key, bytes.into(), PutMode::Replace)
+            .await
+            .unwrap();
     }
 
     /// Alters the object of an item's file.
@@ -64,13 +76,20 @@ impl Fixture {
         for key in &manifest.content.as_ref().unwrap().archive {
             joined.extend(self.object(key).await);
         }
-        let plain = if manifest.compression.is_some() { gunzip(&joined) } else { joined };
+        let plain = if manifest.compression.is_some() {
+            gunzip(&joined)
+        } else {
+            joined
+        };
         let mut archive = tar::Archive::new(&plain[..]);
         let mut files = Files::new();
         for entry in archive.entries().unwrap() {
             let mut entry = entry.unwrap();
             let path = entry.path().unwrap().to_str().unwrap().to_owned();
-            let name = path.strip_prefix(&format!("{}/", manifest.backup_id)).unwrap().to_owned();
+            let name = path
+                .strip_prefix(&format!("{}/", manifest.backup_id))
+                .unwrap()
+                .to_owned();
             let mut bytes = Vec::new();
             entry.read_to_end(&mut bytes).unwrap();
             assert!(files.insert(name, bytes).is_none(), "{path} twice");
@@ -80,16 +99,35 @@ impl Fixture {
 
     /// The items of an unencrypted backup's list.
     pub(crate) async fn listed(&self, manifest: &Manifest) -> Vec<ItemRecord> {
-        let list = self.object(&manifest.content.as_ref().unwrap().item_list).await;
-        let plain = if manifest.compression.is_some() { gunzip(&list) } else { list };
-        String::from_utf8(plain).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        let list = self
+            .object(&manifest.content.as_ref().unwrap().item_list)
+            .await;
+        let plain = if manifest.compression.is_some() {
+            gunzip(&list)
+        } else {
+            list
+        };
+        String::from_utf8(plain)
+            .unwrap()
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
     }
 
     /// Replaces the bytes of an artifact, and adapts the manifest, so that only a deeper verification finds the change.
-    pub(crate) async fn forge(&self, id: &BackupId, key: &ObjectKey, alter: impl FnOnce(Vec<u8>) -> Vec<u8>) {
+    pub(crate) async fn forge(
+        &self,
+        id: &BackupId,
+        key: &ObjectKey,
+        alter: impl FnOnce(Vec<u8>) -> Vec<u8>,
+    ) {
         let bytes = alter(self.object(key).await);
         let mut manifest = self.manifest(id).await;
-        let artifact = manifest.artifacts.iter_mut().find(|artifact| artifact.key == *key).unwrap();
+        let artifact = manifest
+            .artifacts
+            .iter_mut()
+            .find(|artifact| artifact.key == *key)
+            .unwrap();
         *artifact = artifact_of(key, &bytes);
         self.replace(key, bytes).await;
         self.forge_manifest(&manifest).await;
@@ -97,7 +135,8 @@ impl Fixture {
 
     pub(crate) async fn forge_manifest(&self, manifest: &Manifest) {
         let sealed = ManifestFile::seal(manifest, |_| None).unwrap();
-        self.replace(&ObjectKey::manifest(&manifest.backup_id), sealed).await;
+        self.replace(&ObjectKey::manifest(&manifest.backup_id), sealed)
+            .await;
     }
 }
 
@@ -120,7 +159,9 @@ pub(crate) async fn finalize(h: &Holdfast, id: &BackupId) -> FinalizeOutcome {
 
 /// A run with this many seconds before it is killed.
 pub(crate) fn seconds(seconds: i64) -> RunLimits {
-    RunLimits { deadline: Some(Timestamp::now() + jiff::SignedDuration::from_secs(seconds)) }
+    RunLimits {
+        deadline: Some(Timestamp::now() + jiff::SignedDuration::from_secs(seconds)),
+    }
 }
 
 pub(crate) fn completed(outcome: FinalizeOutcome) -> Job {
@@ -139,7 +180,9 @@ pub(crate) fn failed(outcome: FinalizeOutcome) -> Job {
 
 pub(crate) fn gunzip(bytes: &[u8]) -> Vec<u8> {
     let mut plain = Vec::new();
-    holdfast_codec::GunzipReader::new(bytes).read_to_end(&mut plain).unwrap();
+    holdfast_codec::GunzipReader::new(bytes)
+        .read_to_end(&mut plain)
+        .unwrap();
     plain
 }
 
@@ -153,5 +196,12 @@ pub(crate) fn folder(purpose: &str) -> PathBuf {
 /// The files of a folder.
 pub(crate) fn files_in(folder: &Path) -> Files {
     let entries = fs::read_dir(folder).unwrap().map(Result::unwrap);
-    entries.map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap())).collect()
+    entries
+        .map(|entry| {
+            (
+                entry.file_name().into_string().unwrap(),
+                fs::read(entry.path()).unwrap(),
+            )
+        })
+        .collect()
 }

@@ -42,10 +42,25 @@ async fn an_object_that_was_stored_again_before_the_backup_is_finalized_fails_no
     let job = f.finish(&id).await;
     let items = job.items.unwrap();
     assert_eq!((items.done, items.failed), (3, 0), "{items:?}");
-    for level in [VerificationLevel::Exists, VerificationLevel::Checksum, VerificationLevel::Structure] {
-        let found =
-            verify(&f.holdfast.repository, &id, level, holdfast_domain::Timestamp::now(), |_, _| ()).await.unwrap();
-        assert_eq!((found.status, found.problems), (VerificationStatus::Passed, Vec::new()), "{level:?}");
+    for level in [
+        VerificationLevel::Exists,
+        VerificationLevel::Checksum,
+        VerificationLevel::Structure,
+    ] {
+        let found = verify(
+            &f.holdfast.repository,
+            &id,
+            level,
+            holdfast_domain::Timestamp::now(),
+            |_, _| (),
+        )
+        .await
+        .unwrap();
+        assert_eq!(
+            (found.status, found.problems),
+            (VerificationStatus::Passed, Vec::new()),
+            "{level:?}"
+        );
         assert_eq!(found.notes.len(), 1, "{:?}", found.notes);
     }
     f.remove().await;
@@ -78,9 +93,17 @@ async fn a_file_whose_source_is_gone_is_held_in_the_form_that_the_store_has() {
     let id = f.back_up().await.backup_id;
     assert_eq!(f.by_status(&id, ItemStatus::Unchanged).await, ["1"]);
     let asked = f.node.requests().await.gateway;
-    assert_eq!(asked.car + asked.raw + asked.plain, 0, "it was not fetched again: {asked:?}");
+    assert_eq!(
+        asked.car + asked.raw + asked.plain,
+        0,
+        "it was not fetched again: {asked:?}"
+    );
     let stored = f.item(&id, "1").await.file.unwrap().object.artifact;
-    assert_eq!(stored.size, again.len() as u64, "the new list has the digests of today");
+    assert_eq!(
+        stored.size,
+        again.len() as u64,
+        "the new list has the digests of today"
+    );
     f.remove().await;
 }
 
@@ -98,7 +121,9 @@ async fn a_form_that_begins_like_the_recorded_one_is_restored_without_a_seam() {
     assert!(again[..8 << 20] == before[..8 << 20] && again != before);
     f.replace(&key, again).await;
     let to = folder("seam");
-    let report = restore_content(&f.holdfast.repository, &id, &to, None, &|_| {}).await.unwrap();
+    let report = restore_content(&f.holdfast.repository, &id, &to, None, &|_| {})
+        .await
+        .unwrap();
     assert!(report.is_faithful(), "{report:?}");
     assert!(files_in(&to)["1_Item_1.bin"] == file);
     std::fs::remove_dir_all(&to).unwrap();

@@ -1,6 +1,8 @@
 //! Verification of content backups. For each rule, a backup with exactly this fault fails.
 
-use holdfast_domain::{BackupId, ItemRecord, ObjectKey, Timestamp, VerificationLevel, VerificationStatus, Verified};
+use holdfast_domain::{
+    BackupId, ItemRecord, ObjectKey, Timestamp, VerificationLevel, VerificationStatus, Verified,
+};
 use holdfast_operations::{RunLimits, VerifyOutcome, verify_on_request};
 use holdfast_recovery::{Verification, verify};
 use holdfast_testing::{Origin, origin::Answer};
@@ -12,19 +14,35 @@ use crate::{
 };
 
 const PLAIN: (&str, &str) = ("BACKUP_CONTENT_COMPRESSION", "false");
-const LEVELS: [VerificationLevel; 3] =
-    [VerificationLevel::Exists, VerificationLevel::Checksum, VerificationLevel::Structure];
+const LEVELS: [VerificationLevel; 3] = [
+    VerificationLevel::Exists,
+    VerificationLevel::Checksum,
+    VerificationLevel::Structure,
+];
 
 async fn look(f: &Fixture, id: &BackupId, level: VerificationLevel) -> Verification {
-    verify(&f.holdfast.repository, id, level, Timestamp::now(), |_, _| {}).await.unwrap()
+    verify(
+        &f.holdfast.repository,
+        id,
+        level,
+        Timestamp::now(),
+        |_, _| {},
+    )
+    .await
+    .unwrap()
 }
 
 /// Verifies by checksum with time for one step in each run. Returns the number of runs too.
 async fn look_in_steps(f: &Fixture, id: &BackupId) -> (Verification, u32) {
     for runs in 1..100 {
-        let limits = RunLimits { deadline: Some(Timestamp::now() + SignedDuration::from_secs(5)) };
+        let limits = RunLimits {
+            deadline: Some(Timestamp::now() + SignedDuration::from_secs(5)),
+        };
         let level = VerificationLevel::Checksum;
-        match verify_on_request(&f.holdfast, id, level, limits, Timestamp::now()).await.unwrap() {
+        match verify_on_request(&f.holdfast, id, level, limits, Timestamp::now())
+            .await
+            .unwrap()
+        {
             VerifyOutcome::Done(verification) => return (*verification, runs),
             VerifyOutcome::HandOn => {}
             other => panic!("{other:?}"),
@@ -40,15 +58,37 @@ type Alteration = fn(&mut Vec<u8>);
 async fn found_from(f: &Fixture, id: &BackupId, from: VerificationLevel, problem: &str) {
     for level in LEVELS {
         let verification = look(f, id, level).await;
-        let expected = if level < from { VerificationStatus::Passed } else { VerificationStatus::Failed };
-        assert_eq!(verification.status, expected, "{level:?}: {:?}", verification.problems);
-        let told = verification.problems.iter().any(|found| found.contains(problem));
-        assert_eq!(told, level >= from, "{level:?}: {:?}", verification.problems);
+        let expected = if level < from {
+            VerificationStatus::Passed
+        } else {
+            VerificationStatus::Failed
+        };
+        assert_eq!(
+            verification.status, expected,
+            "{level:?}: {:?}",
+            verification.problems
+        );
+        let told = verification
+            .problems
+            .iter()
+            .any(|found| found.contains(problem));
+        assert_eq!(
+            told,
+            level >= from,
+            "{level:?}: {:?}",
+            verification.problems
+        );
     }
 }
 
 async fn key_of(f: &Fixture, id: &BackupId, content_id: &str) -> ObjectKey {
-    f.item(id, content_id).await.file.unwrap().object.artifact.key
+    f.item(id, content_id)
+        .await
+        .file
+        .unwrap()
+        .object
+        .artifact
+        .key
 }
 
 /// Changes the items of the list, and adapts the manifest to the new list.
@@ -56,16 +96,30 @@ async fn relist(f: &Fixture, id: &BackupId, alter: impl FnOnce(&mut Vec<ItemReco
     let list = f.manifest(id).await.content.unwrap().item_list;
     f.forge(id, &list, |bytes| {
         let text = String::from_utf8(bytes).unwrap();
-        let mut items: Vec<ItemRecord> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let mut items: Vec<ItemRecord> = text
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
         alter(&mut items);
-        items.iter().map(|item| serde_json::to_string(item).unwrap() + "\n").collect::<String>().into_bytes()
+        items
+            .iter()
+            .map(|item| serde_json::to_string(item).unwrap() + "\n")
+            .collect::<String>()
+            .into_bytes()
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_good_backup_passes_at_every_level() {
-    for settings in [vec![], vec![PLAIN], vec![("BACKUP_CONTENT_ENCRYPTION", "true"), ("BACKUP_ENCRYPTION_KEY", KEY)]] {
+    for settings in [
+        vec![],
+        vec![PLAIN],
+        vec![
+            ("BACKUP_CONTENT_ENCRYPTION", "true"),
+            ("BACKUP_ENCRYPTION_KEY", KEY),
+        ],
+    ] {
         let f = Fixture::new(&[settings, vec![PATIENT]].concat()).await;
         f.fill(4).await;
         f.add_ipfs(5, noise(3 << 20)).await;
@@ -91,7 +145,13 @@ async fn a_missing_or_shortened_artifact_is_found_by_looking() {
     f.replace(&archive, whole[..whole.len() - 1].to_vec()).await;
     found_from(&f, &id, VerificationLevel::Exists, "bytes").await;
     f.store.store.delete(&archive).await.unwrap();
-    found_from(&f, &id, VerificationLevel::Exists, &format!("{archive} is missing")).await;
+    found_from(
+        &f,
+        &id,
+        VerificationLevel::Exists,
+        &format!("{archive} is missing"),
+    )
+    .await;
     f.remove().await;
 }
 
@@ -101,12 +161,21 @@ async fn a_missing_or_shortened_object_is_found_by_looking() {
     f.fill(3).await;
     let id = f.back_up().await.backup_id;
     let file = f.item(&id, "1").await.file.unwrap();
-    f.store.store.delete(&file.dag.unwrap().artifact.key).await.unwrap();
+    f.store
+        .store
+        .delete(&file.dag.unwrap().artifact.key)
+        .await
+        .unwrap();
     found_from(&f, &id, VerificationLevel::Exists, "item 1: ").await;
     let key = key_of(&f, &id, "2").await;
     f.replace(&key, b"short".to_vec()).await;
     let report = look(&f, &id, VerificationLevel::Exists).await;
-    assert!(report.problems.iter().any(|problem| problem.starts_with("item 2: ") && problem.contains("5 bytes")));
+    assert!(
+        report
+            .problems
+            .iter()
+            .any(|problem| problem.starts_with("item 2: ") && problem.contains("5 bytes"))
+    );
     f.remove().await;
 }
 
@@ -155,7 +224,10 @@ async fn an_object_that_is_another_file_is_found_by_its_hash() {
     let mut other = f.object(&key).await;
     other[0] ^= 1;
     f.replace(&key, other.clone()).await;
-    relist(&f, &id, |items| items[1].file.as_mut().unwrap().object.artifact = artifact_of(&key, &other)).await;
+    relist(&f, &id, |items| {
+        items[1].file.as_mut().unwrap().object.artifact = artifact_of(&key, &other)
+    })
+    .await;
     found_from(&f, &id, VerificationLevel::Structure, "the SHA-256 differs").await;
     f.remove().await;
 }
@@ -167,7 +239,10 @@ async fn a_file_that_is_not_its_cids_is_found_by_rebuilding_it() {
     f.add_ipfs(2, noise(700_000)).await;
     let id = f.back_up().await.backup_id;
     relist(&f, &id, |items| {
-        let (cid, dag) = (items[1].file.as_ref().unwrap().cid.clone(), items[1].file.as_ref().unwrap().dag.clone());
+        let (cid, dag) = (
+            items[1].file.as_ref().unwrap().cid.clone(),
+            items[1].file.as_ref().unwrap().dag.clone(),
+        );
         let one = items[0].file.as_mut().unwrap();
         (one.cid, one.dag) = (cid, dag);
     })
@@ -205,7 +280,10 @@ async fn a_list_with_a_name_that_is_a_path_is_found() {
     let f = Fixture::new(&[PLAIN, ("BACKUP_CONTENT_ARCHIVE", "false")]).await;
     f.fill(2).await;
     let id = f.back_up().await.backup_id;
-    relist(&f, &id, |items| items[0].file_name = Some("../x".to_owned())).await;
+    relist(&f, &id, |items| {
+        items[0].file_name = Some("../x".to_owned())
+    })
+    .await;
     found_from(&f, &id, VerificationLevel::Structure, "is not a file name").await;
     f.remove().await;
 }
@@ -227,9 +305,15 @@ async fn an_archive_that_is_not_the_lists_is_found_by_walking_both() {
         // A bit of the first file.
         (|tar| tar[600] ^= 1, "the archive holds another"),
         // The first entry is missing: a header, and one or two blocks of content.
-        (|tar| drop(tar.drain(..1024 + 512 * usize::from(tar[124..135].ends_with(b"1020")))), "instead of"),
+        (
+            |tar| drop(tar.drain(..1024 + 512 * usize::from(tar[124..135].ends_with(b"1020")))),
+            "instead of",
+        ),
         // Only the end is left.
-        (|tar| drop(tar.drain(..tar.len() - 1024)), "in the list but not in the archive"),
+        (
+            |tar| drop(tar.drain(..tar.len() - 1024)),
+            "in the list but not in the archive",
+        ),
         // The document of all items, near the archive's end.
         (
             |tar| {
@@ -260,7 +344,13 @@ async fn an_entry_that_no_item_has_is_found() {
         [tar, first, end].concat()
     })
     .await;
-    found_from(&f, &id, VerificationLevel::Structure, "after the last entry of its list").await;
+    found_from(
+        &f,
+        &id,
+        VerificationLevel::Structure,
+        "after the last entry of its list",
+    )
+    .await;
     f.remove().await;
 }
 
@@ -293,15 +383,30 @@ async fn files_that_no_cid_proved_are_counted_and_are_no_problem() {
     f.add_gaia(4, "gaia").await;
     let id = f.up_to_finalize().await;
     f.finish(&id).await;
-    assert_eq!(f.item(&id, "1").await.file.unwrap().verified, Verified::Cid, "its CID proves it");
+    assert_eq!(
+        f.item(&id, "1").await.file.unwrap().verified,
+        Verified::Cid,
+        "its CID proves it"
+    );
     for level in LEVELS {
         let verification = look(&f, &id, level).await;
-        assert_eq!((verification.status, verification.notes.len()), (VerificationStatus::Passed, 1), "{level:?}");
-        assert!(verification.notes[0].starts_with("2 of 3 IPFS files are unproved"), "{:?}", verification.notes);
+        assert_eq!(
+            (verification.status, verification.notes.len()),
+            (VerificationStatus::Passed, 1),
+            "{level:?}"
+        );
+        assert!(
+            verification.notes[0].starts_with("2 of 3 IPFS files are unproved"),
+            "{:?}",
+            verification.notes
+        );
     }
     let at_once = look(&f, &id, VerificationLevel::Checksum).await;
     let (in_steps, runs) = look_in_steps(&f, &id).await;
     assert!(runs > 1, "it took several runs");
-    assert_eq!((in_steps.status, in_steps.notes), (at_once.status, at_once.notes));
+    assert_eq!(
+        (in_steps.status, in_steps.notes),
+        (at_once.status, at_once.notes)
+    );
     f.remove().await;
 }

@@ -14,11 +14,17 @@ use crate::{
     second::{Second, copied, read, repaired, step},
 };
 
-const ENCRYPTED: &[(&str, &str)] = &[("BACKUP_CONTENT_ENCRYPTION", "true"), ("BACKUP_ENCRYPTION_KEY", KEY)];
+const ENCRYPTED: &[(&str, &str)] = &[
+    ("BACKUP_CONTENT_ENCRYPTION", "true"),
+    ("BACKUP_ENCRYPTION_KEY", KEY),
+];
 /// Three members of gzip.
 const TEXT_BYTES: usize = 600_000;
-const LEVELS: [VerificationLevel; 3] =
-    [VerificationLevel::Exists, VerificationLevel::Checksum, VerificationLevel::Structure];
+const LEVELS: [VerificationLevel; 3] = [
+    VerificationLevel::Exists,
+    VerificationLevel::Checksum,
+    VerificationLevel::Structure,
+];
 
 /// Two backups of the same files. Between them every object was deleted in the first store and stored again.
 struct Twice {
@@ -40,7 +46,12 @@ impl Twice {
         for key in keys(&f).await {
             before.insert(key.clone(), f.object(&key).await);
         }
-        Self { f, second: Second::new(), old, before }
+        Self {
+            f,
+            second: Second::new(),
+            old,
+            before,
+        }
     }
 
     /// Deletes every object of the first store and backs up again.
@@ -49,7 +60,11 @@ impl Twice {
             self.f.store.store.delete(key).await.unwrap();
         }
         let new = self.f.back_up().await.backup_id;
-        assert_eq!(keys(&self.f).await, self.before.keys().cloned().collect::<Vec<_>>(), "the addresses are the same");
+        assert_eq!(
+            keys(&self.f).await,
+            self.before.keys().cloned().collect::<Vec<_>>(),
+            "the addresses are the same"
+        );
         new
     }
 
@@ -59,7 +74,9 @@ impl Twice {
 
     /// Asserts that a repair replaces no intact object.
     async fn repair_changes_nothing(&self, id: &BackupId) {
-        let report = repaired(&self.f.holdfast, &self.second.repository, id).await.unwrap();
+        let report = repaired(&self.f.holdfast, &self.second.repository, id)
+            .await
+            .unwrap();
         assert_eq!((report.copied, report.mended.len()), (0, 0), "{report:?}");
     }
 
@@ -67,16 +84,29 @@ impl Twice {
     async fn good_in(&self, repository: &Repository, ids: &[&BackupId]) {
         for id in ids {
             for level in LEVELS {
-                let found = verify(repository, id, level, Timestamp::now(), |_, _| ()).await.unwrap();
-                assert_eq!(found.problems, [""; 0], "{id} at {level:?} in {}", repository.location());
+                let found = verify(repository, id, level, Timestamp::now(), |_, _| ())
+                    .await
+                    .unwrap();
+                assert_eq!(
+                    found.problems,
+                    [""; 0],
+                    "{id} at {level:?} in {}",
+                    repository.location()
+                );
             }
             let to = folder("forms");
-            let report = restore_content(repository, id, &to, None, &|_| {}).await.unwrap();
+            let report = restore_content(repository, id, &to, None, &|_| {})
+                .await
+                .unwrap();
             assert!(report.is_faithful(), "{report:?}");
             let files = files_in(&to);
-            assert!(files["4_Item_4.bin"] == text(TEXT_BYTES) && files["5_Item_5.bin"].len() == 9 << 20);
+            assert!(
+                files["4_Item_4.bin"] == text(TEXT_BYTES) && files["5_Item_5.bin"].len() == 9 << 20
+            );
             fs::remove_dir_all(&to).unwrap();
-            let car = export_car(repository, id, None, std::io::sink()).await.unwrap();
+            let car = export_car(repository, id, None, std::io::sink())
+                .await
+                .unwrap();
             assert_eq!(car.items, 2);
         }
     }
@@ -88,12 +118,23 @@ impl Twice {
 
     /// An object with two different forms.
     async fn object(&self, content_id: &str) -> ObjectKey {
-        self.f.item(&self.old, content_id).await.file.unwrap().object.artifact.key
+        self.f
+            .item(&self.old, content_id)
+            .await
+            .file
+            .unwrap()
+            .object
+            .artifact
+            .key
     }
 }
 
 async fn keys(f: &Fixture) -> Vec<ObjectKey> {
-    let objects = f.keys_under("content/objects/").await.into_iter().chain(f.keys_under("content/dags/").await);
+    let objects = f
+        .keys_under("content/objects/")
+        .await
+        .into_iter()
+        .chain(f.keys_under("content/dags/").await);
     let mut keys: Vec<ObjectKey> = objects.map(|key| key.parse().unwrap()).collect();
     keys.sort();
     keys
@@ -101,7 +142,10 @@ async fn keys(f: &Fixture) -> Vec<ObjectKey> {
 
 /// A text with a compressed size that depends on the level.
 fn text(bytes: usize) -> Vec<u8> {
-    (0_u64..).flat_map(|n| format!("{} of {n}; ", n.wrapping_mul(0x9e37_79b9) % 977).into_bytes()).take(bytes).collect()
+    (0_u64..)
+        .flat_map(|n| format!("{} of {n}; ", n.wrapping_mul(0x9e37_79b9) % 977).into_bytes())
+        .take(bytes)
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -112,9 +156,14 @@ async fn encrypted_objects_that_were_stored_twice_serve_both_backups_in_every_or
     let new = twice.store_again().await;
     for (key, before) in &twice.before {
         let now = twice.f.object(key).await;
-        assert!(now != *before && now.len() == before.len(), "{key}: the same size, and other bytes");
+        assert!(
+            now != *before && now.len() == before.len(),
+            "{key}: the same size, and other bytes"
+        );
     }
-    twice.good_in(&twice.f.holdfast.repository, &[&old, &new]).await;
+    twice
+        .good_in(&twice.f.holdfast.repository, &[&old, &new])
+        .await;
     twice.copy(&new).await;
     twice.good_in_both(&[&old, &new]).await;
     for repaired in [&new, &old, &new] {
@@ -125,7 +174,10 @@ async fn encrypted_objects_that_were_stored_twice_serve_both_backups_in_every_or
     }
     twice.good_in_both(&[&new, &old]).await;
     for (key, before) in &twice.before {
-        assert!(twice.second.object(key).await == *before, "{key}: the copy's own form stays");
+        assert!(
+            twice.second.object(key).await == *before,
+            "{key}: the copy's own form stays"
+        );
     }
     twice.f.remove().await;
 }
@@ -135,7 +187,9 @@ async fn an_old_backup_is_copied_with_the_objects_that_the_first_store_has_now()
     for settings in [&[][..], ENCRYPTED] {
         let mut twice = Twice::new(settings).await;
         let old = twice.old.clone();
-        twice.f.set(|settings| settings.database.compression_level = 12);
+        twice
+            .f
+            .set(|settings| settings.database.compression_level = 12);
         let new = twice.store_again().await;
         twice.copy(&old).await;
         twice.good_in(&twice.second.repository, &[&old]).await;
@@ -152,10 +206,15 @@ async fn another_level_of_compression_serves_both_backups_in_every_order() {
         let mut twice = Twice::new(settings).await;
         let old = twice.old.clone();
         twice.copy(&old).await;
-        twice.f.set(|settings| settings.database.compression_level = 12);
+        twice
+            .f
+            .set(|settings| settings.database.compression_level = 12);
         let new = twice.store_again().await;
         let text = twice.object("4").await;
-        assert!(twice.f.object(&text).await.len() != twice.before[&text].len(), "another size");
+        assert!(
+            twice.f.object(&text).await.len() != twice.before[&text].len(),
+            "another size"
+        );
         twice.copy(&new).await;
         twice.good_in_both(&[&old, &new]).await;
         for repaired in [&new, &old] {
@@ -175,10 +234,18 @@ async fn a_verification_says_how_many_objects_were_proved_by_their_content() {
     let level = VerificationLevel::Checksum;
     let look = |id: BackupId| {
         let repository = twice.f.holdfast.repository.clone();
-        async move { verify(&repository, &id, level, Timestamp::now(), |_, _| ()).await.unwrap().notes }
+        async move {
+            verify(&repository, &id, level, Timestamp::now(), |_, _| ())
+                .await
+                .unwrap()
+                .notes
+        }
     };
     let [note] = look(twice.old.clone()).await.try_into().unwrap();
-    assert!(note.starts_with("7 objects were stored again after this backup"), "{note}");
+    assert!(
+        note.starts_with("7 objects were stored again after this backup"),
+        "{note}"
+    );
     assert_eq!(look(new).await, [""; 0]);
     twice.f.remove().await;
 }
@@ -187,18 +254,38 @@ async fn a_verification_says_how_many_objects_were_proved_by_their_content() {
 async fn any_flipped_byte_of_an_object_that_was_stored_again_is_rejected() {
     for settings in [&[][..], ENCRYPTED] {
         let mut twice = Twice::new(settings).await;
-        twice.f.set(|settings| settings.database.compression_level = 12);
+        twice
+            .f
+            .set(|settings| settings.database.compression_level = 12);
         twice.store_again().await;
         let file = twice.f.item(&twice.old, "1").await.file.unwrap();
-        for key in [twice.object("4").await, twice.object("5").await, file.dag.unwrap().artifact.key] {
+        for key in [
+            twice.object("4").await,
+            twice.object("5").await,
+            file.dag.unwrap().artifact.key,
+        ] {
             let whole = twice.f.object(&key).await;
             let len = whole.len();
-            let places = [0, 4, 9, 60, 200, len / 3, len / 2, len - 33, len - 5, len - 1];
+            let places = [
+                0,
+                4,
+                9,
+                60,
+                200,
+                len / 3,
+                len / 2,
+                len - 33,
+                len - 5,
+                len - 1,
+            ];
             for at in places.into_iter().filter(|at| *at < len) {
                 let mut bytes = whole.clone();
                 bytes[at] ^= 1;
                 twice.f.replace(&key, bytes).await;
-                assert!(twice.is_named(&twice.old, &key).await, "byte {at} of {len} of {key}");
+                assert!(
+                    twice.is_named(&twice.old, &key).await,
+                    "byte {at} of {len} of {key}"
+                );
             }
             twice.f.replace(&key, whole).await;
         }
@@ -210,7 +297,15 @@ impl Twice {
     /// Whether verification by checksum names this object in the first store.
     async fn is_named(&self, id: &BackupId, key: &ObjectKey) -> bool {
         let repository = &self.f.holdfast.repository;
-        let found = verify(repository, id, VerificationLevel::Checksum, Timestamp::now(), |_, _| ()).await.unwrap();
+        let found = verify(
+            repository,
+            id,
+            VerificationLevel::Checksum,
+            Timestamp::now(),
+            |_, _| (),
+        )
+        .await
+        .unwrap();
         let is_named = found.problems.len() == 1 && found.problems[0].contains(key.as_str());
         is_named && found.status == VerificationStatus::Failed
     }
@@ -222,16 +317,31 @@ async fn a_damaged_object_of_a_copy_is_replaced_by_the_form_that_the_first_store
         let mut twice = Twice::new(settings).await;
         let old = twice.old.clone();
         twice.copy(&old).await;
-        twice.f.set(|settings| settings.database.compression_level = 12);
+        twice
+            .f
+            .set(|settings| settings.database.compression_level = 12);
         let new = twice.store_again().await;
         twice.copy(&new).await;
         let file = twice.f.item(&old, "1").await.file.unwrap();
-        for key in [twice.object("4").await, twice.object("5").await, file.dag.unwrap().artifact.key] {
+        for key in [
+            twice.object("4").await,
+            twice.object("5").await,
+            file.dag.unwrap().artifact.key,
+        ] {
             for id in [&old, &new] {
                 twice.second.damage(&key).await;
-                let report = repaired(&twice.f.holdfast, &twice.second.repository, id).await.unwrap();
-                assert_eq!((report.copied, report.mended.len()), (1, 1), "{key}: {report:?}");
-                assert!(twice.second.object(&key).await == read(twice.f.store.store.as_ref(), &key).await);
+                let report = repaired(&twice.f.holdfast, &twice.second.repository, id)
+                    .await
+                    .unwrap();
+                assert_eq!(
+                    (report.copied, report.mended.len()),
+                    (1, 1),
+                    "{key}: {report:?}"
+                );
+                assert!(
+                    twice.second.object(&key).await
+                        == read(twice.f.store.store.as_ref(), &key).await
+                );
             }
         }
         twice.good_in_both(&[&old, &new]).await;
@@ -245,7 +355,9 @@ async fn a_damaged_object_of_the_first_store_is_never_copied_and_never_replaces_
         let mut twice = Twice::new(settings).await;
         let old = twice.old.clone();
         twice.copy(&old).await;
-        twice.f.set(|settings| settings.database.compression_level = 12);
+        twice
+            .f
+            .set(|settings| settings.database.compression_level = 12);
         let new = twice.store_again().await;
         let key = twice.object("4").await;
         let sound = twice.second.object(&key).await;
@@ -259,9 +371,17 @@ async fn a_damaged_object_of_the_first_store_is_never_copied_and_never_replaces_
         // Without an object in the copy, the damaged one is named and not sent.
         let empty = Second::new();
         for id in [&old, &new] {
-            let refused = step(&twice.f.holdfast, &empty.repository, id).await.unwrap_err();
-            assert!(matches!(refused, OperationError::Corrupt { .. }), "{refused}");
-            assert!(refused.to_string().contains(key.as_str()) && !empty.has(&key).await, "{refused}");
+            let refused = step(&twice.f.holdfast, &empty.repository, id)
+                .await
+                .unwrap_err();
+            assert!(
+                matches!(refused, OperationError::Corrupt { .. }),
+                "{refused}"
+            );
+            assert!(
+                refused.to_string().contains(key.as_str()) && !empty.has(&key).await,
+                "{refused}"
+            );
         }
         twice.f.remove().await;
     }
@@ -279,10 +399,17 @@ async fn a_copy_with_a_changed_header_or_trailer_is_not_taken_for_another_form()
         let mut bytes = whole.clone();
         bytes[at] ^= 1;
         twice.second.replace(&key, bytes).await;
-        let refused = step(&twice.f.holdfast, &twice.second.repository, &old).await.unwrap_err();
-        assert!(refused.to_string().contains(key.as_str()) && refused.to_string().contains("--repair"), "{refused}");
+        let refused = step(&twice.f.holdfast, &twice.second.repository, &old)
+            .await
+            .unwrap_err();
+        assert!(
+            refused.to_string().contains(key.as_str()) && refused.to_string().contains("--repair"),
+            "{refused}"
+        );
     }
-    repaired(&twice.f.holdfast, &twice.second.repository, &old).await.unwrap();
+    repaired(&twice.f.holdfast, &twice.second.repository, &old)
+        .await
+        .unwrap();
     twice.good_in(&twice.second.repository, &[&old]).await;
     twice.f.remove().await;
 }

@@ -1,6 +1,10 @@
 //! The second copy: a separate repository, consistent after every fault. Damage in the first store is never sent, and
 //! damage in the second is named and repaired. Retention deletes in both.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
 
 mod bad_days;
 mod content;

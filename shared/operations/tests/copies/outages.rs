@@ -15,13 +15,28 @@ use crate::{
 };
 
 /// Copies a backup with a slow second part, while the catalogue is away for `lasts`.
-async fn through_outage(f: &Fixture, second: &Second, lasts: u64, part_takes: u64) -> Result<CopyStep, OperationError> {
+async fn through_outage(
+    f: &Fixture,
+    second: &Second,
+    lasts: u64,
+    part_takes: u64,
+) -> Result<CopyStep, OperationError> {
     let id = f.back_up().await.backup_id;
-    let (relay, faults) = (Relay::before_mongodb().await, FaultStore::new(second.memory.clone()));
-    faults.on(Operation::UploadPart, 2, Fault::Late(Duration::from_secs(part_takes)));
+    let (relay, faults) = (
+        Relay::before_mongodb().await,
+        FaultStore::new(second.memory.clone()),
+    );
+    faults.on(
+        Operation::UploadPart,
+        2,
+        Fault::Late(Duration::from_secs(part_takes)),
+    );
     let uri = Secret::new(relay.mongodb_uri(&f.catalog_database));
     let catalog = Catalog::connect(&uri, &f.catalog_database).await.unwrap();
-    let h = Holdfast { catalog, ..f.holdfast.clone() };
+    let h = Holdfast {
+        catalog,
+        ..f.holdfast.clone()
+    };
     let outage = async {
         while faults.calls(Operation::UploadPart) < 2 {
             sleep(Duration::from_millis(10)).await;
@@ -65,8 +80,13 @@ async fn a_copy_ends_in_an_error_after_a_minute_or_two_and_the_next_run_resumes(
     f.fill_with_noise(26).await;
     for seconds in [60, 120] {
         let second = Second::new();
-        let error = through_outage(&f, &second, seconds, seconds + 60).await.unwrap_err();
-        assert!(matches!(error, OperationError::Stopped(StopReason::CatalogSilent)), "{seconds}: {error}");
+        let error = through_outage(&f, &second, seconds, seconds + 60)
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(error, OperationError::Stopped(StopReason::CatalogSilent)),
+            "{seconds}: {error}"
+        );
     }
     f.remove().await;
 }

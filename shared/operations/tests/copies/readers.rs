@@ -16,7 +16,11 @@ async fn past_its_limits() -> (World, Second, holdfast_domain::BackupId) {
     let world = World::new().await;
     put_files(world.store.as_ref()).await;
     let old = world.back_up_daily(2).await.remove(0);
-    let policy = RetentionPolicy { max_count: Some(1), min_count: 1, ..RetentionPolicy::of_days(9) };
+    let policy = RetentionPolicy {
+        max_count: Some(1),
+        min_count: 1,
+        ..RetentionPolicy::of_days(9)
+    };
     world.set_policy(BackupType::Database, policy).await;
     (world, Second::new(), old)
 }
@@ -45,17 +49,36 @@ async fn a_copy_is_not_deleted_while_it_is_read() {
     let (world, second, old) = past_its_limits().await;
     copied(&world.h, &second.repository, &old).await;
     assert_eq!(world.retain().await.database.deleted.len(), 1);
-    let leases = Arc::new(CatalogLeases::new(world.h.catalog.clone(), world.h.repository.location().to_string()));
-    let acquire = || ReaderLease::acquire(leases.clone(), &second.repository, &old, Purpose::Restore);
+    let leases = Arc::new(CatalogLeases::new(
+        world.h.catalog.clone(),
+        world.h.repository.location().to_string(),
+    ));
+    let acquire =
+        || ReaderLease::acquire(leases.clone(), &second.repository, &old, Purpose::Restore);
     let lease = acquire().await;
-    assert_eq!(*lease.protection(), Protection::Held, "its copy was not marked");
-    let removed = async || remove_copies(&world.h, &second.repository, RunLimits::none(), world.now()).await.unwrap();
+    assert_eq!(
+        *lease.protection(),
+        Protection::Held,
+        "its copy was not marked"
+    );
+    let removed = async || {
+        remove_copies(&world.h, &second.repository, RunLimits::none(), world.now())
+            .await
+            .unwrap()
+    };
     let report = removed().await;
-    assert_eq!((report.deleted.len(), report.retained), (0, 1), "{report:?}");
+    assert_eq!(
+        (report.deleted.len(), report.retained),
+        (0, 1),
+        "{report:?}"
+    );
     second.assert_whole(&old).await;
     lease.release().await;
     assert_eq!(removed().await.deleted.len(), 1);
     assert!(!second.has(&ObjectKey::manifest(&old)).await);
-    assert!(acquire().await.protection().warning(&old).is_some(), "there is nothing to protect");
+    assert!(
+        acquire().await.protection().warning(&old).is_some(),
+        "there is nothing to protect"
+    );
     world.remove().await;
 }

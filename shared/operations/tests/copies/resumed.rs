@@ -18,27 +18,44 @@ use crate::{
 
 /// An encrypted backup of four parts.
 async fn large() -> (Fixture, BackupId) {
-    let f = Fixture::new(&[("BACKUP_DATABASE_ENCRYPTION", "true"), ("BACKUP_ENCRYPTION_KEY", KEY)]).await;
+    let f = Fixture::new(&[
+        ("BACKUP_DATABASE_ENCRYPTION", "true"),
+        ("BACKUP_ENCRYPTION_KEY", KEY),
+    ])
+    .await;
     f.fill_with_noise(26).await;
     let id = f.back_up().await.backup_id;
     (f, id)
 }
 
 fn rows(f: &Fixture) -> mongodb::Collection<Document> {
-    f.client.database(&f.catalog_database).collection("backup_jobs")
+    f.client
+        .database(&f.catalog_database)
+        .collection("backup_jobs")
 }
 
 /// The state after a kill: no run beats any more.
 async fn forget(f: &Fixture, id: &BackupId) {
     let then = DateTime::from_millis(Timestamp::now().as_millisecond() - 120_000);
     let update = doc! { "$set": { "copyWork.touchedAt": then } };
-    rows(f).update_one(doc! { "_id": id.as_str() }, update).await.unwrap();
+    rows(f)
+        .update_one(doc! { "_id": id.as_str() }, update)
+        .await
+        .unwrap();
 }
 
 async fn receipts(f: &Fixture, id: &BackupId) -> usize {
-    let row = rows(f).find_one(doc! { "_id": id.as_str() }).await.unwrap().unwrap();
-    let upload = row.get_document("copyWork").and_then(|work| work.get_document("upload"));
-    upload.and_then(|upload| upload.get_array("parts")).map_or(0, Vec::len)
+    let row = rows(f)
+        .find_one(doc! { "_id": id.as_str() })
+        .await
+        .unwrap()
+        .unwrap();
+    let upload = row
+        .get_document("copyWork")
+        .and_then(|work| work.get_document("upload"));
+    upload
+        .and_then(|upload| upload.get_array("parts"))
+        .map_or(0, Vec::len)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -47,9 +64,17 @@ async fn a_large_object_resumes_after_its_sent_parts() {
     let second = Second::new();
     let faults = FaultStore::new(second.memory.clone());
     faults.on(Operation::UploadPart, 3, Fault::Unavailable);
-    let failed = step(&f.holdfast, &over(faults.clone()), &id).await.unwrap_err();
-    assert!(failed.is_transient() && failed.to_string().contains("second store"), "{failed}");
-    assert_eq!(told(&f.holdfast, &id).await, (CopyStatus::Failed, Some("store-unavailable".to_owned())));
+    let failed = step(&f.holdfast, &over(faults.clone()), &id)
+        .await
+        .unwrap_err();
+    assert!(
+        failed.is_transient() && failed.to_string().contains("second store"),
+        "{failed}"
+    );
+    assert_eq!(
+        told(&f.holdfast, &id).await,
+        (CopyStatus::Failed, Some("store-unavailable".to_owned()))
+    );
     let kept = receipts(&f, &id).await;
     assert!(kept >= 1, "{kept}");
     let sent = faults.calls(Operation::UploadPart);
@@ -58,8 +83,15 @@ async fn a_large_object_resumes_after_its_sent_parts() {
     assert_eq!(more as usize, 4 - kept, "no part is sent twice");
     assert_eq!(faults.calls(Operation::BeginUpload), 1);
     second.assert_good(&id).await;
-    let row = rows(&f).find_one(doc! { "_id": id.as_str() }).await.unwrap().unwrap();
-    assert!(!row.contains_key("copyWork"), "a complete copy leaves no work");
+    let row = rows(&f)
+        .find_one(doc! { "_id": id.as_str() })
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(
+        !row.contains_key("copyWork"),
+        "a complete copy leaves no work"
+    );
     f.remove().await;
 }
 
@@ -70,12 +102,26 @@ async fn a_run_whose_time_is_over_hands_on_and_the_next_one_ends_it() {
     let faults = FaultStore::new(second.memory.clone());
     // A store too slow for more than the first parts of a run.
     faults.on(Operation::UploadPart, 2, Fault::Hang);
-    let limits = RunLimits { deadline: Some(Timestamp::now() + jiff::SignedDuration::from_millis(36_000)) };
+    let limits = RunLimits {
+        deadline: Some(Timestamp::now() + jiff::SignedDuration::from_millis(36_000)),
+    };
     let through = over(faults.clone());
-    let ended = copy_backup(&f.holdfast, &through, &id, CopyMode::Missing, limits, &|_, _| ()).await.unwrap();
+    let ended = copy_backup(
+        &f.holdfast,
+        &through,
+        &id,
+        CopyMode::Missing,
+        limits,
+        &|_, _| (),
+    )
+    .await
+    .unwrap();
     assert_eq!(ended, CopyStep::Continue);
     assert_eq!(told(&f.holdfast, &id).await, (CopyStatus::Pending, None));
-    assert!(!second.has(&ObjectKey::manifest(&id)).await, "it is no backup yet");
+    assert!(
+        !second.has(&ObjectKey::manifest(&id)).await,
+        "it is no backup yet"
+    );
     // At once, because no run has it.
     copied(&f.holdfast, &through, &id).await;
     assert_eq!(faults.calls(Operation::BeginUpload), 1);
@@ -88,7 +134,12 @@ async fn a_copy_killed_at_any_call_is_resumed() {
     let f = Fixture::new(&[]).await;
     f.fill_with_noise(10).await;
     let id = f.back_up().await.backup_id;
-    for operation in [Operation::Put, Operation::BeginUpload, Operation::UploadPart, Operation::CompleteUpload] {
+    for operation in [
+        Operation::Put,
+        Operation::BeginUpload,
+        Operation::UploadPart,
+        Operation::CompleteUpload,
+    ] {
         for nth in 1..=4 {
             let second = Second::new();
             let faults = FaultStore::new(second.memory.clone());
@@ -124,23 +175,41 @@ async fn an_upload_unknown_to_the_store_begins_again() {
     assert!(step(&f.holdfast, &over(faults.clone()), &id).await.is_err());
     for upload in second.memory.list_unfinished_uploads("").await.unwrap() {
         let UploadId(_) = &upload.upload_id;
-        second.memory.abort_upload(&upload.key, &upload.upload_id).await.unwrap();
+        second
+            .memory
+            .abort_upload(&upload.key, &upload.upload_id)
+            .await
+            .unwrap();
     }
     copied(&f.holdfast, &over(faults.clone()), &id).await;
     assert_eq!(faults.calls(Operation::BeginUpload), 2);
     second.assert_good(&id).await;
-    assert!(second.memory.list_unfinished_uploads("").await.unwrap().is_empty());
+    assert!(
+        second
+            .memory
+            .list_unfinished_uploads("")
+            .await
+            .unwrap()
+            .is_empty()
+    );
     f.remove().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_got_lost_is_no_fault_the_next_time() {
     let (f, id) = large().await;
-    for operation in [Operation::Put, Operation::UploadPart, Operation::CompleteUpload] {
+    for operation in [
+        Operation::Put,
+        Operation::UploadPart,
+        Operation::CompleteUpload,
+    ] {
         let second = Second::new();
         let faults = FaultStore::new(second.memory.clone());
         faults.on(operation, 1, Fault::LostAnswer);
-        assert!(step(&f.holdfast, &over(faults.clone()), &id).await.is_err(), "{operation:?}");
+        assert!(
+            step(&f.holdfast, &over(faults.clone()), &id).await.is_err(),
+            "{operation:?}"
+        );
         copied(&f.holdfast, &over(faults), &id).await;
         second.assert_good(&id).await;
     }
@@ -151,16 +220,32 @@ async fn an_answer_that_got_lost_is_no_fault_the_next_time() {
 async fn two_at_once_do_no_harm() {
     let (f, id) = large().await;
     let second = Second::new();
-    let (one, other) =
-        join(step(&f.holdfast, &second.repository, &id), step(&f.holdfast, &second.repository, &id)).await;
+    let (one, other) = join(
+        step(&f.holdfast, &second.repository, &id),
+        step(&f.holdfast, &second.repository, &id),
+    )
+    .await;
     let steps = [one.unwrap(), other.unwrap()];
-    assert!(steps.iter().any(|step| matches!(step, CopyStep::Done(_))), "{steps:?}");
-    assert!(steps.iter().any(|step| matches!(step, CopyStep::Busy(_))), "{steps:?}");
+    assert!(
+        steps.iter().any(|step| matches!(step, CopyStep::Done(_))),
+        "{steps:?}"
+    );
+    assert!(
+        steps.iter().any(|step| matches!(step, CopyStep::Busy(_))),
+        "{steps:?}"
+    );
     second.assert_good(&id).await;
     // The same, if neither run knows of the other.
     let second = Second::new();
-    let by_hand =
-        || copy_without_catalogue(&f.holdfast.repository, &second.repository, &id, CopyMode::Missing, &|_, _| ());
+    let by_hand = || {
+        copy_without_catalogue(
+            &f.holdfast.repository,
+            &second.repository,
+            &id,
+            CopyMode::Missing,
+            &|_, _| (),
+        )
+    };
     let (one, other) = join(by_hand(), by_hand()).await;
     assert!(one.is_ok() && other.is_ok(), "{one:?} {other:?}");
     second.assert_equals(f.store.store.as_ref()).await;
@@ -186,6 +271,10 @@ async fn a_run_considered_dead_stops_and_leaves_the_copy_to_the_other() {
     // Its next beat, at most ten seconds later.
     let ended = paused.await.unwrap().unwrap();
     assert!(matches!(ended, CopyStep::Busy(_)), "{ended:?}");
-    assert_eq!(told(&f.holdfast, &id).await, (CopyStatus::Completed, None), "the result of the other run stays");
+    assert_eq!(
+        told(&f.holdfast, &id).await,
+        (CopyStatus::Completed, None),
+        "the result of the other run stays"
+    );
     f.remove().await;
 }

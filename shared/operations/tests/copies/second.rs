@@ -5,10 +5,12 @@ use std::sync::Arc;
 use futures_util::TryStreamExt as _;
 use holdfast_codec::KeyEncryptionKey;
 use holdfast_domain::{
-    BackupId, CopyStatus, JobStatus, ObjectKey, RepositoryFile, Secret, Timestamp, VerificationLevel,
-    VerificationStatus, settings::StoreLocation,
+    BackupId, CopyStatus, JobStatus, ObjectKey, RepositoryFile, Secret, Timestamp,
+    VerificationLevel, VerificationStatus, settings::StoreLocation,
 };
-use holdfast_operations::{CopyMode, CopyReport, CopyStep, Holdfast, OperationError, RunLimits, copy_backup};
+use holdfast_operations::{
+    CopyMode, CopyReport, CopyStep, Holdfast, OperationError, RunLimits, copy_backup,
+};
 use holdfast_recovery::{Verification, verify};
 use holdfast_repository::{Keyring, Repository};
 use holdfast_storage::{PutMode, Store, read_all};
@@ -24,7 +26,10 @@ pub(crate) struct Second {
 impl Second {
     pub(crate) fn new() -> Self {
         let memory = MemoryStore::new();
-        Self { repository: over(memory.clone()), memory }
+        Self {
+            repository: over(memory.clone()),
+            memory,
+        }
     }
 
     pub(crate) async fn has(&self, key: &ObjectKey) -> bool {
@@ -36,7 +41,10 @@ impl Second {
     }
 
     pub(crate) async fn replace(&self, key: &ObjectKey, bytes: Vec<u8>) {
-        self.memory.put(key, bytes.into(), PutMode::Replace).await.unwrap();
+        self.memory
+            .put(key, bytes.into(), PutMode::Replace)
+            .await
+            .unwrap();
     }
 
     /// Flips a bit in the middle of an object.
@@ -49,15 +57,25 @@ impl Second {
 
     /// Asserts that the copy equals the first store, byte for byte, except for objects outside backups.
     pub(crate) async fn assert_equals(&self, first: &dyn Store) {
-        let keys: Vec<ObjectKey> = first.list("").map_ok(|object| object.key).try_collect().await.unwrap();
+        let keys: Vec<ObjectKey> = first
+            .list("")
+            .map_ok(|object| object.key)
+            .try_collect()
+            .await
+            .unwrap();
         assert_eq!(self.memory.keys(), keys);
         for key in keys {
-            assert!(self.object(&key).await == read(first, &key).await, "{key} differs");
+            assert!(
+                self.object(&key).await == read(first, &key).await,
+                "{key} differs"
+            );
         }
     }
 
     pub(crate) async fn verified(&self, id: &BackupId, level: VerificationLevel) -> Verification {
-        verify(&self.repository, id, level, Timestamp::now(), |_, _| ()).await.unwrap()
+        verify(&self.repository, id, level, Timestamp::now(), |_, _| ())
+            .await
+            .unwrap()
     }
 
     /// Asserts that the backup matches its manifest.
@@ -72,32 +90,67 @@ impl Second {
 
     async fn assert_passes(&self, id: &BackupId, level: VerificationLevel) {
         let found = self.verified(id, level).await;
-        assert_eq!((found.status, found.problems), (VerificationStatus::Passed, Vec::new()), "{id}");
+        assert_eq!(
+            (found.status, found.problems),
+            (VerificationStatus::Passed, Vec::new()),
+            "{id}"
+        );
     }
 }
 
 /// The second repository over this store, opened by the key of all tests.
 pub(crate) fn over(store: Arc<dyn Store>) -> Repository {
-    let location = StoreLocation::S3 { bucket: "second".to_owned(), prefix: String::new() };
+    let location = StoreLocation::S3 {
+        bucket: "second".to_owned(),
+        prefix: String::new(),
+    };
     let key = KeyEncryptionKey::parse(&Secret::new(KEY)).unwrap();
     Repository::new(store, location, Keyring::new(Some(key), None))
 }
 
 pub(crate) async fn read(store: &dyn Store, key: &ObjectKey) -> Vec<u8> {
-    read_all(store, key, 256 << 20).await.unwrap_or_else(|error| panic!("{error}")).to_vec()
+    read_all(store, key, 256 << 20)
+        .await
+        .unwrap_or_else(|error| panic!("{error}"))
+        .to_vec()
 }
 
 /// One run without a deadline.
-pub(crate) async fn step(h: &Holdfast, second: &Repository, id: &BackupId) -> Result<CopyStep, OperationError> {
-    copy_backup(h, second, id, CopyMode::Missing, RunLimits::none(), &|_, _| ()).await
+pub(crate) async fn step(
+    h: &Holdfast,
+    second: &Repository,
+    id: &BackupId,
+) -> Result<CopyStep, OperationError> {
+    copy_backup(
+        h,
+        second,
+        id,
+        CopyMode::Missing,
+        RunLimits::none(),
+        &|_, _| (),
+    )
+    .await
 }
 
 pub(crate) async fn copied(h: &Holdfast, second: &Repository, id: &BackupId) -> CopyReport {
     done(step(h, second, id).await.unwrap())
 }
 
-pub(crate) async fn repaired(h: &Holdfast, second: &Repository, id: &BackupId) -> Result<CopyReport, OperationError> {
-    copy_backup(h, second, id, CopyMode::Repair, RunLimits::none(), &|_, _| ()).await.map(done)
+pub(crate) async fn repaired(
+    h: &Holdfast,
+    second: &Repository,
+    id: &BackupId,
+) -> Result<CopyReport, OperationError> {
+    copy_backup(
+        h,
+        second,
+        id,
+        CopyMode::Repair,
+        RunLimits::none(),
+        &|_, _| (),
+    )
+    .await
+    .map(done)
 }
 
 fn done(step: CopyStep) -> CopyReport {
@@ -110,7 +163,11 @@ fn done(step: CopyStep) -> CopyReport {
 /// The state of a backup's copy, and its reason. The job stays completed.
 pub(crate) async fn told(h: &Holdfast, id: &BackupId) -> (CopyStatus, Option<String>) {
     let job = h.catalog.get(id).await.unwrap();
-    assert_eq!(job.status, JobStatus::Completed, "a copy never changes the job");
+    assert_eq!(
+        job.status,
+        JobStatus::Completed,
+        "a copy never changes the job"
+    );
     let copy = job.copy.unwrap();
     (copy.status, copy.error.map(|error| error.code.to_string()))
 }
@@ -120,6 +177,9 @@ pub(crate) async fn put_files(store: &dyn Store) {
     let id = "0123456789abcdef0123456789abcdef".parse().unwrap();
     let file = serde_json::to_vec(&RepositoryFile::new(id, Timestamp::UNIX_EPOCH)).unwrap();
     for key in [ObjectKey::repository(), ObjectKey::repository_copy()] {
-        store.put(&key, file.clone().into(), PutMode::Replace).await.unwrap();
+        store
+            .put(&key, file.clone().into(), PutMode::Replace)
+            .await
+            .unwrap();
     }
 }

@@ -31,10 +31,19 @@ impl Way {
         let len = whole.len();
         let spread = [0, 1, len / 4, len / 2, len * 3 / 4, len - 2, len - 1];
         let borders = borders.iter().flat_map(|at| [at.saturating_sub(1), *at]);
-        let places: Vec<usize> = spread.into_iter().chain(borders).filter(|at| *at < len).collect();
+        let places: Vec<usize> = spread
+            .into_iter()
+            .chain(borders)
+            .filter(|at| *at < len)
+            .collect();
         let mut ways: Vec<Self> = places.iter().map(|at| Self::Flip(*at)).collect();
         ways.extend(places.iter().map(|at| Self::Cut(*at)));
-        ways.extend([Self::Append, Self::SwapHalves, Self::Another(another), Self::Delete]);
+        ways.extend([
+            Self::Append,
+            Self::SwapHalves,
+            Self::Another(another),
+            Self::Delete,
+        ]);
         ways
     }
 
@@ -53,11 +62,17 @@ impl Way {
 }
 
 pub(crate) async fn object(store: &Arc<dyn Store>, key: &ObjectKey) -> Vec<u8> {
-    read_all(store.as_ref(), key, 256 << 20).await.unwrap().to_vec()
+    read_all(store.as_ref(), key, 256 << 20)
+        .await
+        .unwrap()
+        .to_vec()
 }
 
 pub(crate) async fn put(store: &Arc<dyn Store>, key: &ObjectKey, bytes: Vec<u8>) {
-    store.put(key, Bytes::from(bytes), PutMode::Replace).await.unwrap();
+    store
+        .put(key, Bytes::from(bytes), PutMode::Replace)
+        .await
+        .unwrap();
 }
 
 /// Breaks an object in each of these ways. Asserts that a verification at `level`, in one run and in steps, fails and
@@ -92,12 +107,29 @@ fn shown(way: &Way) -> String {
 }
 
 /// Asserts that a verification fails and reports one of these.
-pub(crate) async fn is_named(h: &Holdfast, id: &BackupId, level: VerificationLevel, names: &[&str], what: &str) {
+pub(crate) async fn is_named(
+    h: &Holdfast,
+    id: &BackupId,
+    level: VerificationLevel,
+    names: &[&str],
+    what: &str,
+) {
     for limits in [RunLimits::none(), in_steps()] {
         let found = looked(h, id, level, limits).await;
-        assert_eq!(found.status, VerificationStatus::Failed, "{what}, {limits:?}");
-        let is_told = found.problems.iter().any(|problem| names.iter().any(|name| problem.contains(name)));
-        assert!(is_told, "{what}, {limits:?}: {:?} names none of {names:?}", found.problems);
+        assert_eq!(
+            found.status,
+            VerificationStatus::Failed,
+            "{what}, {limits:?}"
+        );
+        let is_told = found
+            .problems
+            .iter()
+            .any(|problem| names.iter().any(|name| problem.contains(name)));
+        assert!(
+            is_told,
+            "{what}, {limits:?}: {:?} names none of {names:?}",
+            found.problems
+        );
     }
 }
 
@@ -113,18 +145,33 @@ pub(crate) async fn is_of_the_repository(
     for limits in [RunLimits::none(), in_steps()] {
         let told = match Box::pin(verify_on_request(h, id, level, limits, Timestamp::now())).await {
             Ok(VerifyOutcome::Done(found)) => {
-                assert_eq!((found.status, &found.problems), (VerificationStatus::Passed, &Vec::new()), "{what}");
+                assert_eq!(
+                    (found.status, &found.problems),
+                    (VerificationStatus::Passed, &Vec::new()),
+                    "{what}"
+                );
                 let rows = h.catalog.verifications(id).await.unwrap();
-                assert_eq!(rows[0].repository_problems, found.repository_problems, "{what}");
+                assert_eq!(
+                    rows[0].repository_problems, found.repository_problems,
+                    "{what}"
+                );
                 found.repository_problems.join("; ")
             }
             // Without the repository's files, no backup can be verified.
             Err(error @ OperationError::Repository(_)) => error.to_string(),
             other => panic!("{what}: {other:?}"),
         };
-        assert!(names.iter().any(|name| told.contains(name)), "{what}, {limits:?}: {told:?} names none of {names:?}");
-        let failed =
-            h.catalog.get(id).await.unwrap().verification.is_some_and(|v| v.status == VerificationStatus::Failed);
+        assert!(
+            names.iter().any(|name| told.contains(name)),
+            "{what}, {limits:?}: {told:?} names none of {names:?}"
+        );
+        let failed = h
+            .catalog
+            .get(id)
+            .await
+            .unwrap()
+            .verification
+            .is_some_and(|v| v.status == VerificationStatus::Failed);
         assert!(!failed, "{what}: the backup is failed");
     }
 }
@@ -132,21 +179,39 @@ pub(crate) async fn is_of_the_repository(
 pub(crate) async fn passes(h: &Holdfast, id: &BackupId, level: VerificationLevel) {
     for limits in [RunLimits::none(), in_steps()] {
         let found = looked(h, id, level, limits).await;
-        assert_eq!((&found.problems, &found.repository_problems), (&Vec::new(), &Vec::new()), "{limits:?}");
+        assert_eq!(
+            (&found.problems, &found.repository_problems),
+            (&Vec::new(), &Vec::new()),
+            "{limits:?}"
+        );
     }
 }
 
 /// So little time that every level with steps needs several runs.
 pub(crate) fn in_steps() -> RunLimits {
-    RunLimits { deadline: Some(Timestamp::now() + jiff::SignedDuration::from_millis(45_900)) }
+    RunLimits {
+        deadline: Some(Timestamp::now() + jiff::SignedDuration::from_millis(45_900)),
+    }
 }
 
 /// Verifies like the functions: later runs resume the steps of earlier ones.
-pub(crate) async fn looked(h: &Holdfast, id: &BackupId, level: VerificationLevel, limits: RunLimits) -> Verification {
+pub(crate) async fn looked(
+    h: &Holdfast,
+    id: &BackupId,
+    level: VerificationLevel,
+    limits: RunLimits,
+) -> Verification {
     for _ in 0..1000 {
         // A level without steps gets enough time.
-        let limits = if level == VerificationLevel::Checksum { limits } else { RunLimits::none() };
-        match Box::pin(verify_on_request(h, id, level, limits, Timestamp::now())).await.unwrap() {
+        let limits = if level == VerificationLevel::Checksum {
+            limits
+        } else {
+            RunLimits::none()
+        };
+        match Box::pin(verify_on_request(h, id, level, limits, Timestamp::now()))
+            .await
+            .unwrap()
+        {
             VerifyOutcome::Done(verification) => return *verification,
             VerifyOutcome::HandOn => {}
             other => panic!("{other:?}"),

@@ -17,7 +17,10 @@ async fn a_row_that_says_something_else_than_the_manifest_is_named() {
     f.fill(10).await;
     let (job, other) = (f.back_up().await, f.back_up().await);
     let id = &job.backup_id;
-    let rows = f.client.database(&f.catalog_database).collection::<Document>("backup_jobs");
+    let rows = f
+        .client
+        .database(&f.catalog_database)
+        .collection::<Document>("backup_jobs");
     let of_it = doc! { "_id": id.as_str() };
     let whole = rows.find_one(of_it.clone()).await.unwrap().unwrap();
     let key = other.key.clone().unwrap();
@@ -36,9 +39,13 @@ async fn a_row_that_says_something_else_than_the_manifest_is_named() {
         ("createdAt", Bson::from("yesterday"), "backup_jobs"),
         ("trigger", Bson::Boolean(true), "backup_jobs"),
     ] {
-        rows.update_one(of_it.clone(), doc! { "$set": { field: wrong } }).await.unwrap();
+        rows.update_one(of_it.clone(), doc! { "$set": { field: wrong } })
+            .await
+            .unwrap();
         is_named(&f.holdfast, id, LEVEL, &[name], field).await;
-        rows.replace_one(of_it.clone(), whole.clone()).await.unwrap();
+        rows.replace_one(of_it.clone(), whole.clone())
+            .await
+            .unwrap();
     }
     passes(&f.holdfast, id, LEVEL).await;
     f.remove().await;
@@ -49,9 +56,18 @@ async fn a_missing_row_is_reported_and_the_backup_is_good() {
     let f = Fixture::new(&[]).await;
     f.fill(10).await;
     let id = f.back_up().await.backup_id;
-    let rows = f.client.database(&f.catalog_database).collection::<Document>("backup_jobs");
+    let rows = f
+        .client
+        .database(&f.catalog_database)
+        .collection::<Document>("backup_jobs");
     rows.delete_one(doc! { "_id": id.as_str() }).await.unwrap();
-    let found = looked(&f.holdfast, &id, VerificationLevel::Checksum, RunLimits::none()).await;
+    let found = looked(
+        &f.holdfast,
+        &id,
+        VerificationLevel::Checksum,
+        RunLimits::none(),
+    )
+    .await;
     assert_eq!(found.status, VerificationStatus::Passed);
     assert_eq!(found.notes, ["the catalogue has no job of it"]);
     f.remove().await;

@@ -7,7 +7,10 @@ use crate::{
     fixture::{Fixture, KEY, noise},
 };
 
-const ENCRYPTED: &[(&str, &str)] = &[("BACKUP_CONTENT_ENCRYPTION", "true"), ("BACKUP_ENCRYPTION_KEY", KEY)];
+const ENCRYPTED: &[(&str, &str)] = &[
+    ("BACKUP_CONTENT_ENCRYPTION", "true"),
+    ("BACKUP_ENCRYPTION_KEY", KEY),
+];
 
 async fn every_part(settings: &[(&str, &str)]) {
     let f = Fixture::new(settings).await;
@@ -24,20 +27,59 @@ async fn every_part(settings: &[(&str, &str)]) {
     };
     let (five, six) = (kept("5").await, kept("6").await);
     let parts: [(ObjectKey, ObjectKey, &str); 4] = [
-        (content.item_list.clone(), content.archive[0].clone(), "items."),
-        (content.archive[0].clone(), content.item_list.clone(), ".tar"),
-        (five.object.artifact.key, six.object.artifact.key, "item 5: "),
-        (five.dag.unwrap().artifact.key, six.dag.unwrap().artifact.key, "item 5: "),
+        (
+            content.item_list.clone(),
+            content.archive[0].clone(),
+            "items.",
+        ),
+        (
+            content.archive[0].clone(),
+            content.item_list.clone(),
+            ".tar",
+        ),
+        (
+            five.object.artifact.key,
+            six.object.artifact.key,
+            "item 5: ",
+        ),
+        (
+            five.dag.unwrap().artifact.key,
+            six.dag.unwrap().artifact.key,
+            "item 5: ",
+        ),
     ];
     for (key, another, name) in parts {
         let whole = object(store, &key).await;
         let ways = Way::all(&whole, &[16, 500, 1024], object(store, &another).await);
         let names = [name, key.as_str()];
-        each_way_is_named(&f.holdfast, &id, VerificationLevel::Checksum, &key, &ways, &names).await;
+        each_way_is_named(
+            &f.holdfast,
+            &id,
+            VerificationLevel::Checksum,
+            &key,
+            &ways,
+            &names,
+        )
+        .await;
     }
     let key = ObjectKey::manifest(&id);
-    let ways = [Way::Flip(0), Way::Cut(0), Way::Cut(600), Way::SwapHalves, Way::Append, Way::Delete];
-    each_way_is_named(&f.holdfast, &id, VerificationLevel::Exists, &key, &ways, &["manifest"]).await;
+    let ways = [
+        Way::Flip(0),
+        Way::Cut(0),
+        Way::Cut(600),
+        Way::SwapHalves,
+        Way::Append,
+        Way::Delete,
+    ];
+    each_way_is_named(
+        &f.holdfast,
+        &id,
+        VerificationLevel::Exists,
+        &key,
+        &ways,
+        &["manifest"],
+    )
+    .await;
     f.remove().await;
 }
 

@@ -17,7 +17,11 @@ async fn either_file(settings: &[(&str, &str)]) {
     let stranger = Fixture::new(settings).await;
     stranger.fill(10).await;
     stranger.back_up().await;
-    let another = object(stranger.holdfast.repository.store(), &ObjectKey::repository()).await;
+    let another = object(
+        stranger.holdfast.repository.store(),
+        &ObjectKey::repository(),
+    )
+    .await;
     for key in [ObjectKey::repository(), ObjectKey::repository_copy()] {
         let whole = object(f.holdfast.repository.store(), &key).await;
         let ways = [
@@ -83,6 +87,10 @@ async fn a_wrapped_key_that_was_altered_is_named() {
 
 /// The wrapped key itself.
 fn longest_text(value: &serde_json::Value) -> String {
-    let texts = value.as_object().unwrap().values().filter_map(|value| value.as_str());
+    let texts = value
+        .as_object()
+        .unwrap()
+        .values()
+        .filter_map(|value| value.as_str());
     texts.max_by_key(|text| text.len()).unwrap().to_owned()
 }

@@ -30,7 +30,10 @@ async fn whichever_call_of_the_store_fails_the_next_run_makes_the_same_rows() {
             let faulty = FaultStore::new(f.store.store.clone());
             faulty.on(operation, nth, Fault::Unavailable);
             let Err(error) = rebuild_catalog(&f.over(faulty.clone()), &|_| {}).await else {
-                assert!(faulty.calls(operation) < nth, "{operation:?} {nth} was not noticed");
+                assert!(
+                    faulty.calls(operation) < nth,
+                    "{operation:?} {nth} was not noticed"
+                );
                 break;
             };
             assert!(error.is_transient(), "{operation:?} {nth}: {error}");
@@ -45,22 +48,41 @@ async fn whichever_call_of_the_store_fails_the_next_run_makes_the_same_rows() {
 async fn the_next_run_resumes_a_list_of_ten_thousand_items() {
     const ITEMS: u64 = 10_000;
     let f = Fixture::new(&[]).await;
-    f.holdfast.repository.init(false, Timestamp::now()).await.unwrap();
+    f.holdfast
+        .repository
+        .init(false, Timestamp::now())
+        .await
+        .unwrap();
     let id = synthetic::commit(&f.holdfast, &List::of(0..ITEMS), ITEMS).await;
     f.lose_the_catalogue().await;
     let batches = AtomicU32::new(0);
     let die_in_the_fifth = |_: &_| assert!(batches.fetch_add(1, Ordering::SeqCst) < 4, "killed");
-    let killed = AssertUnwindSafe(rebuild_catalog(&f.holdfast, &die_in_the_fifth)).catch_unwind().await;
+    let killed = AssertUnwindSafe(rebuild_catalog(&f.holdfast, &die_in_the_fifth))
+        .catch_unwind()
+        .await;
     assert!(killed.is_err());
     let catalog = &f.holdfast.catalog;
     let written = catalog.count_items(&id).await.unwrap();
-    assert!(written > 0 && written < ITEMS / 2, "{written} of them were written by then, a batch at a time");
-    assert!(matches!(catalog.get(&id).await, Err(CatalogError::NotFound { .. })), "the job is the last word");
+    assert!(
+        written > 0 && written < ITEMS / 2,
+        "{written} of them were written by then, a batch at a time"
+    );
+    assert!(
+        matches!(catalog.get(&id).await, Err(CatalogError::NotFound { .. })),
+        "the job is the last word"
+    );
 
     let report = f.rebuild().await;
-    assert_eq!((added(&report), report.items, report.added[0].items), (vec![&id], ITEMS - written, ITEMS));
+    assert_eq!(
+        (added(&report), report.items, report.added[0].items),
+        (vec![&id], ITEMS - written, ITEMS)
+    );
     assert_eq!(catalog.count_items(&id).await.unwrap(), ITEMS);
-    let sources = f.rows("content_objects").count_documents(mongodb::bson::doc! {}).await.unwrap();
+    let sources = f
+        .rows("content_objects")
+        .count_documents(mongodb::bson::doc! {})
+        .await
+        .unwrap();
     assert_eq!(sources, ITEMS);
     f.remove().await;
 }

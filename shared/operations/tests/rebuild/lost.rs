@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use holdfast_domain::{BackupId, Job, JobStatus, Timestamp};
 use holdfast_operations::{
-    BackupOutcome, BackupRequest, DiscoveryOutcome, FullTrigger, RebuildReport, RunLimits, back_up_database,
-    finalize_if_settled, plan_rebuild, rebuild_catalog, trigger_full,
+    BackupOutcome, BackupRequest, DiscoveryOutcome, FullTrigger, RebuildReport, RunLimits,
+    back_up_database, finalize_if_settled, plan_rebuild, rebuild_catalog, trigger_full,
 };
 use mongodb::bson::{Document, doc};
 
@@ -20,8 +20,13 @@ const UNKNOWN: [&str; 5] = ["docId", "sentAt", "attemptedAt", "settledAt", "upda
 impl Fixture {
     /// A database backup.
     pub(crate) async fn back_up_the_database(&self, backup_id: &BackupId) -> Job {
-        let request = BackupRequest::Triggered { backup_id: backup_id.clone() };
-        match back_up_database(&self.holdfast, request, RunLimits::none()).await.unwrap() {
+        let request = BackupRequest::Triggered {
+            backup_id: backup_id.clone(),
+        };
+        match back_up_database(&self.holdfast, request, RunLimits::none())
+            .await
+            .unwrap()
+        {
             BackupOutcome::Completed(job) => *job,
             other => panic!("expected a backup, got {other:?}"),
         }
@@ -30,12 +35,18 @@ impl Fixture {
     /// A full backup: parent, database, content.
     pub(crate) async fn back_up_both(&self) -> [BackupId; 3] {
         let FullTrigger { job, children, .. } =
-            trigger_full(&self.holdfast, Some("ada".to_owned()), Timestamp::now()).await.unwrap();
+            trigger_full(&self.holdfast, Some("ada".to_owned()), Timestamp::now())
+                .await
+                .unwrap();
         let [database, content] = children.try_into().unwrap();
         self.back_up_the_database(&database.backup_id).await;
         if let DiscoveryOutcome::Queued { .. } = self.discover(&content.backup_id).await {
             self.download_all().await;
-            assert!(finalize_if_settled(&self.holdfast, &content.backup_id, Timestamp::now()).await.unwrap());
+            assert!(
+                finalize_if_settled(&self.holdfast, &content.backup_id, Timestamp::now())
+                    .await
+                    .unwrap()
+            );
         }
         self.finish(&content.backup_id).await;
         assert_eq!(self.job(&job.backup_id).await.status, JobStatus::Completed);
@@ -44,7 +55,11 @@ impl Fixture {
 
     /// Drops the catalogue.
     pub(crate) async fn lose_the_catalogue(&self) {
-        self.client.database(&self.catalog_database).drop().await.unwrap();
+        self.client
+            .database(&self.catalog_database)
+            .drop()
+            .await
+            .unwrap();
     }
 
     pub(crate) async fn rebuild(&self) -> RebuildReport {
@@ -65,7 +80,10 @@ impl Fixture {
                 for field in UNKNOWN {
                     row.remove(field);
                 }
-                rows.insert((collection, row.get_str("_id").unwrap().to_owned()), sorted(row));
+                rows.insert(
+                    (collection, row.get_str("_id").unwrap().to_owned()),
+                    sorted(row),
+                );
             }
         }
         rows

@@ -11,7 +11,12 @@ use mongodb::bson::doc;
 use crate::fixture::Fixture;
 
 async fn readers(f: &Fixture, id: &BackupId) -> Vec<String> {
-    let rows = f.holdfast.catalog.readers(id, Timestamp::now() - SignedDuration::from_mins(1)).await.unwrap();
+    let rows = f
+        .holdfast
+        .catalog
+        .readers(id, Timestamp::now() - SignedDuration::from_mins(1))
+        .await
+        .unwrap();
     rows.into_iter().map(|row| row.purpose).collect()
 }
 
@@ -19,11 +24,20 @@ async fn readers(f: &Fixture, id: &BackupId) -> Vec<String> {
 async fn readers_meanwhile(f: &Fixture, id: &BackupId, is_plan: bool) -> Vec<String> {
     let faults = FaultStore::new(Arc::clone(&f.store.store));
     // The first call of this kind reads the manifest, or looks for its artifacts.
-    let operation = if is_plan { Operation::Get } else { Operation::Head };
+    let operation = if is_plan {
+        Operation::Get
+    } else {
+        Operation::Head
+    };
     faults.on_every(operation, Fault::Late(Duration::from_millis(1500)));
     let h = f.over(faults.clone());
-    let rebuilding =
-        async { if is_plan { plan_rebuild(&h, &|_| {}).await } else { rebuild_catalog(&h, &|_| {}).await } };
+    let rebuilding = async {
+        if is_plan {
+            plan_rebuild(&h, &|_| {}).await
+        } else {
+            rebuild_catalog(&h, &|_| {}).await
+        }
+    };
     let looking = async {
         while faults.calls(operation) == 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -42,7 +56,11 @@ async fn a_backup_has_a_lease_while_its_rows_are_added_and_none_afterwards() {
     f.fill(3).await;
     let id = f.back_up().await.backup_id;
     f.lose_the_catalogue().await;
-    assert_eq!(readers_meanwhile(&f, &id, true).await, [""; 0], "a dry run writes nothing");
+    assert_eq!(
+        readers_meanwhile(&f, &id, true).await,
+        [""; 0],
+        "a dry run writes nothing"
+    );
     assert_eq!(readers_meanwhile(&f, &id, false).await, ["rebuild"]);
     assert_eq!(readers(&f, &id).await, [""; 0]);
     // A backup whose rows are missing, and whose job stands.
@@ -61,7 +79,10 @@ async fn a_backup_has_a_lease_while_its_rows_are_added_and_none_afterwards() {
         }
         found
     });
-    assert_eq!((found, rebuilt.unwrap().filled_up.len()), (vec!["rebuild".to_owned()], 1));
+    assert_eq!(
+        (found, rebuilt.unwrap().filled_up.len()),
+        (vec!["rebuild".to_owned()], 1)
+    );
     assert_eq!(readers(&f, &id).await, [""; 0]);
     f.remove().await;
 }

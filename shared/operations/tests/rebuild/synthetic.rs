@@ -5,9 +5,9 @@ use std::{io::Write as _, num::NonZeroUsize, ops::Range};
 use bytes::Bytes;
 use holdfast_codec::{ArtifactDigest, DigestWriter, GzipWriter, SegmentHasher};
 use holdfast_domain::{
-    Artifact, BackupId, BackupType, Compression, ContentItem, ContentManifest, FORMAT_VERSION, ItemCounts, ItemRecord,
-    ItemStatus, KeptFile, Manifest, ManifestFile, ObjectKey, SEGMENT_BYTES, Sha256Digest, Source, StorageType,
-    StoredObject, Timestamp, Trigger, TriggerKind, Verified,
+    Artifact, BackupId, BackupType, Compression, ContentItem, ContentManifest, FORMAT_VERSION,
+    ItemCounts, ItemRecord, ItemStatus, KeptFile, Manifest, ManifestFile, ObjectKey, SEGMENT_BYTES,
+    Sha256Digest, Source, StorageType, StoredObject, Timestamp, Trigger, TriggerKind, Verified,
 };
 use holdfast_operations::Holdfast;
 use holdfast_storage::PutMode;
@@ -48,7 +48,11 @@ fn record(number: u64) -> ItemRecord {
     let file = KeptFile {
         size: 10,
         file_sha256: address,
-        object: StoredObject { artifact, compression: None, encryption: None },
+        object: StoredObject {
+            artifact,
+            compression: None,
+            encryption: None,
+        },
         dag: None,
         cid: None,
         verified: Verified::Transport,
@@ -67,7 +71,14 @@ fn record(number: u64) -> ItemRecord {
         cut: std::collections::BTreeMap::new(),
     };
     let file_name = Some(format!("{number}_Item.png"));
-    ItemRecord { item, status: ItemStatus::Done, attempts: 1, file_name, file: Some(file), error: None }
+    ItemRecord {
+        item,
+        status: ItemStatus::Done,
+        attempts: 1,
+        file_name,
+        file: Some(file),
+        error: None,
+    }
 }
 
 /// Stores a list, and a manifest with this number of items.
@@ -79,16 +90,31 @@ pub(crate) async fn commit(h: &Holdfast, list: &List, items: u64) -> BackupId {
     let key = ObjectKey::content_items(&id, 1, true, false);
     let mut digest = DigestWriter::new(std::io::sink(), SegmentHasher::plain());
     digest.write_all(&list.0).unwrap();
-    let ArtifactDigest { size_bytes, sha256, segments } = digest.finish().unwrap().1;
+    let ArtifactDigest {
+        size_bytes,
+        sha256,
+        segments,
+    } = digest.finish().unwrap().1;
     let store = h.repository.store();
-    store.put(&key, Bytes::copy_from_slice(&list.0), PutMode::IfAbsent).await.unwrap();
-    let counts = ItemCounts { expected: items, done: items, bytes: items * 10, ..ItemCounts::default() };
+    store
+        .put(&key, Bytes::copy_from_slice(&list.0), PutMode::IfAbsent)
+        .await
+        .unwrap();
+    let counts = ItemCounts {
+        expected: items,
+        done: items,
+        bytes: items * 10,
+        ..ItemCounts::default()
+    };
     let manifest = Manifest {
         format_version: FORMAT_VERSION,
         backup_id: id.clone(),
         backup_type: BackupType::Content,
         repository: h.repository.open().await.unwrap().id,
-        trigger: Trigger { kind: TriggerKind::Schedule, by: None },
+        trigger: Trigger {
+            kind: TriggerKind::Schedule,
+            by: None,
+        },
         parent_id: None,
         fence: 1,
         created_at: at,
@@ -99,13 +125,26 @@ pub(crate) async fn commit(h: &Holdfast, list: &List, items: u64) -> BackupId {
         consistency: None,
         source: Source::default(),
         namespaces: Vec::new(),
-        content: Some(ContentManifest { items: counts, item_list: key.clone(), archive: Vec::new() }),
+        content: Some(ContentManifest {
+            items: counts,
+            item_list: key.clone(),
+            archive: Vec::new(),
+        }),
         original_size: items * 10,
         compression: Some(Compression::Gzip),
         encryption: None,
-        artifacts: vec![Artifact { key, size: size_bytes, sha256, segment_bytes: SEGMENT_BYTES, segments }],
+        artifacts: vec![Artifact {
+            key,
+            size: size_bytes,
+            sha256,
+            segment_bytes: SEGMENT_BYTES,
+            segments,
+        }],
     };
     let file = ManifestFile::seal(&manifest, |_| None).unwrap();
-    store.put(&ObjectKey::manifest(&id), file.into(), PutMode::IfAbsent).await.unwrap();
+    store
+        .put(&ObjectKey::manifest(&id), file.into(), PutMode::IfAbsent)
+        .await
+        .unwrap();
     id
 }

@@ -5,7 +5,8 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::future::join;
 use holdfast_domain::{
-    BackupId, BackupType, JobStatus, ObjectKey, RetentionPolicy, Timestamp, VerificationLevel, VerificationStatus,
+    BackupId, BackupType, JobStatus, ObjectKey, RetentionPolicy, Timestamp, VerificationLevel,
+    VerificationStatus,
 };
 use holdfast_operations::{OperationError, RETAINED_TYPES, RunLimits, retain};
 use holdfast_storage::Lock;
@@ -88,7 +89,10 @@ impl History {
     }
 
     fn some_files(&mut self) -> Vec<&'static str> {
-        let mut files: Vec<_> = FILES.into_iter().filter(|_| self.random.percent(30)).collect();
+        let mut files: Vec<_> = FILES
+            .into_iter()
+            .filter(|_| self.random.percent(30))
+            .collect();
         if files.is_empty() {
             files.push(FILES[0]);
         }
@@ -111,9 +115,19 @@ impl History {
     }
 
     async fn verify(&mut self) {
-        let Some(id) = self.random.pick(&self.backups).cloned() else { return };
-        let status = if self.random.percent(60) { VerificationStatus::Failed } else { VerificationStatus::Passed };
-        let level = if self.random.percent(50) { VerificationLevel::Exists } else { VerificationLevel::Structure };
+        let Some(id) = self.random.pick(&self.backups).cloned() else {
+            return;
+        };
+        let status = if self.random.percent(60) {
+            VerificationStatus::Failed
+        } else {
+            VerificationStatus::Passed
+        };
+        let level = if self.random.percent(50) {
+            VerificationLevel::Exists
+        } else {
+            VerificationLevel::Structure
+        };
         self.world.verified(&id, level, status).await;
     }
 
@@ -139,22 +153,35 @@ impl History {
 
     /// Locks an existing object, or removes all locks.
     fn lock(&mut self) {
-        let Some(memory) = self.world.memory.clone() else { return };
+        let Some(memory) = self.world.memory.clone() else {
+            return;
+        };
         if self.random.percent(40) {
             for key in self.locked.drain(..) {
                 memory.set_lock(&key, Lock::default());
             }
         } else if let Some(key) = self.random.pick(&memory.keys()).cloned() {
-            memory.set_lock(&key, Lock { retained_until: None, legal_hold: true });
+            memory.set_lock(
+                &key,
+                Lock {
+                    retained_until: None,
+                    legal_hold: true,
+                },
+            );
             self.locked.push(key);
         }
     }
 
     /// The manifest of a completed backup disappears, without retention.
     async fn lose(&mut self) {
-        let Some(id) = self.random.pick(&self.backups).cloned() else { return };
+        let Some(id) = self.random.pick(&self.backups).cloned() else {
+            return;
+        };
         let is_locked = self.locked.contains(&ObjectKey::manifest(&id));
-        if !is_locked && self.world.status(&id).await == JobStatus::Completed && self.world.exists(&id).await {
+        if !is_locked
+            && self.world.status(&id).await == JobStatus::Completed
+            && self.world.exists(&id).await
+        {
             self.losses.lose(&self.world, &id).await;
             self.lost += 1;
         }
@@ -162,7 +189,9 @@ impl History {
 
     /// A manifest comes back, or its loss is accepted.
     async fn settle_a_loss(&mut self) {
-        let Some(id) = self.random.pick(&self.losses.ids()).cloned() else { return };
+        let Some(id) = self.random.pick(&self.losses.ids()).cloned() else {
+            return;
+        };
         if self.random.percent(70) {
             self.losses.restore(&self.world, &id).await;
         } else {
@@ -178,7 +207,9 @@ impl History {
     async fn run_beside_another_store(&mut self) {
         let before = self.good().await;
         let elsewhere = self.world.through(MemoryStore::new());
-        let report = retain(&elsewhere, RunLimits::none(), self.world.now()).await.unwrap();
+        let report = retain(&elsewhere, RunLimits::none(), self.world.now())
+            .await
+            .unwrap();
         assert_eq!(report.all_problems().count(), 0, "{report:?}");
         assert_eq!(self.good().await, before, "{report:?}");
         self.losses.keep_everything(&self.world).await;
@@ -186,7 +217,10 @@ impl History {
 
     async fn good(&self) -> [usize; 2] {
         let [database, content] = RETAINED_TYPES;
-        [truth::good(&self.world, database).await.len(), truth::good(&self.world, content).await.len()]
+        [
+            truth::good(&self.world, database).await.len(),
+            truth::good(&self.world, content).await.len(),
+        ]
     }
 
     /// The first law: the number of remaining good backups is that of the policy, or all earlier ones.
@@ -194,7 +228,10 @@ impl History {
         let after = self.good().await;
         for ((before, after), policy) in before.into_iter().zip(after).zip(self.policies) {
             let wanted = before.min(policy.min_count as usize);
-            assert!(after >= wanted, "{before} good ones were there, {after} are left, by {policy:?}");
+            assert!(
+                after >= wanted,
+                "{before} good ones were there, {after} are left, by {policy:?}"
+            );
         }
     }
 
@@ -202,7 +239,12 @@ impl History {
         let before = self.good().await;
         let report = self.world.retain().await;
         assert_eq!(report.all_problems().count(), 0, "{report:?}");
-        for deleted in report.database.deleted.iter().chain(&report.content.deleted) {
+        for deleted in report
+            .database
+            .deleted
+            .iter()
+            .chain(&report.content.deleted)
+        {
             assert!(!self.world.exists(&deleted.backup_id).await);
         }
         self.runs += 1;
@@ -210,7 +252,11 @@ impl History {
         self.enough_are_left(before).await;
         truth::no_live_backup_lost_anything(&self.world).await;
         self.losses.keep_everything(&self.world).await;
-        assert_eq!(self.losses.ids().is_empty(), !report.needs_attention(), "{report:?}");
+        assert_eq!(
+            self.losses.ids().is_empty(),
+            !report.needs_attention(),
+            "{report:?}"
+        );
         if report.database.suspended.is_none() && report.content.suspended.is_none() {
             truth::what_is_deleted_is_gone(&self.world, &self.locked).await;
         }
@@ -224,7 +270,11 @@ impl History {
         let is_back = report.database.returned.len() + report.content.returned.len() > 0;
         assert!(more == 0 || is_back, "twice is once: {again:?}");
         let lost = again.database.lost.len() as u64;
-        assert_eq!(again.database.violations() - again.database.too_few - lost, 0, "{again:?}");
+        assert_eq!(
+            again.database.violations() - again.database.too_few - lost,
+            0,
+            "{again:?}"
+        );
     }
 
     async fn killed_run(&mut self) {
@@ -244,14 +294,26 @@ impl History {
         let files = self.some_files();
         let earlier = self.world.now() - SignedDuration::from_hours(30);
         let (h, world) = (&self.world.h, &self.world);
-        let runs =
-            join(Box::pin(retain(h, RunLimits::none(), world.now())), Box::pin(retain(h, RunLimits::none(), earlier)));
+        let runs = join(
+            Box::pin(retain(h, RunLimits::none(), world.now())),
+            Box::pin(retain(h, RunLimits::none(), earlier)),
+        );
         let is_free = self.on_its_way.is_none();
-        let ((first, second), made) =
-            join(runs, async { if is_free { world.back_up_content(&files).await } else { None } }).await;
+        let ((first, second), made) = join(runs, async {
+            if is_free {
+                world.back_up_content(&files).await
+            } else {
+                None
+            }
+        })
+        .await;
         self.backups.extend(made);
         let (first, second) = (first.unwrap(), second.unwrap());
-        assert_eq!(first.all_problems().chain(second.all_problems()).count(), 0, "{first:?} {second:?}");
+        assert_eq!(
+            first.all_problems().chain(second.all_problems()).count(),
+            0,
+            "{first:?} {second:?}"
+        );
         self.enough_are_left(before).await;
         truth::no_live_backup_lost_anything(&self.world).await;
         self.losses.keep_everything(&self.world).await;
@@ -266,17 +328,31 @@ impl History {
             self.world.finish_content(on_its_way).await;
         }
         if let Some(memory) = &self.world.memory {
-            self.locked.drain(..).for_each(|key| memory.set_lock(&key, Lock::default()));
+            self.locked
+                .drain(..)
+                .for_each(|key| memory.set_lock(&key, Lock::default()));
         }
         self.losses.restore_all(&self.world).await;
         self.world.pass_days(3);
         self.run().await;
         let report = self.world.retain().await;
         assert_eq!(report.collection.unreferenced, 0, "{report:?}");
-        assert!(self.world.h.catalog.active(Some(BackupType::Content)).await.unwrap().is_empty());
+        assert!(
+            self.world
+                .h
+                .catalog
+                .active(Some(BackupType::Content))
+                .await
+                .unwrap()
+                .is_empty()
+        );
         for id in &self.backups {
             let exists = self.world.exists(id).await;
-            assert_eq!(exists, self.world.status(id).await == JobStatus::Completed, "{id}");
+            assert_eq!(
+                exists,
+                self.world.status(id).await == JobStatus::Completed,
+                "{id}"
+            );
         }
     }
 }
@@ -298,10 +374,16 @@ async fn live(first_seed: u64, histories: u64, steps: u64) -> [u64; 4] {
                 let mut history = History::new(World::new().await, seed);
                 let living = std::panic::AssertUnwindSafe(Box::pin(history.live(steps)));
                 if let Err(panic) = futures_util::FutureExt::catch_unwind(living).await {
-                    eprintln!("the history of seed {seed} broke a law after {} steps", history.steps);
+                    eprintln!(
+                        "the history of seed {seed} broke a law after {} steps",
+                        history.steps
+                    );
                     std::panic::resume_unwind(panic);
                 }
-                sums = added(sums, [history.steps, history.runs, history.deleted, history.lost]);
+                sums = added(
+                    sums,
+                    [history.steps, history.runs, history.deleted, history.lost],
+                );
                 history.world.remove().await;
             }
         });
@@ -321,13 +403,19 @@ fn added(sums: [u64; 4], more: [u64; 4]) -> [u64; 4] {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_laws_hold_in_thousands_of_random_steps() {
     let sums @ [steps, runs, deleted, lost] = live(1, 60, 35).await;
-    assert!(steps >= 2_000 && runs > 200 && deleted > 50 && lost > 15, "steps, runs, deleted, lost: {sums:?}");
+    assert!(
+        steps >= 2_000 && runs > 200 && deleted > 50 && lost > 15,
+        "steps, runs, deleted, lost: {sums:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn they_hold_on_the_real_store_too() {
     let test = TestStore::new().await;
-    let mut history = History::new(World::on_s3(&test).await, Timestamp::now().as_millisecond().unsigned_abs());
+    let mut history = History::new(
+        World::on_s3(&test).await,
+        Timestamp::now().as_millisecond().unsigned_abs(),
+    );
     history.live(25).await;
     history.world.remove().await;
     test.remove().await;

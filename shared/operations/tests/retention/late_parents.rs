@@ -12,10 +12,17 @@ use crate::world::World;
 async fn full(world: &World, status: JobStatus) -> (BackupId, [BackupId; 2]) {
     world.pass(SignedDuration::from_secs(1));
     let full = world.begin(BackupType::Full).await;
-    let parts = [world.back_up_under(Some(&full)).await, world.back_up_under(Some(&full)).await];
+    let parts = [
+        world.back_up_under(Some(&full)).await,
+        world.back_up_under(Some(&full)).await,
+    ];
     let at = DateTime::from_millis(world.now().as_millisecond());
     let set = doc! { "$set": { "status": status.as_str(), "startedAt": at, "completedAt": at } };
-    world.rows("backup_jobs").update_one(doc! { "_id": full.as_str() }, set).await.unwrap();
+    world
+        .rows("backup_jobs")
+        .update_one(doc! { "_id": full.as_str() }, set)
+        .await
+        .unwrap();
     (full, parts)
 }
 
@@ -23,7 +30,11 @@ async fn full(world: &World, status: JobStatus) -> (BackupId, [BackupId; 2]) {
 async fn with_an_unreadable_part(world: &World, status: JobStatus) -> BackupId {
     let (full, [part, _]) = self::full(world, status).await;
     let set = doc! { "$set": { "status": "?" } };
-    world.rows("backup_jobs").update_one(doc! { "_id": part.as_str() }, set).await.unwrap();
+    world
+        .rows("backup_jobs")
+        .update_one(doc! { "_id": part.as_str() }, set)
+        .await
+        .unwrap();
     full
 }
 
@@ -33,11 +44,18 @@ async fn mixed(world: &World) -> ([BackupId; 2], BackupId, BackupId) {
         with_an_unreadable_part(world, JobStatus::Deleted).await,
         with_an_unreadable_part(world, JobStatus::Failed).await,
     ];
-    (unreadable, full(world, JobStatus::Deleted).await.0, full(world, JobStatus::Failed).await.0)
+    (
+        unreadable,
+        full(world, JobStatus::Deleted).await.0,
+        full(world, JobStatus::Failed).await.0,
+    )
 }
 
 fn completed(backup_id: BackupId) -> BroughtBack {
-    BroughtBack { backup_id, status: JobStatus::Completed }
+    BroughtBack {
+        backup_id,
+        status: JobStatus::Completed,
+    }
 }
 
 #[tokio::test]
@@ -45,9 +63,16 @@ async fn an_unreadable_part_stops_no_other_full_backup_in_a_sweep() {
     let world = World::new().await;
     let (unreadable, deleted, failed) = mixed(&world).await;
     let swept = sweep(&world.h, None, world.now()).await.unwrap();
-    assert_eq!((swept.full_brought_back, swept.full_settled), (vec![completed(deleted)], vec![failed]));
+    assert_eq!(
+        (swept.full_brought_back, swept.full_settled),
+        (vec![completed(deleted)], vec![failed])
+    );
     for id in &unreadable {
-        let named = swept.problems.iter().filter(|problem| problem.contains(id.as_str())).count();
+        let named = swept
+            .problems
+            .iter()
+            .filter(|problem| problem.contains(id.as_str()))
+            .count();
         assert_eq!(named, 1, "{id}: {:?}", swept.problems);
     }
     world.remove().await;
@@ -58,9 +83,17 @@ async fn an_unreadable_part_does_not_stop_a_rebuild() {
     let world = World::new().await;
     let (unreadable, deleted, failed) = mixed(&world).await;
     let report = rebuild_catalog(&world.h, &|_| ()).await.unwrap();
-    assert_eq!((report.brought_back, report.completed), (vec![completed(deleted)], vec![failed]));
+    assert_eq!(
+        (report.brought_back, report.completed),
+        (vec![completed(deleted)], vec![failed])
+    );
     for id in &unreadable {
-        let causes: Vec<_> = report.unread.iter().filter(|it| it.backup_id == *id).map(|it| it.cause).collect();
+        let causes: Vec<_> = report
+            .unread
+            .iter()
+            .filter(|it| it.backup_id == *id)
+            .map(|it| it.cause)
+            .collect();
         assert_eq!(causes, [UnreadCause::Row], "{id}: {:?}", report.unread);
     }
     world.remove().await;

@@ -22,7 +22,9 @@ impl Losses {
     pub(crate) async fn lose(&mut self, world: &World, id: &BackupId) {
         let key = ObjectKey::manifest(id);
         let named = truth::named_by(world, id).await;
-        let manifest = holdfast_storage::read_all(&*world.store, &key, 1 << 20).await.unwrap();
+        let manifest = holdfast_storage::read_all(&*world.store, &key, 1 << 20)
+            .await
+            .unwrap();
         world.store.delete(&key).await.unwrap();
         self.0.insert(id.clone(), Loss { manifest, named });
     }
@@ -30,7 +32,11 @@ impl Losses {
     /// Puts the manifest of a backup back.
     pub(crate) async fn restore(&mut self, world: &World, id: &BackupId) {
         let Loss { manifest, .. } = self.0.remove(id).unwrap();
-        world.store.put(&ObjectKey::manifest(id), manifest, PutMode::IfAbsent).await.unwrap();
+        world
+            .store
+            .put(&ObjectKey::manifest(id), manifest, PutMode::IfAbsent)
+            .await
+            .unwrap();
     }
 
     pub(crate) async fn restore_all(&mut self, world: &World) {
@@ -55,9 +61,15 @@ impl Losses {
                 assert!(world.has(key).await, "{id} is lost, and {key} was deleted");
             }
             let job = world.h.catalog.get(id).await.unwrap();
-            assert!(job.is_lost() || job.status == JobStatus::Completed, "{job:?}");
+            assert!(
+                job.is_lost() || job.status == JobStatus::Completed,
+                "{job:?}"
+            );
             let expected = u64::from(id.backup_type() == BackupType::Content);
-            assert!(world.h.catalog.item_counts(id).await.unwrap().expected >= expected, "{id} has lost its items");
+            assert!(
+                world.h.catalog.item_counts(id).await.unwrap().expected >= expected,
+                "{id} has lost its items"
+            );
         }
     }
 }

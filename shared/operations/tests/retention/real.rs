@@ -13,11 +13,12 @@ use futures_util::TryStreamExt as _;
 use holdfast_catalog::Catalog;
 use holdfast_codec::KeyEncryptionKey;
 use holdfast_domain::{
-    BackupType, ObjectKey, RetentionPolicy, Timestamp, VerificationLevel, VerificationStatus, settings::StoreLocation,
+    BackupType, ObjectKey, RetentionPolicy, Timestamp, VerificationLevel, VerificationStatus,
+    settings::StoreLocation,
 };
 use holdfast_operations::{
-    BackupOutcome, BackupRequest, Holdfast, OperationError, Preflight, RunLimits, Silent, back_up_content_here, retain,
-    trigger,
+    BackupOutcome, BackupRequest, Holdfast, OperationError, Preflight, RunLimits, Silent,
+    back_up_content_here, retain, trigger,
 };
 use holdfast_recovery::verify;
 use holdfast_repository::{Keyring, Repository};
@@ -39,7 +40,11 @@ impl Stage {
     async fn new() -> Self {
         let (store, node) = (TestStore::new().await, IpfsNode::start());
         let databases = [unique("platform"), unique("catalog")];
-        let uri = |database: &str| parts().mongodb_uri.replacen("/?", &format!("/{database}?"), 1);
+        let uri = |database: &str| {
+            parts()
+                .mongodb_uri
+                .replacen("/?", &format!("/{database}?"), 1)
+        };
         let variables = BTreeMap::from(
             [
                 ("MONGODB_URI", uri(&databases[0])),
@@ -54,27 +59,58 @@ impl Stage {
         let settings = holdfast_domain::settings::read(variables).settings.unwrap();
         let catalog = Catalog::from_settings(&settings).await.unwrap();
         catalog.ensure_indexes().await.unwrap();
-        let location = StoreLocation::S3 { bucket: store.bucket.clone(), prefix: format!("{}/", store.prefix) };
-        let key = settings.encryption_key.as_ref().map(|key| KeyEncryptionKey::parse(key).unwrap());
-        let repository = Repository::new(Arc::clone(&store.store), location, Keyring::new(key, None));
+        let location = StoreLocation::S3 {
+            bucket: store.bucket.clone(),
+            prefix: format!("{}/", store.prefix),
+        };
+        let key = settings
+            .encryption_key
+            .as_ref()
+            .map(|key| KeyEncryptionKey::parse(key).unwrap());
+        let repository =
+            Repository::new(Arc::clone(&store.store), location, Keyring::new(key, None));
         repository.init(true, Timestamp::now()).await.unwrap();
         let (observer, preflight) = (Arc::new(Silent), Preflight::default());
-        let h = Holdfast { repository, catalog, observer, settings: Arc::new(settings), preflight };
-        let client = mongodb::Client::with_uri_str(&parts().mongodb_uri).await.unwrap();
-        Self { h, store, node, client, databases }
+        let h = Holdfast {
+            repository,
+            catalog,
+            observer,
+            settings: Arc::new(settings),
+            preflight,
+        };
+        let client = mongodb::Client::with_uri_str(&parts().mongodb_uri)
+            .await
+            .unwrap();
+        Self {
+            h,
+            store,
+            node,
+            client,
+            databases,
+        }
     }
 
     fn contents(&self) -> mongodb::Collection<Document> {
-        self.client.database(&self.databases[0]).collection("contents")
+        self.client
+            .database(&self.databases[0])
+            .collection("contents")
     }
 
     /// Adds an item with a file of its own, on IPFS or on Gaia.
     async fn add(&self, number: i64) {
-        let file = format!("the file of item {number}; ").repeat(20).into_bytes();
+        let file = format!("the file of item {number}; ")
+            .repeat(20)
+            .into_bytes();
         let (storage_type, url) = if number % 2 == 0 {
-            ("gaia", self.node.put_gaia(&format!("{number}.txt"), file).await)
+            (
+                "gaia",
+                self.node.put_gaia(&format!("{number}.txt"), file).await,
+            )
         } else {
-            ("ipfs", format!("ipfs://{}", self.node.add(file, &FileShape::v1()).await))
+            (
+                "ipfs",
+                format!("ipfs://{}", self.node.add(file, &FileShape::v1()).await),
+            )
         };
         let item = doc! {
             "contentId": number, "title": format!("Item {number}"), "url": url, "storageType": storage_type,
@@ -87,25 +123,42 @@ impl Stage {
         let job = loop {
             match trigger(&self.h, BackupType::Content, None, Timestamp::now()).await {
                 Ok(job) => break job,
-                Err(OperationError::Collecting) => tokio::time::sleep(std::time::Duration::from_millis(5)).await,
+                Err(OperationError::Collecting) => {
+                    tokio::time::sleep(std::time::Duration::from_millis(5)).await
+                }
                 Err(error) => panic!("{error}"),
             }
         };
-        let request = BackupRequest::Triggered { backup_id: job.backup_id };
-        let outcome = Box::pin(back_up_content_here(&self.h, request, RunLimits::none())).await.unwrap();
-        assert!(matches!(outcome, BackupOutcome::Completed(_)), "{outcome:?}");
+        let request = BackupRequest::Triggered {
+            backup_id: job.backup_id,
+        };
+        let outcome = Box::pin(back_up_content_here(&self.h, request, RunLimits::none()))
+            .await
+            .unwrap();
+        assert!(
+            matches!(outcome, BackupOutcome::Completed(_)),
+            "{outcome:?}"
+        );
     }
 
     /// With a clock three days ahead.
     async fn retain(&self) -> holdfast_operations::RetentionReport {
         let now = Timestamp::now() + SignedDuration::from_hours(72);
-        let report = Box::pin(retain(&self.h, RunLimits::none(), now)).await.unwrap();
+        let report = Box::pin(retain(&self.h, RunLimits::none(), now))
+            .await
+            .unwrap();
         assert_eq!(report.all_problems().count(), 0, "{report:?}");
         report
     }
 
     async fn objects(&self, folder: &str) -> usize {
-        self.store.store.list(folder).try_collect::<Vec<_>>().await.unwrap().len()
+        self.store
+            .store
+            .list(folder)
+            .try_collect::<Vec<_>>()
+            .await
+            .unwrap()
+            .len()
     }
 
     async fn every_backup_is_whole(&self) -> usize {
@@ -113,7 +166,15 @@ impl Stage {
         for backup in &backups {
             let level = VerificationLevel::Structure;
             let id = &backup.backup_id;
-            let found = Box::pin(verify(&self.h.repository, id, level, Timestamp::now(), |_, _| {})).await.unwrap();
+            let found = Box::pin(verify(
+                &self.h.repository,
+                id,
+                level,
+                Timestamp::now(),
+                |_, _| {},
+            ))
+            .await
+            .unwrap();
             assert_eq!(found.status, VerificationStatus::Passed, "{found:?}");
         }
         backups.len()
@@ -130,9 +191,22 @@ impl Stage {
 #[tokio::test(flavor = "multi_thread")]
 async fn real_backups_lose_nothing_while_retention_is_at_it() {
     let stage = Stage::new().await;
-    let policy = RetentionPolicy { max_count: Some(2), min_count: 1, ..RetentionPolicy::of_days(9) };
-    let stored = holdfast_catalog::StoredPolicy { policy, updated_by: None, updated_at: Timestamp::now() };
-    stage.h.catalog.set_policy(BackupType::Content, &stored).await.unwrap();
+    let policy = RetentionPolicy {
+        max_count: Some(2),
+        min_count: 1,
+        ..RetentionPolicy::of_days(9)
+    };
+    let stored = holdfast_catalog::StoredPolicy {
+        policy,
+        updated_by: None,
+        updated_at: Timestamp::now(),
+    };
+    stage
+        .h
+        .catalog
+        .set_policy(BackupType::Content, &stored)
+        .await
+        .unwrap();
     for number in 0..10 {
         stage.add(number).await;
     }
@@ -141,7 +215,11 @@ async fn real_backups_lose_nothing_while_retention_is_at_it() {
     for round in 0..5 {
         // Two items are removed, two are added, and a removed one returns. Its file may have been collected.
         for number in [round * 2, round * 2 + 1] {
-            stage.contents().delete_many(doc! { "contentId": number }).await.unwrap();
+            stage
+                .contents()
+                .delete_many(doc! { "contentId": number })
+                .await
+                .unwrap();
             stage.add(number + 10).await;
         }
         stage.add((round * 2 - 3).max(0)).await;
@@ -161,10 +239,19 @@ async fn real_backups_lose_nothing_while_retention_is_at_it() {
         assert!(stage.every_backup_is_whole().await >= 1);
     }
     let report = stage.retain().await;
-    assert_eq!((report.content.retained, report.content.good), (2, 2), "{report:?}");
-    assert!(collected + report.collection.deleted > 0 && skipped > 0, "{collected} collected, {skipped} times not");
+    assert_eq!(
+        (report.content.retained, report.content.good),
+        (2, 2),
+        "{report:?}"
+    );
+    assert!(
+        collected + report.collection.deleted > 0 && skipped > 0,
+        "{collected} collected, {skipped} times not"
+    );
     assert_eq!(stage.every_backup_is_whole().await, 2);
     assert_eq!(stage.retain().await.collection.unreferenced, 0);
-    assert!(stage.objects(ObjectKey::OBJECTS).await > 0 && stage.objects(ObjectKey::DAGS).await > 0);
+    assert!(
+        stage.objects(ObjectKey::OBJECTS).await > 0 && stage.objects(ObjectKey::DAGS).await > 0
+    );
     stage.remove().await;
 }

@@ -28,11 +28,15 @@ struct Stalling {
 
 impl Stalling {
     fn of(world: &World) -> Self {
-        Self { store: FaultStore::new(Arc::clone(&world.store)), before: Arc::default() }
+        Self {
+            store: FaultStore::new(Arc::clone(&world.store)),
+            before: Arc::default(),
+        }
     }
 
     fn stall(&self) {
-        self.before.store(self.store.calls(Operation::Get), Ordering::SeqCst);
+        self.before
+            .store(self.store.calls(Operation::Get), Ordering::SeqCst);
         self.store.on_every(Operation::Get, Fault::Hang);
     }
 
@@ -61,13 +65,23 @@ async fn a_rebuild_keeps_the_backup_that_it_reads() {
     let (world, old) = one_past_its_limits().await;
     let stalling = Stalling::of(&world);
     let (h, after_the_newest) = (world.through(stalling.store.clone()), stalling.clone());
-    let rebuilding = tokio::spawn(async move { rebuild_catalog(&h, &|_| after_the_newest.stall()).await });
+    let rebuilding =
+        tokio::spawn(async move { rebuild_catalog(&h, &|_| after_the_newest.stall()).await });
     stalling.until_stalled().await;
     assert_eq!(readers(&world, &old).await, [Purpose::Rebuild.as_str()]);
     let report = world.retain().await;
-    let [blocked] = report.content.blocked.as_slice() else { panic!("{report:?}") };
-    assert!(blocked.backup_id == old && blocked.lock.contains("(rebuild, since"), "{}", blocked.lock);
-    assert!(report.content.deleted.is_empty() && world.has(&object_of("a")).await, "{report:?}");
+    let [blocked] = report.content.blocked.as_slice() else {
+        panic!("{report:?}")
+    };
+    assert!(
+        blocked.backup_id == old && blocked.lock.contains("(rebuild, since"),
+        "{}",
+        blocked.lock
+    );
+    assert!(
+        report.content.deleted.is_empty() && world.has(&object_of("a")).await,
+        "{report:?}"
+    );
     rebuilding.abort();
     until_nobody_reads(&world, &old).await;
     assert_eq!(world.retain().await.content.deleted[0].backup_id, old);
@@ -79,11 +93,19 @@ async fn a_dry_run_of_a_rebuild_keeps_no_backup() {
     let (world, old) = one_past_its_limits().await;
     let stalling = Stalling::of(&world);
     let (h, after_the_newest) = (world.through(stalling.store.clone()), stalling.clone());
-    let planning = tokio::spawn(async move { plan_rebuild(&h, &|_| after_the_newest.stall()).await });
+    let planning =
+        tokio::spawn(async move { plan_rebuild(&h, &|_| after_the_newest.stall()).await });
     stalling.until_stalled().await;
     assert!(readers(&world, &old).await.is_empty(), "it writes nothing");
     let report = world.retain().await;
-    assert_eq!((report.content.blocked.len(), &report.content.deleted[0].backup_id), (0, &old), "{report:?}");
+    assert_eq!(
+        (
+            report.content.blocked.len(),
+            &report.content.deleted[0].backup_id
+        ),
+        (0, &old),
+        "{report:?}"
+    );
     planning.abort();
     world.remove().await;
 }

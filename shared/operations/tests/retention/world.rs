@@ -17,12 +17,14 @@ use bytes::Bytes;
 use holdfast_catalog::{Catalog, JobChange};
 use holdfast_codec::{ArtifactDigest, DigestWriter, SegmentHasher};
 use holdfast_domain::{
-    Artifact, BackupId, BackupType, ContentManifest, DeletionCause, FORMAT_VERSION, FailureCode, Job, JobDeletion,
-    JobFailure, JobStatus, Manifest, ManifestFile, ObjectKey, RetentionPolicy, SEGMENT_BYTES, Sha256Digest, Timestamp,
-    Trigger, TriggerKind, VerificationLevel, VerificationStatus, settings::StoreLocation,
+    Artifact, BackupId, BackupType, ContentManifest, DeletionCause, FORMAT_VERSION, FailureCode,
+    Job, JobDeletion, JobFailure, JobStatus, Manifest, ManifestFile, ObjectKey, RetentionPolicy,
+    SEGMENT_BYTES, Sha256Digest, Timestamp, Trigger, TriggerKind, VerificationLevel,
+    VerificationStatus, settings::StoreLocation,
 };
 use holdfast_operations::{
-    Holdfast, OperationError, Preflight, RetentionReport, RunLimits, Silent, accept_loss, expect_fitting_store, retain,
+    Holdfast, OperationError, Preflight, RetentionReport, RunLimits, Silent, accept_loss,
+    expect_fitting_store, retain,
 };
 use holdfast_repository::{Keyring, Repository};
 use holdfast_storage::{PutMode, Store, StoreError};
@@ -59,9 +61,14 @@ impl World {
 
     async fn over(store: Arc<dyn Store>, memory: Option<Arc<MemoryStore>>) -> Self {
         let database = unique("retention");
-        let uri = parts().mongodb_uri.replacen("/?", &format!("/{database}?"), 1);
-        let variables: BTreeMap<String, String> =
-            [("BACKUP_CATALOG_URI".to_owned(), uri), ("MONGODB_URI".to_owned(), parts().mongodb_uri.clone())].into();
+        let uri = parts()
+            .mongodb_uri
+            .replacen("/?", &format!("/{database}?"), 1);
+        let variables: BTreeMap<String, String> = [
+            ("BACKUP_CATALOG_URI".to_owned(), uri),
+            ("MONGODB_URI".to_owned(), parts().mongodb_uri.clone()),
+        ]
+        .into();
         let settings = holdfast_domain::settings::read(variables).settings.unwrap();
         let catalog = Catalog::from_settings(&settings).await.unwrap();
         catalog.ensure_indexes().await.unwrap();
@@ -72,9 +79,20 @@ impl World {
             settings: Arc::new(settings),
             preflight: Preflight::default(),
         };
-        let client = mongodb::Client::with_uri_str(&parts().mongodb_uri).await.unwrap();
+        let client = mongodb::Client::with_uri_str(&parts().mongodb_uri)
+            .await
+            .unwrap();
         let (elapsed, made) = (AtomicI64::new(0), AtomicI64::new(0));
-        Self { h, store, memory, client, database, started_at: Timestamp::now(), elapsed, made }
+        Self {
+            h,
+            store,
+            memory,
+            client,
+            database,
+            started_at: Timestamp::now(),
+            elapsed,
+            made,
+        }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -95,11 +113,16 @@ impl World {
 
     /// The same world over another store: the same bucket with faults in between.
     pub(crate) fn through(&self, store: Arc<dyn Store>) -> Holdfast {
-        Holdfast { repository: repository(store), ..self.h.clone() }
+        Holdfast {
+            repository: repository(store),
+            ..self.h.clone()
+        }
     }
 
     pub(crate) async fn retain(&self) -> RetentionReport {
-        retain(&self.h, RunLimits::none(), self.now()).await.unwrap()
+        retain(&self.h, RunLimits::none(), self.now())
+            .await
+            .unwrap()
     }
 
     /// An operator accepts the loss of a backup.
@@ -110,15 +133,35 @@ impl World {
 
     /// Writes the row of an accepted loss, based on another store. An older version did not refuse this.
     pub(crate) async fn accept_elsewhere(&self, id: &BackupId) {
-        let error = JobFailure { code: FailureCode::StoreCorrupt, message: "missing".to_owned(), hint: None };
-        let change = JobChange { error: Some(error), lost_at: Some(self.now()), ..JobChange::default() };
-        self.h.catalog.transition(id, JobStatus::Deleted, change, None).await.unwrap();
-        let deletion = JobDeletion { cause: DeletionCause::AcceptedLoss, decided_at: self.now(), by: None };
+        let error = JobFailure {
+            code: FailureCode::StoreCorrupt,
+            message: "missing".to_owned(),
+            hint: None,
+        };
+        let change = JobChange {
+            error: Some(error),
+            lost_at: Some(self.now()),
+            ..JobChange::default()
+        };
+        self.h
+            .catalog
+            .transition(id, JobStatus::Deleted, change, None)
+            .await
+            .unwrap();
+        let deletion = JobDeletion {
+            cause: DeletionCause::AcceptedLoss,
+            decided_at: self.now(),
+            by: None,
+        };
         self.h.catalog.accept_loss(id, &deletion).await.unwrap();
     }
 
     pub(crate) async fn set_policy(&self, kind: BackupType, policy: RetentionPolicy) {
-        let stored = holdfast_catalog::StoredPolicy { policy, updated_by: None, updated_at: self.now() };
+        let stored = holdfast_catalog::StoredPolicy {
+            policy,
+            updated_by: None,
+            updated_at: self.now(),
+        };
         self.h.catalog.set_policy(kind, &stored).await.unwrap();
     }
 
@@ -129,7 +172,10 @@ impl World {
     /// Removes the leases of killed collections, as the sweep does after ten minutes.
     pub(crate) async fn forget_leases_of_killed_collections(&self) {
         let holder = doc! { "$regex": "_retention" };
-        self.rows("backup_leases").delete_many(doc! { "holder": holder }).await.unwrap();
+        self.rows("backup_leases")
+            .delete_many(doc! { "holder": holder })
+            .await
+            .unwrap();
     }
 
     pub(crate) async fn status(&self, id: &BackupId) -> JobStatus {
@@ -162,7 +208,10 @@ impl World {
     }
 
     async fn insert(&self, id: &BackupId, parent: Option<&BackupId>) {
-        let trigger = Trigger { kind: TriggerKind::Manual, by: None };
+        let trigger = Trigger {
+            kind: TriggerKind::Manual,
+            by: None,
+        };
         let mut job = Job::pending(id.clone(), trigger, self.now());
         job.parent_id = parent.cloned();
         self.h.catalog.insert_pending(&job).await.unwrap();
@@ -171,8 +220,15 @@ impl World {
 
     pub(crate) async fn step(&self, id: &BackupId, to: JobStatus) {
         let settled = (!to.is_active()).then(|| self.now());
-        let change = JobChange { completed_at: settled, ..JobChange::default() };
-        self.h.catalog.transition(id, to, change, None).await.unwrap();
+        let change = JobChange {
+            completed_at: settled,
+            ..JobChange::default()
+        };
+        self.h
+            .catalog
+            .transition(id, to, change, None)
+            .await
+            .unwrap();
     }
 
     /// A completed database backup.
@@ -183,7 +239,9 @@ impl World {
     pub(crate) async fn back_up_under(&self, parent: Option<&BackupId>) -> BackupId {
         let id = self.new_id(BackupType::Database);
         self.insert(&id, parent).await;
-        let dump = self.put(&ObjectKey::database_dump(&id, 1, false, false), b"a dump").await;
+        let dump = self
+            .put(&ObjectKey::database_dump(&id, 1, false, false), b"a dump")
+            .await;
         self.commit(&id, self.now(), vec![dump], None).await;
         id
     }
@@ -202,7 +260,11 @@ impl World {
     pub(crate) async fn fail(&self) -> BackupId {
         let id = self.new_id(BackupType::Database);
         self.insert(&id, None).await;
-        self.put(&ObjectKey::database_dump(&id, 1, false, false), b"half a dump").await;
+        self.put(
+            &ObjectKey::database_dump(&id, 1, false, false),
+            b"half a dump",
+        )
+        .await;
         self.step(&id, JobStatus::Failed).await;
         id
     }
@@ -214,7 +276,12 @@ impl World {
         id
     }
 
-    pub(crate) async fn verified(&self, id: &BackupId, level: VerificationLevel, status: VerificationStatus) {
+    pub(crate) async fn verified(
+        &self,
+        id: &BackupId,
+        level: VerificationLevel,
+        status: VerificationStatus,
+    ) {
         let record = holdfast_catalog::VerificationRecord {
             backup_id: id.clone(),
             level,
@@ -231,7 +298,10 @@ impl World {
     // Objects --------------------------------------------------------------------------------------------------------
 
     pub(crate) async fn put(&self, key: &ObjectKey, body: &[u8]) -> Artifact {
-        self.store.put(key, Bytes::copy_from_slice(body), PutMode::IfAbsent).await.unwrap();
+        self.store
+            .put(key, Bytes::copy_from_slice(body), PutMode::IfAbsent)
+            .await
+            .unwrap();
         artifact_of(key, body)
     }
 
@@ -248,7 +318,10 @@ impl World {
             backup_id: id.clone(),
             backup_type: id.backup_type(),
             repository: "0123456789abcdef0123456789abcdef".parse().unwrap(),
-            trigger: Trigger { kind: TriggerKind::Manual, by: None },
+            trigger: Trigger {
+                kind: TriggerKind::Manual,
+                by: None,
+            },
             parent_id: None,
             fence: 1,
             created_at,
@@ -265,7 +338,8 @@ impl World {
             encryption: None,
             artifacts,
         };
-        self.put(&ObjectKey::restore_guide(id), b"how to restore it").await;
+        self.put(&ObjectKey::restore_guide(id), b"how to restore it")
+            .await;
         let file = ManifestFile::seal(&manifest, |_| None).unwrap();
         self.put(&ObjectKey::manifest(id), &file).await;
         self.step(id, JobStatus::Completed).await;
@@ -274,17 +348,34 @@ impl World {
 
 /// The key of the object of this file.
 pub(crate) fn object_of(file: &str) -> ObjectKey {
-    ObjectKey::content_object(&digest(format!("the file {file}").as_bytes()).sha256, false, false)
+    ObjectKey::content_object(
+        &digest(format!("the file {file}").as_bytes()).sha256,
+        false,
+        false,
+    )
 }
 
 /// The entry of a manifest for an object with this body.
 pub(crate) fn artifact_of(key: &ObjectKey, body: &[u8]) -> Artifact {
-    let ArtifactDigest { size_bytes, sha256, segments } = digest(body);
-    Artifact { key: key.clone(), size: size_bytes, sha256, segment_bytes: SEGMENT_BYTES, segments }
+    let ArtifactDigest {
+        size_bytes,
+        sha256,
+        segments,
+    } = digest(body);
+    Artifact {
+        key: key.clone(),
+        size: size_bytes,
+        sha256,
+        segment_bytes: SEGMENT_BYTES,
+        segments,
+    }
 }
 
 fn repository(store: Arc<dyn Store>) -> Repository {
-    let location = StoreLocation::S3 { bucket: "memory".to_owned(), prefix: String::new() };
+    let location = StoreLocation::S3 {
+        bucket: "memory".to_owned(),
+        prefix: String::new(),
+    };
     Repository::new(store, location, Keyring::new(None, None))
 }
 

@@ -55,13 +55,21 @@ async fn success_rates_are_of_a_week_of_a_month_and_of_all() {
         fixture.begun(Database, 24 * 50).await;
         fixture.failed(Content, 5).await;
         let told = statistics(fixture).await;
-        let rate = |completed, failed, percent| SuccessRate { completed, failed, percent };
+        let rate = |completed, failed, percent| SuccessRate {
+            completed,
+            failed,
+            percent,
+        };
         let database = told.database.success_rate;
         assert_eq!(database.last_7_days, rate(3, 1, Some(75.0)));
         assert_eq!(database.last_30_days, rate(4, 1, Some(80.0)));
         assert_eq!(database.all, rate(4, 2, Some(66.6)));
         assert_eq!(told.content.success_rate.all, rate(0, 1, Some(0.0)));
-        assert_eq!(told.success_rate_percent, Some(57.1), "both types: deleted backups were successes");
+        assert_eq!(
+            told.success_rate_percent,
+            Some(57.1),
+            "both types: deleted backups were successes"
+        );
     })
     .await;
 }
@@ -73,9 +81,21 @@ async fn durations_are_of_the_last_thirty_days() {
             fixture.backed_up(Database, hours, 10).await;
         }
         let told = statistics(fixture).await;
-        let expected = Durations { count: 3, last_ms: Some(2), median_ms: Some(30), p95_ms: Some(500) };
-        assert_eq!((told.database.durations, told.content.durations), (expected, Durations::default()));
-        assert_eq!(told.mean_duration_ms, Some((2 + 30 + 500 + 721) / 4), "of all there are");
+        let expected = Durations {
+            count: 3,
+            last_ms: Some(2),
+            median_ms: Some(30),
+            p95_ms: Some(500),
+        };
+        assert_eq!(
+            (told.database.durations, told.content.durations),
+            (expected, Durations::default())
+        );
+        assert_eq!(
+            told.mean_duration_ms,
+            Some((2 + 30 + 500 + 721) / 4),
+            "of all there are"
+        );
     })
     .await;
 }
@@ -88,27 +108,48 @@ async fn the_last_good_backup_is_one_that_no_verification_found_damaged() {
         fixture.verified(&damaged, Checksum, Failed).await;
         fixture.failed(Database, 10).await;
         let told = statistics(fixture).await.database.last_good_backup.unwrap();
-        assert_eq!((told.backup_id, told.created_at), (good, fixture.hours_ago(30)));
+        assert_eq!(
+            (told.backup_id, told.created_at),
+            (good, fixture.hours_ago(30))
+        );
         assert_eq!(told.age_seconds, 30 * 3600);
         // Verified again at the same level, and passed.
         fixture.verified(&damaged, Structure, Passed).await;
-        assert_eq!(statistics(fixture).await.database.last_good_backup.unwrap().backup_id, damaged);
+        assert_eq!(
+            statistics(fixture)
+                .await
+                .database
+                .last_good_backup
+                .unwrap()
+                .backup_id,
+            damaged
+        );
     })
     .await;
 }
 
 #[tokio::test]
 async fn the_next_backup_is_due_an_interval_after_the_last_good_one() {
-    let settings = [("BACKUP_DATABASE_INTERVAL_HOURS", "6"), ("BACKUP_CONTENT_ENABLED", "false")];
+    let settings = [
+        ("BACKUP_DATABASE_INTERVAL_HOURS", "6"),
+        ("BACKUP_CONTENT_ENABLED", "false"),
+    ];
     on_catalog(&settings, async |fixture| {
         fixture.failed(Database, 10).await;
         let due = async || statistics(fixture).await.database.next_due_at;
         assert_eq!(due().await, None, "now: no backup was good yet");
         fixture.backed_up(Database, 2, 10).await;
         fixture.failed(Database, 1).await;
-        assert_eq!(due().await, Some(fixture.now + SignedDuration::from_hours(4)));
+        assert_eq!(
+            due().await,
+            Some(fixture.now + SignedDuration::from_hours(4))
+        );
         fixture.backed_up(Content, 3, 10).await;
-        assert_eq!(statistics(fixture).await.content.next_due_at, None, "it is switched off");
+        assert_eq!(
+            statistics(fixture).await.content.next_due_at,
+            None,
+            "it is switched off"
+        );
     })
     .await;
 }
@@ -127,14 +168,27 @@ async fn stored_bytes_are_reported_by_type_and_a_full_backup_stores_nothing_itse
         let told = statistics(fixture).await;
         assert_eq!(
             told.database.stored,
-            Stored { backups: 1, backup_bytes: 10, objects: Some(0), object_bytes: Some(0) }
+            Stored {
+                backups: 1,
+                backup_bytes: 10,
+                objects: Some(0),
+                object_bytes: Some(0)
+            }
         );
         assert_eq!(
             told.content.stored,
-            Stored { backups: 1, backup_bytes: 30, objects: Some(2), object_bytes: Some(200) }
+            Stored {
+                backups: 1,
+                backup_bytes: 30,
+                objects: Some(2),
+                object_bytes: Some(200)
+            }
         );
         assert_eq!((told.stored_bytes, told.original_bytes), (40, 80));
-        assert_eq!((told.database.original_bytes, told.database.stored_percent), (20, Some(50.0)));
+        assert_eq!(
+            (told.database.original_bytes, told.database.stored_percent),
+            (20, Some(50.0))
+        );
         let retention = told.retention;
         assert_eq!((retention.deleted_backups, retention.deleted_bytes), (1, 7));
         assert_eq!((retention.kept_backups, retention.kept_bytes), (2, 40));
@@ -146,7 +200,12 @@ async fn stored_bytes_are_reported_by_type_and_a_full_backup_stores_nothing_itse
 async fn verifications_and_the_last_drill_are_reported() {
     on_catalog(&[], async |fixture| {
         let id = fixture.backed_up(Database, 3, 10).await;
-        for (level, status) in [(Checksum, Passed), (Checksum, Passed), (Structure, Failed), (Drill, Passed)] {
+        for (level, status) in [
+            (Checksum, Passed),
+            (Checksum, Passed),
+            (Structure, Failed),
+            (Drill, Passed),
+        ] {
             fixture.verified(&id, level, status).await;
         }
         let told = json!(statistics(fixture).await);
@@ -158,7 +217,10 @@ async fn verifications_and_the_last_drill_are_reported() {
                 { "level": "drill", "status": "passed", "count": 1 },
             ])
         );
-        assert_eq!(told["lastDrill"], json!({ "backupId": id, "status": "passed", "at": fixture.now }));
+        assert_eq!(
+            told["lastDrill"],
+            json!({ "backupId": id, "status": "passed", "at": fixture.now })
+        );
     })
     .await;
 }
@@ -199,7 +261,11 @@ async fn hold(fixture: &Fixture, locator: &str, number: u8) {
     let file = KeptFile {
         size: 100,
         file_sha256: address,
-        object: StoredObject { artifact, compression: None, encryption: None },
+        object: StoredObject {
+            artifact,
+            compression: None,
+            encryption: None,
+        },
         dag: None,
         cid: None,
         verified: Verified::Transport,
@@ -209,8 +275,17 @@ async fn hold(fixture: &Fixture, locator: &str, number: u8) {
         content_encoding: None,
         fetched_at: fixture.now,
     };
-    let source = HoldSource { storage_type: StorageType::Gaia, locator, address: &address };
-    fixture.h.catalog.hold(&source, &file, fixture.now).await.unwrap();
+    let source = HoldSource {
+        storage_type: StorageType::Gaia,
+        locator,
+        address: &address,
+    };
+    fixture
+        .h
+        .catalog
+        .hold(&source, &file, fixture.now)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -220,9 +295,17 @@ async fn a_broken_row_hides_no_figure() {
         let broken = fixture.backed_up(BackupType::Database, 2, 10).await;
         let set = mongodb::bson::doc! { "$set": { "createdAt": "yesterday", "size": "much" } };
         let by_id = mongodb::bson::doc! { "_id": broken.as_str() };
-        fixture.rows("backup_jobs").update_one(by_id, set).await.unwrap();
+        fixture
+            .rows("backup_jobs")
+            .update_one(by_id, set)
+            .await
+            .unwrap();
         let told: Value = json!(statistics(fixture).await);
-        assert_eq!(told["database"]["lastGoodBackup"]["ageSeconds"], 3 * 3600, "{told}");
+        assert_eq!(
+            told["database"]["lastGoodBackup"]["ageSeconds"],
+            3 * 3600,
+            "{told}"
+        );
     })
     .await;
 }

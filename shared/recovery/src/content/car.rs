@@ -46,7 +46,11 @@ pub async fn export_car(
 ) -> Result<CarReport, RepositoryError> {
     let backup = StoredContent::open(repository, id).await?;
     let only = only.map(str::to_owned);
-    let export = Export { backup, only, handle: Handle::current() };
+    let export = Export {
+        backup,
+        only,
+        handle: Handle::current(),
+    };
     let exported = blocking("write the blocks", move || {
         let (report, roots) = export.roots()?;
         export.write(report, &roots, out)
@@ -86,7 +90,9 @@ impl Export {
             let why = match found {
                 None => "is not in it",
                 Some(false) => "has no file in it",
-                Some(true) => "has no record of blocks: it is not from IPFS, or no gateway proved it",
+                Some(true) => {
+                    "has no record of blocks: it is not from IPFS, or no gateway proved it"
+                }
             };
             let message = format!("item {only} of backup {} {why}", self.backup.id());
             return Err(ReadFault::Other(RepositoryError::NoItem(message)));
@@ -96,25 +102,54 @@ impl Export {
     }
 
     fn file_cid(&self, file: &KeptFile) -> Result<Option<Cid>, ReadFault> {
-        let by_itself = file.cid.as_ref().filter(|_| file.dag.is_some()).and_then(|cid| cid.parse().ok());
+        let by_itself = file
+            .cid
+            .as_ref()
+            .filter(|_| file.dag.is_some())
+            .and_then(|cid| cid.parse().ok());
         match by_itself {
             Some(cid) => Ok(Some(cid)),
-            None => Ok(self.backup.dag_record(&self.handle, file)?.map(|record| *record.file_cid())),
+            None => Ok(self
+                .backup
+                .dag_record(&self.handle, file)?
+                .map(|record| *record.file_cid())),
         }
     }
 
     /// Items with the same path have the same file, so its blocks are written once.
-    fn write(&self, mut report: CarReport, roots: &[Cid], out: impl Write) -> Result<CarReport, ReadFault> {
+    fn write(
+        &self,
+        mut report: CarReport,
+        roots: &[Cid],
+        out: impl Write,
+    ) -> Result<CarReport, ReadFault> {
         let mut bytes = 0;
-        let mut car = CarWriter::new(Counted { inner: out, bytes: &mut bytes }, roots).map_err(unwritable)?;
+        let mut car = CarWriter::new(
+            Counted {
+                inner: out,
+                bytes: &mut bytes,
+            },
+            roots,
+        )
+        .map_err(unwritable)?;
         let mut written = HashSet::new();
         self.each(|record| {
-            let Some(file) = &record.file else { return Ok(()) };
-            if file.cid.as_ref().is_some_and(|path| !written.insert(path.clone())) {
+            let Some(file) = &record.file else {
+                return Ok(());
+            };
+            if file
+                .cid
+                .as_ref()
+                .is_some_and(|path| !written.insert(path.clone()))
+            {
                 return Ok(());
             }
-            let Some(dag) = self.backup.dag_record(&self.handle, file)? else { return Ok(()) };
-            let reader = self.handle.block_on(self.backup.source.open_kept(ContentObject::file(file)))?;
+            let Some(dag) = self.backup.dag_record(&self.handle, file)? else {
+                return Ok(());
+            };
+            let reader = self
+                .handle
+                .block_on(self.backup.source.open_kept(ContentObject::file(file)))?;
             let mut blocked = None;
             let rebuilt = dag.rebuild(reader, |cid, block| {
                 report.blocks += 1;
@@ -127,8 +162,13 @@ impl Export {
             match (rebuilt, blocked) {
                 (_, Some(error)) => Err(unwritable(error)),
                 (Ok(()), None) => Ok(()),
-                (Err(RebuildError::Io(error)), None) => Err(ReadFault::of(&error, &file.object.artifact.key)),
-                (Err(fault), None) => Err(ReadFault::Damaged(format!("{}: {fault}", file.object.artifact.key))),
+                (Err(RebuildError::Io(error)), None) => {
+                    Err(ReadFault::of(&error, &file.object.artifact.key))
+                }
+                (Err(fault), None) => Err(ReadFault::Damaged(format!(
+                    "{}: {fault}",
+                    file.object.artifact.key
+                ))),
             }
         })?;
         car.finish().map_err(unwritable)?;
@@ -136,11 +176,21 @@ impl Export {
         Ok(report)
     }
 
-    fn each(&self, mut visit: impl FnMut(ItemRecord) -> Result<(), ReadFault>) -> Result<(), ReadFault> {
+    fn each(
+        &self,
+        mut visit: impl FnMut(ItemRecord) -> Result<(), ReadFault>,
+    ) -> Result<(), ReadFault> {
         let mut lines = self.handle.block_on(self.backup.lines())?;
         let list = &self.backup.content.item_list;
-        while let Some((_, record)) = lines.next_item().map_err(|error| ReadFault::of(&error, list))? {
-            if self.only.as_ref().is_none_or(|only| record.item.content_id == *only) {
+        while let Some((_, record)) = lines
+            .next_item()
+            .map_err(|error| ReadFault::of(&error, list))?
+        {
+            if self
+                .only
+                .as_ref()
+                .is_none_or(|only| record.item.content_id == *only)
+            {
                 visit(record)?;
             }
         }
@@ -150,7 +200,9 @@ impl Export {
 
 #[expect(clippy::needless_pass_by_value, reason = "it is handed to map_err")]
 fn unwritable(error: io::Error) -> ReadFault {
-    ReadFault::Other(RepositoryError::Invalid(format!("the CAR could not be written: {error}")))
+    ReadFault::Other(RepositoryError::Invalid(format!(
+        "the CAR could not be written: {error}"
+    )))
 }
 
 struct Counted<'a, W> {

@@ -43,12 +43,19 @@ pub(super) async fn restore_file(
     record: &ItemRecord,
     to: &Path,
 ) -> Result<Outcome, RepositoryError> {
-    let Some(file) = &record.file else { return Ok(Outcome::NoFile) };
+    let Some(file) = &record.file else {
+        return Ok(Outcome::NoFile);
+    };
     let name = record.file_name.as_deref().unwrap_or_default();
     if !is_safe_name(name) {
-        return Ok(Outcome::Failed(format!("{name:?} is not a file name of Holdfast")));
+        return Ok(Outcome::Failed(format!(
+            "{name:?} is not a file name of Holdfast"
+        )));
     }
-    let expected = Plain { size: file.size, sha256: file.file_sha256 };
+    let expected = Plain {
+        size: file.size,
+        sha256: file.file_sha256,
+    };
     let path = to.join(name);
     if let Some(outcome) = look_at(&path, expected).await? {
         return Ok(outcome);
@@ -81,15 +88,20 @@ pub(super) async fn restore_document(
     to: &Path,
 ) -> Result<Option<NotRestored>, RepositoryError> {
     let path = to.join(DOCUMENT_NAME);
-    let lines = backup.lines().await.map_err(|fault| fault.of_backup(backup.id()))?;
+    let lines = backup
+        .lines()
+        .await
+        .map_err(|fault| fault.of_backup(backup.id()))?;
     let (place, of) = (path.clone(), backup.clone());
     let written = blocking("restore manifest.json", move || {
         let mut lines = lines;
         write_beside(&place, |part| {
             let manifest = &of.manifest;
             let disk = WriteFault::Disk;
-            let mut document = Document::begin(part, &manifest.backup_id, manifest.created_at).map_err(disk)?;
-            let read = |error: io::Error| WriteFault::Read(ReadFault::of(&error, &of.content.item_list));
+            let mut document =
+                Document::begin(part, &manifest.backup_id, manifest.created_at).map_err(disk)?;
+            let read =
+                |error: io::Error| WriteFault::Read(ReadFault::of(&error, &of.content.item_list));
             while let Some((line, _)) = lines.next_item().map_err(read)? {
                 document.item(&line).map_err(disk)?;
             }
@@ -102,12 +114,17 @@ pub(super) async fn restore_document(
         Err(WriteFault::Read(fault)) => return Err(fault.of_backup(backup.id())),
     };
     let made = part.clone();
-    let expected = blocking("read manifest.json", move || digest_of(&mut File::open(made)?)).await?;
+    let expected = blocking("read manifest.json", move || {
+        digest_of(&mut File::open(made)?)
+    })
+    .await?;
     let expected = expected.map_err(|error| unwritable(&path, &error))?;
     match publish(&part, &path, expected).await? {
-        Outcome::Failed(reason) => {
-            Ok(Some(NotRestored { content_id: None, file_name: DOCUMENT_NAME.to_owned(), reason }))
-        }
+        Outcome::Failed(reason) => Ok(Some(NotRestored {
+            content_id: None,
+            file_name: DOCUMENT_NAME.to_owned(),
+            reason,
+        })),
         _ => Ok(None),
     }
 }
@@ -127,18 +144,28 @@ fn damaged(fault: ReadFault) -> Result<Outcome, RepositoryError> {
 /// Compares an existing file: an identical one is kept, another one stays unchanged.
 async fn look_at(path: &Path, expected: Plain) -> Result<Option<Outcome>, RepositoryError> {
     let place = path.to_owned();
-    let looked = blocking("inspect a file", move || match fs::symlink_metadata(&place) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-        Ok(found) if found.is_file() && found.len() == expected.size => digest_of(&mut File::open(&place)?).map(Some),
-        Ok(found) => Ok(Some(Plain { size: found.len(), sha256: holdfast_domain::Sha256Digest::new([0; 32]) })),
+    let looked = blocking("inspect a file", move || {
+        match fs::symlink_metadata(&place) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+            Ok(found) if found.is_file() && found.len() == expected.size => {
+                digest_of(&mut File::open(&place)?).map(Some)
+            }
+            Ok(found) => Ok(Some(Plain {
+                size: found.len(),
+                sha256: holdfast_domain::Sha256Digest::new([0; 32]),
+            })),
+        }
     });
     let found = looked.await?.map_err(|error| unwritable(path, &error))?;
     Ok(found.map(|found| {
         if found == expected {
             Outcome::Kept
         } else {
-            Outcome::Failed(format!("{} already exists with other content: it was not changed", path.display()))
+            Outcome::Failed(format!(
+                "{} already exists with other content: it was not changed",
+                path.display()
+            ))
         }
     }))
 }
@@ -156,7 +183,13 @@ fn write_beside<T>(
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(disk(error)),
         _ => {}
     }
-    let mut out = BufWriter::new(OpenOptions::new().write(true).create_new(true).open(&part).map_err(disk)?);
+    let mut out = BufWriter::new(
+        OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&part)
+            .map_err(disk)?,
+    );
     let written = write(&mut out).and_then(|made| {
         let file = out.into_inner().map_err(|error| disk(error.into_error()))?;
         file.sync_all().map_err(disk)?;

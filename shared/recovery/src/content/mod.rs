@@ -75,8 +75,10 @@ pub async fn restore_content(
 ) -> Result<ContentRestoreReport, RepositoryError> {
     let backup = StoredContent::open(repository, id).await?;
     std::fs::create_dir_all(to).map_err(|error| files::unwritable(to, &error))?;
-    let mut told =
-        ContentRestoreProgress { expected: backup.content.items.expected, ..ContentRestoreProgress::default() };
+    let mut told = ContentRestoreProgress {
+        expected: backup.content.items.expected,
+        ..ContentRestoreProgress::default()
+    };
     let mut report = ContentRestoreReport::default();
     let mut found = None;
     let restore = |record: Result<ItemRecord, RepositoryError>| {
@@ -87,15 +89,25 @@ pub async fn restore_content(
             Ok::<_, RepositoryError>((record, outcome))
         }
     };
-    let items = stream::unfold(backup.items().await?, |mut items| async move { Some((items.recv().await?, items)) });
+    let items = stream::unfold(backup.items().await?, |mut items| async move {
+        Some((items.recv().await?, items))
+    });
     let wanted = items.filter(|record| {
-        let is_wanted = only.is_none_or(|only| record.as_ref().map_or(true, |record| record.item.content_id == only));
+        let is_wanted = only.is_none_or(|only| {
+            record
+                .as_ref()
+                .map_or(true, |record| record.item.content_id == only)
+        });
         std::future::ready(is_wanted)
     });
     let mut restored = Box::pin(wanted.map(restore).buffer_unordered(AT_A_TIME));
     while let Some((record, outcome)) = restored.try_next().await? {
         report.add(&record, outcome);
-        told = ContentRestoreProgress { items: told.items + 1, bytes: report.bytes, ..told };
+        told = ContentRestoreProgress {
+            items: told.items + 1,
+            bytes: report.bytes,
+            ..told
+        };
         progress(&told);
         found = Some(record);
     }
@@ -125,12 +137,23 @@ impl ContentRestoreReport {
 }
 
 /// A requested item must exist and have a file.
-fn check_found(id: &BackupId, content_id: &str, found: Option<ItemRecord>) -> Result<(), RepositoryError> {
+fn check_found(
+    id: &BackupId,
+    content_id: &str,
+    found: Option<ItemRecord>,
+) -> Result<(), RepositoryError> {
     match found {
-        None => Err(RepositoryError::NoItem(format!("backup {id} has no item {content_id}"))),
+        None => Err(RepositoryError::NoItem(format!(
+            "backup {id} has no item {content_id}"
+        ))),
         Some(record) if record.file.is_none() => {
-            let why = record.error.map_or_else(|| "its line contains no reason".to_owned(), |error| error.message);
-            Err(RepositoryError::NoItem(format!("backup {id} holds no file of item {content_id}: {why}")))
+            let why = record.error.map_or_else(
+                || "its line contains no reason".to_owned(),
+                |error| error.message,
+            );
+            Err(RepositoryError::NoItem(format!(
+                "backup {id} holds no file of item {content_id}: {why}"
+            )))
         }
         Some(_) => Ok(()),
     }

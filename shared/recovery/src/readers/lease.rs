@@ -60,21 +60,29 @@ impl Held {
 
     /// Whether other runs may have taken the reader for dead.
     fn is_overdue(&self, now: Timestamp) -> bool {
-        self.known().answered_at.is_none_or(|at| now.duration_since(at).unsigned_abs() > SILENCE_LIMIT)
+        self.known()
+            .answered_at
+            .is_none_or(|at| now.duration_since(at).unsigned_abs() > SILENCE_LIMIT)
     }
 
     /// Refuses if retention began to delete the backup while the lease was dead. A catalogue that does not answer
     /// refuses nothing.
     async fn confirm(&self, now: Timestamp) -> Result<(), String> {
-        let was_just_asked = now.duration_since(self.known().asked_at).abs() < SignedDuration::from_secs(10);
+        let was_just_asked =
+            now.duration_since(self.known().asked_at).abs() < SignedDuration::from_secs(10);
         if self.is_overdue(now)
             && !was_just_asked
             && let Err(error) = self.renew(now).await
         {
             tracing::warn!(backupId = %self.reader.backup_id, %error, "nothing protects the backup while it is read: its lease cannot be renewed");
         }
-        let is_lost = self.known().protection == Protection::BeingDeleted && self.first != Protection::BeingDeleted;
-        if is_lost { Err(lost(&self.reader.backup_id)) } else { Ok(()) }
+        let is_lost = self.known().protection == Protection::BeingDeleted
+            && self.first != Protection::BeingDeleted;
+        if is_lost {
+            Err(lost(&self.reader.backup_id))
+        } else {
+            Ok(())
+        }
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -83,7 +91,9 @@ impl Held {
 }
 
 fn lost(id: &BackupId) -> String {
-    format!("retention began to delete backup {id} while this process was paused. Nothing more is dropped or replaced")
+    format!(
+        "retention began to delete backup {id} while this process was paused. Nothing more is dropped or replaced"
+    )
 }
 
 impl ReaderLease {
@@ -104,14 +114,31 @@ impl ReaderLease {
             Ok(protection) => (protection, Some(now)),
             Err(error) => (Protection::Unprotected(error.to_string()), None),
         };
-        let known = Mutex::new(Known { protection: protection.clone(), answered_at, asked_at: now });
-        let held = Arc::new(Held { leases, reader, first: protection.clone(), known });
+        let known = Mutex::new(Known {
+            protection: protection.clone(),
+            answered_at,
+            asked_at: now,
+        });
+        let held = Arc::new(Held {
+            leases,
+            reader,
+            first: protection.clone(),
+            known,
+        });
         let beats = tokio::spawn(beat(Arc::clone(&held)));
-        Self { held: Some(held), protection, beats: Some(beats) }
+        Self {
+            held: Some(held),
+            protection,
+            beats: Some(beats),
+        }
     }
 
     fn none(reason: String) -> Self {
-        Self { held: None, protection: Protection::Unprotected(reason), beats: None }
+        Self {
+            held: None,
+            protection: Protection::Unprotected(reason),
+            beats: None,
+        }
     }
 
     /// Whether the backup is protected.

@@ -74,8 +74,17 @@ impl Reader {
         purpose: Purpose,
         started_at: Timestamp,
     ) -> Result<Self, RepositoryError> {
-        let (id, store) = (hex::encode(random_bytes::<16>()?), repository.location().to_string());
-        Ok(Self { id, backup_id: backup_id.clone(), purpose, store, started_at })
+        let (id, store) = (
+            hex::encode(random_bytes::<16>()?),
+            repository.location().to_string(),
+        );
+        Ok(Self {
+            id,
+            backup_id: backup_id.clone(),
+            purpose,
+            store,
+            started_at,
+        })
     }
 }
 
@@ -99,7 +108,9 @@ impl Protection {
             Self::BeingDeleted => "retention has begun to delete it",
             Self::Unprotected(reason) => reason,
         };
-        Some(format!("nothing protects backup {id} from retention while it is read: {reason}"))
+        Some(format!(
+            "nothing protects backup {id} from retention while it is read: {reason}"
+        ))
     }
 }
 

@@ -42,21 +42,34 @@ pub(super) async fn look(
         return Ok(());
     }
     let opener = Arc::new(Opener::new(repository, manifest).await?);
-    let depth = if level == VerificationLevel::Checksum { Depth::Decrypted } else { Depth::Plain };
+    let depth = if level == VerificationLevel::Checksum {
+        Depth::Decrypted
+    } else {
+        Depth::Plain
+    };
     let total = artifact.size;
-    let reader = ArtifactReader::from_store(repository, &artifact.key, Arc::clone(&opener), depth).await?;
+    let reader =
+        ArtifactReader::from_store(repository, &artifact.key, Arc::clone(&opener), depth).await?;
     let wanted = Wanted::default();
     let reader = wanted.reading(reader.metered(move |read| progress(read, total)));
     let walked = tokio::task::spawn_blocking(move || match depth {
         Depth::Decrypted => drain(reader).map(|()| None),
         Depth::Plain => walk(reader).map(Some),
     });
-    let walked = walked.await.map_err(|error| RepositoryError::internal("read the artifact", &error))?;
-    let summary = walked
-        .map_err(|error| of_artifact(RepositoryError::from_reading(&manifest.backup_id, &error), &artifact.key))?;
+    let walked = walked
+        .await
+        .map_err(|error| RepositoryError::internal("read the artifact", &error))?;
+    let summary = walked.map_err(|error| {
+        of_artifact(
+            RepositoryError::from_reading(&manifest.backup_id, &error),
+            &artifact.key,
+        )
+    })?;
     found.bytes_read = total;
     if let Some(summary) = summary {
-        found.problems.extend(differences(manifest, &summary, &opener));
+        found
+            .problems
+            .extend(differences(manifest, &summary, &opener));
     }
     Ok(())
 }
@@ -65,7 +78,10 @@ pub(super) async fn look(
 pub(super) fn of_artifact(error: RepositoryError, key: &ObjectKey) -> RepositoryError {
     match error {
         RepositoryError::Corrupt { backup_id, problem } if !problem.contains(key.as_str()) => {
-            RepositoryError::Corrupt { backup_id, problem: format!("{key}: {problem}") }
+            RepositoryError::Corrupt {
+                backup_id,
+                problem: format!("{key}: {problem}"),
+            }
         }
         error => error,
     }
@@ -77,7 +93,10 @@ struct Wanted(Arc<AtomicBool>);
 
 impl Wanted {
     fn reading<R>(&self, inner: R) -> WhileWanted<R> {
-        WhileWanted { inner, given_up: Arc::clone(&self.0) }
+        WhileWanted {
+            inner,
+            given_up: Arc::clone(&self.0),
+        }
     }
 }
 
@@ -110,8 +129,11 @@ fn drain(mut reader: impl Read) -> io::Result<()> {
 /// Compares an archive with its manifest, namespace by namespace.
 fn differences(manifest: &Manifest, summary: &Summary, opener: &Opener) -> Vec<String> {
     let mut problems = Vec::new();
-    let held: HashMap<(&str, &str), &NamespaceSummary> =
-        summary.namespaces.iter().map(|found| ((found.db.as_str(), found.collection.as_str()), found)).collect();
+    let held: HashMap<(&str, &str), &NamespaceSummary> = summary
+        .namespaces
+        .iter()
+        .map(|found| ((found.db.as_str(), found.collection.as_str()), found))
+        .collect();
     for expected in &manifest.namespaces {
         let name = format!("{}.{}", expected.db, expected.collection);
         match held.get(&(expected.db.as_str(), expected.collection.as_str())) {

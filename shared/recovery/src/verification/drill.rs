@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 
 use holdfast_archive::NamespaceKind;
 use holdfast_database::{
-    Comparison, DatabaseError, Existing, RestoreError, RestoreFault, RestoreOptions, RestoreProgress, RestoreReport,
-    RestoredNamespace, TtlIndexes,
+    Comparison, DatabaseError, Existing, RestoreError, RestoreFault, RestoreOptions,
+    RestoreProgress, RestoreReport, RestoredNamespace, TtlIndexes,
 };
 use holdfast_domain::{
-    BackupId, BackupType, DrilledCollection, Manifest, NamespaceManifest, Secret, Timestamp, VerificationLevel,
+    BackupId, BackupType, DrilledCollection, Manifest, NamespaceManifest, Secret, Timestamp,
+    VerificationLevel,
 };
 use holdfast_repository::{Repository, RepositoryError, artifact_reader::dump_of};
 
@@ -60,7 +61,9 @@ async fn look(
     found.namespaces.clone_from(&manifest.namespaces);
     let connection = scratch::connect(server).await?;
     for name in scratch::remove_dead(&connection).await? {
-        found.notes.push(format!("{name}, a scratch database of a dead drill, was dropped"));
+        found.notes.push(format!(
+            "{name}, a scratch database of a dead drill, was dropped"
+        ));
     }
     let scratch = Scratch::begin(connection, &manifest, now).await?;
     let options = RestoreOptions {
@@ -69,15 +72,26 @@ async fn look(
         ttl_indexes: TtlIndexes::Omit,
         ..RestoreOptions::default()
     };
-    let target = RestoreTarget { uri: server.clone(), options };
+    let target = RestoreTarget {
+        uri: server.clone(),
+        options,
+    };
     let restored = tokio::select! {
         restored = restore_database(repository, id, &target, progress) => restored,
         () = stop => Err(stopped(id)),
         () = scratch.keep_beating(id) => Err(stopped(id)),
     };
-    found.notes.extend(if restored.is_ok() { scratch.remove().await } else { scratch.remove_and_watch().await });
+    found.notes.extend(if restored.is_ok() {
+        scratch.remove().await
+    } else {
+        scratch.remove_and_watch().await
+    });
     // Read twice: the first reading proves the artifact before any write.
-    found.bytes_read = 2 * manifest.artifacts.iter().map(|artifact| artifact.size).sum::<u64>();
+    found.bytes_read = 2 * manifest
+        .artifacts
+        .iter()
+        .map(|artifact| artifact.size)
+        .sum::<u64>();
     match restored {
         Ok(report) => tell(&manifest, report, &scratch, found),
         Err(RecoveryError::Repository(error @ RepositoryError::Corrupt { .. })) => {
@@ -97,22 +111,26 @@ fn stopped(id: &BackupId) -> RecoveryError {
 /// Describes a failed restore as a problem of the backup. Returns an error for a fault of the server or the store.
 fn problem(error: RecoveryError) -> Result<String, RecoveryError> {
     match error {
-        RecoveryError::Restore(RestoreError { cause: RestoreFault::Archive(fault), .. }) => {
-            Ok(format!("its archive cannot be restored: {fault}"))
-        }
-        RecoveryError::Restore(RestoreError { cause: RestoreFault::Invalid(fault), .. }) => {
-            Ok(format!("it cannot be restored: {fault}"))
-        }
-        RecoveryError::Restore(RestoreError { cause: RestoreFault::Database(fault), incomplete }) => {
-            match scratch::of_server(&fault) {
-                RecoveryError::Drill { reason: text, is_transient: false }
-                    if !incomplete.is_empty() && is_refusal(&fault) =>
-                {
-                    Ok(format!("the server refused it: {text}"))
-                }
-                error => Err(error),
+        RecoveryError::Restore(RestoreError {
+            cause: RestoreFault::Archive(fault),
+            ..
+        }) => Ok(format!("its archive cannot be restored: {fault}")),
+        RecoveryError::Restore(RestoreError {
+            cause: RestoreFault::Invalid(fault),
+            ..
+        }) => Ok(format!("it cannot be restored: {fault}")),
+        RecoveryError::Restore(RestoreError {
+            cause: RestoreFault::Database(fault),
+            incomplete,
+        }) => match scratch::of_server(&fault) {
+            RecoveryError::Drill {
+                reason: text,
+                is_transient: false,
+            } if !incomplete.is_empty() && is_refusal(&fault) => {
+                Ok(format!("the server refused it: {text}"))
             }
-        }
+            error => Err(error),
+        },
         RecoveryError::Target(fault) => Err(scratch::of_server(&fault)),
         error => Err(error),
     }
@@ -125,17 +143,30 @@ const fn is_refusal(fault: &DatabaseError) -> bool {
 
 /// Adds the report, collection by collection, in the order of the manifest.
 fn tell(manifest: &Manifest, report: RestoreReport, scratch: &Scratch, found: &mut Findings) {
-    let mut restored: BTreeMap<String, RestoredNamespace> =
-        report.namespaces.into_iter().map(|namespace| (namespace.from.clone(), namespace)).collect();
+    let mut restored: BTreeMap<String, RestoredNamespace> = report
+        .namespaces
+        .into_iter()
+        .map(|namespace| (namespace.from.clone(), namespace))
+        .collect();
     for left_out in report.left_out {
-        found.notes.push(format!("{} was left out: {}", left_out.namespace, left_out.reason));
+        found.notes.push(format!(
+            "{} was left out: {}",
+            left_out.namespace, left_out.reason
+        ));
     }
     for expected in &manifest.namespaces {
         let name = format!("{}.{}", expected.db, expected.collection);
-        let Some(namespace) = restored.remove(&name) else { continue };
-        found.notes.extend(namespace.notes.iter().map(|note| format!("{name}: {note}")));
+        let Some(namespace) = restored.remove(&name) else {
+            continue;
+        };
+        found
+            .notes
+            .extend(namespace.notes.iter().map(|note| format!("{name}: {note}")));
         let collection = drilled(name, expected, namespace, scratch);
-        let told = collection.failures.iter().map(|failure| format!("{}: {failure}", collection.namespace));
+        let told = collection
+            .failures
+            .iter()
+            .map(|failure| format!("{}: {failure}", collection.namespace));
         found.problems.extend(told);
         found.collections.push(collection);
     }
@@ -147,7 +178,10 @@ fn drilled(
     restored: RestoredNamespace,
     scratch: &Scratch,
 ) -> DrilledCollection {
-    let differences = restored.structure.iter().map(|difference| format!("differs: {difference}"));
+    let differences = restored
+        .structure
+        .iter()
+        .map(|difference| format!("differs: {difference}"));
     let problems = restored.failures.iter().cloned().chain(differences);
     let mut failures: Vec<String> = problems.map(|failure| scratch.unmapped(&failure)).collect();
     let same_content = match restored.comparison {
@@ -160,10 +194,20 @@ fn drilled(
         }
         Comparison::NotDone => None,
     };
-    let is_told = |index: &str| failures.iter().any(|failure| failure.starts_with(&format!("the index {index} ")));
-    let is_missing = |index: &&String| *index != "_id_" && !restored.indexes.contains(index) && !is_told(index);
+    let is_told = |index: &str| {
+        failures
+            .iter()
+            .any(|failure| failure.starts_with(&format!("the index {index} ")))
+    };
+    let is_missing =
+        |index: &&String| *index != "_id_" && !restored.indexes.contains(index) && !is_told(index);
     DrilledCollection {
-        indexes_left_out: expected.indexes.iter().filter(is_missing).cloned().collect(),
+        indexes_left_out: expected
+            .indexes
+            .iter()
+            .filter(is_missing)
+            .cloned()
+            .collect(),
         namespace,
         expected: expected.documents,
         restored: restored.inserted,
@@ -181,11 +225,18 @@ mod tests {
     fn a_full_server_is_no_fault_of_the_backup() {
         let broken = |fault: DatabaseError| {
             let incomplete = vec!["shop.orders".to_owned()];
-            problem(RecoveryError::Restore(RestoreError { cause: RestoreFault::Database(fault), incomplete }))
+            problem(RecoveryError::Restore(RestoreError {
+                cause: RestoreFault::Database(fault),
+                incomplete,
+            }))
         };
         assert!(broken(DatabaseError::Refused("no such collation".to_owned())).is_ok());
         let text = || "x".to_owned();
-        for fault in [DatabaseError::NoRoom(text()), DatabaseError::Denied(text()), DatabaseError::Lost(text())] {
+        for fault in [
+            DatabaseError::NoRoom(text()),
+            DatabaseError::Denied(text()),
+            DatabaseError::Lost(text()),
+        ] {
             assert!(matches!(broken(fault), Err(RecoveryError::Drill { .. })));
         }
     }

@@ -10,8 +10,8 @@ mod scratch;
 use std::time::Instant;
 
 use holdfast_domain::{
-    BackupId, BackupType, DrilledCollection, ItemCounts, NamespaceManifest, Timestamp, VerificationLevel,
-    VerificationStatus,
+    BackupId, BackupType, DrilledCollection, ItemCounts, NamespaceManifest, Timestamp,
+    VerificationLevel, VerificationStatus,
 };
 use holdfast_repository::{Repository, RepositoryError, RepositoryFileError};
 use holdfast_storage::StoreError;
@@ -66,7 +66,11 @@ impl Verification {
 }
 
 fn status_of(problems: &[String]) -> VerificationStatus {
-    if problems.is_empty() { VerificationStatus::Passed } else { VerificationStatus::Failed }
+    if problems.is_empty() {
+        VerificationStatus::Passed
+    } else {
+        VerificationStatus::Failed
+    }
 }
 
 /// Verifies a backup as deep as possible without a restore. `progress` receives the stored bytes read so far, and their
@@ -84,7 +88,9 @@ pub async fn verify(
     progress: impl Fn(u64, u64) + Send + Sync + 'static,
 ) -> Result<Verification, RecoveryError> {
     if level == VerificationLevel::Drill {
-        return Err(RecoveryError::invalid("a drill needs a server to restore to"));
+        return Err(RecoveryError::invalid(
+            "a drill needs a server to restore to",
+        ));
     }
     let judgement = Judgement::begin(repository, id, level, now).await?;
     let mut found = Findings::default();
@@ -132,7 +138,13 @@ impl Judgement {
     ) -> Result<Self, RecoveryError> {
         let clock = Instant::now();
         let faults = repository_files::faults(repository, id).await?;
-        Ok(Self { backup_id: id.clone(), level, started_at: now, clock, repository: faults })
+        Ok(Self {
+            backup_id: id.clone(),
+            level,
+            started_at: now,
+            clock,
+            repository: faults,
+        })
     }
 
     /// Ends with the findings in the backup, or the reason for their end. Damage of the backup becomes a problem.
@@ -140,7 +152,11 @@ impl Judgement {
     /// # Errors
     /// Any other reason. [`RepositoryFileError::Faulty`] if the repository's files are faulty, and the reason may follow
     /// from it.
-    pub fn end(self, mut found: Findings, looked: Result<(), RecoveryError>) -> Result<Verification, RecoveryError> {
+    pub fn end(
+        self,
+        mut found: Findings,
+        looked: Result<(), RecoveryError>,
+    ) -> Result<Verification, RecoveryError> {
         match looked {
             Ok(()) => {}
             Err(RecoveryError::Repository(RepositoryError::Corrupt { problem, .. }))
@@ -148,7 +164,10 @@ impl Judgement {
             {
                 found.problems.push(problem);
             }
-            Err(RecoveryError::Repository(RepositoryError::Store(StoreError::NotFound { key, .. }))) => {
+            Err(RecoveryError::Repository(RepositoryError::Store(StoreError::NotFound {
+                key,
+                ..
+            }))) => {
                 found.problems.push(format!("{key} is missing"));
             }
             Err(error) => return Err(of_repository(error, &self.repository.problems)),
@@ -177,8 +196,14 @@ fn of_repository(error: RecoveryError, problems: &[String]) -> RecoveryError {
             RepositoryError::Key(_) | RepositoryError::File(_) | RepositoryError::Corrupt { .. },
         ) if !problems.is_empty() => {
             let cause = error.to_string();
-            let others = problems.iter().filter(|problem| **problem != cause).cloned();
-            RepositoryFileError::Faulty(others.chain([cause.clone()]).collect::<Vec<_>>().join("; ")).into()
+            let others = problems
+                .iter()
+                .filter(|problem| **problem != cause)
+                .cloned();
+            RepositoryFileError::Faulty(
+                others.chain([cause.clone()]).collect::<Vec<_>>().join("; "),
+            )
+            .into()
         }
         error => error,
     }

@@ -12,19 +12,27 @@ pub(super) struct Faults {
     pub(super) has_suspect_keys: bool,
 }
 
-pub(super) async fn faults(repository: &Repository, id: &BackupId) -> Result<Faults, RepositoryError> {
+pub(super) async fn faults(
+    repository: &Repository,
+    id: &BackupId,
+) -> Result<Faults, RepositoryError> {
     let (mut problems, mut has_suspect_keys) = (Vec::new(), false);
     let file = faults_of(repository.open().await, &mut problems)?;
     let copy = match repository.copy().await {
         Err(RepositoryError::File(RepositoryFileError::Malformed { cause, .. })) => {
             problems.push(format!("repository.copy.json is not readable: {cause}"));
-            return Ok(Faults { problems, has_suspect_keys });
+            return Ok(Faults {
+                problems,
+                has_suspect_keys,
+            });
         }
         copy => faults_of(copy, &mut problems)?.flatten(),
     };
     if let Some(file) = &file {
         match &copy {
-            None => problems.push("repository.copy.json is missing: `holdfast init` writes it again".to_owned()),
+            None => problems.push(
+                "repository.copy.json is missing: `holdfast init` writes it again".to_owned(),
+            ),
             Some(copy) if differs(file, copy) => {
                 has_suspect_keys = true;
                 let problem = "repository.json and repository.copy.json contradict each other: one of them was altered";
@@ -44,7 +52,10 @@ pub(super) async fn faults(repository: &Repository, id: &BackupId) -> Result<Fau
             ));
         }
     }
-    Ok(Faults { problems, has_suspect_keys })
+    Ok(Faults {
+        problems,
+        has_suspect_keys,
+    })
 }
 
 /// The copy may be older than the file, but never newer.
@@ -54,7 +65,10 @@ fn differs(file: &RepositoryFile, copy: &RepositoryFile) -> bool {
 }
 
 /// A fault of the file becomes a problem. An unavailable store is an error.
-fn faults_of<T>(read: Result<T, RepositoryError>, problems: &mut Vec<String>) -> Result<Option<T>, RepositoryError> {
+fn faults_of<T>(
+    read: Result<T, RepositoryError>,
+    problems: &mut Vec<String>,
+) -> Result<Option<T>, RepositoryError> {
     match read {
         Ok(read) => Ok(Some(read)),
         Err(RepositoryError::File(fault @ RepositoryFileError::TooNew(_))) => Err(fault.into()),

@@ -50,10 +50,18 @@ impl Scratch {
         now: Timestamp,
     ) -> Result<Self, RecoveryError> {
         let name = name_at(now)?;
-        let mut databases: Vec<String> = manifest.namespaces.iter().map(|namespace| namespace.db.clone()).collect();
+        let mut databases: Vec<String> = manifest
+            .namespaces
+            .iter()
+            .map(|namespace| namespace.db.clone())
+            .collect();
         databases.sort_unstable();
         databases.dedup();
-        let scratch = Self { connection, name, databases };
+        let scratch = Self {
+            connection,
+            name,
+            databases,
+        };
         // A missing privilege is no fault of the backup. It is found before the restore.
         if let Err(error) = scratch.try_rights(manifest.backup_id.as_str()).await {
             scratch.remove().await;
@@ -64,18 +72,25 @@ impl Scratch {
 
     /// The target of each namespace of the backup.
     pub(crate) fn map(&self) -> Result<NamespaceMap, RecoveryError> {
-        let from: Vec<String> =
-            self.databases.iter().map(|database| format!("{}.*", NamespaceMap::literal(database))).collect();
-        let to: Vec<String> = (0..from.len()).map(|number| format!("{}_{number}.*", self.name)).collect();
+        let from: Vec<String> = self
+            .databases
+            .iter()
+            .map(|database| format!("{}.*", NamespaceMap::literal(database)))
+            .collect();
+        let to: Vec<String> = (0..from.len())
+            .map(|number| format!("{}_{number}.*", self.name))
+            .collect();
         NamespaceMap::parse(&from, &to).map_err(|error| RecoveryError::invalid(error.to_string()))
     }
 
     /// Replaces the names of scratch databases in a text by those of the backup.
     pub(crate) fn unmapped(&self, text: &str) -> String {
         let numbered = self.databases.iter().enumerate();
-        numbered.rev().fold(text.to_owned(), |text, (number, database)| {
-            text.replace(&format!("{}_{number}.", self.name), &format!("{database}."))
-        })
+        numbered
+            .rev()
+            .fold(text.to_owned(), |text, (number, database)| {
+                text.replace(&format!("{}_{number}.", self.name), &format!("{database}."))
+            })
     }
 
     /// Beats until its drop. Failed beats are ignored: the drill's own calls report the cause.
@@ -95,7 +110,10 @@ impl Scratch {
     /// Beats, and does what a restore does, in the database of the beat.
     async fn try_rights(&self, of: &str) -> Result<(), RecoveryError> {
         self.beat(of).await?;
-        self.connection.try_restoring(&self.beat_database()).await.map_err(|error| of_server(&error))
+        self.connection
+            .try_restoring(&self.beat_database())
+            .await
+            .map_err(|error| of_server(&error))
     }
 
     fn beat_database(&self) -> String {
@@ -111,7 +129,10 @@ impl Scratch {
                 return left;
             }
         }
-        vec![format!("the scratch databases {}_* reappeared after each removal: the next drill drops them", self.name)]
+        vec![format!(
+            "the scratch databases {}_* reappeared after each removal: the next drill drops them",
+            self.name
+        )]
     }
 
     async fn stay_gone(&self) -> bool {
@@ -145,10 +166,17 @@ impl Scratch {
 /// # Errors
 /// [`RecoveryError::Drill`] if the server is unavailable, refuses a step, or keeps the database.
 pub async fn try_server(server: &Secret, now: Timestamp) -> Result<(), RecoveryError> {
-    let scratch = Scratch { connection: connect(server).await?, name: name_at(now)?, databases: Vec::new() };
+    let scratch = Scratch {
+        connection: connect(server).await?,
+        name: name_at(now)?,
+        databases: Vec::new(),
+    };
     let made = scratch.try_rights("probe").await;
     match scratch.remove().await.pop() {
-        Some(left) => made.and(Err(RecoveryError::Drill { reason: left, is_transient: false })),
+        Some(left) => made.and(Err(RecoveryError::Drill {
+            reason: left,
+            is_transient: false,
+        })),
         None => made,
     }
 }
@@ -161,7 +189,11 @@ async fn time_of(connection: &Connection) -> Result<Timestamp, RecoveryError> {
 
 /// A unique name.
 fn name_at(now: Timestamp) -> Result<String, RecoveryError> {
-    Ok(format!("{PREFIX}{}_{}", now.as_millisecond(), hex::encode(random_bytes::<4>().map_err(RepositoryError::from)?)))
+    Ok(format!(
+        "{PREFIX}{}_{}",
+        now.as_millisecond(),
+        hex::encode(random_bytes::<4>().map_err(RepositoryError::from)?)
+    ))
 }
 
 /// Drops the scratch databases of dead drills, and returns their names.
@@ -174,11 +206,23 @@ pub async fn remove_dead_scratch(server: &Secret) -> Result<Vec<String>, Recover
 
 pub(crate) async fn remove_dead(connection: &Connection) -> Result<Vec<String>, RecoveryError> {
     let (mut removed, now) = (Vec::new(), time_of(connection).await?);
-    for name in connection.databases_beginning_with(PREFIX).await.map_err(|error| of_server(&error))? {
-        let Some((group, begun_at)) = group_of(&name) else { continue };
-        let beat = connection.last_beat(&format!("{group}_{BEAT}")).await.map_err(|error| of_server(&error))?;
+    for name in connection
+        .databases_beginning_with(PREFIX)
+        .await
+        .map_err(|error| of_server(&error))?
+    {
+        let Some((group, begun_at)) = group_of(&name) else {
+            continue;
+        };
+        let beat = connection
+            .last_beat(&format!("{group}_{BEAT}"))
+            .await
+            .map_err(|error| of_server(&error))?;
         if now.duration_since(beat.unwrap_or(begun_at)) > DEAD_AFTER {
-            connection.drop_database(&name).await.map_err(|error| of_server(&error))?;
+            connection
+                .drop_database(&name)
+                .await
+                .map_err(|error| of_server(&error))?;
             removed.push(name);
         }
     }
@@ -195,7 +239,10 @@ fn group_of(name: &str) -> Option<(&str, Timestamp)> {
 }
 
 pub(crate) fn of_server(error: &DatabaseError) -> RecoveryError {
-    RecoveryError::Drill { reason: error.to_string(), is_transient: error.is_transient() }
+    RecoveryError::Drill {
+        reason: error.to_string(),
+        is_transient: error.is_transient(),
+    }
 }
 
 #[cfg(test)]
@@ -205,11 +252,18 @@ mod tests {
     #[test]
     fn only_databases_of_drills_count_as_scratch() {
         let (group, at) = group_of("holdfast_drill_1700000000000_0a1b2c3d_0").unwrap();
-        assert_eq!((group, at.as_millisecond()), ("holdfast_drill_1700000000000_0a1b2c3d", 1_700_000_000_000));
+        assert_eq!(
+            (group, at.as_millisecond()),
+            ("holdfast_drill_1700000000000_0a1b2c3d", 1_700_000_000_000)
+        );
         assert!(group_of("holdfast_drill_1700000000000_0a1b2c3d_beat").is_some());
-        for name in
-            ["holdfast_drill_mine", "holdfast_drill_1_x_0", "holdfast_drill__0a1b2c3d_0", "holdfast", "shop_1_2"]
-        {
+        for name in [
+            "holdfast_drill_mine",
+            "holdfast_drill_1_x_0",
+            "holdfast_drill__0a1b2c3d_0",
+            "holdfast",
+            "shop_1_2",
+        ] {
             assert!(group_of(name).is_none(), "{name}");
         }
     }

@@ -20,7 +20,8 @@ const MAX_LINE_BYTES: u64 = 16 * 1024 * 1024;
 /// [`RepositoryError::Internal`] if the item cannot be encoded.
 pub fn line_of(mut record: ItemRecord) -> Result<(String, ItemRecord), RepositoryError> {
     record.file_name = archive_name(&record);
-    let line = serde_json::to_string(&record).map_err(|error| RepositoryError::internal("encode an item", &error))?;
+    let line = serde_json::to_string(&record)
+        .map_err(|error| RepositoryError::internal("encode an item", &error))?;
     Ok((line, record))
 }
 
@@ -33,7 +34,9 @@ fn archive_name(record: &ItemRecord) -> Option<String> {
         return Some(name.to_owned());
     }
     let mark = &hex::encode(Sha256::digest(id))[..16];
-    let (stem, extension) = name.split_once('.').map_or((name, ""), |(stem, _)| (stem, &name[stem.len()..]));
+    let (stem, extension) = name
+        .split_once('.')
+        .map_or((name, ""), |(stem, _)| (stem, &name[stem.len()..]));
     Some(format!("{stem}~{mark}{extension}"))
 }
 
@@ -42,7 +45,10 @@ fn archive_name(record: &ItemRecord) -> Option<String> {
 pub fn is_safe_name(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'~' | b'.');
     let dots_inside = !name.starts_with('.') && !name.ends_with('.') && !name.contains("..");
-    (1..=200).contains(&name.len()) && name.bytes().all(plain) && dots_inside && name != DOCUMENT_NAME
+    (1..=200).contains(&name.len())
+        && name.bytes().all(plain)
+        && dots_inside
+        && name != DOCUMENT_NAME
 }
 
 /// Writes the document, one item after another.
@@ -57,7 +63,10 @@ impl<W: Write> Document<W> {
     /// # Errors
     /// Those of `out`.
     pub fn begin(mut out: W, id: &BackupId, created_at: Timestamp) -> io::Result<Self> {
-        write!(out, "{{\"backupId\":\"{id}\",\"createdAt\":\"{created_at}\",\"items\":[")?;
+        write!(
+            out,
+            "{{\"backupId\":\"{id}\",\"createdAt\":\"{created_at}\",\"items\":["
+        )?;
         Ok(Self { out, items: 0 })
     }
 
@@ -66,7 +75,8 @@ impl<W: Write> Document<W> {
     /// # Errors
     /// Those of the writer.
     pub fn item(&mut self, line: &str) -> io::Result<()> {
-        self.out.write_all(if self.items == 0 { b"\n" } else { b",\n" })?;
+        self.out
+            .write_all(if self.items == 0 { b"\n" } else { b",\n" })?;
         self.items += 1;
         self.out.write_all(line.as_bytes())
     }
@@ -89,7 +99,10 @@ pub struct ItemLines<R> {
 
 impl<R: Read> ItemLines<R> {
     pub(crate) fn new(list: R) -> Self {
-        Self { lines: BufReader::with_capacity(256 * 1024, list), read: 0 }
+        Self {
+            lines: BufReader::with_capacity(256 * 1024, list),
+            read: 0,
+        }
     }
 
     /// The next line and its item. Returns `None` at the end of the list, after the last checks.
@@ -98,13 +111,20 @@ impl<R: Read> ItemLines<R> {
     /// `InvalidData` if a line has no end within 16 MiB, or is no item. Otherwise those of the list's reader.
     pub fn next_item(&mut self) -> io::Result<Option<(String, ItemRecord)>> {
         let mut line = Vec::new();
-        let length = self.lines.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', &mut line)?;
+        let length = self
+            .lines
+            .by_ref()
+            .take(MAX_LINE_BYTES)
+            .read_until(b'\n', &mut line)?;
         if length == 0 {
             return Ok(None);
         }
         self.read += 1;
         let broken = |cause: &dyn std::fmt::Display| {
-            io::Error::new(io::ErrorKind::InvalidData, format!("line {} of the list of items: {cause}", self.read))
+            io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("line {} of the list of items: {cause}", self.read),
+            )
         };
         if line.pop() != Some(b'\n') {
             return Err(broken(&"it has no end"));
@@ -132,19 +152,34 @@ mod tests {
             cut: std::collections::BTreeMap::new(),
         };
         let file_name = Some(holdfast_domain::file_name(&item, None));
-        ItemRecord { item, status: ItemStatus::Done, attempts: 1, file_name, file: None, error: None }
+        ItemRecord {
+            item,
+            status: ItemStatus::Done,
+            attempts: 1,
+            file_name,
+            file: None,
+            error: None,
+        }
     }
 
     #[test]
     fn an_ordinary_item_keeps_the_platforms_name() {
-        assert_eq!(archive_name(&record("7", "My Song")).unwrap(), "7_My_Song.png");
+        assert_eq!(
+            archive_name(&record("7", "My Song")).unwrap(),
+            "7_My_Song.png"
+        );
     }
 
     #[test]
     fn ids_that_are_written_alike_have_names_of_their_own() {
-        let names: Vec<_> = ["a/b", "a_b", "a\u{0}b", "a b"].map(|id| archive_name(&record(id, "x")).unwrap()).into();
+        let names: Vec<_> = ["a/b", "a_b", "a\u{0}b", "a b"]
+            .map(|id| archive_name(&record(id, "x")).unwrap())
+            .into();
         for (index, name) in names.iter().enumerate() {
-            assert!(is_safe_name(name) && !names[..index].contains(name), "{names:?}");
+            assert!(
+                is_safe_name(name) && !names[..index].contains(name),
+                "{names:?}"
+            );
         }
     }
 
@@ -161,8 +196,16 @@ mod tests {
         assert_eq!(value["backupId"], "content_1_aa");
         assert_eq!(value["items"].as_array().unwrap().len(), 2);
         assert_eq!(text.lines().count(), 4);
-        let empty = Document::begin(Vec::new(), &id, Timestamp::UNIX_EPOCH).unwrap().finish().unwrap();
-        assert!(serde_json::from_slice::<serde_json::Value>(&empty).unwrap()["items"].as_array().unwrap().is_empty());
+        let empty = Document::begin(Vec::new(), &id, Timestamp::UNIX_EPOCH)
+            .unwrap()
+            .finish()
+            .unwrap();
+        assert!(
+            serde_json::from_slice::<serde_json::Value>(&empty).unwrap()["items"]
+                .as_array()
+                .unwrap()
+                .is_empty()
+        );
     }
 
     #[test]
@@ -178,9 +221,21 @@ mod tests {
 
     #[test]
     fn a_path_is_no_name() {
-        for name in
-            ["", ".", "..", "../a", "a/b", "/a", "a\\b", ".hidden", "a..b", "a.", "manifest.json", "a\u{0}", "ä"]
-        {
+        for name in [
+            "",
+            ".",
+            "..",
+            "../a",
+            "a/b",
+            "/a",
+            "a\\b",
+            ".hidden",
+            "a..b",
+            "a.",
+            "manifest.json",
+            "a\u{0}",
+            "ä",
+        ] {
             assert!(!is_safe_name(name), "{name:?}");
         }
     }

@@ -32,7 +32,14 @@ impl ObjectSource {
     pub async fn open_kept(&self, object: ContentObject) -> Result<KeptReader, ReadFault> {
         let reader = self.open_to(&object.stored, Depth::Plain).await?;
         let (source, handle) = (self.clone(), Handle::current());
-        Ok(KeptReader { source, object, handle, reader, released_bytes: 0, is_by_record: true })
+        Ok(KeptReader {
+            source,
+            object,
+            handle,
+            reader,
+            released_bytes: 0,
+            is_by_record: true,
+        })
     }
 }
 
@@ -40,9 +47,16 @@ impl KeptReader {
     /// Continues with the present form of the object. The bytes read so far came from authentic segments of the
     /// recorded form, so they are the beginning of the same content.
     fn switch_to_present_form(&mut self, problem: String) -> Result<(), ReadFault> {
-        let form = self.handle.block_on(self.source.prove_or(&self.object, problem))?;
-        let mut reader = self.handle.block_on(self.source.open_to(&form, Depth::Plain))?;
-        let skipped = io::copy(&mut reader.by_ref().take(self.released_bytes), &mut io::sink());
+        let form = self
+            .handle
+            .block_on(self.source.prove_or(&self.object, problem))?;
+        let mut reader = self
+            .handle
+            .block_on(self.source.open_to(&form, Depth::Plain))?;
+        let skipped = io::copy(
+            &mut reader.by_ref().take(self.released_bytes),
+            &mut io::sink(),
+        );
         skipped.map_err(|error| ReadFault::of(&error, self.object.key()))?;
         (self.reader, self.is_by_record) = (reader, false);
         Ok(())
@@ -60,7 +74,9 @@ impl Read for KeptReader {
                 Err(error) => error,
             };
             match ReadFault::of(&error, self.object.key()) {
-                ReadFault::Damaged(problem) if self.is_by_record && self.object.has_other_forms() => {
+                ReadFault::Damaged(problem)
+                    if self.is_by_record && self.object.has_other_forms() =>
+                {
                     match self.switch_to_present_form(problem) {
                         Ok(()) => {}
                         Err(ReadFault::Damaged(_)) => return Err(error),

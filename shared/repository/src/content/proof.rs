@@ -40,7 +40,9 @@ impl Holds {
             Self::File(plain) => plain.size,
             Self::Blocks { .. } => MAX_RECORD_BYTES,
         };
-        content.saturating_add(content / 8).saturating_add(OVERHEAD_BYTES)
+        content
+            .saturating_add(content / 8)
+            .saturating_add(OVERHEAD_BYTES)
     }
 }
 
@@ -48,15 +50,27 @@ impl ContentObject {
     /// The object of the file itself.
     #[must_use]
     pub fn file(kept: &KeptFile) -> Self {
-        let holds = Holds::File(Plain { size: kept.size, sha256: kept.file_sha256 });
-        Self { stored: kept.object.clone(), holds }
+        let holds = Holds::File(Plain {
+            size: kept.size,
+            sha256: kept.file_sha256,
+        });
+        Self {
+            stored: kept.object.clone(),
+            holds,
+        }
     }
 
     /// The object with the record of its blocks. `None` if its blocks are not recorded.
     #[must_use]
     pub fn blocks(kept: &KeptFile) -> Option<Self> {
-        let holds = Holds::Blocks { path: kept.cid.clone(), file_size: kept.size };
-        Some(Self { stored: kept.dag.clone()?, holds })
+        let holds = Holds::Blocks {
+            path: kept.cid.clone(),
+            file_size: kept.size,
+        };
+        Some(Self {
+            stored: kept.dag.clone()?,
+            holds,
+        })
     }
 
     /// Every object of a file.
@@ -72,7 +86,8 @@ impl ContentObject {
 
     /// Whether an object may have other right forms. A file without compression and encryption has one form.
     pub(super) const fn has_other_forms(&self) -> bool {
-        let is_file_as_it_is = self.stored.encryption.is_none() && self.stored.compression.is_none();
+        let is_file_as_it_is =
+            self.stored.encryption.is_none() && self.stored.compression.is_none();
         !(is_file_as_it_is && matches!(self.holds, Holds::File(_)))
     }
 }
@@ -80,7 +95,10 @@ impl ContentObject {
 /// A sentence with the number of objects proved by their content. `None` for no object.
 #[must_use]
 pub fn note_of_other_forms(count: u64) -> Option<String> {
-    let one = || "1 object was stored again after this backup: its content proved it, not its stored digest".to_owned();
+    let one = || {
+        "1 object was stored again after this backup: its content proved it, not its stored digest"
+            .to_owned()
+    };
     let many = || {
         format!(
             "{count} objects were stored again after this backup: their content proved them, not their stored digests"

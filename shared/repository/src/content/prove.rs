@@ -2,7 +2,9 @@
 
 use std::{io::Read, ops::Range};
 
-use holdfast_codec::{ArtifactDigest, ArtifactPlace, DigestWriter, HEADER_BYTES, Header, MemberReader, SegmentHasher};
+use holdfast_codec::{
+    ArtifactDigest, ArtifactPlace, DigestWriter, HEADER_BYTES, Header, MemberReader, SegmentHasher,
+};
 use holdfast_content::ipfs::DagRecord;
 use holdfast_domain::{Artifact, Encryption, ObjectKey, SEGMENT_BYTES, StoredObject};
 use holdfast_storage::ByteReader;
@@ -27,7 +29,10 @@ impl ObjectSource {
         let form = self.present_form(&object.stored).await?;
         match &object.holds {
             Holds::File(expected) => self.expect_file(&form, *expected).await?,
-            Holds::Blocks { path, file_size } => self.expect_blocks(&form, path.as_deref(), *file_size).await?,
+            Holds::Blocks { path, file_size } => {
+                self.expect_blocks(&form, path.as_deref(), *file_size)
+                    .await?
+            }
         }
         Ok(form)
     }
@@ -64,7 +69,10 @@ impl ObjectSource {
         if size_bytes == recorded {
             return Ok(None);
         }
-        let problem = format!("{} has {size_bytes} bytes, {recorded} were stored", object.key());
+        let problem = format!(
+            "{} has {size_bytes} bytes, {recorded} were stored",
+            object.key()
+        );
         match self.prove_or(object, problem).await {
             Ok(_) => Ok(None),
             Err(ReadFault::Damaged(problem)) => Ok(Some(problem)),
@@ -78,7 +86,11 @@ impl ObjectSource {
     /// # Errors
     /// [`ReadFault::Damaged`] with `problem` if the object has no valid form. [`ReadFault::Other`] if the store is
     /// unavailable, or no key at hand opens the object.
-    pub async fn prove_or(&self, object: &ContentObject, problem: String) -> Result<StoredObject, ReadFault> {
+    pub async fn prove_or(
+        &self,
+        object: &ContentObject,
+        problem: String,
+    ) -> Result<StoredObject, ReadFault> {
         if !object.has_other_forms() {
             return Err(ReadFault::Damaged(problem));
         }
@@ -102,7 +114,10 @@ impl ObjectSource {
         if found <= object.holds.most_stored_bytes() {
             return Ok(());
         }
-        Err(ReadFault::Damaged(format!("{} has {found} bytes: no form of its content has so many", object.key())))
+        Err(ReadFault::Damaged(format!(
+            "{} has {found} bytes: no form of its content has so many",
+            object.key()
+        )))
     }
 
     /// The digests of the present form of an object. An encrypted object is authentic.
@@ -112,12 +127,32 @@ impl ObjectSource {
             None => (self.digest_of_stored(key).await?, None),
             Some(encryption) => {
                 let (digest, key_epoch) = self.verify(key, encryption).await?;
-                (digest, Some(Encryption { key_epoch, ..encryption.clone() }))
+                (
+                    digest,
+                    Some(Encryption {
+                        key_epoch,
+                        ..encryption.clone()
+                    }),
+                )
             }
         };
-        let ArtifactDigest { size_bytes: size, sha256, segments } = digest;
-        let artifact = Artifact { key: key.clone(), size, sha256, segment_bytes: SEGMENT_BYTES, segments };
-        Ok(StoredObject { artifact, compression: recorded.compression, encryption })
+        let ArtifactDigest {
+            size_bytes: size,
+            sha256,
+            segments,
+        } = digest;
+        let artifact = Artifact {
+            key: key.clone(),
+            size,
+            sha256,
+            segment_bytes: SEGMENT_BYTES,
+            segments,
+        };
+        Ok(StoredObject {
+            artifact,
+            compression: recorded.compression,
+            encryption,
+        })
     }
 
     async fn digest_of_stored(&self, key: &ObjectKey) -> Result<ArtifactDigest, ReadFault> {
@@ -129,23 +164,37 @@ impl ObjectSource {
         .await
     }
 
-    async fn verify(&self, key: &ObjectKey, recorded: &Encryption) -> Result<(ArtifactDigest, u32), ReadFault> {
+    async fn verify(
+        &self,
+        key: &ObjectKey,
+        recorded: &Encryption,
+    ) -> Result<(ArtifactDigest, u32), ReadFault> {
         let size_bytes = self.store().head(key).await?.size_bytes;
         if size_bytes < HEADER_BYTES as u64 {
-            return Err(ReadFault::Damaged(format!("{key} is shorter than a header")));
+            return Err(ReadFault::Damaged(format!(
+                "{key} is shorter than a header"
+            )));
         }
-        let header = self.read_stored(key, Some(0..HEADER_BYTES as u64), Header::read_from).await?;
+        let header = self
+            .read_stored(key, Some(0..HEADER_BYTES as u64), Header::read_from)
+            .await?;
         let key_epoch = header.key_epoch;
         let master = match self.master_of_epoch(key_epoch).await {
             // The header is not authentic yet. An epoch known only from the header is damage.
             Err(ReadFault::Other(error @ (RepositoryError::Key(_) | RepositoryError::File(_))))
                 if key_epoch != recorded.key_epoch =>
             {
-                return Err(ReadFault::Damaged(format!("{key} names key epoch {key_epoch}: {error}")));
+                return Err(ReadFault::Damaged(format!(
+                    "{key} names key epoch {key_epoch}: {error}"
+                )));
             }
             master => master?,
         };
-        let place = ArtifactPlace { repository: self.id().clone(), key_epoch, object_key: key.clone() };
+        let place = ArtifactPlace {
+            repository: self.id().clone(),
+            key_epoch,
+            object_key: key.clone(),
+        };
         let verify = move |reader| holdfast_codec::verify(reader, size_bytes, &master, &place);
         Ok((self.read_stored(key, None, verify).await?, key_epoch))
     }
@@ -164,14 +213,26 @@ impl ObjectSource {
 
     /// Expands at most the size of the file and one byte.
     async fn expect_file(&self, form: &StoredObject, expected: Plain) -> Result<(), ReadFault> {
-        let found = self.content(form, expected.size.saturating_add(1), |mut reader| digest_of(&mut reader)).await?;
+        let found = self
+            .content(form, expected.size.saturating_add(1), |mut reader| {
+                digest_of(&mut reader)
+            })
+            .await?;
         if found == expected {
             return Ok(());
         }
-        Err(ReadFault::Damaged(format!("{} holds another file: the SHA-256 differs", form.artifact.key)))
+        Err(ReadFault::Damaged(format!(
+            "{} holds another file: the SHA-256 differs",
+            form.artifact.key
+        )))
     }
 
-    async fn expect_blocks(&self, form: &StoredObject, path: Option<&str>, file_size: u64) -> Result<(), ReadFault> {
+    async fn expect_blocks(
+        &self,
+        form: &StoredObject,
+        path: Option<&str>,
+        file_size: u64,
+    ) -> Result<(), ReadFault> {
         let key = &form.artifact.key;
         let bytes = self.content(form, MAX_RECORD_BYTES, |mut reader| {
             let mut bytes = Vec::new();
@@ -182,7 +243,9 @@ impl ObjectSource {
         if Some(record.path().to_string().as_str()) == path && record.size() == file_size {
             return Ok(());
         }
-        Err(ReadFault::Damaged(format!("{key} rebuilds the blocks of another file")))
+        Err(ReadFault::Damaged(format!(
+            "{key} rebuilds the blocks of another file"
+        )))
     }
 
     /// The content of a form, at most `limit_bytes` of it. Without encryption nothing else proves the bytes of a gzip
@@ -195,9 +258,15 @@ impl ObjectSource {
     ) -> Result<T, ReadFault> {
         let stored = self.open_to(form, Depth::Decrypted).await?;
         let is_compressed = form.compression.is_some();
-        let content: Box<dyn Read + Send> =
-            if is_compressed { Box::new(MemberReader::new(stored)) } else { Box::new(stored) };
-        let read = blocking("read an object", move || read(Box::new(content.take(limit_bytes)))).await?;
+        let content: Box<dyn Read + Send> = if is_compressed {
+            Box::new(MemberReader::new(stored))
+        } else {
+            Box::new(stored)
+        };
+        let read = blocking("read an object", move || {
+            read(Box::new(content.take(limit_bytes)))
+        })
+        .await?;
         read.map_err(|error| ReadFault::of(&error, &form.artifact.key))
     }
 }

@@ -100,10 +100,16 @@ impl ObjectSource {
     /// # Errors
     /// [`ReadFault::Damaged`] if the object is missing, or its record names another segment size. [`ReadFault::Other`] if
     /// the store is unavailable, or no key at hand opens the object.
-    pub async fn open_to(&self, object: &StoredObject, depth: Depth) -> Result<ArtifactReader, ReadFault> {
+    pub async fn open_to(
+        &self,
+        object: &StoredObject,
+        depth: Depth,
+    ) -> Result<ArtifactReader, ReadFault> {
         let key = object.artifact.key.clone();
         if object.artifact.segment_bytes != SEGMENT_BYTES {
-            return Err(ReadFault::Damaged(format!("the record of {key} names another segment size")));
+            return Err(ReadFault::Damaged(format!(
+                "the record of {key} names another segment size"
+            )));
         }
         let master = self.master(object).await?;
         let opener = Arc::new(Opener::of(object.clone(), &self.id, master));
@@ -120,7 +126,10 @@ impl ObjectSource {
         }
     }
 
-    pub(super) async fn master_of_epoch(&self, key_epoch: u32) -> Result<Arc<MasterKey>, ReadFault> {
+    pub(super) async fn master_of_epoch(
+        &self,
+        key_epoch: u32,
+    ) -> Result<Arc<MasterKey>, ReadFault> {
         let mut masters = self.masters.lock().await;
         if let Some(master) = masters.get(&key_epoch) {
             return Ok(Arc::clone(master));
@@ -135,7 +144,9 @@ impl ReadFault {
     /// The cause of an error from the reading stages.
     #[must_use]
     pub fn of(error: &io::Error, object: &impl std::fmt::Display) -> Self {
-        let store = error.get_ref().and_then(|inner| inner.downcast_ref::<StoreError>());
+        let store = error
+            .get_ref()
+            .and_then(|inner| inner.downcast_ref::<StoreError>());
         match (ArtifactError::of(error), store) {
             (None, Some(store)) => store.clone().into(),
             (None, None) if error.kind() != io::ErrorKind::InvalidData => {
@@ -201,12 +212,19 @@ pub struct Hashing<R> {
 impl<R> Hashing<R> {
     /// Counts and hashes from here on.
     pub fn new(inner: R) -> Self {
-        Self { inner, size: 0, sha256: Sha256::new() }
+        Self {
+            inner,
+            size: 0,
+            sha256: Sha256::new(),
+        }
     }
 
     /// The count and the hash.
     pub fn finish(self) -> Plain {
-        Plain { size: self.size, sha256: Sha256Digest::new(self.sha256.finalize().into()) }
+        Plain {
+            size: self.size,
+            sha256: Sha256Digest::new(self.sha256.finalize().into()),
+        }
     }
 }
 
@@ -227,5 +245,7 @@ pub async fn blocking<T: Send + 'static>(
     doing: &'static str,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, RepositoryError> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| RepositoryError::internal(doing, &error))
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| RepositoryError::internal(doing, &error))
 }

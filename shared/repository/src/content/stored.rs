@@ -3,7 +3,9 @@
 use std::io::{self, Read};
 
 use holdfast_content::ipfs::DagRecord;
-use holdfast_domain::{Artifact, BackupId, BackupType, ContentManifest, ItemRecord, KeptFile, Manifest, ObjectKey};
+use holdfast_domain::{
+    Artifact, BackupId, BackupType, ContentManifest, ItemRecord, KeptFile, Manifest, ObjectKey,
+};
 use tokio::{runtime::Handle, sync::mpsc};
 
 use super::{
@@ -38,7 +40,9 @@ impl StoredContent {
     /// [`Self::of`].
     pub async fn open(repository: &Repository, id: &BackupId) -> Result<Self, RepositoryError> {
         if id.backup_type() != BackupType::Content {
-            return Err(RepositoryError::Invalid(format!("backup {id} is not a content backup")));
+            return Err(RepositoryError::Invalid(format!(
+                "backup {id} is not a content backup"
+            )));
         }
         Self::of(repository, repository.manifest(id).await?)
     }
@@ -50,17 +54,27 @@ impl StoredContent {
     pub fn of(repository: &Repository, manifest: Manifest) -> Result<Self, RepositoryError> {
         let id = &manifest.backup_id;
         let Some(content) = manifest.content.clone() else {
-            return Err(RepositoryError::corrupt(id, "its manifest has no list of items"));
+            return Err(RepositoryError::corrupt(
+                id,
+                "its manifest has no list of items",
+            ));
         };
         let elsewhere = |artifact: &&Artifact| artifact.key.backup().as_ref() != Some(id);
         if let Some(artifact) = manifest.artifacts.iter().find(elsewhere) {
             return Err(RepositoryError::corrupt(
                 id,
-                format!("its manifest names {}, outside the folder of the backup", artifact.key),
+                format!(
+                    "its manifest names {}, outside the folder of the backup",
+                    artifact.key
+                ),
             ));
         }
         let source = ObjectSource::new(repository, &manifest.repository);
-        Ok(Self { manifest, content, source })
+        Ok(Self {
+            manifest,
+            content,
+            source,
+        })
     }
 
     /// Its id.
@@ -71,9 +85,19 @@ impl StoredContent {
 
     /// One of its artifacts, opened.
     async fn artifact(&self, key: &ObjectKey) -> Result<ArtifactReader, ReadFault> {
-        let artifact = self.manifest.artifacts.iter().find(|artifact| artifact.key == *key);
-        let unknown = || ReadFault::Damaged(format!("its manifest names {key} without describing it"));
-        self.source.open(&stored_object(&self.manifest, artifact.ok_or_else(unknown)?)).await
+        let artifact = self
+            .manifest
+            .artifacts
+            .iter()
+            .find(|artifact| artifact.key == *key);
+        let unknown =
+            || ReadFault::Damaged(format!("its manifest names {key} without describing it"));
+        self.source
+            .open(&stored_object(
+                &self.manifest,
+                artifact.ok_or_else(unknown)?,
+            ))
+            .await
     }
 
     /// Its items, for a blocking thread.
@@ -82,7 +106,9 @@ impl StoredContent {
     /// [`ReadFault::Damaged`] if the list is missing, or the manifest does not describe it. [`ReadFault::Other`] if the
     /// store is unavailable, or no key at hand opens the list.
     pub async fn lines(&self) -> Result<ItemLines<ArtifactReader>, ReadFault> {
-        Ok(ItemLines::new(self.artifact(&self.content.item_list).await?))
+        Ok(ItemLines::new(
+            self.artifact(&self.content.item_list).await?,
+        ))
     }
 
     /// Its items while they are read. The list is complete if the receiver ends without an error.
@@ -90,9 +116,14 @@ impl StoredContent {
     /// # Errors
     /// [`RepositoryError::Corrupt`] if the list is missing, or the manifest does not describe it. Otherwise as
     /// [`Self::lines`]. The receiver yields the later errors.
-    pub async fn items(&self) -> Result<mpsc::Receiver<Result<ItemRecord, RepositoryError>>, RepositoryError> {
+    pub async fn items(
+        &self,
+    ) -> Result<mpsc::Receiver<Result<ItemRecord, RepositoryError>>, RepositoryError> {
         let (sender, items) = mpsc::channel(WAITING_ITEMS);
-        let mut lines = self.lines().await.map_err(|fault| fault.of_backup(self.id()))?;
+        let mut lines = self
+            .lines()
+            .await
+            .map_err(|fault| fault.of_backup(self.id()))?;
         let (id, list) = (self.id().clone(), self.content.item_list.clone());
         tokio::task::spawn_blocking(move || {
             loop {
@@ -115,17 +146,26 @@ impl StoredContent {
     /// # Errors
     /// [`ReadFault::Damaged`] if the record is missing, altered, or of another file. [`ReadFault::Other`] if the store is
     /// unavailable, or no key at hand opens the record.
-    pub fn dag_record(&self, handle: &Handle, file: &KeptFile) -> Result<Option<DagRecord>, ReadFault> {
-        let Some(object) = ContentObject::blocks(file) else { return Ok(None) };
+    pub fn dag_record(
+        &self,
+        handle: &Handle,
+        file: &KeptFile,
+    ) -> Result<Option<DagRecord>, ReadFault> {
+        let Some(object) = ContentObject::blocks(file) else {
+            return Ok(None);
+        };
         let key = object.key().clone();
         let reader = handle.block_on(self.source.open_kept(object))?;
         let mut bytes = Vec::new();
         let read = reader.take(MAX_RECORD_BYTES).read_to_end(&mut bytes);
         read.map_err(|error| ReadFault::of(&error, &key))?;
-        let record = DagRecord::from_bytes(&bytes).map_err(|error| ReadFault::Damaged(format!("{key}: {error}")))?;
+        let record = DagRecord::from_bytes(&bytes)
+            .map_err(|error| ReadFault::Damaged(format!("{key}: {error}")))?;
         let path = record.path().to_string();
         if file.cid.as_ref().is_some_and(|cid| *cid != path) {
-            return Err(ReadFault::Damaged(format!("{key} rebuilds the blocks of {path}, another file's")));
+            return Err(ReadFault::Damaged(format!(
+                "{key} rebuilds the blocks of {path}, another file's"
+            )));
         }
         Ok(Some(record))
     }
@@ -144,7 +184,12 @@ impl Volumes {
     #[must_use]
     pub fn new(backup: &StoredContent, handle: &Handle) -> Self {
         let coming = backup.content.archive.clone().into_iter();
-        Self { backup: backup.clone(), handle: handle.clone(), coming, current: None }
+        Self {
+            backup: backup.clone(),
+            handle: handle.clone(),
+            coming,
+            current: None,
+        }
     }
 }
 
@@ -157,8 +202,14 @@ impl Read for Volumes {
                     return Ok(count);
                 }
             }
-            let Some(key) = self.coming.next() else { return Ok(0) };
-            self.current = Some(self.handle.block_on(self.backup.artifact(&key)).map_err(ReadFault::into_io)?);
+            let Some(key) = self.coming.next() else {
+                return Ok(0);
+            };
+            self.current = Some(
+                self.handle
+                    .block_on(self.backup.artifact(&key))
+                    .map_err(ReadFault::into_io)?,
+            );
         }
     }
 }

@@ -4,17 +4,20 @@
 use std::fmt::Write as _;
 
 use holdfast_domain::{
-    Artifact, Compression, ContentManifest, Manifest, ObjectKey, WrappedKey, settings::StoreLocation,
+    Artifact, Compression, ContentManifest, Manifest, ObjectKey, WrappedKey,
+    settings::StoreLocation,
 };
 
 use super::{decrypted_name, decrypting};
 
 /// Extracts an item's file name and its file's SHA-256 from its line of JSON. Inside of text, a quote is always
 /// escaped.
-const DIGEST_AND_NAME: &str = r#"s/.*"fileName":"\([^"]*\)".*"fileSha256":"\([0-9a-f]*\)".*/\2  \1/p"#;
+const DIGEST_AND_NAME: &str =
+    r#"s/.*"fileName":"\([^"]*\)".*"fileSha256":"\([0-9a-f]*\)".*/\2  \1/p"#;
 
 /// Extracts the file name and the key of its object.
-const NAME_AND_OBJECT: &str = r#"s/.*"fileName":"\([^"]*\)".*"object":{"key":"\([^"]*\)".*/\1 \2/p"#;
+const NAME_AND_OBJECT: &str =
+    r#"s/.*"fileName":"\([^"]*\)".*"object":{"key":"\([^"]*\)".*/\1 \2/p"#;
 
 /// The guide of a backup. `keys` are the wrapped forms of the master key for its artifacts.
 #[must_use]
@@ -41,7 +44,13 @@ pub fn content_guide(
 }
 
 fn introduction(manifest: &Manifest, content: &ContentManifest, at: &StoreLocation) -> String {
-    let Manifest { backup_id, created_at, source, original_size, .. } = manifest;
+    let Manifest {
+        backup_id,
+        created_at,
+        source,
+        original_size,
+        ..
+    } = manifest;
     let items = &content.items;
     format!(
         "# How to restore {backup_id}\n\n\
@@ -65,7 +74,11 @@ fn fetching(artifacts: &[Artifact], at: &StoreLocation) -> String {
                     members.\n\n```bash\n"
         .to_owned();
     for artifact in artifacts {
-        let _ = writeln!(text, "{}", at.fetching(&artifact.key, artifact.key.file_name()));
+        let _ = writeln!(
+            text,
+            "{}",
+            at.fetching(&artifact.key, artifact.key.file_name())
+        );
     }
     text.push_str("```\n\n```bash\nsha256sum --check <<'END'\n");
     for artifact in artifacts {
@@ -76,9 +89,18 @@ fn fetching(artifacts: &[Artifact], at: &StoreLocation) -> String {
 }
 
 fn unpacking(manifest: &Manifest, archive: &[ObjectKey]) -> String {
-    let volumes = manifest.artifacts.iter().filter(|artifact| archive.contains(&artifact.key));
-    let volumes: Vec<String> = volumes.map(|artifact| format!("'{}'", decrypted_name(artifact))).collect();
-    let gunzip = if manifest.compression.is_some() { "gunzip | " } else { "" };
+    let volumes = manifest
+        .artifacts
+        .iter()
+        .filter(|artifact| archive.contains(&artifact.key));
+    let volumes: Vec<String> = volumes
+        .map(|artifact| format!("'{}'", decrypted_name(artifact)))
+        .collect();
+    let gunzip = if manifest.compression.is_some() {
+        "gunzip | "
+    } else {
+        ""
+    };
     format!(
         "## Unpack it\n\n\
          The command creates the folder `{id}` with the files and `manifest.json`, a list with a line per item.\n\n\
@@ -91,7 +113,10 @@ fn unpacking(manifest: &Manifest, archive: &[ObjectKey]) -> String {
 /// Without an archive, the list of items names each file's own object.
 fn fetching_files(manifest: &Manifest, content: &ContentManifest, at: &StoreLocation) -> String {
     let id = &manifest.backup_id;
-    let list = manifest.artifacts.iter().find(|artifact| artifact.key == content.item_list);
+    let list = manifest
+        .artifacts
+        .iter()
+        .find(|artifact| artifact.key == content.item_list);
     let list = list.map(decrypted_name).unwrap_or_default();
     let unzip = match manifest.compression {
         Some(Compression::Gzip) => format!("gunzip < '{list}' > \"$LIST\""),

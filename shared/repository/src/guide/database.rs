@@ -6,18 +6,38 @@ use super::{decrypted_name, decrypting};
 
 /// The guide of a backup. `keys` are the wrapped forms of the master key for its artifact.
 #[must_use]
-pub fn database_guide(manifest: &Manifest, artifact: &Artifact, keys: &[WrappedKey], at: &StoreLocation) -> String {
+pub fn database_guide(
+    manifest: &Manifest,
+    artifact: &Artifact,
+    keys: &[WrappedKey],
+    at: &StoreLocation,
+) -> String {
     let mut guide = introduction(manifest, artifact, at);
     if let Some(encryption) = &manifest.encryption {
-        guide.push_str(&decrypting(encryption, std::slice::from_ref(artifact), keys, at));
+        guide.push_str(&decrypting(
+            encryption,
+            std::slice::from_ref(artifact),
+            keys,
+            at,
+        ));
     }
     guide.push_str(&restoring(manifest.compression, &decrypted_name(artifact)));
     guide
 }
 
 fn introduction(manifest: &Manifest, artifact: &Artifact, at: &StoreLocation) -> String {
-    let Manifest { backup_id, created_at, source, engine, .. } = manifest;
-    let documents: u64 = manifest.namespaces.iter().map(|namespace| namespace.documents).sum();
+    let Manifest {
+        backup_id,
+        created_at,
+        source,
+        engine,
+        ..
+    } = manifest;
+    let documents: u64 = manifest
+        .namespaces
+        .iter()
+        .map(|namespace| namespace.documents)
+        .sum();
     let mut text = format!(
         "# How to restore {backup_id}\n\n\
          A dump of `{uri}` (MongoDB {version}), begun {created_at}, by the {name} engine {engine_version}: {documents} \

@@ -19,7 +19,12 @@ fn decrypted_name(artifact: &Artifact) -> String {
 }
 
 /// The chapters from the wrapped master key to decrypted files.
-fn decrypting(encryption: &Encryption, artifacts: &[Artifact], keys: &[WrappedKey], at: &StoreLocation) -> String {
+fn decrypting(
+    encryption: &Encryption,
+    artifacts: &[Artifact],
+    keys: &[WrappedKey],
+    at: &StoreLocation,
+) -> String {
     let epoch = encryption.key_epoch;
     let mut text = format!(
         "## Unwrap the master key\n\n\
@@ -62,7 +67,11 @@ fn decrypting(encryption: &Encryption, artifacts: &[Artifact], keys: &[WrappedKe
     );
     for artifact in artifacts {
         let (file, key) = (artifact.key.file_name(), &artifact.key);
-        let _ = writeln!(text, "decrypt '{file}' '{key}' '{}'", decrypted_name(artifact));
+        let _ = writeln!(
+            text,
+            "decrypt '{file}' '{key}' '{}'",
+            decrypted_name(artifact)
+        );
     }
     text.push_str("```\n\n");
     text
@@ -106,5 +115,6 @@ fn unwrapping(key: &WrappedKey, epoch: u32) -> String {
 
 /// The author of `repository.json` chose the text, and operators run this guide command by command.
 fn shown(recipient: &str) -> String {
-    AgeRecipient::parse(recipient).map_or_else(|_| "its recipient".to_owned(), |known| format!("`{known}`"))
+    AgeRecipient::parse(recipient)
+        .map_or_else(|_| "its recipient".to_owned(), |known| format!("`{known}`"))
 }

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use holdfast_domain::{
-    Artifact, BackupId, BackupType, Compression, ContentManifest, Encryption, ItemCounts, Manifest, ObjectKey,
-    RepositoryId, Sha256Digest, Source, Timestamp, Trigger, TriggerKind, WrappedKey, settings::StoreLocation,
+    Artifact, BackupId, BackupType, Compression, ContentManifest, Encryption, ItemCounts, Manifest,
+    ObjectKey, RepositoryId, Sha256Digest, Source, Timestamp, Trigger, TriggerKind, WrappedKey,
+    settings::StoreLocation,
 };
 
 use super::{content_guide, database_guide};
@@ -20,14 +21,27 @@ fn manifest(kind: BackupType, is_encrypted: bool) -> Manifest {
         BackupType::Content => vec![items.clone(), archive.clone()],
         _ => vec![ObjectKey::database_dump(&backup_id, 1, true, is_encrypted)],
     };
-    let artifact =
-        |key| Artifact { key, size: 1, sha256: Sha256Digest::new([0; 32]), segment_bytes: 1, segments: Vec::new() };
-    let counts = ItemCounts { expected: 2, done: 1, unchanged: 1, ..ItemCounts::default() };
+    let artifact = |key| Artifact {
+        key,
+        size: 1,
+        sha256: Sha256Digest::new([0; 32]),
+        segment_bytes: 1,
+        segments: Vec::new(),
+    };
+    let counts = ItemCounts {
+        expected: 2,
+        done: 1,
+        unchanged: 1,
+        ..ItemCounts::default()
+    };
     Manifest {
         format_version: 1,
         backup_type: kind,
         repository: RepositoryId::new([1; 16]),
-        trigger: Trigger { kind: TriggerKind::Manual, by: None },
+        trigger: Trigger {
+            kind: TriggerKind::Manual,
+            by: None,
+        },
         parent_id: None,
         fence: 1,
         created_at: at,
@@ -45,7 +59,10 @@ fn manifest(kind: BackupType, is_encrypted: bool) -> Manifest {
         }),
         original_size: 1,
         compression: Some(Compression::Gzip),
-        encryption: is_encrypted.then(|| Encryption { suite: String::new(), key_epoch: 1 }),
+        encryption: is_encrypted.then(|| Encryption {
+            suite: String::new(),
+            key_epoch: 1,
+        }),
         artifacts: keys.into_iter().map(artifact).collect(),
         backup_id,
     }
@@ -55,18 +72,36 @@ fn wrapped() -> Vec<WrappedKey> {
     let text = || "00".to_owned();
     vec![
         WrappedKey::Key { wrapped: text() },
-        WrappedKey::Passphrase { salt: text(), iterations: 1000, wrapped: text() },
-        WrappedKey::Kms { key_id: "arn:aws:kms:x".to_owned(), ciphertext: text() },
-        WrappedKey::Age { recipient: text(), file: text() },
+        WrappedKey::Passphrase {
+            salt: text(),
+            iterations: 1000,
+            wrapped: text(),
+        },
+        WrappedKey::Kms {
+            key_id: "arn:aws:kms:x".to_owned(),
+            ciphertext: text(),
+        },
+        WrappedKey::Age {
+            recipient: text(),
+            file: text(),
+        },
     ]
 }
 
 /// A guide for each kind of backup and store, with each method of wrapping alone.
 fn guides() -> Vec<String> {
     let mut guides = Vec::new();
-    for store in ["s3://bucket/prefix", "gs://bucket", "az://account/container", "file:///backups"] {
+    for store in [
+        "s3://bucket/prefix",
+        "gs://bucket",
+        "az://account/container",
+        "file:///backups",
+    ] {
         let at = StoreLocation::parse(store).unwrap();
-        let methods = wrapped().into_iter().map(|key| vec![key]).chain([Vec::new()]);
+        let methods = wrapped()
+            .into_iter()
+            .map(|key| vec![key])
+            .chain([Vec::new()]);
         for keys in methods {
             let dump = manifest(BackupType::Database, !keys.is_empty());
             guides.push(database_guide(&dump, &dump.artifacts[0], &keys, &at));
@@ -84,20 +119,29 @@ fn guides() -> Vec<String> {
 
 /// The name at the beginning of a text, if it is that of a variable.
 fn name(text: &str) -> Option<&str> {
-    let end = text.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(text.len());
+    let end = text
+        .find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
+        .unwrap_or(text.len());
     let name = &text[..end];
-    name.starts_with(|c: char| c.is_ascii_alphabetic()).then_some(name)
+    name.starts_with(|c: char| c.is_ascii_alphabetic())
+        .then_some(name)
 }
 
 fn used(line: &str) -> Vec<&str> {
-    line.split('$').skip(1).filter_map(|rest| name(rest.strip_prefix('{').unwrap_or(rest))).collect()
+    line.split('$')
+        .skip(1)
+        .filter_map(|rest| name(rest.strip_prefix('{').unwrap_or(rest)))
+        .collect()
 }
 
 /// What a line sets: by `NAME=`, or by `read -r`.
 fn set(line: &str) -> Vec<&str> {
     let words = line.split([' ', '(', ';', '`']);
-    let assigned = words.filter_map(|word| name(word).filter(|name| word[name.len()..].starts_with('=')));
-    let read = line.split_once("read -r ").map_or("", |(_, names)| names.split(';').next().unwrap_or_default());
+    let assigned =
+        words.filter_map(|word| name(word).filter(|name| word[name.len()..].starts_with('=')));
+    let read = line
+        .split_once("read -r ")
+        .map_or("", |(_, names)| names.split(';').next().unwrap_or_default());
     assigned.chain(read.split_whitespace()).collect()
 }
 
@@ -136,7 +180,10 @@ fn every_variable_in_a_guide_is_set_before() {
 fn a_variable_that_is_set_later_or_never_is_found() {
     assert_eq!(unset("echo \"$A\"\nA=1"), ["A"]);
     assert_eq!(unset("f() {\n  echo \"${B#x}\" $1\n}\nf"), ["B"]);
-    assert_eq!(unset("f() {\n  echo $B\n  B=1\n}\necho x | while read -r C D; do echo \"$C$D\"; done"), [""; 0]);
+    assert_eq!(
+        unset("f() {\n  echo $B\n  B=1\n}\necho x | while read -r C D; do echo \"$C$D\"; done"),
+        [""; 0]
+    );
     assert_eq!(unset("`printf %s \"$B64\"`"), ["B64"]);
 }
 
@@ -144,6 +191,10 @@ fn a_variable_that_is_set_later_or_never_is_found() {
 fn a_guide_of_an_encrypted_backup_names_the_command_for_lost_key_files() {
     for guide in guides() {
         let is_encrypted = guide.contains("## Unwrap the master key");
-        assert_eq!(guide.contains("\nholdfast key import exported-keys.txt --store "), is_encrypted, "{guide}");
+        assert_eq!(
+            guide.contains("\nholdfast key import exported-keys.txt --store "),
+            is_encrypted,
+            "{guide}"
+        );
     }
 }

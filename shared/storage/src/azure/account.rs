@@ -21,7 +21,10 @@ impl AzureKey {
     /// Reads the portal's form, base64. `None` for another form.
     #[must_use]
     pub fn parse(text: &Secret) -> Option<Self> {
-        let key = STANDARD.decode(text.expose().trim()).ok().filter(|key| !key.is_empty())?;
+        let key = STANDARD
+            .decode(text.expose().trim())
+            .ok()
+            .filter(|key| !key.is_empty())?;
         Hmac::new_from_slice(&key).ok().map(Self)
     }
 
@@ -60,7 +63,11 @@ impl Account {
             Some(endpoint) => endpoint.as_str().trim_end_matches('/').to_owned(),
             None => format!("https://{name}.blob.core.windows.net"),
         };
-        Self { name: name.to_owned(), key, endpoint }
+        Self {
+            name: name.to_owned(),
+            key,
+            endpoint,
+        }
     }
 
     pub(super) fn name(&self) -> &str {
@@ -77,23 +84,42 @@ impl Account {
 
     /// The value of `Authorization`.
     pub(super) fn authorization(&self, request: &Signed<'_>) -> String {
-        format!("SharedKey {}:{}", self.name, self.key.sign(&self.text_to_sign(request)))
+        format!(
+            "SharedKey {}:{}",
+            self.name,
+            self.key.sign(&self.text_to_sign(request))
+        )
     }
 
     fn text_to_sign(&self, request: &Signed<'_>) -> String {
         let value = |name: &str| match name {
             "content-length" if request.body_bytes > 0 => request.body_bytes.to_string(),
-            _ => request.headers.iter().find(|(found, _)| *found == name).map_or_else(String::new, |(_, v)| v.clone()),
+            _ => request
+                .headers
+                .iter()
+                .find(|(found, _)| *found == name)
+                .map_or_else(String::new, |(_, v)| v.clone()),
         };
-        let mut own: Vec<_> = request.headers.iter().filter(|(name, _)| name.starts_with("x-ms-")).collect();
+        let mut own: Vec<_> = request
+            .headers
+            .iter()
+            .filter(|(name, _)| name.starts_with("x-ms-"))
+            .collect();
         own.sort();
         let mut query: Vec<_> = request.url.query_pairs().collect();
         query.sort();
         let lines = std::iter::once(request.method.to_string())
             .chain(STANDARD_HEADERS.map(value))
-            .chain(own.into_iter().map(|(name, value)| format!("{name}:{value}")))
+            .chain(
+                own.into_iter()
+                    .map(|(name, value)| format!("{name}:{value}")),
+            )
             .chain([format!("/{}{}", self.name, request.url.path())])
-            .chain(query.into_iter().map(|(name, value)| format!("{name}:{value}")));
+            .chain(
+                query
+                    .into_iter()
+                    .map(|(name, value)| format!("{name}:{value}")),
+            );
         lines.collect::<Vec<_>>().join("\n")
     }
 }
@@ -121,15 +147,37 @@ mod tests {
     fn what_is_signed_is_laid_out_as_azure_does() {
         let key = AzureKey::parse(&Secret::new("a2V5")).unwrap();
         let account = Account::new("account1", key, None);
-        let url = Url::parse(&format!("{}/box/a%20b?restype=container&comp=list", account.endpoint())).unwrap();
-        let headers =
-            [("x-ms-version", "v".to_owned()), ("if-match", "\"e\"".to_owned()), ("x-ms-date", "d".to_owned())];
-        let signed = Signed { method: &Method::PUT, url: &url, headers: &headers, body_bytes: 7 };
+        let url = Url::parse(&format!(
+            "{}/box/a%20b?restype=container&comp=list",
+            account.endpoint()
+        ))
+        .unwrap();
+        let headers = [
+            ("x-ms-version", "v".to_owned()),
+            ("if-match", "\"e\"".to_owned()),
+            ("x-ms-date", "d".to_owned()),
+        ];
+        let signed = Signed {
+            method: &Method::PUT,
+            url: &url,
+            headers: &headers,
+            body_bytes: 7,
+        };
         let text = "PUT\n\n\n7\n\n\n\n\n\"e\"\n\n\n\nx-ms-date:d\nx-ms-version:v\n/account1/box/a%20b\ncomp:list\nrestype:container";
         assert_eq!(account.text_to_sign(&signed), text);
-        assert!(account.authorization(&signed).starts_with("SharedKey account1:"));
-        let empty = Signed { body_bytes: 0, ..signed };
-        assert!(account.text_to_sign(&empty).starts_with("PUT\n\n\n\n"), "no length is signed as nothing");
+        assert!(
+            account
+                .authorization(&signed)
+                .starts_with("SharedKey account1:")
+        );
+        let empty = Signed {
+            body_bytes: 0,
+            ..signed
+        };
+        assert!(
+            account.text_to_sign(&empty).starts_with("PUT\n\n\n\n"),
+            "no length is signed as nothing"
+        );
     }
 
     #[test]
@@ -137,6 +185,9 @@ mod tests {
         for wrong in ["", "not base64!", "  "] {
             assert!(AzureKey::parse(&Secret::new(wrong)).is_none(), "{wrong}");
         }
-        assert_eq!(format!("{:?}", AzureKey::parse(&Secret::new("a2V5\n")).unwrap()), "AzureKey(***)");
+        assert_eq!(
+            format!("{:?}", AzureKey::parse(&Secret::new("a2V5\n")).unwrap()),
+            "AzureKey(***)"
+        );
     }
 }

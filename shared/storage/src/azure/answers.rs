@@ -31,7 +31,12 @@ pub(super) struct Seen {
 
 impl Seen {
     pub(super) fn read(key: &str, headers: &HeaderMap) -> Result<Self, StoreError> {
-        let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(ToOwned::to_owned);
+        let text = |name| {
+            headers
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+                .map(ToOwned::to_owned)
+        };
         let length = text("content-length").and_then(|length| length.parse().ok());
         Ok(Self {
             size_bytes: length.ok_or_else(|| malformed(key, "no length"))?,
@@ -46,10 +51,18 @@ impl Seen {
 
     pub(super) fn lock(&self, key: &ObjectKey) -> Result<Lock, StoreError> {
         let until = self.retained_until.as_deref();
-        let retained_until = until.map(|until| timestamp(key.as_str(), Some(until))).transpose()?;
+        let retained_until = until
+            .map(|until| timestamp(key.as_str(), Some(until)))
+            .transpose()?;
         // Every value except a clear "off" counts as a hold.
-        let legal_hold = self.legal_hold.as_deref().is_some_and(|hold| !hold.eq_ignore_ascii_case("false"));
-        Ok(Lock { retained_until, legal_hold })
+        let legal_hold = self
+            .legal_hold
+            .as_deref()
+            .is_some_and(|hold| !hold.eq_ignore_ascii_case("false"));
+        Ok(Lock {
+            retained_until,
+            legal_hold,
+        })
     }
 }
 
@@ -98,14 +111,20 @@ struct Properties {
 impl Page {
     /// The blobs, and the beginning of the next page.
     pub(super) fn into_parts(self) -> (Vec<Blob>, Option<String>) {
-        (self.blobs.all, self.next_marker.filter(|marker| !marker.is_empty()))
+        (
+            self.blobs.all,
+            self.next_marker.filter(|marker| !marker.is_empty()),
+        )
     }
 }
 
 impl Blob {
     /// The blob's name. `None` for an impossible name of an object.
     pub(super) fn name(&self) -> Option<&str> {
-        self.name.encoded.is_none().then_some(self.name.text.as_str())
+        self.name
+            .encoded
+            .is_none()
+            .then_some(self.name.text.as_str())
     }
 
     pub(super) fn size_bytes(&self) -> u64 {
@@ -118,12 +137,21 @@ impl Blob {
 
     /// The form of headers. Lists leave the quotation marks out.
     pub(super) fn etag(&self) -> String {
-        format!("\"{}\"", self.properties.etag.as_deref().unwrap_or_default().trim_matches('"'))
+        format!(
+            "\"{}\"",
+            self.properties
+                .etag
+                .as_deref()
+                .unwrap_or_default()
+                .trim_matches('"')
+        )
     }
 
     pub(super) fn is_remains(&self) -> bool {
         let names = self.metadata.iter().flat_map(BTreeMap::keys);
-        names.into_iter().any(|name| name.eq_ignore_ascii_case(REMAINS_IN_LISTS))
+        names
+            .into_iter()
+            .any(|name| name.eq_ignore_ascii_case(REMAINS_IN_LISTS))
     }
 }
 
@@ -150,7 +178,10 @@ struct Block {
 impl BlockList {
     /// Their names.
     pub(super) fn uncommitted(&self) -> impl Iterator<Item = &str> {
-        self.uncommitted_blocks.all.iter().map(|block| block.name.as_str())
+        self.uncommitted_blocks
+            .all
+            .iter()
+            .map(|block| block.name.as_str())
     }
 }
 
@@ -170,7 +201,10 @@ pub(super) fn timestamp(key: &str, text: Option<&str>) -> Result<Timestamp, Stor
 
 /// An answer that violates the protocol. Such a server is temporarily unreliable, so the error is transient.
 fn malformed(key: &str, what: &str) -> StoreError {
-    StoreError::Unavailable { key: key.to_owned(), cause: format!("its answer is malformed: {what}") }
+    StoreError::Unavailable {
+        key: key.to_owned(),
+        cause: format!("its answer is malformed: {what}"),
+    }
 }
 
 #[cfg(test)]
@@ -185,9 +219,15 @@ mod tests {
             <Metadata><Other /><HoldfastAborted>x</HoldfastAborted></Metadata></Blob>\
             <Blob><Name Encoded=\"true\">%EF</Name><Properties /></Blob></Blobs><NextMarker>n</NextMarker></EnumerationResults>";
         let (blobs, next) = read::<Page>("", text).unwrap().into_parts();
-        assert_eq!((blobs[0].name(), blobs[0].size_bytes(), next.as_deref()), (Some("a & <b>"), 3, Some("n")));
+        assert_eq!(
+            (blobs[0].name(), blobs[0].size_bytes(), next.as_deref()),
+            (Some("a & <b>"), 3, Some("n"))
+        );
         assert_eq!(blobs[0].etag(), "\"0x8D1\"");
-        assert_eq!(timestamp("", blobs[0].last_modified()).unwrap().to_string(), "2026-11-23T18:31:14Z");
+        assert_eq!(
+            timestamp("", blobs[0].last_modified()).unwrap().to_string(),
+            "2026-11-23T18:31:14Z"
+        );
         assert!(blobs[0].is_remains() && !blobs[1].is_remains());
         assert_eq!(blobs[1].name(), None);
     }
@@ -198,8 +238,20 @@ mod tests {
         let (blobs, next) = read::<Page>("", text).unwrap().into_parts();
         assert!(blobs.is_empty() && next.is_none());
         let blocks = "<BlockList><UncommittedBlocks><Block><Name>QQ==</Name><Size>1</Size></Block></UncommittedBlocks></BlockList>";
-        assert_eq!(read::<BlockList>("", blocks).unwrap().uncommitted().collect::<Vec<_>>(), ["QQ=="]);
-        assert_eq!(read::<BlockList>("", "<BlockList />").unwrap().uncommitted().count(), 0);
+        assert_eq!(
+            read::<BlockList>("", blocks)
+                .unwrap()
+                .uncommitted()
+                .collect::<Vec<_>>(),
+            ["QQ=="]
+        );
+        assert_eq!(
+            read::<BlockList>("", "<BlockList />")
+                .unwrap()
+                .uncommitted()
+                .count(),
+            0
+        );
         assert!(read::<Page>("", "<html>").is_err());
     }
 }

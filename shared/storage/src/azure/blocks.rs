@@ -32,12 +32,18 @@ impl Upload {
 
     /// The upload with this name, if the name is valid.
     pub(super) fn parse(id: &UploadId) -> Option<Self> {
-        hex::decode(&id.0).ok().and_then(|bytes| bytes.try_into().ok()).map(Self)
+        hex::decode(&id.0)
+            .ok()
+            .and_then(|bytes| bytes.try_into().ok())
+            .map(Self)
     }
 
     /// The upload of a block, if the block is Holdfast's.
     pub(super) fn of_block(block: &str) -> Option<Self> {
-        let bytes = STANDARD.decode(block).ok().filter(|bytes| bytes.len() == BLOCK_BYTES)?;
+        let bytes = STANDARD
+            .decode(block)
+            .ok()
+            .filter(|bytes| bytes.len() == BLOCK_BYTES)?;
         bytes.get(..NAME_BYTES)?.try_into().ok().map(Self)
     }
 
@@ -60,8 +66,14 @@ impl Upload {
 
     /// The body for committing these parts, in their order. Base64 needs no escape in XML.
     pub(super) fn list(self, parts: &[UploadedPart]) -> String {
-        let blocks = parts.iter().map(|part| self.block(part.number, &part.sha256));
-        list_of(&blocks.map(|block| ["<Uncommitted>", &block, "</Uncommitted>"].concat()).collect::<String>())
+        let blocks = parts
+            .iter()
+            .map(|part| self.block(part.number, &part.sha256));
+        list_of(
+            &blocks
+                .map(|block| ["<Uncommitted>", &block, "</Uncommitted>"].concat())
+                .collect::<String>(),
+        )
     }
 }
 
@@ -82,7 +94,10 @@ mod tests {
     fn a_block_name_contains_its_upload_and_the_time_of_its_beginning() {
         let now = Timestamp::from_millisecond(1_700_000_000_123).unwrap();
         let key = ObjectKey::repository();
-        let (one, other) = (Upload::begin(&key, now).unwrap(), Upload::begin(&key, now).unwrap());
+        let (one, other) = (
+            Upload::begin(&key, now).unwrap(),
+            Upload::begin(&key, now).unwrap(),
+        );
         assert_ne!(one, other);
         let block = one.block(7, &[9; 32].into());
         assert_eq!(Upload::of_block(&block), Some(one));
@@ -90,7 +105,10 @@ mod tests {
         assert_eq!(one.begun_at(), now);
         assert_ne!(block, one.block(8, &[9; 32].into()));
         assert_ne!(block, one.block(7, &[8; 32].into()));
-        assert!(STANDARD.decode(&block).unwrap().len() <= 64, "Azure takes no more");
+        assert!(
+            STANDARD.decode(&block).unwrap().len() <= 64,
+            "Azure takes no more"
+        );
     }
 
     #[test]

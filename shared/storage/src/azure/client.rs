@@ -23,7 +23,12 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const IDLE: Duration = Duration::from_secs(20);
 
 /// Characters without escape, and the `/` between segments.
-const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'/');
 
 /// Writes a space as `%20`: some servers do not accept `+`.
 const IN_QUERY: &AsciiSet = &ESCAPED.add(b'/');
@@ -36,7 +41,10 @@ pub(super) fn http(container: &str) -> Result<reqwest::Client, StoreError> {
         .connect_timeout(CONNECT_TIMEOUT)
         .pool_idle_timeout(IDLE)
         .build();
-    client.map_err(|error| StoreError::Unavailable { key: container.to_owned(), cause: chain(&error) })
+    client.map_err(|error| StoreError::Unavailable {
+        key: container.to_owned(),
+        cause: chain(&error),
+    })
 }
 
 /// A request before it is signed.
@@ -54,13 +62,25 @@ impl Request {
     /// On one blob.
     pub(super) fn of_blob(method: Method, store: &AzureStore, key: &ObjectKey) -> Self {
         let path = format!("{}/{}", store.container, store.full_key(key));
-        Self { method, path, query: Vec::new(), headers: Vec::new(), body: Bytes::new() }
+        Self {
+            method,
+            path,
+            query: Vec::new(),
+            headers: Vec::new(),
+            body: Bytes::new(),
+        }
     }
 
     /// On the container.
     pub(super) fn of_container(method: Method, store: &AzureStore) -> Self {
         let query = vec![("restype", "container".to_owned())];
-        Self { method, path: store.container.to_string(), query, headers: Vec::new(), body: Bytes::new() }
+        Self {
+            method,
+            path: store.container.to_string(),
+            query,
+            headers: Vec::new(),
+            body: Bytes::new(),
+        }
     }
 
     pub(super) fn query(mut self, name: &'static str, value: impl Into<String>) -> Self {
@@ -95,7 +115,9 @@ impl AzureStore {
         call: Call<'_>,
         request: impl Fn() -> Request + Send + Sync,
     ) -> Result<Response, StoreError> {
-        self.retry.run(call, async || self.send(call.key, request()).await).await
+        self.retry
+            .run(call, async || self.send(call.key, request()).await)
+            .await
     }
 
     /// Like [`Self::call`], with the complete answer as text.
@@ -106,46 +128,86 @@ impl AzureStore {
     ) -> Result<String, StoreError> {
         let outcome = self.retry.run(call, async || {
             let answer = self.send(call.key, request()).await?;
-            answer.text().await.map_err(|error| errors::broken(call.key, &error))
+            answer
+                .text()
+                .await
+                .map_err(|error| errors::broken(call.key, &error))
         });
         outcome.await
     }
 
     async fn send(&self, key: &str, request: Request) -> Result<Response, StoreError> {
-        let Request { method, path, query, mut headers, body } = request;
+        let Request {
+            method,
+            path,
+            query,
+            mut headers,
+            body,
+        } = request;
         let url = self.address(key, &path, &query)?;
         headers.push(("x-ms-date", date(key, self.clock.now())?));
         headers.push(("x-ms-version", VERSION.to_owned()));
-        let signed = Signed { method: &method, url: &url, headers: &headers, body_bytes: body.len() };
+        let signed = Signed {
+            method: &method,
+            url: &url,
+            headers: &headers,
+            body_bytes: body.len(),
+        };
         let authorization = self.account.authorization(&signed);
-        let mut sending = self.http.request(method.clone(), url).header("authorization", authorization);
+        let mut sending = self
+            .http
+            .request(method.clone(), url)
+            .header("authorization", authorization);
         for (name, value) in headers {
             sending = sending.header(name, value);
         }
         if method == Method::PUT {
             sending = sending.header("content-length", body.len()).body(body);
         }
-        let answer = sending.send().await.map_err(|error| errors::broken(key, &error))?;
+        let answer = sending
+            .send()
+            .await
+            .map_err(|error| errors::broken(key, &error))?;
         if answer.status().is_success() {
             return Ok(answer);
         }
-        let date = answer.headers().get("date").and_then(|date| date.to_str().ok());
-        let skew = (answer.status().as_u16() == 403).then(|| self.clock.correct(date)).flatten();
+        let date = answer
+            .headers()
+            .get("date")
+            .and_then(|date| date.to_str().ok());
+        let skew = (answer.status().as_u16() == 403)
+            .then(|| self.clock.correct(date))
+            .flatten();
         match (errors::translate(key, answer).await, skew) {
-            (StoreError::Denied { key, .. }, Some(ahead)) => {
-                Err(StoreError::WrongClock { key, cause: clock::described(ahead) })
-            }
+            (StoreError::Denied { key, .. }, Some(ahead)) => Err(StoreError::WrongClock {
+                key,
+                cause: clock::described(ahead),
+            }),
             (error, _) => Err(error),
         }
     }
 
     /// The address of a path and a query.
-    pub(super) fn address(&self, key: &str, path: &str, query: &[(&'static str, String)]) -> Result<Url, StoreError> {
-        let text = format!("{}/{}", self.account.endpoint(), utf8_percent_encode(path, ESCAPED));
-        let invalid = |error| StoreError::Invalid { key: key.to_owned(), cause: format!("invalid address: {error}") };
+    pub(super) fn address(
+        &self,
+        key: &str,
+        path: &str,
+        query: &[(&'static str, String)],
+    ) -> Result<Url, StoreError> {
+        let text = format!(
+            "{}/{}",
+            self.account.endpoint(),
+            utf8_percent_encode(path, ESCAPED)
+        );
+        let invalid = |error| StoreError::Invalid {
+            key: key.to_owned(),
+            cause: format!("invalid address: {error}"),
+        };
         let mut url = Url::parse(&text).map_err(invalid)?;
         if !query.is_empty() {
-            let escaped = query.iter().map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, IN_QUERY)));
+            let escaped = query
+                .iter()
+                .map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, IN_QUERY)));
             url.set_query(Some(&escaped.collect::<Vec<_>>().join("&")));
         }
         Ok(url)
@@ -153,7 +215,11 @@ impl AzureStore {
 }
 
 fn date(key: &str, now: Timestamp) -> Result<String, StoreError> {
-    let impossible =
-        |error| StoreError::Invalid { key: key.to_owned(), cause: format!("this clock is wrong: {error}") };
-    DateTimePrinter::new().timestamp_to_rfc9110_string(&now).map_err(impossible)
+    let impossible = |error| StoreError::Invalid {
+        key: key.to_owned(),
+        cause: format!("this clock is wrong: {error}"),
+    };
+    DateTimePrinter::new()
+        .timestamp_to_rfc9110_string(&now)
+        .map_err(impossible)
 }

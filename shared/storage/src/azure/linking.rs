@@ -8,12 +8,26 @@ use holdfast_domain::{ObjectKey, Secret, Timestamp};
 use super::{AzureStore, account::VERSION};
 use crate::{Link, StoreError};
 
-pub(super) fn link(store: &AzureStore, key: &ObjectKey, lifetime: Duration) -> Result<Link, StoreError> {
-    let invalid = |_| StoreError::Invalid { key: key.to_string(), cause: "invalid time".to_owned() };
+pub(super) fn link(
+    store: &AzureStore,
+    key: &ObjectKey,
+    lifetime: Duration,
+) -> Result<Link, StoreError> {
+    let invalid = |_| StoreError::Invalid {
+        key: key.to_string(),
+        cause: "invalid time".to_owned(),
+    };
     let end = Timestamp::from_second(Timestamp::now().as_second()).map_err(invalid)?;
     let expires_at = end.checked_add(lifetime).map_err(invalid)?;
-    let protocol = if store.account.endpoint().starts_with("https:") { "https" } else { "https,http" };
-    let (name, until) = (format!("{}/{}", store.container, store.full_key(key)), expires_at.to_string());
+    let protocol = if store.account.endpoint().starts_with("https:") {
+        "https"
+    } else {
+        "https,http"
+    };
+    let (name, until) = (
+        format!("{}/{}", store.container, store.full_key(key)),
+        expires_at.to_string(),
+    );
     let text = [
         "r",
         "",
@@ -37,5 +51,8 @@ pub(super) fn link(store: &AzureStore, key: &ObjectKey, lifetime: Duration) -> R
         ("sig", signature),
     ];
     let url = store.address(key.as_str(), &name, &query)?;
-    Ok(Link { url: Secret::new(url), expires_at })
+    Ok(Link {
+        url: Secret::new(url),
+        expires_at,
+    })
 }

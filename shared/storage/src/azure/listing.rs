@@ -27,7 +27,10 @@ pub(super) fn objects(store: AzureStore, prefix: &str) -> ObjectStream {
             Page::None => return Ok::<_, StoreError>(None),
         };
         let (blobs, next) = page_of(&store, &prefix, "metadata", marker).await?;
-        let infos = blobs.iter().filter_map(|blob| info(&store, blob).transpose()).collect::<Vec<_>>();
+        let infos = blobs
+            .iter()
+            .filter_map(|blob| info(&store, blob).transpose())
+            .collect::<Vec<_>>();
         let next = next.map_or(Page::None, Page::After);
         Ok(Some((stream::iter(infos), (store, prefix, next))))
     });
@@ -58,31 +61,50 @@ async fn page_of(
 /// A list of a missing container is an error for every code. It is never an empty list.
 fn of_a_list(prefix: &str, error: StoreError) -> StoreError {
     match error {
-        StoreError::NotFound { cause, .. } => StoreError::Invalid { key: prefix.to_owned(), cause },
+        StoreError::NotFound { cause, .. } => StoreError::Invalid {
+            key: prefix.to_owned(),
+            cause,
+        },
         error => error,
     }
 }
 
 fn info(store: &AzureStore, blob: &Blob) -> Result<Option<ObjectInfo>, StoreError> {
-    let Some(key) = blob.name().and_then(|name| store.own_key(name)) else { return Ok(None) };
+    let Some(key) = blob.name().and_then(|name| store.own_key(name)) else {
+        return Ok(None);
+    };
     if blob.is_remains() {
         return Ok(None);
     }
     let last_modified_at = timestamp(key.as_str(), blob.last_modified())?;
-    Ok(Some(ObjectInfo { size_bytes: blob.size_bytes(), last_modified_at, etag: blob.etag(), key }))
+    Ok(Some(ObjectInfo {
+        size_bytes: blob.size_bytes(),
+        last_modified_at,
+        etag: blob.etag(),
+        key,
+    }))
 }
 
-pub(super) async fn unfinished_uploads(store: &AzureStore, prefix: &str) -> Result<Vec<UnfinishedUpload>, StoreError> {
+pub(super) async fn unfinished_uploads(
+    store: &AzureStore,
+    prefix: &str,
+) -> Result<Vec<UnfinishedUpload>, StoreError> {
     let mut uploads = Vec::new();
     let mut marker = None;
     loop {
         let (blobs, next) = page_of(store, prefix, "uncommittedblobs", marker).await?;
         // Blobs without committed content have no length.
         for blob in blobs.iter().filter(|blob| blob.size_bytes() == 0) {
-            let Some(key) = blob.name().and_then(|name| store.own_key(name)) else { continue };
+            let Some(key) = blob.name().and_then(|name| store.own_key(name)) else {
+                continue;
+            };
             for upload in uploading::waiting(store, &key).await? {
                 let (upload_id, initiated_at) = (upload.id(), upload.begun_at());
-                uploads.push(UnfinishedUpload { key: key.clone(), upload_id, initiated_at });
+                uploads.push(UnfinishedUpload {
+                    key: key.clone(),
+                    upload_id,
+                    initiated_at,
+                });
             }
         }
         if next.is_none() {

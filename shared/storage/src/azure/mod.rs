@@ -30,8 +30,9 @@ use self::{
     client::Request,
 };
 use crate::{
-    ByteStream, Link, Lock, ObjectInfo, ObjectStream, PutMode, RetryPolicy, Store, StoreError, Stored,
-    UnfinishedUpload, UploadId, UploadedPart, body, clock::CorrectedClock, proof::copy_through_here, retry::Call,
+    ByteStream, Link, Lock, ObjectInfo, ObjectStream, PutMode, RetryPolicy, Store, StoreError,
+    Stored, UnfinishedUpload, UploadId, UploadedPart, body, clock::CorrectedClock,
+    proof::copy_through_here, retry::Call,
 };
 
 /// A repository in a container, under a prefix. Cheap to clone.
@@ -94,7 +95,10 @@ impl AzureStore {
     /// Those of [`StoreError`].
     pub async fn create_container(&self) -> Result<(), StoreError> {
         let call = Call::short("create_container", &self.container);
-        match self.call(call, || Request::of_container(Method::PUT, self)).await {
+        match self
+            .call(call, || Request::of_container(Method::PUT, self))
+            .await
+        {
             Err(error) if !matches!(&error, StoreError::AlreadyExists { .. }) => Err(error),
             _ => Ok(()),
         }
@@ -106,7 +110,9 @@ impl AzureStore {
 
     /// Holdfast's key for this name. `None` for an impossible name of an object.
     fn own_key(&self, name: &str) -> Option<ObjectKey> {
-        let key = name.strip_prefix(&*self.root).and_then(|relative| relative.parse().ok());
+        let key = name
+            .strip_prefix(&*self.root)
+            .and_then(|relative| relative.parse().ok());
         if key.is_none() {
             tracing::debug!(container = %self.container, name, "skipped a foreign name in the store");
         }
@@ -118,13 +124,20 @@ impl AzureStore {
         let seen = self.look_at_all(key).await?;
         if seen.is_remains {
             let cause = "it is the remainder of an aborted upload".to_owned();
-            return Err(StoreError::NotFound { key: key.to_string(), cause });
+            return Err(StoreError::NotFound {
+                key: key.to_string(),
+                cause,
+            });
         }
         Ok(seen)
     }
 
     async fn look_at_all(&self, key: &ObjectKey) -> Result<Seen, StoreError> {
-        let answer = self.call(Call::short("head", key.as_str()), || Request::of_blob(Method::HEAD, self, key)).await?;
+        let answer = self
+            .call(Call::short("head", key.as_str()), || {
+                Request::of_blob(Method::HEAD, self, key)
+            })
+            .await?;
         Seen::read(key.as_str(), answer.headers())
     }
 }
@@ -164,18 +177,32 @@ impl Store for AzureStore {
         uploading::abort(self, key, upload).await
     }
 
-    async fn copy(&self, from: &ObjectKey, to: &ObjectKey, parts: &[UploadedPart]) -> Result<Stored, StoreError> {
+    async fn copy(
+        &self,
+        from: &ObjectKey,
+        to: &ObjectKey,
+        parts: &[UploadedPart],
+    ) -> Result<Stored, StoreError> {
         copy_through_here(Arc::new(self.clone()), from, to, parts).await
     }
 
-    async fn get(&self, key: &ObjectKey, range: Option<Range<u64>>) -> Result<ByteStream, StoreError> {
+    async fn get(
+        &self,
+        key: &ObjectKey,
+        range: Option<Range<u64>>,
+    ) -> Result<ByteStream, StoreError> {
         body::read(self.clone(), key, range).await
     }
 
     async fn head(&self, key: &ObjectKey) -> Result<ObjectInfo, StoreError> {
         let seen = self.look(key).await?;
         let last_modified_at: Timestamp = timestamp(key.as_str(), seen.last_modified.as_deref())?;
-        Ok(ObjectInfo { key: key.clone(), size_bytes: seen.size_bytes, last_modified_at, etag: seen.etag })
+        Ok(ObjectInfo {
+            key: key.clone(),
+            size_bytes: seen.size_bytes,
+            last_modified_at,
+            etag: seen.etag,
+        })
     }
 
     fn list(&self, prefix: &str) -> ObjectStream {
@@ -198,16 +225,27 @@ impl Store for AzureStore {
         linking::link(self, key, lifetime).map(Some)
     }
 
-    async fn list_unfinished_uploads(&self, prefix: &str) -> Result<Vec<UnfinishedUpload>, StoreError> {
+    async fn list_unfinished_uploads(
+        &self,
+        prefix: &str,
+    ) -> Result<Vec<UnfinishedUpload>, StoreError> {
         listing::unfinished_uploads(self, prefix).await
     }
 }
 
 /// Azure changes `\` to `/`, and drops dots at the end of a segment. Holdfast's names have neither.
 fn keeps_its_name(key: &ObjectKey) -> Result<(), StoreError> {
-    if !key.as_str().contains('\\') && !key.as_str().split('/').any(|segment| segment.ends_with('.')) {
+    if !key.as_str().contains('\\')
+        && !key
+            .as_str()
+            .split('/')
+            .any(|segment| segment.ends_with('.'))
+    {
         return Ok(());
     }
     let cause = "Azure would store it under another name".to_owned();
-    Err(StoreError::Invalid { key: key.to_string(), cause })
+    Err(StoreError::Invalid {
+        key: key.to_string(),
+        cause,
+    })
 }

@@ -17,7 +17,11 @@ use crate::{StoreError, retry::Call};
 
 /// Discards all uncommitted blocks under a name. If a blob exists there, the blocks stay, and Azure drops them after a
 /// week.
-pub(super) async fn discard(store: &AzureStore, key: &ObjectKey, upload: Upload) -> Result<(), StoreError> {
+pub(super) async fn discard(
+    store: &AzureStore,
+    key: &ObjectKey,
+    upload: Upload,
+) -> Result<(), StoreError> {
     let committed = store.call(Call::short("abort_upload", key.as_str()), || {
         Request::of_blob(Method::PUT, store, key)
             .query("comp", "blocklist")

@@ -39,15 +39,23 @@ pub(super) async fn part(
     let digest = sha256(body.clone()).await;
     let block = parse(key, upload)?.block(number, &digest);
     let md5 = Md5::of(&body).to_base64();
-    let sent = store.call(Call::sending("upload_part", key.as_str(), body.len()), || {
-        Request::of_blob(Method::PUT, store, key)
-            .query("comp", "block")
-            .query("blockid", block.clone())
-            .header("content-md5", md5.clone())
-            .body(body.clone())
-    });
+    let sent = store.call(
+        Call::sending("upload_part", key.as_str(), body.len()),
+        || {
+            Request::of_blob(Method::PUT, store, key)
+                .query("comp", "block")
+                .query("blockid", block.clone())
+                .header("content-md5", md5.clone())
+                .body(body.clone())
+        },
+    );
     sent.await?;
-    Ok(UploadedPart { number, size_bytes: body.len() as u64, sha256: digest, etag: block })
+    Ok(UploadedPart {
+        number,
+        size_bytes: body.len() as u64,
+        sha256: digest,
+        etag: block,
+    })
 }
 
 pub(super) async fn complete(
@@ -94,14 +102,21 @@ pub(super) async fn complete(
     settle_doubt(store, key, expected, pieces(parts), doubt).await
 }
 
-pub(super) async fn abort(store: &AzureStore, key: &ObjectKey, upload: &UploadId) -> Result<(), StoreError> {
-    let Some(upload) = Upload::parse(upload) else { return Ok(()) };
+pub(super) async fn abort(
+    store: &AzureStore,
+    key: &ObjectKey,
+    upload: &UploadId,
+) -> Result<(), StoreError> {
+    let Some(upload) = Upload::parse(upload) else {
+        return Ok(());
+    };
     let waiting = waiting(store, key).await?;
     if !waiting.contains(&upload) {
         return Ok(());
     }
     let now = Timestamp::now();
-    let may_be_running = |other: &Upload| *other != upload && now.duration_since(other.begun_at()) < MAY_BE_RUNNING;
+    let may_be_running =
+        |other: &Upload| *other != upload && now.duration_since(other.begun_at()) < MAY_BE_RUNNING;
     if waiting.iter().any(may_be_running) {
         // Its completion or abort ends these blocks too.
         tracing::info!(%key, upload = upload.id().0, "kept the blocks of an upload of the same name, because it may be running");
@@ -111,9 +126,14 @@ pub(super) async fn abort(store: &AzureStore, key: &ObjectKey, upload: &UploadId
 }
 
 /// The uploads with uncommitted blocks under a name.
-pub(super) async fn waiting(store: &AzureStore, key: &ObjectKey) -> Result<Vec<Upload>, StoreError> {
+pub(super) async fn waiting(
+    store: &AzureStore,
+    key: &ObjectKey,
+) -> Result<Vec<Upload>, StoreError> {
     let asked = store.call_for_text(Call::short("list_blocks", key.as_str()), || {
-        Request::of_blob(Method::GET, store, key).query("comp", "blocklist").query("blocklisttype", "uncommitted")
+        Request::of_blob(Method::GET, store, key)
+            .query("comp", "blocklist")
+            .query("blocklisttype", "uncommitted")
     });
     let text = match asked.await {
         Err(error) if error.is_not_found() => return Ok(Vec::new()),
@@ -127,6 +147,9 @@ pub(super) async fn waiting(store: &AzureStore, key: &ObjectKey) -> Result<Vec<U
 }
 
 fn parse(key: &ObjectKey, upload: &UploadId) -> Result<Upload, StoreError> {
-    let unknown = || StoreError::NotFound { key: key.to_string(), cause: format!("there is no upload {}", upload.0) };
+    let unknown = || StoreError::NotFound {
+        key: key.to_string(),
+        cause: format!("there is no upload {}", upload.0),
+    };
     Upload::parse(upload).ok_or_else(unknown)
 }

@@ -18,9 +18,17 @@ use crate::{
     retry::Call,
 };
 
-pub(super) async fn put(store: &AzureStore, key: &ObjectKey, body: Bytes, mode: PutMode) -> Result<Stored, StoreError> {
+pub(super) async fn put(
+    store: &AzureStore,
+    key: &ObjectKey,
+    body: Bytes,
+    mode: PutMode,
+) -> Result<Stored, StoreError> {
     let digest = sha256(body.clone()).await;
-    let expected = Stored { size_bytes: body.len() as u64, checksum: Checksum::Full(digest) };
+    let expected = Stored {
+        size_bytes: body.len() as u64,
+        checksum: Checksum::Full(digest),
+    };
     let md5 = Md5::of(&body).to_base64();
     let send = || {
         store.call(Call::sending("put", key.as_str(), body.len()), || {
@@ -29,7 +37,14 @@ pub(super) async fn put(store: &AzureStore, key: &ObjectKey, body: Bytes, mode: 
                 .header("content-md5", md5.clone())
                 .header(CHECKSUM, expected.checksum.to_string())
                 .header_if("if-none-match", (mode == PutMode::IfAbsent).then_some("*"))
-                .header_if("if-match", if let PutMode::IfUnchanged(etag) = &mode { Some(etag) } else { None })
+                .header_if(
+                    "if-match",
+                    if let PutMode::IfUnchanged(etag) = &mode {
+                        Some(etag)
+                    } else {
+                        None
+                    },
+                )
                 .body(body.clone())
         })
     };
@@ -37,7 +52,11 @@ pub(super) async fn put(store: &AzureStore, key: &ObjectKey, body: Bytes, mode: 
     if remains::stand_in_the_way(store, key, &outcome).await? {
         outcome = send().await;
     }
-    let piece = Piece { number: 1, range: 0..expected.size_bytes, sha256: digest };
+    let piece = Piece {
+        number: 1,
+        range: 0..expected.size_bytes,
+        sha256: digest,
+    };
     match outcome {
         // Azure compared the MD5, and stored bytes and SHA-256 together.
         Ok(_) => Ok(expected),
@@ -70,21 +89,35 @@ pub(super) async fn compare(
     expected: Stored,
     pieces: impl Iterator<Item = Piece> + Send,
 ) -> Result<Stored, StoreError> {
-    let Seen { size_bytes, checksum, .. } = store.look(key).await?;
+    let Seen {
+        size_bytes,
+        checksum,
+        ..
+    } = store.look(key).await?;
     is_of_size(key, expected.size_bytes, size_bytes)?;
     match checksum {
         None => proof::by_reading(store, key, pieces).await?,
         Some(found) if found == expected.checksum.to_string() => {}
         Some(found) => {
-            let cause = format!("it was sent with checksum {}, but stored with {found}", expected.checksum);
-            return Err(StoreError::Corrupt { key: key.to_string(), cause });
+            let cause = format!(
+                "it was sent with checksum {}, but stored with {found}",
+                expected.checksum
+            );
+            return Err(StoreError::Corrupt {
+                key: key.to_string(),
+                cause,
+            });
         }
     }
     Ok(expected)
 }
 
 /// Deletes a blob. With an `etag`, only this content of it.
-pub(super) async fn delete(store: &AzureStore, key: &ObjectKey, etag: Option<&str>) -> Result<(), StoreError> {
+pub(super) async fn delete(
+    store: &AzureStore,
+    key: &ObjectKey,
+    etag: Option<&str>,
+) -> Result<(), StoreError> {
     let outcome = store.call(Call::short("delete", key.as_str()), || {
         Request::of_blob(Method::DELETE, store, key)
             .header("x-ms-delete-snapshots", "include")

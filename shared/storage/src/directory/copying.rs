@@ -34,7 +34,12 @@ pub(super) fn copy(
     match link(area, from, to, &source_path, &target)? {
         Linked::Done => return Ok(whole(parts)),
         Linked::Taken if holds(to, &target, &pieces)? => return Ok(whole(parts)),
-        Linked::Taken => return Err(taken(to.as_str(), format!("{} has other content", target.display()))),
+        Linked::Taken => {
+            return Err(taken(
+                to.as_str(),
+                format!("{} has other content", target.display()),
+            ));
+        }
         Linked::Impossible => {}
     }
     space::check(store, to.as_str(), area.directory, found.len())?;
@@ -55,16 +60,30 @@ fn check_source(
 ) -> Result<(), StoreError> {
     let expected = pieces.iter().map(|(length, _)| length).sum::<u64>();
     if pieces.is_empty() || length != expected {
-        let cause = format!("it has {length} bytes, but its {} parts have {expected}", pieces.len());
+        let cause = format!(
+            "it has {length} bytes, but its {} parts have {expected}",
+            pieces.len()
+        );
         return Err(corrupt(from.as_str(), cause));
     }
     let failed = |error: &io::Error| StoreError::Unavailable {
         key: from.to_string(),
         cause: format!("cannot read it for a copy: {error}"),
     };
-    let found = digests(source, pieces.iter().map(|(length, _)| *length)).map_err(|error| failed(&error))?;
-    if let Some(index) = pieces.iter().zip(&found).position(|((_, sent), found)| sent != found) {
-        return Err(corrupt(from.as_str(), format!("the SHA-256 of part {} differs from the sent one", index + 1)));
+    let found = digests(source, pieces.iter().map(|(length, _)| *length))
+        .map_err(|error| failed(&error))?;
+    if let Some(index) = pieces
+        .iter()
+        .zip(&found)
+        .position(|((_, sent), found)| sent != found)
+    {
+        return Err(corrupt(
+            from.as_str(),
+            format!(
+                "the SHA-256 of part {} differs from the sent one",
+                index + 1
+            ),
+        ));
     }
     let mut reader = source;
     io::Seek::rewind(&mut reader).map_err(|error| failed(&error))
@@ -77,14 +96,22 @@ enum Linked {
     Impossible,
 }
 
-fn link(area: Area<'_>, from: &ObjectKey, to: &ObjectKey, source: &Path, target: &Path) -> Result<Linked, StoreError> {
+fn link(
+    area: Area<'_>,
+    from: &ObjectKey,
+    to: &ObjectKey,
+    source: &Path,
+    target: &Path,
+) -> Result<Linked, StoreError> {
     let mut is_impossible = false;
     let rename = || match link_if_absent(source, target) {
         Err(error) if is_unsupported(&error) || is_elsewhere(&error) => {
             is_impossible = true;
             Ok(false)
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(translate(from.as_str(), "copy", source, &error)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(translate(from.as_str(), "copy", source, &error))
+        }
         linked => linked.map_err(|error| translate(to.as_str(), "copy to", target, &error)),
     };
     let is_done = publish(to.as_str(), area, target, rename)?;
@@ -101,5 +128,8 @@ fn link(area: Area<'_>, from: &ObjectKey, to: &ObjectKey, source: &Path, target:
 }
 
 fn is_elsewhere(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::CrossesDevices | io::ErrorKind::TooManyLinks)
+    matches!(
+        error.kind(),
+        io::ErrorKind::CrossesDevices | io::ErrorKind::TooManyLinks
+    )
 }

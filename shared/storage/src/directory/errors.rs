@@ -14,12 +14,18 @@ pub(super) fn is_absent(error: &io::Error) -> bool {
 
 /// Whether the file system does not support the call.
 pub(super) fn is_unsupported(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::InvalidInput | ErrorKind::PermissionDenied)
-        || error.raw_os_error().is_some_and(|code| {
-            [rustix::io::Errno::NOSYS, rustix::io::Errno::OPNOTSUPP, rustix::io::Errno::NOTSUP]
-                .iter()
-                .any(|errno| errno.raw_os_error() == code)
-        })
+    matches!(
+        error.kind(),
+        ErrorKind::Unsupported | ErrorKind::InvalidInput | ErrorKind::PermissionDenied
+    ) || error.raw_os_error().is_some_and(|code| {
+        [
+            rustix::io::Errno::NOSYS,
+            rustix::io::Errno::OPNOTSUPP,
+            rustix::io::Errno::NOTSUP,
+        ]
+        .iter()
+        .any(|errno| errno.raw_os_error() == code)
+    })
 }
 
 /// Translates the failure of `doing` on `path` to an error for `key`.
@@ -28,7 +34,9 @@ pub(super) fn translate(key: &str, doing: &str, path: &Path, error: &io::Error) 
     let cause = format!("could not {doing} {}: {error}", path.display());
     match error.kind() {
         ErrorKind::NotFound => StoreError::NotFound { key, cause },
-        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => StoreError::Denied { key, cause },
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+            StoreError::Denied { key, cause }
+        }
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => StoreError::Full { key, cause },
         ErrorKind::FileTooLarge => StoreError::Limit { key, cause },
         ErrorKind::NotADirectory
@@ -44,19 +52,31 @@ pub(super) fn translate(key: &str, doing: &str, path: &Path, error: &io::Error) 
 }
 
 pub(super) fn not_found(key: &str, cause: impl Into<String>) -> StoreError {
-    StoreError::NotFound { key: key.to_owned(), cause: cause.into() }
+    StoreError::NotFound {
+        key: key.to_owned(),
+        cause: cause.into(),
+    }
 }
 
 pub(super) fn taken(key: &str, cause: impl Into<String>) -> StoreError {
-    StoreError::AlreadyExists { key: key.to_owned(), cause: cause.into() }
+    StoreError::AlreadyExists {
+        key: key.to_owned(),
+        cause: cause.into(),
+    }
 }
 
 pub(super) fn invalid(key: &str, cause: impl Into<String>) -> StoreError {
-    StoreError::Invalid { key: key.to_owned(), cause: cause.into() }
+    StoreError::Invalid {
+        key: key.to_owned(),
+        cause: cause.into(),
+    }
 }
 
 pub(super) fn corrupt(key: &str, cause: impl Into<String>) -> StoreError {
-    StoreError::Corrupt { key: key.to_owned(), cause: cause.into() }
+    StoreError::Corrupt {
+        key: key.to_owned(),
+        cause: cause.into(),
+    }
 }
 
 #[cfg(test)]
@@ -66,7 +86,12 @@ mod tests {
     use super::*;
 
     fn of(errno: Errno) -> StoreError {
-        translate("k", "write", Path::new("/backups/k"), &io::Error::from(errno))
+        translate(
+            "k",
+            "write",
+            Path::new("/backups/k"),
+            &io::Error::from(errno),
+        )
     }
 
     #[test]
@@ -77,6 +102,10 @@ mod tests {
         assert!(matches!(of(Errno::ACCESS), StoreError::Denied { .. }));
         assert!(matches!(of(Errno::FBIG), StoreError::Limit { .. }));
         assert!(of(Errno::IO).is_transient());
-        assert!(of(Errno::NOSPC).to_string().contains("/backups/k"), "{}", of(Errno::NOSPC));
+        assert!(
+            of(Errno::NOSPC).to_string().contains("/backups/k"),
+            "{}",
+            of(Errno::NOSPC)
+        );
     }
 }

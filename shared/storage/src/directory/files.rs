@@ -27,7 +27,12 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(30);
 
 /// A new file, readable only by its owner with any umask.
 pub(super) fn create(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)?;
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
     give_back(file.set_permissions(Permissions::from_mode(0o600)))?;
     Ok(file)
 }
@@ -45,7 +50,9 @@ pub(super) fn create_anew(path: &Path) -> io::Result<File> {
 pub(super) fn create_directory(path: &Path) -> io::Result<bool> {
     match DirBuilder::new().mode(0o700).create(path) {
         Ok(()) => {}
-        Err(error) if error.kind() == ErrorKind::AlreadyExists && fs::symlink_metadata(path)?.is_dir() => {
+        Err(error)
+            if error.kind() == ErrorKind::AlreadyExists && fs::symlink_metadata(path)?.is_dir() =>
+        {
             return Ok(false);
         }
         Err(error) => return Err(error),
@@ -60,7 +67,13 @@ pub(super) fn create_directory(path: &Path) -> io::Result<bool> {
 /// An error is acceptable: the initial mode was already as narrow, or the file system has no modes. A umask can only
 /// narrow it further.
 fn give_back(outcome: io::Result<()>) -> io::Result<()> {
-    outcome.or_else(|error| if is_unsupported(&error) { Ok(()) } else { Err(error) })
+    outcome.or_else(|error| {
+        if is_unsupported(&error) {
+            Ok(())
+        } else {
+            Err(error)
+        }
+    })
 }
 
 /// Makes every directory from the existing `top` down to `directory`.
@@ -99,16 +112,27 @@ pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
 
 /// Syncs an opened directory. It may be already removed.
 fn sync_opened(directory: &File) -> io::Result<()> {
-    directory.sync_all().or_else(|error| if is_unsupported(&error) { Ok(()) } else { Err(error) })
+    directory.sync_all().or_else(|error| {
+        if is_unsupported(&error) {
+            Ok(())
+        } else {
+            Err(error)
+        }
+    })
 }
 
 /// SHA-256 of consecutive pieces of these lengths. If the file ends early, the last piece is shorter and the rest is
 /// missing.
-pub(super) fn digests(file: &File, lengths: impl Iterator<Item = u64>) -> io::Result<Vec<Sha256Digest>> {
+pub(super) fn digests(
+    file: &File,
+    lengths: impl Iterator<Item = u64>,
+) -> io::Result<Vec<Sha256Digest>> {
     let mut reader = file.try_clone()?;
     io::Seek::rewind(&mut reader)?;
     let mut buffer = vec![0; CHUNK_BYTES];
-    lengths.map(|length| digest(&mut (&mut reader).take(length), &mut buffer)).collect()
+    lengths
+        .map(|length| digest(&mut (&mut reader).take(length), &mut buffer))
+        .collect()
 }
 
 fn digest(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<Sha256Digest> {
@@ -125,7 +149,8 @@ fn digest(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<Sha256Digest>
 
 /// Renames a file if the new name is free. Returns whether it was.
 pub(super) fn rename_if_absent(from: &Path, to: &Path) -> io::Result<bool> {
-    let renamed = renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE).map_err(io::Error::from);
+    let renamed =
+        renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE).map_err(io::Error::from);
     match renamed {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
@@ -166,9 +191,15 @@ impl Naming {
                     std::thread::sleep(Duration::from_millis(5));
                 }
                 Err(TryLockError::WouldBlock) => {
-                    let cause =
-                        format!("another process holds {} for more than {} s", path.display(), LOCK_PATIENCE.as_secs());
-                    return Err(StoreError::Unavailable { key: key.to_owned(), cause });
+                    let cause = format!(
+                        "another process holds {} for more than {} s",
+                        path.display(),
+                        LOCK_PATIENCE.as_secs()
+                    );
+                    return Err(StoreError::Unavailable {
+                        key: key.to_owned(),
+                        cause,
+                    });
                 }
                 Err(TryLockError::Error(error)) => return Err(failed(&error)),
             }
@@ -179,7 +210,9 @@ impl Naming {
 fn open_lock(path: &Path) -> io::Result<File> {
     match OpenOptions::new().write(true).open(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => match create(path) {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => OpenOptions::new().write(true).open(path),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                OpenOptions::new().write(true).open(path)
+            }
             made => made,
         },
         opened => opened,
@@ -195,7 +228,8 @@ pub(super) fn publish(
 ) -> Result<bool, StoreError> {
     let parent = parent_in(area, target);
     let naming = Naming::begin(key, area)?;
-    create_directories(area.directory, &parent).map_err(|error| cannot_hold(key, &parent, &error))?;
+    create_directories(area.directory, &parent)
+        .map_err(|error| cannot_hold(key, &parent, &error))?;
     let is_done = rename()?;
     let opened = File::open(&parent);
     drop(naming);
@@ -208,7 +242,10 @@ pub(super) fn publish(
 
 fn cannot_hold(key: &str, parent: &Path, error: &io::Error) -> StoreError {
     if is_absent(error) || error.kind() == ErrorKind::AlreadyExists {
-        return invalid(key, format!("cannot make the directory {}: {error}", parent.display()));
+        return invalid(
+            key,
+            format!("cannot make the directory {}: {error}", parent.display()),
+        );
     }
     translate(key, "make the directory", parent, error)
 }
@@ -218,7 +255,10 @@ pub(super) fn remove(key: &str, area: Area<'_>, target: &Path) -> Result<(), Sto
     let naming = Naming::begin(key, area)?;
     match fs::remove_file(target) {
         Ok(()) => {}
-        Err(error) if is_absent(&error) || fs::symlink_metadata(target).is_ok_and(|found| found.is_dir()) => {
+        Err(error)
+            if is_absent(&error)
+                || fs::symlink_metadata(target).is_ok_and(|found| found.is_dir()) =>
+        {
             return Ok(());
         }
         Err(error) => return Err(translate(key, "delete", target, &error)),

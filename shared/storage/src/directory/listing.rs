@@ -22,11 +22,17 @@ const PAGE: usize = 1000;
 
 pub(super) fn objects(store: DirectoryStore, prefix: &str) -> ObjectStream {
     let pages = stream::try_unfold(Some(Walk::new(store, prefix)), async |walk| {
-        let Some(mut walk) = walk else { return Ok::<_, StoreError>(None) };
+        let Some(mut walk) = walk else {
+            return Ok::<_, StoreError>(None);
+        };
         let prefix = walk.prefix.clone();
-        let walked = tokio::task::spawn_blocking(move || walk.page().map(|infos| (infos, walk))).await;
+        let walked =
+            tokio::task::spawn_blocking(move || walk.page().map(|infos| (infos, walk))).await;
         let (infos, walk) = walked.unwrap_or_else(|failure| {
-            Err(StoreError::Unavailable { key: prefix, cause: format!("the listing was cancelled: {failure}") })
+            Err(StoreError::Unavailable {
+                key: prefix,
+                cause: format!("the listing was cancelled: {failure}"),
+            })
         })?;
         let rest = (!walk.rest.is_empty()).then_some(walk);
         Ok(Some((stream::iter(infos.into_iter().map(Ok)), rest)))
@@ -52,7 +58,11 @@ impl Walk {
     fn new(store: DirectoryStore, prefix: &str) -> Self {
         let area = store.places.area(prefix);
         let first = top(area);
-        Self { store, prefix: prefix.to_owned(), rest: vec![first] }
+        Self {
+            store,
+            prefix: prefix.to_owned(),
+            rest: vec![first],
+        }
     }
 
     fn page(&mut self) -> Result<Vec<ObjectInfo>, StoreError> {
@@ -77,7 +87,8 @@ impl Walk {
             places.check_record(&self.prefix, area)?;
             check_readable(&self.prefix, area)?;
         }
-        let failed = |error: &std::io::Error| translate(&self.prefix, "list", &directory.path, error);
+        let failed =
+            |error: &std::io::Error| translate(&self.prefix, "list", &directory.path, error);
         let entries = match fs::read_dir(&directory.path) {
             Ok(entries) => entries,
             // Its last object was deleted a moment ago.
@@ -88,12 +99,20 @@ impl Walk {
         for entry in entries {
             let entry = entry.map_err(|error| failed(&error))?;
             if !places.is_aside(&entry.path(), place.is_some()) {
-                found.extend(self.own(directory, &entry).map_err(|error| failed(&error))?);
+                found.extend(
+                    self.own(directory, &entry)
+                        .map_err(|error| failed(&error))?,
+                );
             }
         }
         if directory.key.is_empty() {
             found.retain(|entry| places.aside().all(|area| area.prefix != entry.key));
-            found.extend(places.aside().filter(|area| self.is_on_the_way(area.prefix)).map(top));
+            found.extend(
+                places
+                    .aside()
+                    .filter(|area| self.is_on_the_way(area.prefix))
+                    .map(top),
+            );
         }
         found.sort_by(|one, other| other.key.cmp(&one.key));
         self.rest.append(&mut found);
@@ -104,14 +123,21 @@ impl Walk {
     fn own(&self, directory: &Entry, entry: &DirEntry) -> std::io::Result<Option<Entry>> {
         let (kind, path) = (entry.file_type()?, entry.path());
         let name = entry.file_name();
-        let name = name.to_str().filter(|name| name.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' '));
+        let name = name.to_str().filter(|name| {
+            name.bytes()
+                .all(|byte| byte.is_ascii_graphic() || byte == b' ')
+        });
         let Some(name) = name.filter(|_| kind.is_dir() || kind.is_file()) else {
             tracing::debug!(path = %path.display(), "skipped a foreign name in the store");
             return Ok(None);
         };
         let slash = if kind.is_dir() { "/" } else { "" };
         let key = format!("{}{name}{slash}", directory.key);
-        Ok(self.is_on_the_way(&key).then_some(Entry { key, path, is_directory: kind.is_dir() }))
+        Ok(self.is_on_the_way(&key).then_some(Entry {
+            key,
+            path,
+            is_directory: kind.is_dir(),
+        }))
     }
 
     /// Whether keys with this beginning can have the prefix.
@@ -121,12 +147,18 @@ impl Walk {
 }
 
 fn top(area: Area<'_>) -> Entry {
-    Entry { key: area.prefix.to_owned(), path: area.directory.to_owned(), is_directory: true }
+    Entry {
+        key: area.prefix.to_owned(),
+        path: area.directory.to_owned(),
+        is_directory: true,
+    }
 }
 
 /// Information about an object. `None` if it was deleted in the meantime.
 fn look(entry: &Entry) -> Result<Option<ObjectInfo>, StoreError> {
-    let Ok(key) = entry.key.parse() else { return Ok(None) };
+    let Ok(key) = entry.key.parse() else {
+        return Ok(None);
+    };
     match fs::symlink_metadata(&entry.path) {
         Ok(found) => info(&key, &entry.path, &found).map(Some),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),

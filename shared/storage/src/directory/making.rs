@@ -28,7 +28,8 @@ pub(super) fn prepare(places: &Places) -> Result<(), StoreError> {
         make(root, area)?;
     }
     for area in places.aside() {
-        note(root, area).map_err(|error| translate(KEY, "note the place in", root.directory, &error))?;
+        note(root, area)
+            .map_err(|error| translate(KEY, "note the place in", root.directory, &error))?;
     }
     Ok(())
 }
@@ -37,8 +38,8 @@ pub(super) fn prepare(places: &Places) -> Result<(), StoreError> {
 fn check_aside(root: Area<'_>, area: Area<'_>) -> Result<(), StoreError> {
     let (directory, setting) = (area.directory.display(), area.setting);
     let first = root.directory.join(area.prefix);
-    let holds_something =
-        first != area.directory && fs::read_dir(&first).is_ok_and(|mut entries| entries.next().is_some());
+    let holds_something = first != area.directory
+        && fs::read_dir(&first).is_ok_and(|mut entries| entries.next().is_some());
     if holds_something {
         let first = first.display();
         return Err(invalid(
@@ -48,7 +49,8 @@ fn check_aside(root: Area<'_>, area: Area<'_>) -> Result<(), StoreError> {
             ),
         ));
     }
-    let was_here = recorded(root.directory, setting).is_some_and(|path| Path::new(&path) == area.directory);
+    let was_here =
+        recorded(root.directory, setting).is_some_and(|path| Path::new(&path) == area.directory);
     if was_here && !is_marked(area.directory) {
         let record = record(root.directory, setting);
         let record = record.display();
@@ -76,8 +78,16 @@ fn make(root: Area<'_>, area: Area<'_>) -> Result<(), StoreError> {
                 ),
             ))
         }
-        Err(error) if matches!(error.kind(), ErrorKind::AlreadyExists | ErrorKind::NotADirectory) => {
-            Err(invalid(KEY, format!("{shown} ({setting}) is not a directory")))
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::AlreadyExists | ErrorKind::NotADirectory
+            ) =>
+        {
+            Err(invalid(
+                KEY,
+                format!("{shown} ({setting}) is not a directory"),
+            ))
         }
         Err(error) => Err(translate(KEY, "make", directory, &error)),
     }
@@ -85,11 +95,19 @@ fn make(root: Area<'_>, area: Area<'_>) -> Result<(), StoreError> {
 
 /// Makes the missing directories between the repository, on a present disk, and a part below it.
 fn create_between(root: &Path, directory: &Path) -> io::Result<()> {
-    let between: Vec<&Path> = directory.ancestors().skip(1).take_while(|above| *above != root).collect();
+    let between: Vec<&Path> = directory
+        .ancestors()
+        .skip(1)
+        .take_while(|above| *above != root)
+        .collect();
     if !directory.starts_with(root) {
         return Ok(());
     }
-    for missing in between.into_iter().rev().filter(|above| above.starts_with(root) && !above.is_dir()) {
+    for missing in between
+        .into_iter()
+        .rev()
+        .filter(|above| above.starts_with(root) && !above.is_dir())
+    {
         create_directory(missing)?;
     }
     Ok(())
@@ -107,7 +125,8 @@ fn create_in_parent(directory: &Path) -> io::Result<()> {
 /// Records the part's place. A run without the setting then does not search elsewhere.
 fn note(root: Area<'_>, area: Area<'_>) -> io::Result<()> {
     let path = record(root.directory, area.setting);
-    let is_noted = recorded(root.directory, area.setting).is_some_and(|noted| Path::new(&noted) == area.directory);
+    let is_noted = recorded(root.directory, area.setting)
+        .is_some_and(|noted| Path::new(&noted) == area.directory);
     if is_noted {
         return Ok(());
     }

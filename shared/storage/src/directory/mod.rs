@@ -26,8 +26,8 @@ use bytes::Bytes;
 use holdfast_domain::{ObjectKey, settings::Directories};
 
 use crate::{
-    ByteStream, Checksum, CompositeDigest, Lock, ObjectInfo, ObjectStream, PutMode, Store, StoreError, Stored,
-    UnfinishedUpload, UploadId, UploadedPart,
+    ByteStream, Checksum, CompositeDigest, Lock, ObjectInfo, ObjectStream, PutMode, Store,
+    StoreError, Stored, UnfinishedUpload, UploadId, UploadedPart,
 };
 use place::Places;
 
@@ -59,12 +59,20 @@ impl DirectoryStore {
 
     /// The same store with another source of free bytes.
     #[must_use]
-    pub fn with_free_space(self, free_space: impl Fn(&Path) -> io::Result<u64> + Send + Sync + 'static) -> Self {
-        Self { free_space: Arc::new(free_space), ..self }
+    pub fn with_free_space(
+        self,
+        free_space: impl Fn(&Path) -> io::Result<u64> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            free_space: Arc::new(free_space),
+            ..self
+        }
     }
 
     fn part_sizes(&self) -> MutexGuard<'_, HashMap<UploadId, u64>> {
-        self.part_sizes.lock().unwrap_or_else(PoisonError::into_inner)
+        self.part_sizes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Runs this on a thread for blocking work. It always runs to its end, even if the caller is gone.
@@ -77,7 +85,10 @@ impl DirectoryStore {
         let done = tokio::task::spawn_blocking(move || work(&store)).await;
         done.unwrap_or_else(|failure| {
             let cause = format!("the work on it was cancelled: {failure}");
-            Err(StoreError::Unavailable { key: key.to_owned(), cause })
+            Err(StoreError::Unavailable {
+                key: key.to_owned(),
+                cause,
+            })
         })
     }
 }
@@ -85,17 +96,22 @@ impl DirectoryStore {
 #[async_trait]
 impl Store for DirectoryStore {
     async fn prepare(&self) -> Result<(), StoreError> {
-        self.on_disk("", |store| making::prepare(&store.places)).await
+        self.on_disk("", |store| making::prepare(&store.places))
+            .await
     }
 
     async fn put(&self, key: &ObjectKey, body: Bytes, mode: PutMode) -> Result<Stored, StoreError> {
         let owned = key.clone();
-        self.on_disk(key.as_str(), move |store| writing::put(store, &owned, &body, &mode)).await
+        self.on_disk(key.as_str(), move |store| {
+            writing::put(store, &owned, &body, &mode)
+        })
+        .await
     }
 
     async fn begin_upload(&self, key: &ObjectKey) -> Result<UploadId, StoreError> {
         let owned = key.clone();
-        self.on_disk(key.as_str(), move |store| uploads::begin(store, &owned)).await
+        self.on_disk(key.as_str(), move |store| uploads::begin(store, &owned))
+            .await
     }
 
     async fn upload_part(
@@ -108,9 +124,14 @@ impl Store for DirectoryStore {
         let (owned, upload) = (key.clone(), upload.clone());
         // Recorded before the first await, so that later parts find it.
         if number == 1 {
-            self.part_sizes().entry(upload.clone()).or_insert(body.len() as u64);
+            self.part_sizes()
+                .entry(upload.clone())
+                .or_insert(body.len() as u64);
         }
-        self.on_disk(key.as_str(), move |store| uploads::part(store, &owned, &upload, number, &body)).await
+        self.on_disk(key.as_str(), move |store| {
+            uploads::part(store, &owned, &upload, number, &body)
+        })
+        .await
     }
 
     async fn complete_upload(
@@ -120,27 +141,49 @@ impl Store for DirectoryStore {
         parts: &[UploadedPart],
     ) -> Result<Stored, StoreError> {
         let (owned, upload, parts) = (key.clone(), upload.clone(), parts.to_vec());
-        self.on_disk(key.as_str(), move |store| uploads::complete(store, &owned, &upload, &parts)).await
+        self.on_disk(key.as_str(), move |store| {
+            uploads::complete(store, &owned, &upload, &parts)
+        })
+        .await
     }
 
     async fn abort_upload(&self, key: &ObjectKey, upload: &UploadId) -> Result<(), StoreError> {
         let (owned, upload) = (key.clone(), upload.clone());
-        self.on_disk(key.as_str(), move |store| uploads::abort(store, &owned, &upload)).await
+        self.on_disk(key.as_str(), move |store| {
+            uploads::abort(store, &owned, &upload)
+        })
+        .await
     }
 
-    async fn copy(&self, from: &ObjectKey, to: &ObjectKey, parts: &[UploadedPart]) -> Result<Stored, StoreError> {
+    async fn copy(
+        &self,
+        from: &ObjectKey,
+        to: &ObjectKey,
+        parts: &[UploadedPart],
+    ) -> Result<Stored, StoreError> {
         let (from, owned, parts) = (from.clone(), to.clone(), parts.to_vec());
-        self.on_disk(to.as_str(), move |store| copying::copy(store, &from, &owned, &parts)).await
+        self.on_disk(to.as_str(), move |store| {
+            copying::copy(store, &from, &owned, &parts)
+        })
+        .await
     }
 
-    async fn get(&self, key: &ObjectKey, range: Option<Range<u64>>) -> Result<ByteStream, StoreError> {
+    async fn get(
+        &self,
+        key: &ObjectKey,
+        range: Option<Range<u64>>,
+    ) -> Result<ByteStream, StoreError> {
         let owned = key.clone();
-        self.on_disk(key.as_str(), move |store| reading::get(store, &owned, range)).await
+        self.on_disk(key.as_str(), move |store| {
+            reading::get(store, &owned, range)
+        })
+        .await
     }
 
     async fn head(&self, key: &ObjectKey) -> Result<ObjectInfo, StoreError> {
         let owned = key.clone();
-        self.on_disk(key.as_str(), move |store| reading::head(store, &owned)).await
+        self.on_disk(key.as_str(), move |store| reading::head(store, &owned))
+            .await
     }
 
     fn list(&self, prefix: &str) -> ObjectStream {
@@ -149,16 +192,21 @@ impl Store for DirectoryStore {
 
     async fn delete(&self, key: &ObjectKey) -> Result<(), StoreError> {
         let owned = key.clone();
-        self.on_disk(key.as_str(), move |store| writing::delete(store, &owned)).await
+        self.on_disk(key.as_str(), move |store| writing::delete(store, &owned))
+            .await
     }
 
     async fn lock(&self, _key: &ObjectKey) -> Result<Lock, StoreError> {
         Ok(Lock::default())
     }
 
-    async fn list_unfinished_uploads(&self, prefix: &str) -> Result<Vec<UnfinishedUpload>, StoreError> {
+    async fn list_unfinished_uploads(
+        &self,
+        prefix: &str,
+    ) -> Result<Vec<UnfinishedUpload>, StoreError> {
         let owned = prefix.to_owned();
-        self.on_disk(prefix, move |store| uploads::unfinished(store, &owned)).await
+        self.on_disk(prefix, move |store| uploads::unfinished(store, &owned))
+            .await
     }
 }
 

@@ -37,7 +37,11 @@ pub(super) struct Area<'a> {
 impl Places {
     /// Ignores a part configured at its default place.
     pub(super) fn new(mut directories: Directories) -> Self {
-        let Directories { root, database, content } = &mut directories;
+        let Directories {
+            root,
+            database,
+            content,
+        } = &mut directories;
         for (part, name) in [(database, "database"), (content, "content")] {
             part.take_if(|directory| *directory == root.join(name));
         }
@@ -45,16 +49,31 @@ impl Places {
     }
 
     pub(super) fn root(&self) -> Area<'_> {
-        Area { directory: &self.directories.root, prefix: "", setting: "BACKUP_STORE" }
+        Area {
+            directory: &self.directories.root,
+            prefix: "",
+            setting: "BACKUP_STORE",
+        }
     }
 
     /// The parts elsewhere.
     pub(super) fn aside(&self) -> impl Iterator<Item = Area<'_>> {
-        let Directories { database, content, .. } = &self.directories;
-        let parts = [(database, "database/", "BACKUP_DATABASE_DIR"), (content, "content/", "BACKUP_CONTENT_DIR")];
+        let Directories {
+            database, content, ..
+        } = &self.directories;
+        let parts = [
+            (database, "database/", "BACKUP_DATABASE_DIR"),
+            (content, "content/", "BACKUP_CONTENT_DIR"),
+        ];
         parts
             .into_iter()
-            .filter_map(|(directory, prefix, setting)| Some(Area { directory: directory.as_deref()?, prefix, setting }))
+            .filter_map(|(directory, prefix, setting)| {
+                Some(Area {
+                    directory: directory.as_deref()?,
+                    prefix,
+                    setting,
+                })
+            })
     }
 
     pub(super) fn all(&self) -> impl Iterator<Item = Area<'_>> {
@@ -63,7 +82,9 @@ impl Places {
 
     /// The area for all keys with this prefix.
     pub(super) fn area(&self, prefix: &str) -> Area<'_> {
-        self.aside().find(|area| prefix.starts_with(area.prefix)).unwrap_or_else(|| self.root())
+        self.aside()
+            .find(|area| prefix.starts_with(area.prefix))
+            .unwrap_or_else(|| self.root())
     }
 
     /// The path for reading the object. Its place exists.
@@ -87,14 +108,19 @@ impl Places {
         if !area.prefix.is_empty() {
             return self.check_distinct(key);
         }
-        for (prefix, setting) in [("database/", "BACKUP_DATABASE_DIR"), ("content/", "BACKUP_CONTENT_DIR")] {
+        for (prefix, setting) in [
+            ("database/", "BACKUP_DATABASE_DIR"),
+            ("content/", "BACKUP_CONTENT_DIR"),
+        ] {
             if key.starts_with(prefix)
                 && let Some(there) = recorded(area.directory, setting)
             {
                 let root = area.directory.display();
                 return Err(invalid(
                     key,
-                    format!("the repository in {root} has its {prefix} in {there}: set {setting} to {there}"),
+                    format!(
+                        "the repository in {root} has its {prefix} in {there}: set {setting} to {there}"
+                    ),
                 ));
             }
         }
@@ -105,11 +131,17 @@ impl Places {
     pub(super) fn check_distinct(&self, key: &str) -> Result<(), StoreError> {
         let all: Vec<Area<'_>> = self.all().collect();
         for (index, area) in all.iter().enumerate() {
-            if let Some(same) = all[..index].iter().find(|other| other.directory == area.directory) {
-                let (setting, other, directory) = (area.setting, same.setting, area.directory.display());
+            if let Some(same) = all[..index]
+                .iter()
+                .find(|other| other.directory == area.directory)
+            {
+                let (setting, other, directory) =
+                    (area.setting, same.setting, area.directory.display());
                 return Err(invalid(
                     key,
-                    format!("{setting} and {other} both name {directory}: use a separate directory for each"),
+                    format!(
+                        "{setting} and {other} both name {directory}: use a separate directory for each"
+                    ),
                 ));
             }
         }
@@ -120,7 +152,8 @@ impl Places {
     /// place's objects.
     pub(super) fn is_aside(&self, path: &Path, at_the_top: bool) -> bool {
         let name = path.file_name().unwrap_or_default();
-        (at_the_top && (name == MARK || name == LOST_AND_FOUND)) || self.aside().any(|area| area.directory == path)
+        (at_the_top && (name == MARK || name == LOST_AND_FOUND))
+            || self.aside().any(|area| area.directory == path)
     }
 }
 
@@ -130,20 +163,31 @@ pub(super) fn record(root: &Path, setting: &str) -> PathBuf {
 }
 
 pub(super) fn recorded(root: &Path, setting: &str) -> Option<String> {
-    fs::read_to_string(record(root, setting)).ok().map(|text| text.trim_end().to_owned())
+    fs::read_to_string(record(root, setting))
+        .ok()
+        .map(|text| text.trim_end().to_owned())
 }
 
 /// The file of a key in its existing place. Fails if a link is part of the path.
 fn path(area: Area<'_>, key: &ObjectKey) -> Result<PathBuf, StoreError> {
-    let below = key.as_str().strip_prefix(area.prefix).unwrap_or(key.as_str());
+    let below = key
+        .as_str()
+        .strip_prefix(area.prefix)
+        .unwrap_or(key.as_str());
     let mut path = area.directory.to_owned();
     for (depth, segment) in below.split('/').enumerate() {
         path.push(segment);
         if depth == 0 && (segment == MARK || segment == LOST_AND_FOUND) {
-            return Err(invalid(key.as_str(), format!("{} cannot contain objects", path.display())));
+            return Err(invalid(
+                key.as_str(),
+                format!("{} cannot contain objects", path.display()),
+            ));
         }
         if fs::symlink_metadata(&path).is_ok_and(|found| found.is_symlink()) {
-            let cause = format!("{} is a symbolic link, and links are not followed", path.display());
+            let cause = format!(
+                "{} is a symbolic link, and links are not followed",
+                path.display()
+            );
             return Err(invalid(
                 key.as_str(),
                 format!("{cause}: for another disk, set BACKUP_CONTENT_DIR or BACKUP_DATABASE_DIR"),
@@ -159,7 +203,8 @@ pub(super) fn check_readable(key: &str, area: Area<'_>) -> Result<(), StoreError
         return Ok(());
     }
     let mut entries = fs::read_dir(area.directory).map_err(|error| absent(key, area, &error))?;
-    if entries.any(|entry| entry.is_ok_and(|entry| entry.file_name().to_str().is_some_and(is_own))) {
+    if entries.any(|entry| entry.is_ok_and(|entry| entry.file_name().to_str().is_some_and(is_own)))
+    {
         return Ok(());
     }
     Err(not_ready(key, area, "holds nothing of a repository"))
@@ -167,8 +212,15 @@ pub(super) fn check_readable(key: &str, area: Area<'_>) -> Result<(), StoreError
 
 /// Whether a repository has this name at the top of a place.
 fn is_own(name: &str) -> bool {
-    const NAMES: [&str; 7] =
-        ["repository.json", "repository.copy.json", "database", "content", "objects", "dags", "incoming"];
+    const NAMES: [&str; 7] = [
+        "repository.json",
+        "repository.copy.json",
+        "database",
+        "content",
+        "objects",
+        "dags",
+        "incoming",
+    ];
     NAMES.contains(&name) || name.parse::<BackupId>().is_ok()
 }
 
@@ -178,7 +230,11 @@ pub(super) fn check_ready(key: &str, area: Area<'_>) -> Result<(), StoreError> {
         return Ok(());
     }
     fs::read_dir(area.directory).map_err(|error| absent(key, area, &error))?;
-    Err(not_ready(key, area, &format!("has no {MARK}: no repository was created there")))
+    Err(not_ready(
+        key,
+        area,
+        &format!("has no {MARK}: no repository was created there"),
+    ))
 }
 
 pub(super) fn is_marked(directory: &Path) -> bool {
@@ -188,9 +244,14 @@ pub(super) fn is_marked(directory: &Path) -> bool {
 fn absent(key: &str, area: Area<'_>, error: &std::io::Error) -> StoreError {
     match error.kind() {
         ErrorKind::NotFound => not_ready(key, area, "does not exist"),
-        _ if is_absent(error) => {
-            invalid(key, format!("{} ({}) is not a directory", area.directory.display(), area.setting))
-        }
+        _ if is_absent(error) => invalid(
+            key,
+            format!(
+                "{} ({}) is not a directory",
+                area.directory.display(),
+                area.setting
+            ),
+        ),
         _ => translate(key, "read", area.directory, error),
     }
 }

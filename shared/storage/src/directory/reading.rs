@@ -27,16 +27,32 @@ pub(super) fn head(store: &DirectoryStore, key: &ObjectKey) -> Result<ObjectInfo
 }
 
 /// Information about a file, for lists.
-pub(super) fn info(key: &ObjectKey, path: &Path, found: &Metadata) -> Result<ObjectInfo, StoreError> {
+pub(super) fn info(
+    key: &ObjectKey,
+    path: &Path,
+    found: &Metadata,
+) -> Result<ObjectInfo, StoreError> {
     let failed = |error: &io::Error| translate(key.as_str(), "look at", path, error);
     let modified = found.modified().map_err(|error| failed(&error))?;
-    let last_modified_at = Timestamp::try_from(modified).map_err(|error| failed(&io::Error::other(error)))?;
-    Ok(ObjectInfo { key: key.clone(), size_bytes: found.len(), last_modified_at, etag: mark(found) })
+    let last_modified_at =
+        Timestamp::try_from(modified).map_err(|error| failed(&io::Error::other(error)))?;
+    Ok(ObjectInfo {
+        key: key.clone(),
+        size_bytes: found.len(),
+        last_modified_at,
+        etag: mark(found),
+    })
 }
 
 /// The mark of a content: a complete file gets its time, to the nanosecond, just before its name.
 pub(super) fn mark(found: &Metadata) -> String {
-    format!("{:x}-{:x}-{:09}-{:x}", found.ino(), found.mtime(), found.mtime_nsec(), found.len())
+    format!(
+        "{:x}-{:x}-{:09}-{:x}",
+        found.ino(),
+        found.mtime(),
+        found.mtime_nsec(),
+        found.len()
+    )
 }
 
 /// Metadata at the object's path, if it is a file.
@@ -71,7 +87,10 @@ pub(super) fn get(
     let length = found.len();
     let range = range.unwrap_or(0..length);
     if range.start >= length && !range.is_empty() {
-        let cause = format!("the range begins at {}, but the object has {length} bytes", range.start);
+        let cause = format!(
+            "the range begins at {}, but the object has {length} bytes",
+            range.start
+        );
         return Err(invalid(key.as_str(), cause));
     }
     let reading = Reading {
@@ -97,7 +116,10 @@ impl Reading {
         let key = self.key.to_string();
         let read = tokio::task::spawn_blocking(move || self.read());
         read.await.unwrap_or_else(|failure| {
-            Err(StoreError::Unavailable { key, cause: format!("the read was cancelled: {failure}") })
+            Err(StoreError::Unavailable {
+                key,
+                cause: format!("the read was cancelled: {failure}"),
+            })
         })
     }
 
@@ -105,7 +127,8 @@ impl Reading {
         if self.position >= self.end {
             return self.check_unchanged().map(|()| None);
         }
-        let wanted = usize::try_from(self.end - self.position).map_or(CHUNK_BYTES, |rest| rest.min(CHUNK_BYTES));
+        let wanted = usize::try_from(self.end - self.position)
+            .map_or(CHUNK_BYTES, |rest| rest.min(CHUNK_BYTES));
         let mut chunk = vec![0; wanted];
         let count = loop {
             match self.file.read_at(&mut chunk, self.position) {
@@ -114,7 +137,10 @@ impl Reading {
             }
         };
         if count == 0 {
-            let cause = format!("it was cut during the read: it ends at byte {} of {}", self.position, self.end);
+            let cause = format!(
+                "it was cut during the read: it ends at byte {} of {}",
+                self.position, self.end
+            );
             return Err(corrupt(self.key.as_str(), cause));
         }
         chunk.truncate(count);
@@ -127,11 +153,17 @@ impl Reading {
         if mark(&now) == self.mark {
             return Ok(());
         }
-        Err(corrupt(self.key.as_str(), "its file changed during the read"))
+        Err(corrupt(
+            self.key.as_str(),
+            "its file changed during the read",
+        ))
     }
 
     fn failed(&self, error: &io::Error) -> StoreError {
         let cause = format!("cannot read byte {}: {error}", self.position);
-        StoreError::Unavailable { key: self.key.to_string(), cause }
+        StoreError::Unavailable {
+            key: self.key.to_string(),
+            cause,
+        }
     }
 }

@@ -20,19 +20,37 @@ pub(super) fn free_bytes(path: &Path) -> io::Result<u64> {
 }
 
 /// Refuses `bytes` more than the free space of `directory`.
-pub(super) fn check(store: &DirectoryStore, key: &str, directory: &Path, bytes: u64) -> Result<(), StoreError> {
-    let free =
-        (store.free_space)(directory).map_err(|error| translate(key, "look at the room in", directory, &error))?;
+pub(super) fn check(
+    store: &DirectoryStore,
+    key: &str,
+    directory: &Path,
+    bytes: u64,
+) -> Result<(), StoreError> {
+    let free = (store.free_space)(directory)
+        .map_err(|error| translate(key, "look at the room in", directory, &error))?;
     if free >= bytes.saturating_add(RESERVE_BYTES) {
         return Ok(());
     }
-    let (shown, needed, free, reserve) = (directory.display(), mib(bytes), mib(free), mib(RESERVE_BYTES));
-    let cause = format!("not enough space in {shown}: {needed} needed, {free} free ({reserve} reserved)");
-    Err(StoreError::Full { key: key.to_owned(), cause })
+    let (shown, needed, free, reserve) = (
+        directory.display(),
+        mib(bytes),
+        mib(free),
+        mib(RESERVE_BYTES),
+    );
+    let cause =
+        format!("not enough space in {shown}: {needed} needed, {free} free ({reserve} reserved)");
+    Err(StoreError::Full {
+        key: key.to_owned(),
+        cause,
+    })
 }
 
 /// In MiB, rounded down. Below 1 MiB in bytes.
 fn mib(bytes: u64) -> String {
     const MIB: u64 = 1024 * 1024;
-    if bytes < MIB { format!("{bytes} B") } else { format!("{} MiB", bytes / MIB) }
+    if bytes < MIB {
+        format!("{bytes} B")
+    } else {
+        format!("{} MiB", bytes / MIB)
+    }
 }

@@ -48,13 +48,19 @@ pub(super) struct Unfinished {
 /// A new name for an upload.
 pub(super) fn new_upload() -> UploadId {
     let now = Timestamp::now().as_millisecond();
-    UploadId(format!("{now:012x}{:016x}", RandomState::new().hash_one(now)))
+    UploadId(format!(
+        "{now:012x}{:016x}",
+        RandomState::new().hash_one(now)
+    ))
 }
 
 /// Time of an upload's beginning. `None` for another kind of name.
 pub(super) fn begun_at(upload: &UploadId) -> Option<Timestamp> {
     let id = &upload.0;
-    let is_id = id.len() == ID_LENGTH && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let is_id = id.len() == ID_LENGTH
+        && id
+            .bytes()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     let milliseconds = is_id.then(|| i64::from_str_radix(&id[..12], 16).ok())??;
     Timestamp::from_millisecond(milliseconds).ok()
 }
@@ -64,7 +70,12 @@ fn directory(area: Area<'_>) -> PathBuf {
 }
 
 /// The path of this piece of an upload.
-pub(super) fn path(area: Area<'_>, key: &ObjectKey, upload: &UploadId, piece: Piece) -> Result<PathBuf, StoreError> {
+pub(super) fn path(
+    area: Area<'_>,
+    key: &ObjectKey,
+    upload: &UploadId,
+    piece: Piece,
+) -> Result<PathBuf, StoreError> {
     let piece = match piece {
         Piece::Data => "data".to_owned(),
         Piece::Part(number) => format!("part-{number}"),
@@ -72,18 +83,33 @@ pub(super) fn path(area: Area<'_>, key: &ObjectKey, upload: &UploadId, piece: Pi
     };
     let name = format!("{}.{piece}.{}", upload.0, escaped(key));
     if name.len() > LONGEST_NAME {
-        let cause = format!("the key is too long for a directory ({} characters)", key.as_str().len());
-        return Err(StoreError::Limit { key: key.to_string(), cause });
+        let cause = format!(
+            "the key is too long for a directory ({} characters)",
+            key.as_str().len()
+        );
+        return Err(StoreError::Limit {
+            key: key.to_string(),
+            cause,
+        });
     }
     Ok(directory(area).join(name))
 }
 
 /// Makes the file of a piece.
-pub(super) fn open(area: Area<'_>, key: &ObjectKey, upload: &UploadId, piece: Piece) -> Result<Temporary, StoreError> {
+pub(super) fn open(
+    area: Area<'_>,
+    key: &ObjectKey,
+    upload: &UploadId,
+    piece: Piece,
+) -> Result<Temporary, StoreError> {
     let path = path(area, key, upload, piece)?;
     let made = create_directory(&directory(area)).and_then(|_| create(&path));
     let file = made.map_err(|error| translate(key.as_str(), "write", &path, &error))?;
-    Ok(Temporary { file, path, is_kept: false })
+    Ok(Temporary {
+        file,
+        path,
+        is_kept: false,
+    })
 }
 
 /// A file that is deleted on drop, unless it was kept or renamed.
@@ -96,7 +122,11 @@ pub(super) struct Temporary {
 impl Temporary {
     /// A file with the lifetime of its upload.
     pub(super) fn of_upload(file: File, path: PathBuf) -> Self {
-        Self { file, path, is_kept: true }
+        Self {
+            file,
+            path,
+            is_kept: true,
+        }
     }
 
     /// Keeps the file.
@@ -132,7 +162,12 @@ fn read_name(path: &Path) -> Option<(UploadId, ObjectKey)> {
     let mut fields = path.file_name()?.to_str()?.splitn(3, '.');
     let upload = UploadId(fields.next()?.to_owned());
     begun_at(&upload)?;
-    let key = fields.nth(1)?.replace("%2F", "/").replace("%25", "%").parse().ok()?;
+    let key = fields
+        .nth(1)?
+        .replace("%2F", "/")
+        .replace("%25", "%")
+        .parse()
+        .ok()?;
     Some((upload, key))
 }
 
@@ -143,13 +178,18 @@ fn escaped(key: &ObjectKey) -> String {
 
 /// Removes old unfinished objects outside `database/` and `content/`. No sweep finds them.
 pub(super) fn remove_stale(area: Area<'_>, key: &ObjectKey) {
-    let is_swept = |key: &ObjectKey| ["database/", "content/"].iter().any(|prefix| key.as_str().starts_with(prefix));
+    let is_swept = |key: &ObjectKey| {
+        ["database/", "content/"]
+            .iter()
+            .any(|prefix| key.as_str().starts_with(prefix))
+    };
     if is_swept(key) {
         return;
     }
     let now = Timestamp::now().as_millisecond();
     for one in all(area).unwrap_or_default() {
-        let is_stale = begun_at(&one.upload).is_some_and(|at| now - at.as_millisecond() > STALE_AFTER_MS);
+        let is_stale =
+            begun_at(&one.upload).is_some_and(|at| now - at.as_millisecond() > STALE_AFTER_MS);
         if is_stale && !is_swept(&one.key) && fs::remove_file(&one.path).is_ok() {
             tracing::info!(key = %one.key, "removed the remains of an interrupted write");
         }
@@ -162,13 +202,28 @@ mod tests {
 
     #[test]
     fn an_unfinished_file_has_its_key_in_its_name() {
-        let area = Area { directory: Path::new("/backups"), prefix: "", setting: "BACKUP_STORE" };
-        for text in ["a", "odd/%2F", "a.b/c.%25", "content/objects/ab/abc.gz.enc", "odd/...", "a b/~\\:\"'"] {
+        let area = Area {
+            directory: Path::new("/backups"),
+            prefix: "",
+            setting: "BACKUP_STORE",
+        };
+        for text in [
+            "a",
+            "odd/%2F",
+            "a.b/c.%25",
+            "content/objects/ab/abc.gz.enc",
+            "odd/...",
+            "a b/~\\:\"'",
+        ] {
             let (key, upload): (ObjectKey, _) = (text.parse().unwrap(), new_upload());
             for piece in [Piece::Data, Piece::Part(17), Piece::Whole] {
                 let path = path(area, &key, &upload, piece).unwrap();
                 assert_eq!(path.parent(), Some(directory(area).as_path()));
-                assert_eq!(read_name(&path), Some((upload.clone(), key.clone())), "{text}");
+                assert_eq!(
+                    read_name(&path),
+                    Some((upload.clone(), key.clone())),
+                    "{text}"
+                );
             }
         }
     }
@@ -177,7 +232,12 @@ mod tests {
     fn an_upload_id_contains_its_time_and_other_names_are_refused() {
         let age = Timestamp::now().duration_since(begun_at(&new_upload()).unwrap());
         assert!(age.as_secs().abs() < 60, "{age:?}");
-        for other in ["never-was", "", "../../../../../../etc/passwd", &"g".repeat(ID_LENGTH)] {
+        for other in [
+            "never-was",
+            "",
+            "../../../../../../etc/passwd",
+            &"g".repeat(ID_LENGTH),
+        ] {
             assert_eq!(begun_at(&UploadId(other.to_owned())), None, "{other}");
         }
     }

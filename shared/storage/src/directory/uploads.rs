@@ -47,16 +47,26 @@ pub(super) fn part(
     body: &Bytes,
 ) -> Result<UploadedPart, StoreError> {
     if !(1..=MAX_PARTS).contains(&number) {
-        return Err(StoreError::Limit { key: key.to_string(), cause: format!("there is no part {number}") });
+        return Err(StoreError::Limit {
+            key: key.to_string(),
+            cause: format!("there is no part {number}"),
+        });
     }
     let (area, _) = store.places.writing(key)?;
     let data = data(area, key, upload)?;
     let size_bytes = body.len() as u64;
     space::check(store, key.as_str(), area.directory, size_bytes)?;
-    let part_bytes = store.part_sizes().get(upload).copied().filter(|part_bytes| size_bytes <= *part_bytes);
+    let part_bytes = store
+        .part_sizes()
+        .get(upload)
+        .copied()
+        .filter(|part_bytes| size_bytes <= *part_bytes);
     let etag = if let Some(part_bytes) = part_bytes {
         let offset = u64::from(number - 1) * part_bytes;
-        let written = OpenOptions::new().write(true).open(&data).and_then(|file| file.write_all_at(body, offset));
+        let written = OpenOptions::new()
+            .write(true)
+            .open(&data)
+            .and_then(|file| file.write_all_at(body, offset));
         written.map_err(|error| translate(key.as_str(), "write", &data, &error))?;
         offset.to_string()
     } else {
@@ -65,7 +75,12 @@ pub(super) fn part(
         written.map_err(|error| translate(key.as_str(), "write", &apart, &error))?;
         APART.to_owned()
     };
-    Ok(UploadedPart { number, size_bytes, sha256: Sha256Digest::new(Sha256::digest(body).into()), etag })
+    Ok(UploadedPart {
+        number,
+        size_bytes,
+        sha256: Sha256Digest::new(Sha256::digest(body).into()),
+        etag,
+    })
 }
 
 /// The file of an open upload.
@@ -73,7 +88,11 @@ fn data(area: Area<'_>, key: &ObjectKey, upload: &UploadId) -> Result<PathBuf, S
     let none = || not_found(key.as_str(), format!("there is no upload {}", upload.0));
     temporary::begun_at(upload).ok_or_else(none)?;
     let path = temporary::path(area, key, upload, Piece::Data)?;
-    if fs::symlink_metadata(&path).is_ok_and(|found| found.is_file()) { Ok(path) } else { Err(none()) }
+    if fs::symlink_metadata(&path).is_ok_and(|found| found.is_file()) {
+        Ok(path)
+    } else {
+        Err(none())
+    }
 }
 
 pub(super) fn complete(
@@ -89,9 +108,19 @@ pub(super) fn complete(
     let pieces = pieces(parts);
     if let Err(error) = data(area, key, upload) {
         // An earlier call may have succeeded with a lost answer.
-        return if error.is_not_found() && holds(key, &target, &pieces)? { Ok(whole(parts)) } else { Err(error) };
+        return if error.is_not_found() && holds(key, &target, &pieces)? {
+            Ok(whole(parts))
+        } else {
+            Err(error)
+        };
     }
-    let written = Assembly { store, area, key, upload }.assemble(parts)?;
+    let written = Assembly {
+        store,
+        area,
+        key,
+        upload,
+    }
+    .assemble(parts)?;
     check(key, &written, &pieces)?;
     give_name(area, key, &written, &target, &pieces)?;
     abort(store, key, upload)?;
@@ -100,7 +129,10 @@ pub(super) fn complete(
 
 /// The lengths and digests of parts.
 pub(super) fn pieces(parts: &[UploadedPart]) -> Vec<(u64, Sha256Digest)> {
-    parts.iter().map(|part| (part.size_bytes, part.sha256)).collect()
+    parts
+        .iter()
+        .map(|part| (part.size_bytes, part.sha256))
+        .collect()
 }
 
 /// Parts to write to one file.
@@ -126,7 +158,10 @@ impl Assembly<'_> {
         let data = self.path(Piece::Data)?;
         let fits = |part: &Placed| part.source != data || part.from == part.to;
         let (target, missing): (PathBuf, Vec<&Placed>) = if placed.iter().all(fits) {
-            (data.clone(), placed.iter().filter(|part| part.source != data).collect())
+            (
+                data.clone(),
+                placed.iter().filter(|part| part.source != data).collect(),
+            )
         } else {
             (self.path(Piece::Whole)?, placed.iter().collect())
         };
@@ -134,7 +169,8 @@ impl Assembly<'_> {
         space::check(self.store, self.key.as_str(), self.area.directory, room)?;
         let length = placed.iter().map(|part| part.length).sum();
         let file = fill(&target, &missing, length);
-        let file = file.map_err(|error| translate(self.key.as_str(), "put together", &target, &error))?;
+        let file =
+            file.map_err(|error| translate(self.key.as_str(), "put together", &target, &error))?;
         Ok(Temporary::of_upload(file, target))
     }
 
@@ -146,14 +182,29 @@ impl Assembly<'_> {
         let mut to = 0;
         let mut placed = Vec::new();
         for part in parts {
-            let unknown =
-                || corrupt(self.key.as_str(), format!("the receipt of part {} comes from another store", part.number));
+            let unknown = || {
+                corrupt(
+                    self.key.as_str(),
+                    format!(
+                        "the receipt of part {} comes from another store",
+                        part.number
+                    ),
+                )
+            };
             let (source, from) = if part.etag == APART {
                 (self.path(Piece::Part(part.number))?, 0)
             } else {
-                (self.path(Piece::Data)?, part.etag.parse().map_err(|_| unknown())?)
+                (
+                    self.path(Piece::Data)?,
+                    part.etag.parse().map_err(|_| unknown())?,
+                )
             };
-            placed.push(Placed { source, from, to, length: part.size_bytes });
+            placed.push(Placed {
+                source,
+                from,
+                to,
+                length: part.size_bytes,
+            });
             to += part.size_bytes;
         }
         Ok(placed)
@@ -177,7 +228,11 @@ fn fill(target: &Path, missing: &[&Placed], length: u64) -> io::Result<File> {
     Ok(file)
 }
 
-pub(super) fn abort(store: &DirectoryStore, key: &ObjectKey, upload: &UploadId) -> Result<(), StoreError> {
+pub(super) fn abort(
+    store: &DirectoryStore,
+    key: &ObjectKey,
+    upload: &UploadId,
+) -> Result<(), StoreError> {
     store.part_sizes().remove(upload);
     let (area, _) = store.places.writing(key)?;
     for one in all(area, key.as_str())? {
@@ -190,28 +245,46 @@ pub(super) fn abort(store: &DirectoryStore, key: &ObjectKey, upload: &UploadId) 
 
 fn remove(key: &ObjectKey, path: &Path) -> Result<(), StoreError> {
     match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(translate(key.as_str(), "delete", path, &error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(translate(key.as_str(), "delete", path, &error))
+        }
         _ => Ok(()),
     }
 }
 
-pub(super) fn unfinished(store: &DirectoryStore, prefix: &str) -> Result<Vec<UnfinishedUpload>, StoreError> {
+pub(super) fn unfinished(
+    store: &DirectoryStore,
+    prefix: &str,
+) -> Result<Vec<UnfinishedUpload>, StoreError> {
     let area = store.places.area(prefix);
-    let areas: Vec<Area<'_>> = if area.prefix.is_empty() { store.places.all().collect() } else { vec![area] };
+    let areas: Vec<Area<'_>> = if area.prefix.is_empty() {
+        store.places.all().collect()
+    } else {
+        vec![area]
+    };
     let mut uploads = Vec::new();
     for area in areas {
         store.places.check_record(prefix, area)?;
         check_readable(prefix, area)?;
-        for one in all(area, prefix)?.into_iter().filter(|one| one.key.as_str().starts_with(prefix)) {
+        for one in all(area, prefix)?
+            .into_iter()
+            .filter(|one| one.key.as_str().starts_with(prefix))
+        {
             let initiated_at = temporary::begun_at(&one.upload).unwrap_or_default();
-            uploads.push(UnfinishedUpload { key: one.key, upload_id: one.upload, initiated_at });
+            uploads.push(UnfinishedUpload {
+                key: one.key,
+                upload_id: one.upload,
+                initiated_at,
+            });
         }
     }
-    uploads.sort_by(|one, other| (&one.key, &one.upload_id.0).cmp(&(&other.key, &other.upload_id.0)));
+    uploads
+        .sort_by(|one, other| (&one.key, &one.upload_id.0).cmp(&(&other.key, &other.upload_id.0)));
     uploads.dedup();
     Ok(uploads)
 }
 
 fn all(area: Area<'_>, key: &str) -> Result<Vec<temporary::Unfinished>, StoreError> {
-    temporary::all(area).map_err(|error| translate(key, "list the uploads in", area.directory, &error))
+    temporary::all(area)
+        .map_err(|error| translate(key, "list the uploads in", area.directory, &error))
 }

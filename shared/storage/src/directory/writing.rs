@@ -17,42 +17,80 @@ use super::{
 };
 use crate::{Checksum, PutMode, StoreError, Stored};
 
-pub(super) fn put(store: &DirectoryStore, key: &ObjectKey, body: &Bytes, mode: &PutMode) -> Result<Stored, StoreError> {
+pub(super) fn put(
+    store: &DirectoryStore,
+    key: &ObjectKey,
+    body: &Bytes,
+    mode: &PutMode,
+) -> Result<Stored, StoreError> {
     let (area, target) = store.places.writing(key)?;
     temporary::remove_stale(area, key);
     let digest = Sha256Digest::new(Sha256::digest(body).into());
-    let stored = Stored { size_bytes: body.len() as u64, checksum: Checksum::Full(digest) };
+    let stored = Stored {
+        size_bytes: body.len() as u64,
+        checksum: Checksum::Full(digest),
+    };
     space::check(store, key.as_str(), area.directory, stored.size_bytes)?;
     let written = write(area, key, body, digest)?;
     match mode {
         PutMode::Replace => replace(area, key, &written, &target, None)?,
         PutMode::IfUnchanged(etag) => replace(area, key, &written, &target, Some(etag))?,
-        PutMode::IfAbsent => give_name(area, key, &written, &target, &[(stored.size_bytes, digest)])?,
+        PutMode::IfAbsent => {
+            give_name(area, key, &written, &target, &[(stored.size_bytes, digest)])?
+        }
     }
     Ok(stored)
 }
 
-fn write(area: Area<'_>, key: &ObjectKey, body: &Bytes, digest: Sha256Digest) -> Result<Temporary, StoreError> {
+fn write(
+    area: Area<'_>,
+    key: &ObjectKey,
+    body: &Bytes,
+    digest: Sha256Digest,
+) -> Result<Temporary, StoreError> {
     let mut written = temporary::open(area, key, &temporary::new_upload(), Piece::Data)?;
-    let outcome = written.file.write_all(body).and_then(|()| settle(&written.file));
+    let outcome = written
+        .file
+        .write_all(body)
+        .and_then(|()| settle(&written.file));
     outcome.map_err(|error| translate(key.as_str(), "write", &written.path, &error))?;
     check(key, &written, &[(body.len() as u64, digest)])?;
     Ok(written)
 }
 
 /// Compares a file's bytes with these pieces.
-pub(super) fn check(key: &ObjectKey, written: &Temporary, pieces: &[(u64, Sha256Digest)]) -> Result<(), StoreError> {
-    let failed = |error: &std::io::Error| translate(key.as_str(), "read back", &written.path, error);
-    let length = written.file.metadata().map_err(|error| failed(&error))?.len();
+pub(super) fn check(
+    key: &ObjectKey,
+    written: &Temporary,
+    pieces: &[(u64, Sha256Digest)],
+) -> Result<(), StoreError> {
+    let failed =
+        |error: &std::io::Error| translate(key.as_str(), "read back", &written.path, error);
+    let length = written
+        .file
+        .metadata()
+        .map_err(|error| failed(&error))?
+        .len();
     let expected: u64 = pieces.iter().map(|(length, _)| length).sum();
     if length != expected {
-        return Err(corrupt(key.as_str(), format!("{expected} bytes were sent, but {length} written")));
+        return Err(corrupt(
+            key.as_str(),
+            format!("{expected} bytes were sent, but {length} written"),
+        ));
     }
-    let found = digests(&written.file, pieces.iter().map(|(length, _)| *length)).map_err(|error| failed(&error))?;
-    match pieces.iter().zip(&found).position(|((_, sent), found)| sent != found) {
+    let found = digests(&written.file, pieces.iter().map(|(length, _)| *length))
+        .map_err(|error| failed(&error))?;
+    match pieces
+        .iter()
+        .zip(&found)
+        .position(|((_, sent), found)| sent != found)
+    {
         None => Ok(()),
         Some(index) => {
-            let cause = format!("read back from the disk, the SHA-256 of part {} differs from the sent one", index + 1);
+            let cause = format!(
+                "read back from the disk, the SHA-256 of part {} differs from the sent one",
+                index + 1
+            );
             Err(corrupt(key.as_str(), cause))
         }
     }
@@ -74,7 +112,8 @@ fn replace(
             }
             found?;
         }
-        fs::rename(&written.path, target).map_err(|error| translate(key.as_str(), "rename to", target, &error))?;
+        fs::rename(&written.path, target)
+            .map_err(|error| translate(key.as_str(), "rename to", target, &error))?;
         Ok(true)
     };
     publish(key.as_str(), area, target, rename).map(drop)
@@ -89,16 +128,24 @@ pub(super) fn give_name(
     pieces: &[(u64, Sha256Digest)],
 ) -> Result<(), StoreError> {
     let rename = || {
-        rename_if_absent(&written.path, target).map_err(|error| translate(key.as_str(), "rename to", target, &error))
+        rename_if_absent(&written.path, target)
+            .map_err(|error| translate(key.as_str(), "rename to", target, &error))
     };
     if publish(key.as_str(), area, target, rename)? || holds(key, target, pieces)? {
         return Ok(());
     }
-    Err(taken(key.as_str(), format!("{} has other content", target.display())))
+    Err(taken(
+        key.as_str(),
+        format!("{} has other content", target.display()),
+    ))
 }
 
 /// Whether the object exists with exactly these pieces.
-pub(super) fn holds(key: &ObjectKey, path: &Path, pieces: &[(u64, Sha256Digest)]) -> Result<bool, StoreError> {
+pub(super) fn holds(
+    key: &ObjectKey,
+    path: &Path,
+    pieces: &[(u64, Sha256Digest)],
+) -> Result<bool, StoreError> {
     let (file, found) = match open(key, path) {
         Ok(opened) => opened,
         Err(error) if error.is_not_found() => return Ok(false),

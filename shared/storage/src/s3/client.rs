@@ -5,8 +5,9 @@ use std::time::Duration;
 use aws_sdk_s3::{
     Client,
     config::{
-        Builder, ConfigBag, Intercept, RequestChecksumCalculation, ResponseChecksumValidation, RuntimeComponents,
-        StalledStreamProtectionConfig, interceptors::BeforeTransmitInterceptorContextMut, retry::RetryConfig,
+        Builder, ConfigBag, Intercept, RequestChecksumCalculation, ResponseChecksumValidation,
+        RuntimeComponents, StalledStreamProtectionConfig,
+        interceptors::BeforeTransmitInterceptorContextMut, retry::RetryConfig,
         timeout::TimeoutConfig,
     },
     error::BoxError,
@@ -42,8 +43,16 @@ fn settings(config: &aws_config::SdkConfig, force_path_style: bool) -> Builder {
     Builder::from(config)
         .force_path_style(force_path_style)
         .retry_config(RetryConfig::disabled())
-        .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).build())
-        .stalled_stream_protection(StalledStreamProtectionConfig::enabled().grace_period(STALLED_AFTER).build())
+        .timeout_config(
+            TimeoutConfig::builder()
+                .connect_timeout(CONNECT_TIMEOUT)
+                .build(),
+        )
+        .stalled_stream_protection(
+            StalledStreamProtectionConfig::enabled()
+                .grace_period(STALLED_AFTER)
+                .build(),
+        )
 }
 
 /// Google's front ends change `Accept-Encoding`, so a signature over it never matches.
@@ -61,7 +70,10 @@ impl Intercept for UnsignedEncoding {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        context.request_mut().headers_mut().remove("accept-encoding");
+        context
+            .request_mut()
+            .headers_mut()
+            .remove("accept-encoding");
         Ok(())
     }
 }

@@ -34,7 +34,12 @@ pub(super) async fn copy(
     compare(store, from, whole(parts)).await?;
     let shared: Arc<dyn Store> = Arc::new(store.clone());
     let open = OpenUpload::begin(&shared, to).await?;
-    let copying = Copying { store, from, to, parts };
+    let copying = Copying {
+        store,
+        from,
+        to,
+        parts,
+    };
     let outcome = match open.id() {
         Ok(upload) => copying.run(upload).await,
         Err(error) => Err(error),
@@ -54,7 +59,15 @@ struct Copying<'a> {
 impl Copying<'_> {
     async fn run(&self, upload: &UploadId) -> Result<Stored, StoreError> {
         let list = self.copy_parts(upload).await?;
-        match send_complete(self.store, self.to, upload, &list, whole(self.parts).size_bytes).await {
+        match send_complete(
+            self.store,
+            self.to,
+            upload,
+            &list,
+            whole(self.parts).size_bytes,
+        )
+        .await
+        {
             Ok(()) => self.keep_what_is_proved().await,
             Err(error) if may_be_done(&error) => self.prove().await.map_err(|_| error),
             Err(error) => Err(error),
@@ -63,29 +76,53 @@ impl Copying<'_> {
 
     async fn copy_parts(&self, upload: &UploadId) -> Result<CompletedMultipartUpload, StoreError> {
         let calls = pieces(self.parts).map(|piece| self.copy_part(upload, piece));
-        let list: Vec<CompletedPart> = stream::iter(calls).buffered(AT_A_TIME).try_collect().await?;
-        Ok(CompletedMultipartUpload::builder().set_parts(Some(list)).build())
+        let list: Vec<CompletedPart> = stream::iter(calls)
+            .buffered(AT_A_TIME)
+            .try_collect()
+            .await?;
+        Ok(CompletedMultipartUpload::builder()
+            .set_parts(Some(list))
+            .build())
     }
 
-    async fn copy_part(&self, upload: &UploadId, piece: Piece) -> Result<CompletedPart, StoreError> {
+    async fn copy_part(
+        &self,
+        upload: &UploadId,
+        piece: Piece,
+    ) -> Result<CompletedPart, StoreError> {
         let number = s3_number(self.to, piece.number)?;
         // S3 accepts ranges of large objects only. A single part is the complete object.
         let range = (self.parts.len() > 1).then(|| range_header(&piece));
-        let answer = self.store.retry.run(Call::long("copy_part", self.from.as_str()), async || {
-            let request = self.store.client.upload_part_copy().bucket(&*self.store.bucket);
-            let request = request
-                .key(self.store.full_key(self.to))
-                .upload_id(&upload.0)
-                .part_number(number)
-                .copy_source(source_header(self.store, self.from))
-                .set_copy_source_range(range.clone());
-            request.send().await.map_err(|error| translate(self.from.as_str(), &error))
-        });
-        let copied = answer.await?.copy_part_result.ok_or_else(|| malformed(self.to.as_str(), "no copied part"))?;
+        let answer =
+            self.store
+                .retry
+                .run(Call::long("copy_part", self.from.as_str()), async || {
+                    let request = self
+                        .store
+                        .client
+                        .upload_part_copy()
+                        .bucket(&*self.store.bucket);
+                    let request = request
+                        .key(self.store.full_key(self.to))
+                        .upload_id(&upload.0)
+                        .part_number(number)
+                        .copy_source(source_header(self.store, self.from))
+                        .set_copy_source_range(range.clone());
+                    request
+                        .send()
+                        .await
+                        .map_err(|error| translate(self.from.as_str(), &error))
+                });
+        let copied = answer
+            .await?
+            .copy_part_result
+            .ok_or_else(|| malformed(self.to.as_str(), "no copied part"))?;
         if let Some(found) = &copied.checksum_sha256 {
             self.agrees(&piece, found)?;
         }
-        let etag = copied.e_tag.ok_or_else(|| malformed(self.to.as_str(), "a copied part without an ETag"))?;
+        let etag = copied
+            .e_tag
+            .ok_or_else(|| malformed(self.to.as_str(), "a copied part without an ETag"))?;
         let entry = CompletedPart::builder().part_number(number).e_tag(etag);
         Ok(entry.set_checksum_sha256(copied.checksum_sha256).build())
     }
@@ -116,20 +153,31 @@ impl Copying<'_> {
         if found == expected {
             return Ok(());
         }
-        let cause = format!("part {number} of `{from}` was sent with checksum {expected}, but its copy has {found}");
-        Err(StoreError::Corrupt { key: self.to.to_string(), cause })
+        let cause = format!(
+            "part {number} of `{from}` was sent with checksum {expected}, but its copy has {found}"
+        );
+        Err(StoreError::Corrupt {
+            key: self.to.to_string(),
+            cause,
+        })
     }
 }
 
 fn range_header(piece: &Piece) -> String {
-    format!("bytes={}-{}", piece.range.start, piece.range.end.saturating_sub(1))
+    format!(
+        "bytes={}-{}",
+        piece.range.start,
+        piece.range.end.saturating_sub(1)
+    )
 }
 
 /// Bucket and key in the form of S3's copy header: all escaped, except `/` and unreserved characters.
 fn source_header(store: &S3Store, key: &ObjectKey) -> String {
     let name = format!("{}/{}", store.bucket, store.full_key(key));
     let escaped = name.bytes().map(|byte| match byte {
-        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => char::from(byte).to_string(),
+        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
+            char::from(byte).to_string()
+        }
         _ => format!("%{byte:02X}"),
     });
     escaped.collect()

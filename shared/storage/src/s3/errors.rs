@@ -15,14 +15,21 @@ where
     E: ProvideErrorMetadata + Error + 'static,
 {
     if let Some(cause) = clock_fault(error) {
-        return StoreError::WrongClock { key: key.to_owned(), cause };
+        return StoreError::WrongClock {
+            key: key.to_owned(),
+            cause,
+        };
     }
     let kind = match error {
         SdkError::ServiceError(_) if asks_for_checksums(error.message()) => Kind::Unsupported,
         SdkError::ConstructionFailure(_) => Kind::of_undispatched(&chain(error)),
         SdkError::DispatchFailure(failure) if failure.is_user() => Kind::Invalid,
-        SdkError::DispatchFailure(failure) if failure.is_other() => Kind::of_undispatched(&chain(error)),
-        SdkError::ServiceError(answer) => Kind::of_answer(error.code(), answer.raw().status().as_u16()),
+        SdkError::DispatchFailure(failure) if failure.is_other() => {
+            Kind::of_undispatched(&chain(error))
+        }
+        SdkError::ServiceError(answer) => {
+            Kind::of_answer(error.code(), answer.raw().status().as_u16())
+        }
         _ => Kind::Unavailable,
     };
     kind.error(key, cause(error))
@@ -34,26 +41,42 @@ fn clock_fault<E>(error: &SdkError<E, HttpResponse>) -> Option<String>
 where
     E: ProvideErrorMetadata + Error + 'static,
 {
-    let SdkError::ServiceError(answer) = error else { return None };
+    let SdkError::ServiceError(answer) = error else {
+        return None;
+    };
     let is_named = error.code() == Some("RequestTimeTooSkewed");
     let is_suspect = error.code().is_none() && answer.raw().status().as_u16() == 403;
     if !is_named && !is_suspect {
         return None;
     }
-    let ahead = clock::skew(answer.raw().headers().get("date"), jiff::Timestamp::now()).map(clock::described);
-    if is_named { Some(format!("RequestTimeTooSkewed: {}", ahead.unwrap_or_else(|| cause(error)))) } else { ahead }
+    let ahead = clock::skew(answer.raw().headers().get("date"), jiff::Timestamp::now())
+        .map(clock::described);
+    if is_named {
+        Some(format!(
+            "RequestTimeTooSkewed: {}",
+            ahead.unwrap_or_else(|| cause(error))
+        ))
+    } else {
+        ahead
+    }
 }
 
 /// Whether a store does not support the headers for checksums.
 fn asks_for_checksums(message: Option<&str>) -> bool {
-    message.is_some_and(|message| ["x-amz-checksum-", "x-amz-sdk-checksum-"].iter().any(|name| message.contains(name)))
+    message.is_some_and(|message| {
+        ["x-amz-checksum-", "x-amz-sdk-checksum-"]
+            .iter()
+            .any(|name| message.contains(name))
+    })
 }
 
 fn cause<E>(error: &SdkError<E, HttpResponse>) -> String
 where
     E: ProvideErrorMetadata + Error + 'static,
 {
-    let SdkError::ServiceError(answer) = error else { return chain(error) };
+    let SdkError::ServiceError(answer) = error else {
+        return chain(error);
+    };
     let status = answer.raw().status().as_u16();
     match (error.code(), error.message()) {
         (Some(code), Some(message)) => format!("HTTP {status} {code}: {message}"),
@@ -96,9 +119,11 @@ impl Kind {
             | "RequestTimeout"
             | "ConditionalRequestConflict"
             | "OperationAborted" => Self::Unavailable,
-            "AccessDenied" | "ExpiredToken" | "InvalidToken" | "InvalidAccessKeyId" | "SignatureDoesNotMatch" => {
-                Self::Denied
-            }
+            "AccessDenied"
+            | "ExpiredToken"
+            | "InvalidToken"
+            | "InvalidAccessKeyId"
+            | "SignatureDoesNotMatch" => Self::Denied,
             "BadDigest"
             | "InvalidDigest"
             | "XAmzContentSHA256Mismatch"
@@ -124,7 +149,11 @@ impl Kind {
 
     /// A request that was not sent: usually the credentials for its signature are missing.
     fn of_undispatched(chain: &str) -> Self {
-        if chain.contains("redential") || chain.contains("identity") { Self::Denied } else { Self::Unavailable }
+        if chain.contains("redential") || chain.contains("identity") {
+            Self::Denied
+        } else {
+            Self::Unavailable
+        }
     }
 
     fn error(self, key: &str, cause: String) -> StoreError {
@@ -168,14 +197,27 @@ mod tests {
 
     #[test]
     fn a_store_that_does_not_know_checksums_is_known_by_its_words() {
-        assert!(asks_for_checksums(Some("Unsupported header 'x-amz-checksum-sha256' received for this API call.")));
-        assert!(asks_for_checksums(Some("Unsupported header 'x-amz-sdk-checksum-algorithm'")));
-        assert!(!asks_for_checksums(Some("The checksum you specified did not match")) && !asks_for_checksums(None));
+        assert!(asks_for_checksums(Some(
+            "Unsupported header 'x-amz-checksum-sha256' received for this API call."
+        )));
+        assert!(asks_for_checksums(Some(
+            "Unsupported header 'x-amz-sdk-checksum-algorithm'"
+        )));
+        assert!(
+            !asks_for_checksums(Some("The checksum you specified did not match"))
+                && !asks_for_checksums(None)
+        );
     }
 
     #[test]
     fn missing_credentials_are_not_called_a_bad_network() {
-        assert_eq!(Kind::of_undispatched("dispatch failure: no providers in chain provided credentials"), Kind::Denied);
-        assert_eq!(Kind::of_undispatched("dispatch failure: unexpected frame"), Kind::Unavailable);
+        assert_eq!(
+            Kind::of_undispatched("dispatch failure: no providers in chain provided credentials"),
+            Kind::Denied
+        );
+        assert_eq!(
+            Kind::of_undispatched("dispatch failure: unexpected frame"),
+            Kind::Unavailable
+        );
     }
 }

@@ -34,10 +34,28 @@ impl Names {
     }
 }
 
-pub(super) async fn put(store: &S3Store, key: &ObjectKey, body: Bytes, mode: PutMode) -> Result<Stored, StoreError> {
-    let (size_bytes, digest, md5) = (body.len() as u64, sha256(body.clone()).await, Md5::of(&body));
-    let expected = Stored { size_bytes, checksum: Checksum::Full(digest) };
-    let piece = || std::iter::once(Piece { number: 1, range: 0..size_bytes, sha256: digest });
+pub(super) async fn put(
+    store: &S3Store,
+    key: &ObjectKey,
+    body: Bytes,
+    mode: PutMode,
+) -> Result<Stored, StoreError> {
+    let (size_bytes, digest, md5) = (
+        body.len() as u64,
+        sha256(body.clone()).await,
+        Md5::of(&body),
+    );
+    let expected = Stored {
+        size_bytes,
+        checksum: Checksum::Full(digest),
+    };
+    let piece = || {
+        std::iter::once(Piece {
+            number: 1,
+            range: 0..size_bytes,
+            sha256: digest,
+        })
+    };
     let _kept = store.names.keep(key).await;
     match &mode {
         PutMode::Replace => {}
@@ -48,22 +66,35 @@ pub(super) async fn put(store: &S3Store, key: &ObjectKey, body: Bytes, mode: Put
         }
         PutMode::IfUnchanged(etag) => is_unchanged(store, key, etag).await?,
     }
-    let outcome = store.retry.run(Call::sending("put", key.as_str(), body.len()), async || {
-        let request = store.client.put_object().bucket(&*store.bucket).key(store.full_key(key));
-        let request = request.content_md5(md5.to_base64()).body(body.clone().into());
-        let answer = request.send().await.map_err(|error| translate(key.as_str(), &error))?;
-        if answer.e_tag.is_some_and(|etag| md5.is(&etag)) {
-            return Ok(());
-        }
-        compare(store, key, size_bytes, piece()).await
-    });
+    let outcome = store
+        .retry
+        .run(Call::sending("put", key.as_str(), body.len()), async || {
+            let request = store
+                .client
+                .put_object()
+                .bucket(&*store.bucket)
+                .key(store.full_key(key));
+            let request = request
+                .content_md5(md5.to_base64())
+                .body(body.clone().into());
+            let answer = request
+                .send()
+                .await
+                .map_err(|error| translate(key.as_str(), &error))?;
+            if answer.e_tag.is_some_and(|etag| md5.is(&etag)) {
+                return Ok(());
+            }
+            compare(store, key, size_bytes, piece()).await
+        });
     match outcome.await {
         Ok(()) => Ok(expected),
         // The write may have succeeded with a lost answer.
-        Err(doubt @ StoreError::Unavailable { .. }) => match compare(store, key, size_bytes, piece()).await {
-            Ok(()) => Ok(expected),
-            Err(_) => Err(doubt),
-        },
+        Err(doubt @ StoreError::Unavailable { .. }) => {
+            match compare(store, key, size_bytes, piece()).await {
+                Ok(()) => Ok(expected),
+                Err(_) => Err(doubt),
+            }
+        }
         Err(error @ StoreError::Corrupt { .. }) => {
             // The name was free, so this write made the object. It is deleted before a reader can find it.
             if mode == PutMode::IfAbsent {
@@ -89,33 +120,58 @@ pub(super) async fn complete(
         return Ok(expected);
     }
     let list = part_list(store, key, parts)?;
-    let outcome = store.retry.run(Call::long("complete_upload", key.as_str()), async || {
-        let request = store.client.complete_multipart_upload().bucket(&*store.bucket).key(store.full_key(key));
-        let request = request.upload_id(&upload.0).multipart_upload(list.clone());
-        request.send().await.map_err(|error| translate(key.as_str(), &error))
-    });
+    let outcome = store
+        .retry
+        .run(Call::long("complete_upload", key.as_str()), async || {
+            let request = store
+                .client
+                .complete_multipart_upload()
+                .bucket(&*store.bucket)
+                .key(store.full_key(key));
+            let request = request.upload_id(&upload.0).multipart_upload(list.clone());
+            request
+                .send()
+                .await
+                .map_err(|error| translate(key.as_str(), &error))
+        });
     match outcome.await {
         Ok(_) => keep_what_is_proved(store, key, parts).await,
-        Err(error) if may_be_done(&error) => match compare(store, key, expected.size_bytes, pieces(parts)).await {
-            Ok(()) => Ok(expected),
-            Err(_) => Err(of_an_upload(store, key, upload, error).await),
-        },
+        Err(error) if may_be_done(&error) => {
+            match compare(store, key, expected.size_bytes, pieces(parts)).await {
+                Ok(()) => Ok(expected),
+                Err(_) => Err(of_an_upload(store, key, upload, error).await),
+            }
+        }
         Err(error) => Err(error),
     }
 }
 
 /// Some servers do not report a missing upload: one fails internally.
-async fn of_an_upload(store: &S3Store, key: &ObjectKey, upload: &UploadId, error: StoreError) -> StoreError {
+async fn of_an_upload(
+    store: &S3Store,
+    key: &ObjectKey,
+    upload: &UploadId,
+    error: StoreError,
+) -> StoreError {
     match (error, store.list_unfinished_uploads(key.as_str()).await) {
-        (StoreError::Unavailable { key, cause }, Ok(known)) if known.iter().all(|one| one.upload_id != *upload) => {
-            StoreError::NotFound { key, cause: format!("there is no such upload: {cause}") }
+        (StoreError::Unavailable { key, cause }, Ok(known))
+            if known.iter().all(|one| one.upload_id != *upload) =>
+        {
+            StoreError::NotFound {
+                key,
+                cause: format!("there is no such upload: {cause}"),
+            }
         }
         (error, _) => error,
     }
 }
 
 /// This upload has just made the object. If it is not the sent content, it is deleted before a reader can find it.
-async fn keep_what_is_proved(store: &S3Store, key: &ObjectKey, parts: &[UploadedPart]) -> Result<Stored, StoreError> {
+async fn keep_what_is_proved(
+    store: &S3Store,
+    key: &ObjectKey,
+    parts: &[UploadedPart],
+) -> Result<Stored, StoreError> {
     let expected = whole(parts);
     let proved = compare(store, key, expected.size_bytes, pieces(parts)).await;
     if let Err(StoreError::Corrupt { .. }) = &proved {
@@ -151,7 +207,10 @@ async fn is_unchanged(store: &S3Store, key: &ObjectKey, etag: &str) -> Result<()
         return Ok(());
     }
     let cause = format!("its ETag changed from {etag} to {found}");
-    Err(StoreError::AlreadyExists { key: key.to_string(), cause })
+    Err(StoreError::AlreadyExists {
+        key: key.to_string(),
+        cause,
+    })
 }
 
 async fn compare(

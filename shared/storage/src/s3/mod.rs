@@ -21,8 +21,8 @@ pub use client::{interoperable_client, s3_client};
 use interoperable::Names;
 
 use crate::{
-    ByteStream, Link, Lock, ObjectInfo, ObjectStream, PutMode, RetryPolicy, Store, StoreError, Stored,
-    UnfinishedUpload, UploadId, UploadedPart, body, proof::copy_through_here, retry::Call,
+    ByteStream, Link, Lock, ObjectInfo, ObjectStream, PutMode, RetryPolicy, Store, StoreError,
+    Stored, UnfinishedUpload, UploadId, UploadedPart, body, proof::copy_through_here, retry::Call,
 };
 
 /// A repository in a bucket, under a prefix. Cheap to clone.
@@ -58,14 +58,29 @@ impl S3Store {
         };
         let (bucket, root) = (bucket.into().into(), root.into());
         let (retry, dialect, names) = (RetryPolicy::default(), Dialect::Full, Arc::default());
-        Self { client, bucket, root, retry, page_size: 1000, dialect, names }
+        Self {
+            client,
+            bucket,
+            root,
+            retry,
+            page_size: 1000,
+            dialect,
+            names,
+        }
     }
 
     /// A repository in a store with S3's calls, but without its SHA-256 and its conditional writes, such as Google's
     /// S3-compatible interface. `client` comes from [`interoperable_client`].
     #[must_use]
-    pub fn interoperable(client: Client, bucket: impl Into<String>, prefix: impl Into<String>) -> Self {
-        Self { dialect: Dialect::Interoperable, ..Self::new(client, bucket, prefix) }
+    pub fn interoperable(
+        client: Client,
+        bucket: impl Into<String>,
+        prefix: impl Into<String>,
+    ) -> Self {
+        Self {
+            dialect: Dialect::Interoperable,
+            ..Self::new(client, bucket, prefix)
+        }
     }
 
     /// The same store with another retry policy.
@@ -91,7 +106,9 @@ impl S3Store {
 
     /// Holdfast's key for this name. `None` for an impossible name of an object.
     fn own_key(&self, full_key: &str) -> Option<ObjectKey> {
-        let key = full_key.strip_prefix(&*self.root).and_then(|relative| relative.parse().ok());
+        let key = full_key
+            .strip_prefix(&*self.root)
+            .and_then(|relative| relative.parse().ok());
         if key.is_none() {
             tracing::debug!(bucket = %self.bucket, name = full_key, "skipped a foreign name in the store");
         }
@@ -138,21 +155,37 @@ impl Store for S3Store {
         writing::abort(self, key, upload).await
     }
 
-    async fn copy(&self, from: &ObjectKey, to: &ObjectKey, parts: &[UploadedPart]) -> Result<Stored, StoreError> {
+    async fn copy(
+        &self,
+        from: &ObjectKey,
+        to: &ObjectKey,
+        parts: &[UploadedPart],
+    ) -> Result<Stored, StoreError> {
         match self.dialect {
             Dialect::Full => copying::copy(self, from, to, parts).await,
-            Dialect::Interoperable => copy_through_here(Arc::new(self.clone()), from, to, parts).await,
+            Dialect::Interoperable => {
+                copy_through_here(Arc::new(self.clone()), from, to, parts).await
+            }
         }
     }
 
-    async fn get(&self, key: &ObjectKey, range: Option<Range<u64>>) -> Result<ByteStream, StoreError> {
+    async fn get(
+        &self,
+        key: &ObjectKey,
+        range: Option<Range<u64>>,
+    ) -> Result<ByteStream, StoreError> {
         body::read(self.clone(), key, range).await
     }
 
     async fn head(&self, key: &ObjectKey) -> Result<ObjectInfo, StoreError> {
         let seen = self.look(key).await?;
         let last_modified_at = timestamp(key.as_str(), seen.last_modified.as_ref())?;
-        Ok(ObjectInfo { key: key.clone(), size_bytes: seen.size_bytes, last_modified_at, etag: seen.etag })
+        Ok(ObjectInfo {
+            key: key.clone(),
+            size_bytes: seen.size_bytes,
+            last_modified_at,
+            etag: seen.etag,
+        })
     }
 
     fn list(&self, prefix: &str) -> ObjectStream {
@@ -161,10 +194,19 @@ impl Store for S3Store {
 
     async fn delete(&self, key: &ObjectKey) -> Result<(), StoreError> {
         let full_key = self.full_key(key);
-        let outcome = self.retry.run(Call::short("delete", key.as_str()), async || {
-            let request = self.client.delete_object().bucket(&*self.bucket).key(&full_key);
-            request.send().await.map_err(|error| errors::translate(key.as_str(), &error))
-        });
+        let outcome = self
+            .retry
+            .run(Call::short("delete", key.as_str()), async || {
+                let request = self
+                    .client
+                    .delete_object()
+                    .bucket(&*self.bucket)
+                    .key(&full_key);
+                request
+                    .send()
+                    .await
+                    .map_err(|error| errors::translate(key.as_str(), &error))
+            });
         match outcome.await {
             Ok(_) => Ok(()),
             Err(error) if error.is_not_found() => Ok(()),
@@ -184,7 +226,10 @@ impl Store for S3Store {
         linking::link(self, key, lifetime).await.map(Some)
     }
 
-    async fn list_unfinished_uploads(&self, prefix: &str) -> Result<Vec<UnfinishedUpload>, StoreError> {
+    async fn list_unfinished_uploads(
+        &self,
+        prefix: &str,
+    ) -> Result<Vec<UnfinishedUpload>, StoreError> {
         listing::unfinished_uploads(self, prefix).await
     }
 }
@@ -202,9 +247,17 @@ impl S3Store {
         let full_key = self.full_key(key);
         let call = Call::short("head", key.as_str());
         let seen = self.retry.run(call, async || {
-            let request = self.client.head_object().bucket(&*self.bucket).key(&full_key);
+            let request = self
+                .client
+                .head_object()
+                .bucket(&*self.bucket)
+                .key(&full_key);
             let mode = self.has_checksums().then_some(ChecksumMode::Enabled);
-            request.set_checksum_mode(mode).send().await.map_err(|error| errors::translate(key.as_str(), &error))
+            request
+                .set_checksum_mode(mode)
+                .send()
+                .await
+                .map_err(|error| errors::translate(key.as_str(), &error))
         });
         let seen = seen.await?;
         Ok(Seen {
@@ -217,7 +270,9 @@ impl S3Store {
 }
 
 fn length(key: &str, length: Option<i64>) -> Result<u64, StoreError> {
-    length.and_then(|length| u64::try_from(length).ok()).ok_or_else(|| malformed(key, "no length"))
+    length
+        .and_then(|length| u64::try_from(length).ok())
+        .ok_or_else(|| malformed(key, "no length"))
 }
 
 fn timestamp(key: &str, time: Option<&DateTime>) -> Result<Timestamp, StoreError> {
@@ -228,5 +283,8 @@ fn timestamp(key: &str, time: Option<&DateTime>) -> Result<Timestamp, StoreError
 
 /// An answer that violates the protocol. Such a server is temporarily unreliable, so the error is transient.
 fn malformed(key: &str, what: &str) -> StoreError {
-    StoreError::Unavailable { key: key.to_owned(), cause: format!("its answer is malformed: {what}") }
+    StoreError::Unavailable {
+        key: key.to_owned(),
+        cause: format!("its answer is malformed: {what}"),
+    }
 }

@@ -16,13 +16,29 @@ use crate::{
 
 #[async_trait]
 impl Origin for S3Store {
-    async fn ask(&self, key: &ObjectKey, range: Option<Range<u64>>, etag: Option<&str>) -> Result<Answer, StoreError> {
+    async fn ask(
+        &self,
+        key: &ObjectKey,
+        range: Option<Range<u64>>,
+        etag: Option<&str>,
+    ) -> Result<Answer, StoreError> {
         let answer = self.retry.run(Call::short("get", key.as_str()), async || {
-            let request = self.client.get_object().bucket(&*self.bucket).key(self.full_key(key));
+            let request = self
+                .client
+                .get_object()
+                .bucket(&*self.bucket)
+                .key(self.full_key(key));
             let request = request
-                .set_range(range.as_ref().map(|range| format!("bytes={}-{}", range.start, range.end - 1)))
+                .set_range(
+                    range
+                        .as_ref()
+                        .map(|range| format!("bytes={}-{}", range.start, range.end - 1)),
+                )
                 .set_if_match(etag.map(ToOwned::to_owned));
-            request.send().await.map_err(|error| translate(key.as_str(), &error))
+            request
+                .send()
+                .await
+                .map_err(|error| translate(key.as_str(), &error))
         });
         let answer = answer.await?;
         if let Some(range) = range {
@@ -33,7 +49,11 @@ impl Origin for S3Store {
             let chunk = body.next().await?;
             Some((chunk.map_err(|error| chain(&error)), body))
         });
-        Ok(Answer { promised_bytes, etag: answer.e_tag, body: chunks.boxed() })
+        Ok(Answer {
+            promised_bytes,
+            etag: answer.e_tag,
+            body: chunks.boxed(),
+        })
     }
 
     fn retry(&self) -> RetryPolicy {

@@ -24,8 +24,13 @@ pub const MAX_PARTS: u32 = 10_000;
 pub fn part_bytes_for(expected_bytes: u64) -> usize {
     const MIB: u64 = 1024 * 1024;
     let with_margin = expected_bytes.saturating_add(expected_bytes / 4);
-    let needed = with_margin.div_ceil(u64::from(MAX_PARTS)).div_ceil(MIB).saturating_mul(MIB);
-    usize::try_from(needed).unwrap_or(usize::MAX).max(PART_BYTES)
+    let needed = with_margin
+        .div_ceil(u64::from(MAX_PARTS))
+        .div_ceil(MIB)
+        .saturating_mul(MIB);
+    usize::try_from(needed)
+        .unwrap_or(usize::MAX)
+        .max(PART_BYTES)
 }
 
 #[cfg(test)]
@@ -38,7 +43,10 @@ mod tests {
         assert_eq!(part_bytes_for(60 << 30), PART_BYTES);
         for expected in [80_u64 << 30, 1 << 40, 5 << 40] {
             let parts = expected.div_ceil(part_bytes_for(expected) as u64);
-            assert!((7_000..10_000).contains(&parts), "{expected} bytes in {parts} parts");
+            assert!(
+                (7_000..10_000).contains(&parts),
+                "{expected} bytes in {parts} parts"
+            );
         }
     }
 }

@@ -19,7 +19,11 @@ impl OpenUpload {
         let (store, owned_key) = (Arc::clone(store), key.clone());
         let begun = tokio::spawn(async move {
             let id = store.begin_upload(&owned_key).await?;
-            Ok(Self { store, key: owned_key, id: Some(id) })
+            Ok(Self {
+                store,
+                key: owned_key,
+                id: Some(id),
+            })
         });
         begun.await.unwrap_or_else(|failure| {
             Err(StoreError::Unavailable {
@@ -38,12 +42,19 @@ impl OpenUpload {
     }
 
     pub(crate) fn id(&self) -> Result<&UploadId, StoreError> {
-        let ended = || StoreError::Invalid { key: self.key.to_string(), cause: "the upload has ended".to_owned() };
+        let ended = || StoreError::Invalid {
+            key: self.key.to_string(),
+            cause: "the upload has ended".to_owned(),
+        };
         self.id.as_ref().ok_or_else(ended)
     }
 
     pub(crate) async fn complete(mut self, parts: &[UploadedPart]) -> Result<Stored, StoreError> {
-        match self.store.complete_upload(&self.key, self.id()?, parts).await {
+        match self
+            .store
+            .complete_upload(&self.key, self.id()?, parts)
+            .await
+        {
             Ok(stored) => {
                 self.id = None;
                 Ok(stored)
@@ -67,9 +78,13 @@ impl OpenUpload {
 
 impl Drop for OpenUpload {
     fn drop(&mut self) {
-        let Some(id) = mem::take(&mut self.id) else { return };
+        let Some(id) = mem::take(&mut self.id) else {
+            return;
+        };
         // Without a runtime the process is ending: the sweep finds the upload.
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return;
+        };
         let (store, key) = (Arc::clone(&self.store), self.key.clone());
         runtime.spawn(async move { abort(&*store, &key, &id).await });
     }

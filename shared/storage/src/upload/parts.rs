@@ -53,7 +53,13 @@ pub fn channel(part_bytes: usize) -> (PartSink, PartSource) {
         returned,
         give_back: give_back.downgrade(),
     };
-    (sink, PartSource { parts: received, _give_back: give_back })
+    (
+        sink,
+        PartSource {
+            parts: received,
+            _give_back: give_back,
+        },
+    )
 }
 
 impl PartSink {
@@ -77,7 +83,10 @@ impl PartSink {
 
     fn take_filled(&mut self) -> io::Result<Bytes> {
         let give_back = self.give_back.upgrade().ok_or_else(given_up)?;
-        Ok(Bytes::from_owner(Lent { buffer: mem::take(&mut self.filling), give_back }))
+        Ok(Bytes::from_owner(Lent {
+            buffer: mem::take(&mut self.filling),
+            give_back,
+        }))
     }
 
     fn next_buffer(&mut self) -> io::Result<Vec<u8>> {
@@ -99,7 +108,10 @@ impl PartSink {
     fn make_room(&mut self, wanted: usize) {
         let (length, capacity) = (self.filling.len(), self.filling.capacity());
         if length + wanted > capacity {
-            let target = (2 * capacity).max(length + wanted).max(FIRST_BYTES).min(self.part_bytes);
+            let target = (2 * capacity)
+                .max(length + wanted)
+                .max(FIRST_BYTES)
+                .min(self.part_bytes);
             self.filling.reserve_exact(target - length);
         }
     }
@@ -187,7 +199,10 @@ mod tests {
             assert!(ended);
             assert_eq!(parts.concat(), data);
             assert!(parts[..parts.len() - 1].iter().all(|part| part.len() == 8));
-            assert!(parts.len() == 1 || !parts[parts.len() - 1].is_empty(), "{length}");
+            assert!(
+                parts.len() == 1 || !parts[parts.len() - 1].is_empty(),
+                "{length}"
+            );
         }
     }
 
@@ -223,7 +238,10 @@ mod tests {
         let held: Vec<_> = (0..2).map(|_| source.parts.blocking_recv()).collect();
         drop(source);
         drop(held);
-        assert_eq!(writer.join().unwrap().unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+        assert_eq!(
+            writer.join().unwrap().unwrap_err().kind(),
+            io::ErrorKind::BrokenPipe
+        );
     }
 
     #[test]

@@ -65,12 +65,19 @@ pub async fn send_all(
     mut source: PartSource,
 ) -> Result<PendingUpload, UploadError> {
     let (size_bytes, content) = match source.receive().await {
-        None => return Err(UploadError::SourceDied { key: key.to_string() }),
+        None => {
+            return Err(UploadError::SourceDied {
+                key: key.to_string(),
+            });
+        }
         Some(Message::End(whole)) => (whole.len() as u64, Content::Whole(whole)),
         Some(Message::More(first)) => {
             let open = OpenUpload::begin(store, key).await?;
             match send_parts(&open, first, source).await {
-                Ok(parts) => (parts.iter().map(|part| part.size_bytes).sum(), Content::Parts(open, parts)),
+                Ok(parts) => (
+                    parts.iter().map(|part| part.size_bytes).sum(),
+                    Content::Parts(open, parts),
+                ),
                 Err(error) => {
                     open.abort().await;
                     return Err(error);
@@ -78,7 +85,12 @@ pub async fn send_all(
             }
         }
     };
-    Ok(PendingUpload { store: Arc::clone(store), key: key.clone(), size_bytes, content })
+    Ok(PendingUpload {
+        store: Arc::clone(store),
+        key: key.clone(),
+        size_bytes,
+        content,
+    })
 }
 
 impl PendingUpload {
@@ -136,7 +148,10 @@ async fn clear_up(
     key: &ObjectKey,
     outcome: Result<Stored, StoreError>,
 ) -> Result<Stored, StoreError> {
-    if outcome.as_ref().is_err_and(|error| !matches!(error, StoreError::AlreadyExists { .. })) {
+    if outcome
+        .as_ref()
+        .is_err_and(|error| !matches!(error, StoreError::AlreadyExists { .. }))
+    {
         delete(store, key).await;
     }
     outcome
@@ -148,7 +163,11 @@ async fn delete(store: &dyn Store, key: &ObjectKey) {
     }
 }
 
-async fn send_parts(open: &OpenUpload, first: Bytes, mut source: PartSource) -> Result<Vec<UploadedPart>, UploadError> {
+async fn send_parts(
+    open: &OpenUpload,
+    first: Bytes,
+    mut source: PartSource,
+) -> Result<Vec<UploadedPart>, UploadError> {
     let mut in_flight = FuturesUnordered::from_iter([send_part(open, 1, first)]);
     let mut sent = Vec::new();
     let mut number = 1;
@@ -172,10 +191,22 @@ async fn send_parts(open: &OpenUpload, first: Bytes, mut source: PartSource) -> 
     Ok(sent)
 }
 
-async fn send_part(open: &OpenUpload, number: u32, body: Bytes) -> Result<UploadedPart, StoreError> {
+async fn send_part(
+    open: &OpenUpload,
+    number: u32,
+    body: Bytes,
+) -> Result<UploadedPart, StoreError> {
     if number > MAX_PARTS {
-        let cause = format!("it needs more than {MAX_PARTS} parts of {} bytes", body.len());
-        return Err(StoreError::Limit { key: open.key().to_string(), cause });
+        let cause = format!(
+            "it needs more than {MAX_PARTS} parts of {} bytes",
+            body.len()
+        );
+        return Err(StoreError::Limit {
+            key: open.key().to_string(),
+            cause,
+        });
     }
-    open.store().upload_part(open.key(), open.id()?, number, body).await
+    open.store()
+        .upload_part(open.key(), open.id()?, number, body)
+        .await
 }

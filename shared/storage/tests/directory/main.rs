@@ -34,10 +34,18 @@ impl Folder {
     async fn with(parts: impl FnOnce(&Path) -> (Option<PathBuf>, Option<PathBuf>)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (database, content) = parts(folder.path());
-        let directories = Directories { root: folder.path().join("root"), database, content };
+        let directories = Directories {
+            root: folder.path().join("root"),
+            database,
+            content,
+        };
         let store = DirectoryStore::new(directories.clone());
         store.prepare().await.unwrap();
-        Self { top: folder, directories, store }
+        Self {
+            top: folder,
+            directories,
+            store,
+        }
     }
 
     fn path(&self, below: &str) -> PathBuf {
@@ -54,7 +62,11 @@ impl Folder {
 async fn the_store_in_a_directory_conforms() {
     let folder = Folder::new().await;
     conformance::store(&folder.store).await;
-    assert_eq!(files_below(folder.top.path()), [folder.path("root/.holdfast/lock")], "nothing else is left");
+    assert_eq!(
+        files_below(folder.top.path()),
+        [folder.path("root/.holdfast/lock")],
+        "nothing else is left"
+    );
 }
 
 #[tokio::test]
@@ -62,7 +74,11 @@ async fn it_conforms_on_a_path_with_spaces_and_letters_of_every_kind() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("Ünïcode büro/%2F it's \"here\" 備份\n");
     fs::create_dir_all(root.parent().unwrap()).unwrap();
-    let store = DirectoryStore::new(Directories { root, database: None, content: None });
+    let store = DirectoryStore::new(Directories {
+        root,
+        database: None,
+        content: None,
+    });
     store.prepare().await.unwrap();
     conformance::store(&store).await;
 }
@@ -72,7 +88,10 @@ async fn it_conforms_with_parts_elsewhere_and_behind_a_link() {
     let folder = Folder::with(|top| {
         fs::create_dir(top.join("disk")).unwrap();
         std::os::unix::fs::symlink(top.join("disk"), top.join("linked")).unwrap();
-        (Some(top.join("linked")), Some(top.join("root/content-here")))
+        (
+            Some(top.join("linked")),
+            Some(top.join("root/content-here")),
+        )
     })
     .await;
     conformance::store(&folder.store).await;
@@ -84,11 +103,19 @@ fn key(text: &str) -> ObjectKey {
 }
 
 async fn put(store: &DirectoryStore, name: &str, body: &str) {
-    store.put(&key(name), Bytes::from(body.to_owned()), PutMode::Replace).await.unwrap();
+    store
+        .put(&key(name), Bytes::from(body.to_owned()), PutMode::Replace)
+        .await
+        .unwrap();
 }
 
 async fn keys(store: &DirectoryStore, prefix: &str) -> Vec<String> {
-    store.list(prefix).map_ok(|info| info.key.to_string()).try_collect().await.unwrap()
+    store
+        .list(prefix)
+        .map_ok(|info| info.key.to_string())
+        .try_collect()
+        .await
+        .unwrap()
 }
 
 /// Every file, in order.
@@ -96,7 +123,11 @@ fn files_below(directory: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
-        if path.is_dir() { found.extend(files_below(&path)) } else { found.push(path) }
+        if path.is_dir() {
+            found.extend(files_below(&path))
+        } else {
+            found.push(path)
+        }
     }
     found.sort();
     found

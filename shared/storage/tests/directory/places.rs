@@ -25,16 +25,20 @@ async fn every_call(store: &DirectoryStore, name: &str) -> Vec<StoreError> {
         store.head(&name).await.unwrap_err(),
         store.delete(&name).await.unwrap_err(),
         store.list(name.as_str()).try_next().await.unwrap_err(),
-        store.list_unfinished_uploads(name.as_str()).await.unwrap_err(),
+        store
+            .list_unfinished_uploads(name.as_str())
+            .await
+            .unwrap_err(),
     ]
 }
 
 #[tokio::test]
 async fn a_directory_that_is_away_is_no_empty_repository() {
     let folder = Folder::with(|top| (Some(top.join("database")), None)).await;
-    for (away, name, setting) in
-        [("root", "repository.json", "BACKUP_STORE"), ("database", "database/x", "BACKUP_DATABASE_DIR")]
-    {
+    for (away, name, setting) in [
+        ("root", "repository.json", "BACKUP_STORE"),
+        ("database", "database/x", "BACKUP_DATABASE_DIR"),
+    ] {
         put(&folder.store, name, "body").await;
         fs::rename(folder.path(away), folder.path("unmounted")).unwrap();
         for mount_point_is_there in [false, true] {
@@ -48,7 +52,11 @@ async fn a_directory_that_is_away_is_no_empty_repository() {
                 assert!(told.contains(setting) && told.contains("mount"), "{told}");
             }
         }
-        assert_eq!(fs::read_dir(folder.path(away)).unwrap().count(), 0, "and nothing is written there");
+        assert_eq!(
+            fs::read_dir(folder.path(away)).unwrap().count(),
+            0,
+            "and nothing is written there"
+        );
         fs::remove_dir(folder.path(away)).unwrap();
         fs::rename(folder.path("unmounted"), folder.path(away)).unwrap();
         assert_eq!(read_all(&folder.store, &key(name), 10).await.unwrap(), BODY);
@@ -64,8 +72,15 @@ async fn parts_may_lie_anywhere_below_the_repository() {
         put(&folder.store, name, "body").await;
         assert_eq!(read_all(&folder.store, &key(name), 10).await.unwrap(), BODY);
     }
-    assert!(folder.path("root/backups/database/b/y").exists() && folder.path("root/backups/content/a/x").exists());
-    assert_eq!(keys(&folder.store, "").await, names, "each object once, under its key");
+    assert!(
+        folder.path("root/backups/database/b/y").exists()
+            && folder.path("root/backups/content/a/x").exists()
+    );
+    assert_eq!(
+        keys(&folder.store, "").await,
+        names,
+        "each object once, under its key"
+    );
     folder.store.prepare().await.unwrap();
 }
 
@@ -74,7 +89,10 @@ async fn a_part_that_is_away_is_not_made_a_second_time() {
     let folder = Folder::with(|top| (Some(top.join("database")), None)).await;
     fs::rename(folder.path("database"), folder.path("unmounted")).unwrap();
     let error = folder.store.prepare().await.unwrap_err().to_string();
-    assert!(error.contains("BACKUP_DATABASE_DIR") && error.contains("mount"), "{error}");
+    assert!(
+        error.contains("BACKUP_DATABASE_DIR") && error.contains("mount"),
+        "{error}"
+    );
     fs::remove_file(folder.path("root/.holdfast/BACKUP_DATABASE_DIR")).unwrap();
     folder.store.prepare().await.unwrap();
 }
@@ -86,9 +104,16 @@ async fn a_part_that_was_made_elsewhere_is_not_looked_for_in_the_repository() {
     put(&folder.store, "content/x", "body").await;
     assert_eq!(fs::read(folder.path("database/x")).unwrap(), BODY);
     let root = folder.directories.root.clone();
-    let forgotten = DirectoryStore::new(Directories { root, database: None, content: None });
+    let forgotten = DirectoryStore::new(Directories {
+        root,
+        database: None,
+        content: None,
+    });
     for error in every_call(&forgotten, "database/x").await {
-        assert!(error.to_string().contains("set BACKUP_DATABASE_DIR"), "{error}");
+        assert!(
+            error.to_string().contains("set BACKUP_DATABASE_DIR"),
+            "{error}"
+        );
     }
     assert_eq!(keys(&forgotten, "content/").await, ["content/x"]);
 }
@@ -97,9 +122,19 @@ async fn a_part_that_was_made_elsewhere_is_not_looked_for_in_the_repository() {
 async fn a_part_is_not_moved_away_from_under_its_backups() {
     let folder = Folder::new().await;
     put(&folder.store, "content/x", "body").await;
-    let moved = Directories { content: Some(folder.path("content")), ..folder.directories.clone() };
-    let error = DirectoryStore::new(moved).prepare().await.unwrap_err().to_string();
-    assert!(error.contains("root/content") && error.contains("BACKUP_CONTENT_DIR"), "{error}");
+    let moved = Directories {
+        content: Some(folder.path("content")),
+        ..folder.directories.clone()
+    };
+    let error = DirectoryStore::new(moved)
+        .prepare()
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("root/content") && error.contains("BACKUP_CONTENT_DIR"),
+        "{error}"
+    );
     assert!(!folder.path("content").exists());
 }
 
@@ -107,9 +142,20 @@ async fn a_part_is_not_moved_away_from_under_its_backups() {
 async fn two_parts_in_one_directory_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let same = Some(folder.path().join("same"));
-    let directories = Directories { root: folder.path().join("root"), database: same.clone(), content: same };
-    let error = DirectoryStore::new(directories).prepare().await.unwrap_err().to_string();
-    assert!(error.contains("BACKUP_DATABASE_DIR") && error.contains("BACKUP_CONTENT_DIR"), "{error}");
+    let directories = Directories {
+        root: folder.path().join("root"),
+        database: same.clone(),
+        content: same,
+    };
+    let error = DirectoryStore::new(directories)
+        .prepare()
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("BACKUP_DATABASE_DIR") && error.contains("BACKUP_CONTENT_DIR"),
+        "{error}"
+    );
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
@@ -117,21 +163,41 @@ async fn two_parts_in_one_directory_are_refused() {
 async fn only_the_last_directory_is_made_and_only_for_its_owner() {
     let folder = tempfile::tempdir().unwrap();
     let at = |below: &str| {
-        DirectoryStore::new(Directories { root: folder.path().join(below), database: None, content: None })
+        DirectoryStore::new(Directories {
+            root: folder.path().join(below),
+            database: None,
+            content: None,
+        })
     };
     let error = at("no/such").prepare().await.unwrap_err().to_string();
-    assert!(error.contains("mkdir -p") && !folder.path().join("no").exists(), "{error}");
+    assert!(
+        error.contains("mkdir -p") && !folder.path().join("no").exists(),
+        "{error}"
+    );
     at("made").prepare().await.unwrap();
-    let mode = fs::metadata(folder.path().join("made")).unwrap().permissions().mode();
+    let mode = fs::metadata(folder.path().join("made"))
+        .unwrap()
+        .permissions()
+        .mode();
     assert_eq!(mode & 0o777, 0o700);
     fs::write(folder.path().join("file"), "").unwrap();
     let error = at("file").prepare().await.unwrap_err().to_string();
-    assert!(error.contains("file (BACKUP_STORE) is not a directory"), "{error}");
+    assert!(
+        error.contains("file (BACKUP_STORE) is not a directory"),
+        "{error}"
+    );
     let in_its_place = at("file");
     for error in every_call(&in_its_place, "x").await {
         assert!(error.to_string().contains("not a directory"), "{error}");
     }
-    assert!(at("file/below").prepare().await.unwrap_err().to_string().contains("not a directory"));
+    assert!(
+        at("file/below")
+            .prepare()
+            .await
+            .unwrap_err()
+            .to_string()
+            .contains("not a directory")
+    );
 }
 
 #[tokio::test]
@@ -140,8 +206,17 @@ async fn a_copy_without_its_mark_is_read_and_not_written() {
     put(&folder.store, "database/x", "body").await;
     fs::rename(folder.path("root/.holdfast"), folder.path("aside")).unwrap();
     assert_eq!(keys(&folder.store, "").await, ["database/x"]);
-    assert_eq!(read_all(&folder.store, &key("database/x"), 10).await.unwrap(), BODY);
-    let error = folder.store.put(&key("database/y"), BODY, PutMode::IfAbsent).await.unwrap_err();
+    assert_eq!(
+        read_all(&folder.store, &key("database/x"), 10)
+            .await
+            .unwrap(),
+        BODY
+    );
+    let error = folder
+        .store
+        .put(&key("database/y"), BODY, PutMode::IfAbsent)
+        .await
+        .unwrap_err();
     assert!(error.to_string().contains("holdfast init"), "{error}");
     folder.store.prepare().await.unwrap();
     put(&folder.store, "database/y", "body").await;
@@ -149,7 +224,8 @@ async fn a_copy_without_its_mark_is_read_and_not_written() {
 
 #[tokio::test]
 async fn foreign_names_are_passed_over() {
-    let folder = Folder::with(|top| (Some(top.join("database")), Some(top.join("root/inside")))).await;
+    let folder =
+        Folder::with(|top| (Some(top.join("database")), Some(top.join("root/inside")))).await;
     for name in ["own", "content/own", "database/own"] {
         put(&folder.store, name, "body").await;
     }
@@ -159,11 +235,36 @@ async fn foreign_names_are_passed_over() {
     fs::create_dir(root.join("empty")).unwrap();
     symlink(folder.path("database"), root.join("linked")).unwrap();
     symlink("own", root.join("link")).unwrap();
-    assert!(Command::new("mkfifo").arg(root.join("pipe")).status().unwrap().success());
+    assert!(
+        Command::new("mkfifo")
+            .arg(root.join("pipe"))
+            .status()
+            .unwrap()
+            .success()
+    );
     folder.store.begin_upload(&key("unfinished")).await.unwrap();
-    assert_eq!(keys(&folder.store, "").await, ["content/own", "database/own", "own"]);
-    assert!(folder.store.head(&key("pipe")).await.unwrap_err().is_not_found(), "a pipe would never end");
-    assert!(folder.store.get(&key("empty"), None).await.map(drop).unwrap_err().is_not_found());
+    assert_eq!(
+        keys(&folder.store, "").await,
+        ["content/own", "database/own", "own"]
+    );
+    assert!(
+        folder
+            .store
+            .head(&key("pipe"))
+            .await
+            .unwrap_err()
+            .is_not_found(),
+        "a pipe would never end"
+    );
+    assert!(
+        folder
+            .store
+            .get(&key("empty"), None)
+            .await
+            .map(drop)
+            .unwrap_err()
+            .is_not_found()
+    );
 }
 
 #[tokio::test]
@@ -174,8 +275,17 @@ async fn no_key_leads_out_by_a_link_or_into_what_is_unfinished() {
     symlink(folder.path("outside"), folder.path("root/content")).unwrap();
     for name in ["content/x", ".holdfast/lock", ".holdfast/unfinished/x"] {
         for error in [
-            folder.store.put(&key(name), BODY, PutMode::Replace).await.unwrap_err(),
-            folder.store.get(&key(name), None).await.map(drop).unwrap_err(),
+            folder
+                .store
+                .put(&key(name), BODY, PutMode::Replace)
+                .await
+                .unwrap_err(),
+            folder
+                .store
+                .get(&key(name), None)
+                .await
+                .map(drop)
+                .unwrap_err(),
             folder.store.delete(&key(name)).await.unwrap_err(),
         ] {
             assert!(matches!(error, StoreError::Invalid { .. }), "{error}");
@@ -187,8 +297,16 @@ async fn no_key_leads_out_by_a_link_or_into_what_is_unfinished() {
 #[tokio::test]
 async fn the_order_is_that_of_the_keys_and_not_of_the_names() {
     let folder = Folder::new().await;
-    let mut expected =
-        ["a/b", "a-b", "a/b.c", "a0", "a/b/c/d".replace("a/b/", "a/b-/").as_str(), "a b", "b"].map(ToOwned::to_owned);
+    let mut expected = [
+        "a/b",
+        "a-b",
+        "a/b.c",
+        "a0",
+        "a/b/c/d".replace("a/b/", "a/b-/").as_str(),
+        "a b",
+        "b",
+    ]
+    .map(ToOwned::to_owned);
     for name in &expected {
         put(&folder.store, name, "").await;
     }
@@ -216,10 +334,21 @@ async fn directories_that_are_empty_go_with_their_last_object() {
     for name in ["database/db_1_a/dump", "database/db_1_a/manifest.json"] {
         put(&folder.store, name, "").await;
     }
-    folder.store.delete(&key("database/db_1_a/dump")).await.unwrap();
+    folder
+        .store
+        .delete(&key("database/db_1_a/dump"))
+        .await
+        .unwrap();
     assert!(folder.path("root/database/db_1_a").exists());
     folder.store.delete(&key("database/db_1_a")).await.unwrap();
-    folder.store.delete(&key("database/db_1_a/manifest.json")).await.unwrap();
+    folder
+        .store
+        .delete(&key("database/db_1_a/manifest.json"))
+        .await
+        .unwrap();
     assert!(!folder.path("root/database").exists());
-    assert_eq!(files_below(&folder.path("root")), [folder.path("root/.holdfast/lock")]);
+    assert_eq!(
+        files_below(&folder.path("root")),
+        [folder.path("root/.holdfast/lock")]
+    );
 }

@@ -27,7 +27,10 @@ fn on_a_disk_with(folder: &Folder, bytes: u64) -> (DirectoryStore, Arc<AtomicU64
     let free = Arc::new(AtomicU64::new(bytes));
     let (shared, root) = (Arc::clone(&free), folder.directories.root.clone());
     let ask = move |_: &Path| {
-        let held: u64 = files_below(&root).iter().map(|path| path.metadata().map_or(0, |found| found.len())).sum();
+        let held: u64 = files_below(&root)
+            .iter()
+            .map(|path| path.metadata().map_or(0, |found| found.len()))
+            .sum();
         Ok::<_, io::Error>(shared.load(Ordering::SeqCst).saturating_sub(held))
     };
     (folder.again().with_free_space(ask), free)
@@ -38,13 +41,31 @@ async fn what_finds_no_room_is_not_begun() {
     let folder = Folder::new().await;
     let (store, free) = on_a_disk_with(&folder, RESERVE + 99);
     let body = Bytes::from(vec![0; 100]);
-    let error = store.put(&key("x"), body.clone(), PutMode::Replace).await.unwrap_err();
-    assert!(matches!(error, StoreError::Full { .. }) && !error.is_transient(), "{error}");
+    let error = store
+        .put(&key("x"), body.clone(), PutMode::Replace)
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, StoreError::Full { .. }) && !error.is_transient(),
+        "{error}"
+    );
     let told = error.to_string();
-    assert!(told.contains("100 B needed, 16 MiB free (16 MiB reserved)"), "{told}");
-    assert!(told.contains(folder.path("root").to_str().unwrap()), "{told}");
-    assert!(matches!(store.begin_upload(&key("x")).await.unwrap_err(), StoreError::Full { .. }));
-    assert_eq!(files_below(&folder.path("root")), [""; 0].map(std::path::PathBuf::from));
+    assert!(
+        told.contains("100 B needed, 16 MiB free (16 MiB reserved)"),
+        "{told}"
+    );
+    assert!(
+        told.contains(folder.path("root").to_str().unwrap()),
+        "{told}"
+    );
+    assert!(matches!(
+        store.begin_upload(&key("x")).await.unwrap_err(),
+        StoreError::Full { .. }
+    ));
+    assert_eq!(
+        files_below(&folder.path("root")),
+        [""; 0].map(std::path::PathBuf::from)
+    );
     free.store(RESERVE + 100, Ordering::SeqCst);
     store.put(&key("x"), body, PutMode::Replace).await.unwrap();
 }
@@ -69,7 +90,13 @@ async fn an_upload_that_fills_the_disk_is_given_up_and_leaves_nothing() {
     assert_eq!(keys(&folder.store, "").await, ["older"]);
     assert_eq!(store.list_unfinished_uploads("").await.unwrap(), []);
     let left = files_below(&folder.path("root"));
-    assert_eq!(left, [folder.path("root/.holdfast/lock"), folder.path("root/older")]);
+    assert_eq!(
+        left,
+        [
+            folder.path("root/.holdfast/lock"),
+            folder.path("root/older")
+        ]
+    );
 }
 
 #[tokio::test]
@@ -77,31 +104,72 @@ async fn a_disk_that_does_not_say_what_is_free_is_written_to() {
     let folder = Folder::new().await;
     let unknown = folder.again().with_free_space(|_| Ok(u64::MAX));
     put(&unknown, "x", "body").await;
-    let failing = folder.again().with_free_space(|_| Err(io::Error::other("gone")));
-    let error = failing.put(&key("x"), Bytes::new(), PutMode::Replace).await.unwrap_err();
+    let failing = folder
+        .again()
+        .with_free_space(|_| Err(io::Error::other("gone")));
+    let error = failing
+        .put(&key("x"), Bytes::new(), PutMode::Replace)
+        .await
+        .unwrap_err();
     assert!(error.is_transient(), "{error}");
 }
 
 /// If memory is another file system than the disk, hard links between the two are impossible.
 #[tokio::test]
 async fn a_copy_into_another_file_system_is_the_object_again() {
-    let Ok(memory) = tempfile::tempdir_in("/dev/shm") else { return };
+    let Ok(memory) = tempfile::tempdir_in("/dev/shm") else {
+        return;
+    };
     let folder = tempfile::tempdir().unwrap();
     let content = Some(memory.path().join("content"));
-    let directories = Directories { root: folder.path().join("root"), database: None, content };
+    let directories = Directories {
+        root: folder.path().join("root"),
+        database: None,
+        content,
+    };
     let store = DirectoryStore::new(directories);
     store.prepare().await.unwrap();
-    let (from, to, body) = (key("from"), key("content/to"), Bytes::from(vec![5; 6 << 20]));
+    let (from, to, body) = (
+        key("from"),
+        key("content/to"),
+        Bytes::from(vec![5; 6 << 20]),
+    );
     let upload = store.begin_upload(&from).await.unwrap();
-    let part = store.upload_part(&from, &upload, 1, body.clone()).await.unwrap();
-    store.complete_upload(&from, &upload, std::slice::from_ref(&part)).await.unwrap();
-    let stored = store.copy(&from, &to, std::slice::from_ref(&part)).await.unwrap();
-    assert_eq!(store.copy(&from, &to, std::slice::from_ref(&part)).await.unwrap(), stored);
-    assert_eq!(holdfast_storage::read_all(&store, &to, body.len()).await.unwrap(), body);
+    let part = store
+        .upload_part(&from, &upload, 1, body.clone())
+        .await
+        .unwrap();
+    store
+        .complete_upload(&from, &upload, std::slice::from_ref(&part))
+        .await
+        .unwrap();
+    let stored = store
+        .copy(&from, &to, std::slice::from_ref(&part))
+        .await
+        .unwrap();
+    assert_eq!(
+        store
+            .copy(&from, &to, std::slice::from_ref(&part))
+            .await
+            .unwrap(),
+        stored
+    );
+    assert_eq!(
+        holdfast_storage::read_all(&store, &to, body.len())
+            .await
+            .unwrap(),
+        body
+    );
     put(&store, "content/to", "other").await;
-    let error = store.copy(&from, &to, std::slice::from_ref(&part)).await.unwrap_err();
+    let error = store
+        .copy(&from, &to, std::slice::from_ref(&part))
+        .await
+        .unwrap_err();
     assert!(matches!(error, StoreError::AlreadyExists { .. }), "{error}");
-    let altered = UploadedPart { sha256: [7; 32].into(), ..part };
+    let altered = UploadedPart {
+        sha256: [7; 32].into(),
+        ..part
+    };
     let error = store.copy(&from, &to, &[altered]).await.unwrap_err();
     assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
     assert_eq!(store.list_unfinished_uploads("").await.unwrap(), []);

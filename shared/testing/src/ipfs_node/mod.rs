@@ -83,7 +83,11 @@ impl IpfsNode {
     /// The node at that address, `http://host:port`.
     #[must_use]
     pub fn at(address: &str) -> Self {
-        Self { address: address.trim_end_matches('/').to_owned(), client: Client::new(), child: None }
+        Self {
+            address: address.trim_end_matches('/').to_owned(),
+            client: Client::new(),
+            child: None,
+        }
     }
 
     /// A fresh node of this test's own.
@@ -101,7 +105,10 @@ impl IpfsNode {
         if let Some(output) = child.stdout.take() {
             BufReader::new(output).read_line(&mut address).ok();
         }
-        assert!(address.starts_with("http://"), "the IPFS node printed no address: {address:?}");
+        assert!(
+            address.starts_with("http://"),
+            "the IPFS node printed no address: {address:?}"
+        );
         let mut node = Self::at(address.trim());
         node.child = Some(child);
         node
@@ -115,14 +122,18 @@ impl IpfsNode {
 
     /// Adds a file and returns its CID.
     pub async fn add(&self, file: impl Into<Bytes>, shape: &FileShape) -> String {
-        let request = self.post(&format!("/node/add?{}", shape.query())).body(file.into());
+        let request = self
+            .post(&format!("/node/add?{}", shape.query()))
+            .body(file.into());
         ask::<OneCid>(request).await.cid
     }
 
     /// Adds many small files in one call and returns their CIDs, in order.
     pub async fn add_many(&self, files: &[impl AsRef<[u8]>], shape: &FileShape) -> Vec<String> {
         let encoded: Vec<_> = files.iter().map(|file| STANDARD.encode(file)).collect();
-        let request = self.post(&format!("/node/add-many?{}", shape.query())).json(&encoded);
+        let request = self
+            .post(&format!("/node/add-many?{}", shape.query()))
+            .json(&encoded);
         ask::<ManyCids>(request).await.cids
     }
 
@@ -132,15 +143,21 @@ impl IpfsNode {
         entries: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>,
         shape: &DirectoryShape,
     ) -> String {
-        let entries: BTreeMap<String, String> =
-            entries.into_iter().map(|(name, cid)| (name.into(), cid.into())).collect();
-        let request = self.post(&format!("/node/add-directory?{}", shape.query())).json(&entries);
+        let entries: BTreeMap<String, String> = entries
+            .into_iter()
+            .map(|(name, cid)| (name.into(), cid.into()))
+            .collect();
+        let request = self
+            .post(&format!("/node/add-directory?{}", shape.query()))
+            .json(&entries);
         ask::<OneCid>(request).await.cid
     }
 
     /// Adds an unchanged block of this codec (`raw`, `dag-pb`, …), and returns its CID, of version 1.
     pub async fn add_block(&self, block: impl Into<Bytes>, codec: &str) -> String {
-        let request = self.post(&format!("/node/add-block?codec={codec}")).body(block.into());
+        let request = self
+            .post(&format!("/node/add-block?codec={codec}"))
+            .body(block.into());
         ask::<OneCid>(request).await.cid
     }
 
@@ -159,7 +176,9 @@ impl IpfsNode {
 
     /// Number of its blocks.
     pub async fn block_count(&self) -> usize {
-        ask::<Count>(self.request(Method::GET, "/node/blocks/count")).await.count
+        ask::<Count>(self.request(Method::GET, "/node/blocks/count"))
+            .await
+            .count
     }
 
     /// Makes it lack a block.
@@ -174,8 +193,15 @@ impl IpfsNode {
 
     /// A CAR of a CID, or of the target of a path below one: depth first, duplicates kept.
     pub async fn car(&self, path: &str) -> Bytes {
-        let request = self.request(Method::GET, &format!("/ipfs/{path}?format=car&dag-scope=entity"));
-        body(request.header("accept", "application/vnd.ipld.car; version=1; order=dfs; dups=y")).await
+        let request = self.request(
+            Method::GET,
+            &format!("/ipfs/{path}?format=car&dag-scope=entity"),
+        );
+        body(request.header(
+            "accept",
+            "application/vnd.ipld.car; version=1; order=dfs; dups=y",
+        ))
+        .await
     }
 
     /// A single block.
@@ -190,7 +216,11 @@ impl IpfsNode {
 
     /// Stores a file of the Gaia origin, or another in its place, and returns its URL.
     pub async fn put_gaia(&self, path: &str, file: impl Into<Bytes>) -> String {
-        accepted(self.request(Method::PUT, &format!("/gaia/{path}")).body(file.into())).await;
+        accepted(
+            self.request(Method::PUT, &format!("/gaia/{path}"))
+                .body(file.into()),
+        )
+        .await;
         format!("{}/gaia/{path}", self.address)
     }
 
@@ -214,7 +244,8 @@ impl IpfsNode {
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.client.request(method, format!("{}{path}", self.address))
+        self.client
+            .request(method, format!("{}{path}", self.address))
     }
 }
 
@@ -250,7 +281,11 @@ async fn ask<T: DeserializeOwned>(request: RequestBuilder) -> T {
 }
 
 async fn body(request: RequestBuilder) -> Bytes {
-    accepted(request).await.bytes().await.unwrap_or_else(|error| panic!("the IPFS node's answer broke off: {error}"))
+    accepted(request)
+        .await
+        .bytes()
+        .await
+        .unwrap_or_else(|error| panic!("the IPFS node's answer broke off: {error}"))
 }
 
 async fn accepted(request: RequestBuilder) -> reqwest::Response {
@@ -259,16 +294,21 @@ async fn accepted(request: RequestBuilder) -> reqwest::Response {
     if status.is_success() {
         return response;
     }
-    panic!("{url} answered {status}: {}", response.text().await.unwrap_or_default())
+    panic!(
+        "{url} answered {status}: {}",
+        response.text().await.unwrap_or_default()
+    )
 }
 
 async fn send(request: RequestBuilder) -> reqwest::Response {
-    request.send().await.unwrap_or_else(|error| panic!("the IPFS node does not answer: {error}"))
+    request
+        .send()
+        .await
+        .unwrap_or_else(|error| panic!("the IPFS node does not answer: {error}"))
 }
 
 async fn read<T: DeserializeOwned>(response: reqwest::Response) -> T {
-    response
-        .json()
-        .await
-        .unwrap_or_else(|error| panic!("the IPFS node's response does not match its description: {error}"))
+    response.json().await.unwrap_or_else(|error| {
+        panic!("the IPFS node's response does not match its description: {error}")
+    })
 }

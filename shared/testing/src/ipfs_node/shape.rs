@@ -94,7 +94,10 @@ impl DirectoryShape {
     /// 1024, usually 256. A small one makes a deep tree with few entries.
     #[must_use]
     pub fn sharded(fanout: u32) -> Self {
-        Self(Parameters::from([("sharded", "true".into()), ("fanout", fanout.to_string())]))
+        Self(Parameters::from([
+            ("sharded", "true".into()),
+            ("fanout", fanout.to_string()),
+        ]))
     }
 
     /// CIDs of version 1, instead of 0.
@@ -111,6 +114,9 @@ impl DirectoryShape {
 
 /// Nothing here needs escaping.
 fn query(parameters: &Parameters) -> String {
-    let pairs: Vec<_> = parameters.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let pairs: Vec<_> = parameters
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
     pairs.join("&")
 }

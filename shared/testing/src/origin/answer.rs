@@ -61,7 +61,11 @@ impl Answer {
     /// A status, with a few words for a body.
     #[must_use]
     pub fn status(status: u16) -> Self {
-        Self::reply(status, Vec::new(), Bytes::from(format!("status {status}, as the test wants it\n")))
+        Self::reply(
+            status,
+            Vec::new(),
+            Bytes::from(format!("status {status}, as the test wants it\n")),
+        )
     }
 
     /// 302 to a URL.
@@ -85,13 +89,20 @@ impl Answer {
     /// 200 with a page for people, the reply of many gateways to unsupported requests.
     #[must_use]
     pub fn page() -> Self {
-        Self::reply(200, vec![("content-type".into(), "text/html; charset=utf-8".into())], PAGE.into())
+        Self::reply(
+            200,
+            vec![("content-type".into(), "text/html; charset=utf-8".into())],
+            PAGE.into(),
+        )
     }
 
     /// The response of a real node, changed by [`Self::altered`].
     #[must_use]
     pub fn gateway(node: &IpfsNode) -> Self {
-        Self { content: Content::Gateway(Gateway::before(node)), delivery: Delivery::Whole }
+        Self {
+            content: Content::Gateway(Gateway::before(node)),
+            delivery: Delivery::Whole,
+        }
     }
 
     /// The connection is closed at once, without a byte.
@@ -157,7 +168,10 @@ impl Answer {
     /// Sends the body in pieces of this number of bytes with a pause between them.
     #[must_use]
     pub fn dripping(self, bytes: usize, pause: Duration) -> Self {
-        self.delivered(Delivery::Dripping { bytes: bytes.max(1), pause })
+        self.delivered(Delivery::Dripping {
+            bytes: bytes.max(1),
+            pause,
+        })
     }
 
     /// The body again and again, without end.
@@ -166,12 +180,22 @@ impl Answer {
     /// If the body is empty.
     #[must_use]
     pub fn endless(self) -> Self {
-        assert!(!matches!(&self.content, Content::Reply(reply) if reply.body.is_empty()), "nothing again is nothing");
+        assert!(
+            !matches!(&self.content, Content::Reply(reply) if reply.body.is_empty()),
+            "nothing again is nothing"
+        );
         self.delivered(Delivery::Endless)
     }
 
     fn reply(status: u16, headers: Vec<(String, String)>, body: Bytes) -> Self {
-        Self { content: Content::Reply(Reply { status, headers, body }), delivery: Delivery::Whole }
+        Self {
+            content: Content::Reply(Reply {
+                status,
+                headers,
+                body,
+            }),
+            delivery: Delivery::Whole,
+        }
     }
 
     fn delivered(mut self, delivery: Delivery) -> Self {
@@ -204,19 +228,29 @@ impl Reply {
             let (asked, own) = (request.header(condition), self.header(validator));
             asked.is_some() && asked == own
         };
-        if self.status == 200 && (held("if-none-match", "etag") || held("if-modified-since", "last-modified")) {
-            return Self { status: 304, body: Bytes::new(), ..self };
+        if self.status == 200
+            && (held("if-none-match", "etag") || held("if-modified-since", "last-modified"))
+        {
+            return Self {
+                status: 304,
+                body: Bytes::new(),
+                ..self
+            };
         }
         self
     }
 
     fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(found, _)| found.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
     }
 
     async fn deliver(&self, mut wire: Wire, delivery: Delivery) -> io::Result<()> {
         let head = self.head(delivery);
-        let up_to = |bytes: usize| [head.as_bytes(), &self.body[..bytes.min(self.body.len())]].concat();
+        let up_to =
+            |bytes: usize| [head.as_bytes(), &self.body[..bytes.min(self.body.len())]].concat();
         match delivery {
             Delivery::CutAfter(bytes) => wire.finish(&up_to(bytes)).await,
             Delivery::StallAfter(bytes) => {
@@ -225,7 +259,9 @@ impl Reply {
             }
             Delivery::Dripping { bytes, pause } => {
                 wire.write(head.as_bytes()).await?;
-                let (drops, last) = self.body.split_at(self.body.len().saturating_sub(1) / bytes * bytes);
+                let (drops, last) = self
+                    .body
+                    .split_at(self.body.len().saturating_sub(1) / bytes * bytes);
                 for drop in drops.chunks(bytes) {
                     wire.write(drop).await?;
                     sleep(pause).await;
@@ -255,7 +291,10 @@ impl Reply {
             _ if self.status == 304 => String::new(),
             _ => format!("content-length: {}\r\n", self.body.len()),
         };
-        let mut head = format!("HTTP/1.1 {} Scripted\r\nconnection: close\r\n{length}", self.status);
+        let mut head = format!(
+            "HTTP/1.1 {} Scripted\r\nconnection: close\r\n{length}",
+            self.status
+        );
         for (name, value) in &self.headers {
             head.extend([name, ": ", value, "\r\n"]);
         }
@@ -264,7 +303,8 @@ impl Reply {
     }
 }
 
-const PAGE: &str = "<!doctype html><title>Gateway</title><p>This is a page, not the requested file.\n";
+const PAGE: &str =
+    "<!doctype html><title>Gateway</title><p>This is a page, not the requested file.\n";
 
 /// An empty chunk would be the end.
 fn chunk(bytes: &[u8]) -> Vec<u8> {

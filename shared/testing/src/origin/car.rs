@@ -14,7 +14,9 @@ pub(super) fn flip(car: &[u8], number: usize) -> Bytes {
 
 /// Removes that section.
 pub(super) fn drop(car: &[u8], number: usize) -> Bytes {
-    let Some((start, end)) = section(car, number) else { return Bytes::copy_from_slice(car) };
+    let Some((start, end)) = section(car, number) else {
+        return Bytes::copy_from_slice(car);
+    };
     [&car[..start], &car[end..]].concat().into()
 }
 

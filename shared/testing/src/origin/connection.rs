@@ -63,7 +63,9 @@ impl Wire {
     }
 
     pub(super) async fn read_request(&mut self) -> io::Result<Option<Request>> {
-        Ok(read_head(&mut self.client).await?.map(|(head, _)| Request::from(&head)))
+        Ok(read_head(&mut self.client)
+            .await?
+            .map(|(head, _)| Request::from(&head)))
     }
 
     pub(super) async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {

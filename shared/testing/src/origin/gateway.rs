@@ -58,7 +58,11 @@ impl Format {
 
 impl Gateway {
     pub(super) fn before(node: &IpfsNode) -> Self {
-        Self { node: node.address().to_owned(), alterations: Vec::new(), headers: Vec::new() }
+        Self {
+            node: node.address().to_owned(),
+            alterations: Vec::new(),
+            headers: Vec::new(),
+        }
     }
 
     pub(super) fn alter(&mut self, alteration: Alteration) {
@@ -83,14 +87,22 @@ impl Gateway {
     async fn ask(&self, request: &Request) -> Reply {
         match self.try_to_ask(request).await {
             Ok(reply) => reply,
-            Err(error) => Reply { status: 502, headers: Vec::new(), body: error.to_string().into() },
+            Err(error) => Reply {
+                status: 502,
+                headers: Vec::new(),
+                body: error.to_string().into(),
+            },
         }
     }
 
     async fn try_to_ask(&self, request: &Request) -> reqwest::Result<Reply> {
         const HANDED_ON: [&str; 3] = ["accept", "if-none-match", "range"];
         const HANDED_BACK: [&str; 4] = ["content-type", "etag", "x-ipfs-roots", "location"];
-        let method = if request.method == "HEAD" { Method::HEAD } else { Method::GET };
+        let method = if request.method == "HEAD" {
+            Method::HEAD
+        } else {
+            Method::GET
+        };
         let client = Client::builder().redirect(Policy::none()).build()?;
         let mut asked = client.request(method, format!("{}{}", self.node, request.target));
         for name in HANDED_ON {
@@ -99,9 +111,18 @@ impl Gateway {
             }
         }
         let response = asked.send().await?;
-        let header = |name: &str| Some((name.to_owned(), response.headers().get(name)?.to_str().ok()?.to_owned()));
+        let header = |name: &str| {
+            Some((
+                name.to_owned(),
+                response.headers().get(name)?.to_str().ok()?.to_owned(),
+            ))
+        };
         let headers = HANDED_BACK.into_iter().filter_map(header).collect();
-        Ok(Reply { status: response.status().as_u16(), headers, body: response.bytes().await? })
+        Ok(Reply {
+            status: response.status().as_u16(),
+            headers,
+            body: response.bytes().await?,
+        })
     }
 }
 
@@ -113,7 +134,11 @@ impl Alteration {
             (Self::CutCar(bytes), Format::Car) => reply.body.truncate(*bytes),
             (Self::OtherBlock(block), Format::Raw) => reply.body = block.clone(),
             (Self::RefuseCar(status), Format::Car) | (Self::RefuseRaw(status), Format::Raw) => {
-                *reply = Reply { status: *status, headers: Vec::new(), body: Bytes::new() };
+                *reply = Reply {
+                    status: *status,
+                    headers: Vec::new(),
+                    body: Bytes::new(),
+                };
             }
             _ => {}
         }

@@ -42,7 +42,9 @@ impl Request {
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut headers = self.headers.iter();
-        headers.find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+        headers
+            .find(|(found, _)| found.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
     }
 
     /// The target up to its query.
@@ -54,8 +56,14 @@ impl Request {
 
 impl From<&Head> for Request {
     fn from(head: &Head) -> Self {
-        let headers = head.headers().map(|(name, value)| (name.to_owned(), value.to_owned()));
-        Self { method: head.method().to_owned(), target: head.target().to_owned(), headers: headers.collect() }
+        let headers = head
+            .headers()
+            .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Self {
+            method: head.method().to_owned(),
+            target: head.target().to_owned(),
+            headers: headers.collect(),
+        }
     }
 }
 
@@ -81,7 +89,11 @@ struct Script {
 impl Script {
     fn fits(&self, request: &Request) -> bool {
         let (path, query) = self.pattern.split_once('?').unwrap_or((&self.pattern, ""));
-        let path_fits = if path.ends_with('/') { request.path().starts_with(path) } else { request.path() == path };
+        let path_fits = if path.ends_with('/') {
+            request.path().starts_with(path)
+        } else {
+            request.path() == path
+        };
         path_fits && request.target[request.path().len()..].contains(query)
     }
 
@@ -98,11 +110,19 @@ impl Origin {
     /// # Panics
     /// If no port is free.
     pub async fn start() -> Self {
-        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap_or_else(|error| panic!("a free port: {error}"));
-        let address = socket.local_addr().unwrap_or_else(|error| panic!("its address: {error}"));
+        let socket = TcpListener::bind("127.0.0.1:0")
+            .await
+            .unwrap_or_else(|error| panic!("a free port: {error}"));
+        let address = socket
+            .local_addr()
+            .unwrap_or_else(|error| panic!("its address: {error}"));
         let shared = Arc::new(Shared::default());
         let listener = tokio::spawn(accept(socket, Arc::clone(&shared)));
-        Self { address: format!("http://{address}"), shared, listener }
+        Self {
+            address: format!("http://{address}"),
+            shared,
+            listener,
+        }
     }
 
     /// Its address: `http://127.0.0.1:port`.
@@ -122,7 +142,11 @@ impl Origin {
     /// A pattern is a path. One that ends in `/` matches all below it. Text after a `?` in it must occur in the query:
     /// `/ipfs/?format=car`. If several patterns match, the longest wins. Of equal ones, the newest wins.
     pub fn answer(&self, pattern: &str, answers: impl IntoIterator<Item = Answer>) {
-        let script = Script { pattern: pattern.to_owned(), answers: answers.into_iter().collect(), given: 0 };
+        let script = Script {
+            pattern: pattern.to_owned(),
+            answers: answers.into_iter().collect(),
+            given: 0,
+        };
         self.shared.state().scripts.push(script);
     }
 
@@ -135,7 +159,12 @@ impl Origin {
     /// Number of requests for that path.
     #[must_use]
     pub fn count(&self, path: &str) -> usize {
-        self.shared.state().requests.iter().filter(|request| request.path() == path).count()
+        self.shared
+            .state()
+            .requests
+            .iter()
+            .filter(|request| request.path() == path)
+            .count()
     }
 
     /// The highest number of concurrent connections.
@@ -159,10 +188,15 @@ impl Shared {
     fn next_answer(&self, request: &Request) -> Answer {
         let mut state = self.state();
         state.requests.push(request.clone());
-        let fitting = state.scripts.iter_mut().filter(|script| script.fits(request));
+        let fitting = state
+            .scripts
+            .iter_mut()
+            .filter(|script| script.fits(request));
         // Of equals, the last one.
         let script = fitting.max_by_key(|script| script.pattern.len());
-        script.and_then(Script::next).unwrap_or_else(|| Answer::status(404))
+        script
+            .and_then(Script::next)
+            .unwrap_or_else(|| Answer::status(404))
     }
 }
 
@@ -179,6 +213,8 @@ async fn accept(socket: TcpListener, shared: Arc<Shared>) {
 }
 
 async fn serve(mut wire: Wire, shared: &Shared) -> io::Result<()> {
-    let Some(request) = wire.read_request().await? else { return Ok(()) };
+    let Some(request) = wire.read_request().await? else {
+        return Ok(());
+    };
     shared.next_answer(&request).give(wire, &request).await
 }

@@ -14,7 +14,8 @@ const ORIGINS: &str = "ContentAllowedOrigins";
 impl Deployment {
     /// Downloads from this node. It is the only gateway and an origin.
     pub(crate) fn fetching_from(self, node: &IpfsNode) -> Self {
-        self.with(GATEWAYS, node.address()).with(ORIGINS, node.address())
+        self.with(GATEWAYS, node.address())
+            .with(ORIGINS, node.address())
     }
 
     /// Fetches from this origin too.
@@ -29,22 +30,40 @@ impl Deployment {
     }
 
     pub(super) fn content_settings(&self) -> [(String, String); 2] {
-        [("BACKUP_IPFS_GATEWAYS", GATEWAYS), ("BACKUP_CONTENT_ALLOWED_ORIGINS", ORIGINS)]
-            .map(|(variable, parameter)| (variable.to_owned(), self.parameters[parameter].clone()))
+        [
+            ("BACKUP_IPFS_GATEWAYS", GATEWAYS),
+            ("BACKUP_CONTENT_ALLOWED_ORIGINS", ORIGINS),
+        ]
+        .map(|(variable, parameter)| (variable.to_owned(), self.parameters[parameter].clone()))
     }
 }
 
 impl Variant {
     /// Adds these pieces to the platform's content.
     pub(crate) async fn publish(&self, pieces: &[Piece]) {
-        let contents = self.server.client.database(&self.source).collection::<Document>("contents");
-        contents.insert_many(pieces.iter().map(Piece::document)).await.unwrap();
+        let contents = self
+            .server
+            .client
+            .database(&self.source)
+            .collection::<Document>("contents");
+        contents
+            .insert_many(pieces.iter().map(Piece::document))
+            .await
+            .unwrap();
     }
 
     /// A content backup, restored into a folder.
     pub(crate) async fn restored_content(&self, id: &str) -> TempDir {
         let folder = tempfile::tempdir().unwrap();
-        self.operator(&["restore", "content", id, "--to", folder.path().to_str().unwrap()]).await.expect(0);
+        self.operator(&[
+            "restore",
+            "content",
+            id,
+            "--to",
+            folder.path().to_str().unwrap(),
+        ])
+        .await
+        .expect(0);
         folder
     }
 
@@ -53,11 +72,25 @@ impl Variant {
         let folder = self.restored_content(id).await;
         let mut expected = files(pieces);
         for item in restored_items(&folder) {
-            let Some(name) = item["fileName"].as_str().filter(|_| item["file"].is_object()) else { continue };
-            assert!(name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.~".contains(&byte)), "{name}");
+            let Some(name) = item["fileName"]
+                .as_str()
+                .filter(|_| item["file"].is_object())
+            else {
+                continue;
+            };
+            assert!(
+                name.bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"_.~".contains(&byte)),
+                "{name}"
+            );
             let id = item["contentId"].as_str().unwrap();
-            let published = expected.remove(id).unwrap_or_else(|| panic!("nobody published {item}"));
-            assert!(std::fs::read(folder.path().join(name)).unwrap() == published, "it is another file: {item}");
+            let published = expected
+                .remove(id)
+                .unwrap_or_else(|| panic!("nobody published {item}"));
+            assert!(
+                std::fs::read(folder.path().join(name)).unwrap() == published,
+                "it is another file: {item}"
+            );
         }
         assert!(expected.is_empty(), "not restored: {:?}", expected.keys());
         let restored = std::fs::read_dir(folder.path()).unwrap().count();
@@ -77,6 +110,8 @@ impl Variant {
 pub(crate) fn restored_items(folder: &TempDir) -> Vec<Value> {
     let manifest = std::fs::read(folder.path().join("manifest.json")).unwrap();
     let mut manifest: Value = serde_json::from_slice(&manifest).unwrap();
-    let Value::Array(items) = manifest["items"].take() else { panic!("a manifest without items: {manifest}") };
+    let Value::Array(items) = manifest["items"].take() else {
+        panic!("a manifest without items: {manifest}")
+    };
     items
 }

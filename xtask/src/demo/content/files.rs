@@ -47,8 +47,20 @@ const IN_DIRECTORY: usize = 6;
 /// The number of other files in it.
 const NEIGHBOURS: usize = 200;
 const FILM_BYTES: usize = 5_000_000;
-const WORDS: [&str; 12] =
-    ["light", "harbour", "and", "the", "slow", "signal", "under", "a", "northern", "tide", "remembers", "lichen"];
+const WORDS: [&str; 12] = [
+    "light",
+    "harbour",
+    "and",
+    "the",
+    "slow",
+    "signal",
+    "under",
+    "a",
+    "northern",
+    "tide",
+    "remembers",
+    "lichen",
+];
 
 /// Publishes them all.
 pub(super) async fn publish(node: &Node<'_>) -> Result<Vec<Published>> {
@@ -59,8 +71,14 @@ pub(super) async fn publish(node: &Node<'_>) -> Result<Vec<Published>> {
         published.push(on_ipfs(node, number, SHAPES[number % SHAPES.len()], bytes).await?);
     }
     let special = [
-        ("cid-version=1&chunk=8192&max-links=8", random.bytes_of(FILM_BYTES)),
-        ("cid-version=1&inline=64", b"Short enough to stand in its own CID.".to_vec()),
+        (
+            "cid-version=1&chunk=8192&max-links=8",
+            random.bytes_of(FILM_BYTES),
+        ),
+        (
+            "cid-version=1&inline=64",
+            b"Short enough to stand in its own CID.".to_vec(),
+        ),
         ("cid-version=0", Vec::new()),
     ];
     for (number, (shape, bytes)) in special.into_iter().enumerate() {
@@ -75,7 +93,12 @@ pub(super) async fn publish(node: &Node<'_>) -> Result<Vec<Published>> {
 
 async fn on_ipfs(node: &Node<'_>, number: usize, shape: &str, bytes: Vec<u8>) -> Result<Published> {
     let cid = node.add(&bytes, shape).await?;
-    Ok(Published { storage_type: "ipfs", url: link(&cid, number), path: format!("/ipfs/{cid}"), bytes })
+    Ok(Published {
+        storage_type: "ipfs",
+        url: link(&cid, number),
+        path: format!("/ipfs/{cid}"),
+        bytes,
+    })
 }
 
 /// A CID in the notation of creators. A gateway in a link is never requested: the link is only a notation of the CID.
@@ -94,8 +117,11 @@ fn link(cid: &str, number: usize) -> String {
 async fn in_directory(node: &Node<'_>, random: &mut Random) -> Result<Vec<Published>> {
     let neighbours: Vec<_> = (0..NEIGHBOURS).map(|_| random.bytes_of(100)).collect();
     let cids = node.add_many(&neighbours).await?;
-    let mut entries: BTreeMap<String, String> =
-        cids.into_iter().enumerate().map(|(number, cid)| (format!("cover-{number:03}.bin"), cid)).collect();
+    let mut entries: BTreeMap<String, String> = cids
+        .into_iter()
+        .enumerate()
+        .map(|(number, cid)| (format!("cover-{number:03}.bin"), cid))
+        .collect();
     let mut wanted = Vec::new();
     for (number, shape) in SHAPES.iter().enumerate().take(IN_DIRECTORY) {
         let (extension, bytes) = file(random, number);
@@ -103,7 +129,10 @@ async fn in_directory(node: &Node<'_>, random: &mut Random) -> Result<Vec<Publis
         entries.insert(name.clone(), node.add(&bytes, shape).await?);
         wanted.push((name, bytes));
     }
-    let directory = node.add_directory(&entries).await.context("cannot add the directory")?;
+    let directory = node
+        .add_directory(&entries)
+        .await
+        .context("cannot add the directory")?;
     let published = wanted.into_iter().map(|(name, bytes)| Published {
         storage_type: "ipfs",
         url: format!("ipfs://{directory}/{name}"),
@@ -117,13 +146,25 @@ async fn on_gaia(node: &Node<'_>, random: &mut Random, number: usize) -> Result<
     let (extension, bytes) = file(random, number);
     let path = format!("/gaia/hub/1Creator{number}/works/{number}.{extension}");
     node.put(&path, &bytes).await?;
-    Ok(Published { storage_type: "gaia", url: node.gaia_url(&path), path, bytes })
+    Ok(Published {
+        storage_type: "gaia",
+        url: node.gaia_url(&path),
+        path,
+        bytes,
+    })
 }
 
 /// No two are the same.
 fn file(random: &mut Random, number: usize) -> (&'static str, Vec<u8>) {
     let (extension, length, is_text) = KINDS[number % KINDS.len()];
-    (extension, if is_text { text(random, length) } else { random.bytes_of(length) })
+    (
+        extension,
+        if is_text {
+            text(random, length)
+        } else {
+            random.bytes_of(length)
+        },
+    )
 }
 
 fn text(random: &mut Random, length: usize) -> Vec<u8> {
@@ -146,7 +187,9 @@ mod tests {
     fn every_run_makes_the_same_files() {
         let files = |seed| {
             let mut random = Random::new(seed);
-            (0..KINDS.len()).map(|number| file(&mut random, number)).collect::<Vec<_>>()
+            (0..KINDS.len())
+                .map(|number| file(&mut random, number))
+                .collect::<Vec<_>>()
         };
         assert_eq!(files(1), files(1));
         assert_ne!(files(1), files(2));

@@ -80,16 +80,37 @@ impl<'a> Works<'a> {
         let fetched = self.fetched(backup).await?;
         let Fetched { backup, requests } = &fetched;
         let (items, gateway, gaia) = (&backup.items, &requests.gateway, &requests.gaia);
-        ensure!(items.unchanged == items.expected, "{} of {} items are unchanged", items.unchanged, items.expected);
+        ensure!(
+            items.unchanged == items.expected,
+            "{} of {} items are unchanged",
+            items.unchanged,
+            items.expected
+        );
         let asked = gateway.car + gateway.raw + gateway.plain + gaia.full;
-        ensure!(asked == 0, "{} downloaded stored files again: {requests:?}", backup.id);
-        ensure!(gaia.not_modified > 0, "{} sent no conditional request to Gaia for unchanged files", backup.id);
-        step.done(format!("{}, {} items unchanged, 0 downloads", backup.id, items.unchanged));
+        ensure!(
+            asked == 0,
+            "{} downloaded stored files again: {requests:?}",
+            backup.id
+        );
+        ensure!(
+            gaia.not_modified > 0,
+            "{} sent no conditional request to Gaia for unchanged files",
+            backup.id
+        );
+        step.done(format!(
+            "{}, {} items unchanged, 0 downloads",
+            backup.id, items.unchanged
+        ));
         Ok(fetched)
     }
 
     /// Restores a backup into a folder, and compares every byte with the published files.
-    pub(super) async fn restore(&self, stack: &Stack, database: &Database, id: &str) -> Result<Restored> {
+    pub(super) async fn restore(
+        &self,
+        stack: &Stack,
+        database: &Database,
+        id: &str,
+    ) -> Result<Restored> {
         let step = Step::begin("Restoring the files to a folder");
         let folder = temporary(stack, "content");
         operator::restore_content(stack, Given::Stack, id, &folder).await?;
@@ -102,44 +123,87 @@ impl<'a> Works<'a> {
     }
 
     /// Restores a backup from the second copy alone, compares it likewise, and returns the number of files.
-    pub(super) async fn restore_from_copy(&self, stack: &Stack, database: &Database, id: &str) -> Result<usize> {
+    pub(super) async fn restore_from_copy(
+        &self,
+        stack: &Stack,
+        database: &Database,
+        id: &str,
+    ) -> Result<usize> {
         let folder = temporary(stack, "content-from-copy");
         operator::restore_content(stack, Given::CopyAlone, id, &folder).await?;
-        Ok(restored::compare(&folder, &self.of_contents(database).await?)?.files.len())
+        Ok(
+            restored::compare(&folder, &self.of_contents(database).await?)?
+                .files
+                .len(),
+        )
     }
 
     /// Deletes all files of the node and restores them from the backup: IPFS's blocks from a CAR, Gaia's files from
     /// the restored folder.
-    pub(super) async fn bring_back(&self, stack: &Stack, restored: &Restored, id: &str) -> Result<BroughtBack> {
+    pub(super) async fn bring_back(
+        &self,
+        stack: &Stack,
+        restored: &Restored,
+        id: &str,
+    ) -> Result<BroughtBack> {
         let step = Step::begin("Deleting all files from IPFS and Gaia and restoring them");
         let car = temporary(stack, "content.car");
         operator::export_car(stack, id, &car).await?;
         self.node.lose_everything().await?;
         let car = std::fs::read(&car).with_context(|| format!("cannot read {}", car.display()))?;
-        let blocks = self.node.import(car).await.context("cannot import the CAR")?.blocks;
+        let blocks = self
+            .node
+            .import(car)
+            .await
+            .context("cannot import the CAR")?
+            .blocks;
         for (path, file) in restored.of_gaia() {
             self.node.put(path, &file?).await?;
         }
         let mut counts = BTreeMap::<&str, usize>::new();
         for file in &self.files {
-            let served = self.node.get(&file.path).await.context("a deleted file is not restored")?;
-            ensure!(served == file.bytes, "{} differs from the deleted file", file.path);
+            let served = self
+                .node
+                .get(&file.path)
+                .await
+                .context("a deleted file is not restored")?;
+            ensure!(
+                served == file.bytes,
+                "{} differs from the deleted file",
+                file.path
+            );
             *counts.entry(file.storage_type).or_default() += 1;
         }
         let count = |kind: &str| counts.get(kind).copied().unwrap_or_default();
-        let back = BroughtBack { blocks, on_ipfs: count("ipfs"), on_gaia: count("gaia") };
-        step.done(format!("{} have the same CIDs, {} the same URLs", back.on_ipfs, back.on_gaia));
+        let back = BroughtBack {
+            blocks,
+            on_ipfs: count("ipfs"),
+            on_gaia: count("gaia"),
+        };
+        step.done(format!(
+            "{} have the same CIDs, {} the same URLs",
+            back.on_ipfs, back.on_gaia
+        ));
         Ok(back)
     }
 
     /// The file of every remaining content, by the platform's database.
     async fn of_contents(&self, database: &Database) -> Result<BTreeMap<String, &Published>> {
-        let by_url: BTreeMap<&str, &Published> = self.files.iter().map(|file| (file.url.as_str(), file)).collect();
-        let contents = database.collection::<Document>("contents").find(doc! { "isRemoved": false }).await?;
+        let by_url: BTreeMap<&str, &Published> = self
+            .files
+            .iter()
+            .map(|file| (file.url.as_str(), file))
+            .collect();
+        let contents = database
+            .collection::<Document>("contents")
+            .find(doc! { "isRemoved": false })
+            .await?;
         let contents: Vec<Document> = contents.try_collect().await?;
         let file = |content: Document| {
             let (id, url) = (content.get_i32("contentId")?, content.get_str("url")?);
-            let file = by_url.get(url).with_context(|| format!("content {id} points to an unpublished file: {url}"))?;
+            let file = by_url
+                .get(url)
+                .with_context(|| format!("content {id} points to an unpublished file: {url}"))?;
             Ok((id.to_string(), *file))
         };
         contents.into_iter().map(file).collect()

@@ -57,7 +57,10 @@ struct AddedMany {
 
 impl<'a> Node<'a> {
     pub(crate) fn at(address: &'a str) -> Self {
-        Self { address, client: Client::new() }
+        Self {
+            address,
+            client: Client::new(),
+        }
     }
 
     /// The URL of this path on the origin.
@@ -73,20 +76,28 @@ impl<'a> Node<'a> {
 
     /// Adds many small files.
     pub(crate) async fn add_many(&self, files: &[Vec<u8>]) -> Result<Vec<String>> {
-        let files: Vec<_> = files.iter().map(|file| BASE64_STANDARD.encode(file)).collect();
+        let files: Vec<_> = files
+            .iter()
+            .map(|file| BASE64_STANDARD.encode(file))
+            .collect();
         let request = self.request(Method::POST, "/node/add-many?cid-version=1");
         Ok(answer::<AddedMany>(request.json(&files)).await?.cids)
     }
 
     /// Adds a directory of stored files, by name and CID, sharded over several levels.
     pub(super) async fn add_directory(&self, entries: &BTreeMap<String, String>) -> Result<String> {
-        let request = self.request(Method::POST, "/node/add-directory?sharded=true&fanout=8&cid-version=1");
+        let request = self.request(
+            Method::POST,
+            "/node/add-directory?sharded=true&fanout=8&cid-version=1",
+        );
         Ok(answer::<Added>(request.json(entries)).await?.cid)
     }
 
     /// Puts a file onto the origin.
     pub(super) async fn put(&self, path: &str, file: &[u8]) -> Result<()> {
-        said(self.request(Method::PUT, path).body(file.to_vec())).await.map(drop)
+        said(self.request(Method::PUT, path).body(file.to_vec()))
+            .await
+            .map(drop)
     }
 
     /// A file, as a browser gets it.
@@ -96,7 +107,9 @@ impl<'a> Node<'a> {
 
     /// Deletes all files of the node and the origin.
     pub(super) async fn lose_everything(&self) -> Result<()> {
-        said(self.request(Method::POST, "/node/reset")).await.map(drop)
+        said(self.request(Method::POST, "/node/reset"))
+            .await
+            .map(drop)
     }
 
     /// Imports a CAR. Every block matches its CID, and the DAG of every root is complete afterwards.
@@ -111,22 +124,36 @@ impl<'a> Node<'a> {
 
     /// Resets the counts to zero.
     pub(super) async fn count_anew(&self) -> Result<()> {
-        said(self.request(Method::POST, "/node/requests/reset")).await.map(drop)
+        said(self.request(Method::POST, "/node/requests/reset"))
+            .await
+            .map(drop)
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.client.request(method, format!("{}{path}", self.address))
+        self.client
+            .request(method, format!("{}{path}", self.address))
     }
 }
 
 async fn answer<T: DeserializeOwned>(request: RequestBuilder) -> Result<T> {
-    serde_json::from_slice(&said(request).await?).context("the IPFS node returned an unexpected answer")
+    serde_json::from_slice(&said(request).await?)
+        .context("the IPFS node returned an unexpected answer")
 }
 
 async fn said(request: RequestBuilder) -> Result<Vec<u8>> {
-    let response = request.send().await.context("the IPFS node does not answer")?;
+    let response = request
+        .send()
+        .await
+        .context("the IPFS node does not answer")?;
     let (url, status) = (response.url().clone(), response.status());
-    let said = response.bytes().await.with_context(|| format!("the answer of {url} ended early"))?;
-    ensure!(status.is_success(), "{url} answered {status}: {}", String::from_utf8_lossy(&said));
+    let said = response
+        .bytes()
+        .await
+        .with_context(|| format!("the answer of {url} ended early"))?;
+    ensure!(
+        status.is_success(),
+        "{url} answered {status}: {}",
+        String::from_utf8_lossy(&said)
+    );
     Ok(said.to_vec())
 }

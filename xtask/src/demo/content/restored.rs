@@ -20,7 +20,10 @@ pub(crate) struct Restored {
 impl Restored {
     /// The path of each file from Gaia, and the file.
     pub(super) fn of_gaia(&self) -> impl Iterator<Item = (&str, Result<Vec<u8>>)> {
-        let of_gaia = self.files.values().filter(|(_, path)| path.starts_with("/gaia/"));
+        let of_gaia = self
+            .files
+            .values()
+            .filter(|(_, path)| path.starts_with("/gaia/"));
         of_gaia.map(|(file, path)| (path.as_str(), read(file)))
     }
 }
@@ -29,20 +32,34 @@ impl Restored {
 /// Any other file is an error.
 pub(super) fn compare(folder: &Path, expected: &BTreeMap<String, &Published>) -> Result<Restored> {
     let mut files = BTreeMap::new();
-    for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
+    for entry in
+        fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?
+    {
         let name = entry?.file_name().to_string_lossy().into_owned();
         if name == "manifest.json" {
             continue;
         }
         let id = name.split('_').next().unwrap_or_default();
-        let published = expected.get(id).with_context(|| format!("{name} belongs to no content"))?;
+        let published = expected
+            .get(id)
+            .with_context(|| format!("{name} belongs to no content"))?;
         let file = folder.join(&name);
-        ensure!(read(&file)? == published.bytes, "{name} differs from the file published as {}", published.url);
+        ensure!(
+            read(&file)? == published.bytes,
+            "{name} differs from the file published as {}",
+            published.url
+        );
         let other = files.insert(id.to_owned(), (file, published.path.clone()));
         ensure!(other.is_none(), "content {id} has two files");
     }
-    let missing: Vec<_> = expected.keys().filter(|id| !files.contains_key(*id)).collect();
-    ensure!(missing.is_empty(), "these contents have no restored file: {missing:?}");
+    let missing: Vec<_> = expected
+        .keys()
+        .filter(|id| !files.contains_key(*id))
+        .collect();
+    ensure!(
+        missing.is_empty(),
+        "these contents have no restored file: {missing:?}"
+    );
     Ok(Restored { files })
 }
 
@@ -55,7 +72,12 @@ mod tests {
     use super::*;
 
     fn published(bytes: &[u8]) -> Published {
-        Published { storage_type: "gaia", url: "url".into(), path: "/gaia/x".into(), bytes: bytes.to_vec() }
+        Published {
+            storage_type: "gaia",
+            url: "url".into(),
+            path: "/gaia/x".into(),
+            bytes: bytes.to_vec(),
+        }
     }
 
     fn folder(name: &str, files: &[(&str, &str)]) -> PathBuf {
@@ -78,15 +100,33 @@ mod tests {
 
     #[test]
     fn a_restored_folder_is_refused_whatever_is_wrong_with_it() {
-        assert_eq!(fault("whole", &[("1_x.txt", "a"), ("2_y", "b"), ("manifest.json", "")]), None);
+        assert_eq!(
+            fault(
+                "whole",
+                &[("1_x.txt", "a"), ("2_y", "b"), ("manifest.json", "")]
+            ),
+            None
+        );
         let faults = [
-            (fault("other", &[("1_x.txt", "a"), ("2_y", "B")]), "2_y differs"),
+            (
+                fault("other", &[("1_x.txt", "a"), ("2_y", "B")]),
+                "2_y differs",
+            ),
             (fault("missing", &[("1_x.txt", "a")]), r#"["2"]"#),
-            (fault("foreign", &[("1_x.txt", "a"), ("2_y", "b"), ("3_z", "c")]), "3_z belongs to no content"),
-            (fault("twice", &[("1_x.txt", "a"), ("1_x.md", "a"), ("2_y", "b")]), "content 1 has two files"),
+            (
+                fault("foreign", &[("1_x.txt", "a"), ("2_y", "b"), ("3_z", "c")]),
+                "3_z belongs to no content",
+            ),
+            (
+                fault("twice", &[("1_x.txt", "a"), ("1_x.md", "a"), ("2_y", "b")]),
+                "content 1 has two files",
+            ),
         ];
         for (said, expected) in faults {
-            assert!(said.clone().unwrap_or_default().contains(expected), "{expected}: {said:?}");
+            assert!(
+                said.clone().unwrap_or_default().contains(expected),
+                "{expected}: {said:?}"
+            );
         }
     }
 }

@@ -18,7 +18,9 @@ pub enum CarFault {
     #[error("not a CAR: {0}")]
     Header(&'static str),
     /// A header or a block past the limits.
-    #[error("the CAR has {what} of {size_bytes} bytes at byte {offset}, and the limit is {limit_bytes}")]
+    #[error(
+        "the CAR has {what} of {size_bytes} bytes at byte {offset}, and the limit is {limit_bytes}"
+    )]
     TooLarge {
         /// The part that is too large.
         what: &'static str,

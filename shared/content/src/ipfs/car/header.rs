@@ -39,7 +39,11 @@ pub(super) fn write(roots: &[Cid]) -> Vec<u8> {
     for root in roots {
         put_head(&mut out, Major::Tag, CID_TAG);
         // The zero is the multibase prefix of plain binary.
-        put_bytes(&mut out, Major::Bytes, &[&[0], &root.to_bytes()[..]].concat());
+        put_bytes(
+            &mut out,
+            Major::Bytes,
+            &[&[0], &root.to_bytes()[..]].concat(),
+        );
     }
     put_bytes(&mut out, Major::Text, b"version");
     put_head(&mut out, Major::Unsigned, 1);
@@ -59,15 +63,25 @@ enum Major {
     Simple,
 }
 
-const MAJORS: [Major; 8] =
-    [Major::Unsigned, Major::Negative, Major::Bytes, Major::Text, Major::Array, Major::Map, Major::Tag, Major::Simple];
+const MAJORS: [Major; 8] = [
+    Major::Unsigned,
+    Major::Negative,
+    Major::Bytes,
+    Major::Text,
+    Major::Array,
+    Major::Map,
+    Major::Tag,
+    Major::Simple,
+];
 
 /// The rest of a header.
 struct Cbor<'a>(&'a [u8]);
 
 impl<'a> Cbor<'a> {
     fn take(&mut self, bytes: u64) -> Result<&'a [u8], CarFault> {
-        let taken = usize::try_from(bytes).ok().and_then(|bytes| self.0.split_at_checked(bytes));
+        let taken = usize::try_from(bytes)
+            .ok()
+            .and_then(|bytes| self.0.split_at_checked(bytes));
         let (taken, rest) = taken.ok_or(CarFault::Header("its header ends within a value"))?;
         self.0 = rest;
         Ok(taken)
@@ -80,7 +94,9 @@ impl<'a> Cbor<'a> {
             small @ 0..=0x17 => u64::from(small),
             long @ 0x18..=0x1b => {
                 let bytes = self.take(1 << (long - 0x18))?;
-                bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
+                bytes
+                    .iter()
+                    .fold(0, |number, byte| number << 8 | u64::from(*byte))
             }
             _ => return Err(CarFault::Header("its header is not DAG-CBOR")),
         };
@@ -90,7 +106,9 @@ impl<'a> Cbor<'a> {
     fn expect(&mut self, expected: Major) -> Result<u64, CarFault> {
         match self.head()? {
             (found, number) if found == expected => Ok(number),
-            _ => Err(CarFault::Header("its header is not a map of roots and version")),
+            _ => Err(CarFault::Header(
+                "its header is not a map of roots and version",
+            )),
         }
     }
 
@@ -156,7 +174,9 @@ mod tests {
     use super::*;
 
     fn cid() -> Cid {
-        "QmbFMke1KXqnYyBBWxB74N4c5SBnJMVAiMNRcGu6x1AwQH".parse().unwrap()
+        "QmbFMke1KXqnYyBBWxB74N4c5SBnJMVAiMNRcGu6x1AwQH"
+            .parse()
+            .unwrap()
     }
 
     #[test]
@@ -183,11 +203,20 @@ mod tests {
     fn a_header_cut_short_or_nested_without_end_is_refused() {
         let whole = write(&[cid()]);
         for length in 0..whole.len() {
-            assert!(matches!(read(&whole[..length]), Err(CarFault::Header(_))), "{length} bytes");
+            assert!(
+                matches!(read(&whole[..length]), Err(CarFault::Header(_))),
+                "{length} bytes"
+            );
         }
         let nested = [&b"\xa2\x67version\x01\x61x"[..], &vec![0x81; 30_000]].concat();
-        assert_eq!(read(&nested), Err(CarFault::Header("its header is nested too deeply")));
+        assert_eq!(
+            read(&nested),
+            Err(CarFault::Header("its header is nested too deeply"))
+        );
         let endless = b"\xa1\x61x\x9b\xff\xff\xff\xff\xff\xff\xff\xff\x00";
-        assert_eq!(read(endless), Err(CarFault::Header("its header ends within a value")));
+        assert_eq!(
+            read(endless),
+            Err(CarFault::Header("its header ends within a value"))
+        );
     }
 }

@@ -44,20 +44,26 @@ impl CarReader {
     /// The first fault. Later calls return the same one.
     pub fn next_block(&mut self) -> Result<Option<CarBlock>, CarFault> {
         if self.roots.is_none() {
-            let Some(bytes) = self.section("a header", MAX_HEADER_BYTES)? else { return Ok(None) };
+            let Some(bytes) = self.section("a header", MAX_HEADER_BYTES)? else {
+                return Ok(None);
+            };
             self.roots = Some(header::read(&self.buffer[bytes.clone()])?);
             self.take(bytes);
         }
         while let Some(section) = self.section("a block", MAX_CID_BYTES + MAX_BLOCK_BYTES)? {
             let mut rest = &self.buffer[section.clone()];
-            let cid = Cid::read_bytes(&mut rest).map_err(|_| self.malformed("a block has no CID"))?;
+            let cid =
+                Cid::read_bytes(&mut rest).map_err(|_| self.malformed("a block has no CID"))?;
             if rest.len() > MAX_BLOCK_BYTES {
                 return Err(self.too_large("a block", rest.len() as u64, MAX_BLOCK_BYTES));
             }
             let block = rest.len();
             let mut bytes = self.take(section);
             if !is_identity(&cid) {
-                return Ok(Some(CarBlock { cid, bytes: bytes.split_off(bytes.len() - block) }));
+                return Ok(Some(CarBlock {
+                    cid,
+                    bytes: bytes.split_off(bytes.len() - block),
+                }));
             }
         }
         Ok(None)
@@ -79,18 +85,32 @@ impl CarReader {
             Some(_) if !self.buffer.is_empty() => "a block",
             Some(_) => return Ok(()),
         };
-        Err(CarFault::Cut { offset: self.offset + self.buffer.len() as u64, inside })
+        Err(CarFault::Cut {
+            offset: self.offset + self.buffer.len() as u64,
+            inside,
+        })
     }
 
     /// Range of the next section in the buffer, after its length, once it is complete.
-    fn section(&mut self, what: &'static str, limit_bytes: usize) -> Result<Option<std::ops::Range<usize>>, CarFault> {
-        let length = varint::read(&self.buffer).map_err(|_| self.malformed("a length has more than 64 bits"))?;
-        let Some((length, start)) = length else { return Ok(None) };
+    fn section(
+        &mut self,
+        what: &'static str,
+        limit_bytes: usize,
+    ) -> Result<Option<std::ops::Range<usize>>, CarFault> {
+        let length = varint::read(&self.buffer)
+            .map_err(|_| self.malformed("a length has more than 64 bits"))?;
+        let Some((length, start)) = length else {
+            return Ok(None);
+        };
         if length == 0 {
             return Err(self.malformed("a section is empty"));
         }
-        let bytes = usize::try_from(length).ok().filter(|bytes| *bytes <= limit_bytes);
-        let Some(bytes) = bytes else { return Err(self.too_large(what, length, limit_bytes)) };
+        let bytes = usize::try_from(length)
+            .ok()
+            .filter(|bytes| *bytes <= limit_bytes);
+        let Some(bytes) = bytes else {
+            return Err(self.too_large(what, length, limit_bytes));
+        };
         let end = start + bytes;
         if self.buffer.len() < end {
             self.buffer.reserve(end - self.buffer.len());
@@ -107,10 +127,18 @@ impl CarReader {
     }
 
     fn malformed(&self, reason: &'static str) -> CarFault {
-        CarFault::Malformed { offset: self.offset, reason }
+        CarFault::Malformed {
+            offset: self.offset,
+            reason,
+        }
     }
 
     fn too_large(&self, what: &'static str, size_bytes: u64, limit_bytes: usize) -> CarFault {
-        CarFault::TooLarge { what, offset: self.offset, size_bytes, limit_bytes }
+        CarFault::TooLarge {
+            what,
+            offset: self.offset,
+            size_bytes,
+            limit_bytes,
+        }
     }
 }

@@ -18,18 +18,28 @@ pub(in super::super) struct Recorder {
 
 impl Recorder {
     pub(in super::super) fn new(limit_bytes: u64) -> Self {
-        Self { entries: Vec::new(), blocks: 0, limit_bytes }
+        Self {
+            entries: Vec::new(),
+            blocks: 0,
+            limit_bytes,
+        }
     }
 
     /// Adds a block with this range of the file. A block without bytes of the file is stored completely.
-    pub(in super::super) fn add(&mut self, block: &[u8], of_file: Range<usize>) -> Result<(), DagFault> {
+    pub(in super::super) fn add(
+        &mut self,
+        block: &[u8],
+        of_file: Range<usize>,
+    ) -> Result<(), DagFault> {
         let of_file = if of_file.is_empty() { 0..0 } else { of_file };
         self.text(&block[..of_file.start]);
         varint::write(&mut self.entries, of_file.len() as u64);
         self.text(&block[of_file.end..]);
         self.blocks += 1;
         if self.entries.len() as u64 > self.limit_bytes {
-            return Err(DagFault::TooMuchStructure { limit_bytes: self.limit_bytes });
+            return Err(DagFault::TooMuchStructure {
+                limit_bytes: self.limit_bytes,
+            });
         }
         Ok(())
     }
@@ -40,7 +50,13 @@ impl Recorder {
     }
 
     pub(in super::super) fn finish(self, path: IpfsPath, file_cid: Cid, size: u64) -> DagRecord {
-        DagRecord { path, file_cid, size, blocks: self.blocks, entries: self.entries }
+        DagRecord {
+            path,
+            file_cid,
+            size,
+            blocks: self.blocks,
+            entries: self.entries,
+        }
     }
 }
 
@@ -62,8 +78,16 @@ impl<'a> Entries<'a> {
         let of_file = take_number(&mut self.0)?;
         let suffix = take_text(&mut self.0)?;
         let room = MAX_BLOCK_BYTES.checked_sub(prefix.len().saturating_add(suffix.len()));
-        let of_file = usize::try_from(of_file).ok().filter(|bytes| room.is_some_and(|room| *bytes <= room));
-        of_file.map(|of_file| Entry { prefix, of_file, suffix }).ok_or(RecordError::Malformed("a block is too large"))
+        let of_file = usize::try_from(of_file)
+            .ok()
+            .filter(|bytes| room.is_some_and(|room| *bytes <= room));
+        of_file
+            .map(|of_file| Entry {
+                prefix,
+                of_file,
+                suffix,
+            })
+            .ok_or(RecordError::Malformed("a block is too large"))
     }
 }
 
@@ -90,7 +114,9 @@ pub(super) fn take_number(bytes: &mut &[u8]) -> Result<u64, RecordError> {
 /// Takes a length and so many bytes off the front.
 pub(super) fn take_text<'a>(bytes: &mut &'a [u8]) -> Result<&'a [u8], RecordError> {
     let length = usize::try_from(take_number(bytes)?).unwrap_or(usize::MAX);
-    let (text, rest) = bytes.split_at_checked(length).ok_or(RecordError::Malformed("it ends within a field"))?;
+    let (text, rest) = bytes
+        .split_at_checked(length)
+        .ok_or(RecordError::Malformed("it ends within a field"))?;
     *bytes = rest;
     Ok(text)
 }

@@ -18,7 +18,9 @@ pub enum RebuildError {
     #[error(transparent)]
     Io(#[from] io::Error),
     /// The file's bytes do not make the block. Permanent.
-    #[error("the file does not match its record of blocks: the block {cid} differs, from byte {offset} on")]
+    #[error(
+        "the file does not match its record of blocks: the block {cid} differs, from byte {offset} on"
+    )]
     OtherFile {
         /// The expected block.
         cid: String,
@@ -50,17 +52,25 @@ impl DagRecord {
         file: impl Read,
         mut out: impl FnMut(&Cid, &[u8]) -> io::Result<()>,
     ) -> Result<(), RebuildError> {
-        let mut file = File { reader: file, offset: 0, size: self.size };
+        let mut file = File {
+            reader: file,
+            offset: 0,
+            size: self.size,
+        };
         let (mut walk, bytes) = Walk::begin(&self.path, self.limits())?;
         file.compare(&bytes, 0)?;
         for entry in Entries(&self.entries) {
             let (entry, cid) = (entry?, *walk.wanted().ok_or(SURPLUS)?);
             let block = file.block(&entry)?;
-            let bytes = walk.supply(&block).map_err(|error| file.refused(&error, &cid, &entry))?;
+            let bytes = walk
+                .supply(&block)
+                .map_err(|error| file.refused(&error, &cid, &entry))?;
             out(&cid, &block)?;
             file.compare(&bytes, entry.of_file)?;
         }
-        let walked = walk.finish().map_err(|_| RecordError::Malformed("blocks are missing at its end"))?;
+        let walked = walk
+            .finish()
+            .map_err(|_| RecordError::Malformed("blocks are missing at its end"))?;
         if walked.record != *self {
             return Err(SURPLUS.into());
         }
@@ -70,7 +80,12 @@ impl DagRecord {
     /// The limits follow from the record itself.
     fn limits(&self) -> WalkLimits {
         let inner_bytes = self.entries.len() as u64;
-        WalkLimits { depth: usize::MAX, blocks: u64::MAX, inner_bytes, file_bytes: self.size }
+        WalkLimits {
+            depth: usize::MAX,
+            blocks: u64::MAX,
+            inner_bytes,
+            file_bytes: self.size,
+        }
     }
 }
 
@@ -95,7 +110,13 @@ impl<R: Read> File<R> {
     fn read_into(&mut self, block: &mut Vec<u8>, bytes: usize) -> Result<(), RebuildError> {
         let read = self.reader.by_ref().take(bytes as u64).read_to_end(block)?;
         self.offset += read as u64;
-        if read < bytes { Err(RebuildError::OtherSize { size_bytes: self.size }) } else { Ok(()) }
+        if read < bytes {
+            Err(RebuildError::OtherSize {
+                size_bytes: self.size,
+            })
+        } else {
+            Ok(())
+        }
     }
 
     /// Reads the output of the walk beyond its input: the bytes in identity CIDs.
@@ -121,12 +142,21 @@ impl<R: Read> File<R> {
     }
 
     fn other_file(&self, cid: String, read: usize) -> RebuildError {
-        RebuildError::OtherFile { cid, offset: self.offset - read as u64 }
+        RebuildError::OtherFile {
+            cid,
+            offset: self.offset - read as u64,
+        }
     }
 
     fn end(&mut self) -> Result<(), RebuildError> {
         let read = self.reader.by_ref().take(1).read_to_end(&mut Vec::new())?;
         let ended = read == 0 && self.offset == self.size;
-        if ended { Ok(()) } else { Err(RebuildError::OtherSize { size_bytes: self.size }) }
+        if ended {
+            Ok(())
+        } else {
+            Err(RebuildError::OtherSize {
+                size_bytes: self.size,
+            })
+        }
     }
 }

@@ -63,9 +63,15 @@ impl DagRecord {
     /// [`RecordError`] if the bytes are not a record, or were changed.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, RecordError> {
         if !bytes.starts_with(MAGIC) {
-            return Err(if bytes.starts_with(FAMILY) { RecordError::Later } else { RecordError::Magic });
+            return Err(if bytes.starts_with(FAMILY) {
+                RecordError::Later
+            } else {
+                RecordError::Magic
+            });
         }
-        let (said, checksum) = bytes.split_last_chunk::<CHECKSUM_BYTES>().ok_or(RecordError::Checksum)?;
+        let (said, checksum) = bytes
+            .split_last_chunk::<CHECKSUM_BYTES>()
+            .ok_or(RecordError::Checksum)?;
         if Sha256::digest(said).as_slice() != checksum {
             return Err(RecordError::Checksum);
         }
@@ -95,13 +101,20 @@ fn read(mut rest: &[u8]) -> Result<DagRecord, RecordError> {
         return Err(RecordError::Malformed("its path is too long"));
     }
     for _ in 0..names {
-        let name = str::from_utf8(take_text(&mut rest)?).map_err(|_| RecordError::Malformed("a name is not UTF-8"))?;
+        let name = str::from_utf8(take_text(&mut rest)?)
+            .map_err(|_| RecordError::Malformed("a name is not UTF-8"))?;
         path.push(name.to_owned());
     }
     let file_cid = take_cid(&mut rest)?;
     let size = take_number(&mut rest)?;
     let blocks = take_number(&mut rest)?;
-    Ok(DagRecord { path: IpfsPath { cid, path }, file_cid, size, blocks, entries: rest.to_vec() })
+    Ok(DagRecord {
+        path: IpfsPath { cid, path },
+        file_cid,
+        size,
+        blocks,
+        entries: rest.to_vec(),
+    })
 }
 
 fn put_text(bytes: &mut Vec<u8>, text: &[u8]) {

@@ -42,7 +42,11 @@ pub(super) enum Place {
 
 pub(super) fn read(cid: &Cid, block: &[u8], place: Place) -> Result<FileNode, DagFault> {
     let node = match codec(cid)? {
-        Codec::Raw => FileNode { data: 0..block.len(), parts: Vec::new(), size: block.len() as u64 },
+        Codec::Raw => FileNode {
+            data: 0..block.len(),
+            parts: Vec::new(),
+            size: block.len() as u64,
+        },
         Codec::DagPb => read_dag_pb(cid, block, place)?,
     };
     match place {
@@ -60,17 +64,31 @@ fn read_dag_pb(cid: &Cid, block: &[u8], place: Place) -> Result<FileNode, DagFau
         (Kind::File, _) => {}
         (Kind::Raw, _) if node.links.is_empty() => {}
         (Kind::Raw, _) => return Err(malformed("a raw leaf has links")),
-        (other, Place::EndOfPath) => return Err(DagFault::NotAFile { cid: cid.to_string(), what: other.what() }),
-        (_, Place::Within { .. }) => return Err(malformed("it is inside a file, but not a part of one")),
+        (other, Place::EndOfPath) => {
+            return Err(DagFault::NotAFile {
+                cid: cid.to_string(),
+                what: other.what(),
+            });
+        }
+        (_, Place::Within { .. }) => {
+            return Err(malformed("it is inside a file, but not a part of one"));
+        }
     }
     let data = unixfs.data.map_or(0..0, |data| data.start()..data.end());
     let size = total(cid, data.len(), &unixfs)?;
-    Ok(FileNode { data, parts: parts(cid, &node, &unixfs)?, size })
+    Ok(FileNode {
+        data,
+        parts: parts(cid, &node, &unixfs)?,
+        size,
+    })
 }
 
 /// The stated bytes of the node and of its parts.
 fn total(cid: &Cid, own_bytes: usize, unixfs: &UnixFs) -> Result<u64, DagFault> {
-    let total = unixfs.block_sizes.iter().try_fold(own_bytes as u64, |sum, size| sum.checked_add(*size));
+    let total = unixfs
+        .block_sizes
+        .iter()
+        .try_fold(own_bytes as u64, |sum, size| sum.checked_add(*size));
     let total = total.ok_or_else(|| DagFault::malformed(cid, "its sizes exceed 64 bits"))?;
     agree(cid, unixfs.file_size.unwrap_or(total), total)?;
     Ok(total)
@@ -80,7 +98,11 @@ fn agree(cid: &Cid, stated_bytes: u64, found_bytes: u64) -> Result<(), DagFault>
     if stated_bytes == found_bytes {
         return Ok(());
     }
-    Err(DagFault::Sizes { cid: cid.to_string(), stated_bytes, found_bytes })
+    Err(DagFault::Sizes {
+        cid: cid.to_string(),
+        stated_bytes,
+        found_bytes,
+    })
 }
 
 fn parts(cid: &Cid, node: &Node, unixfs: &UnixFs) -> Result<Vec<Part>, DagFault> {
@@ -93,5 +115,13 @@ fn parts(cid: &Cid, node: &Node, unixfs: &UnixFs) -> Result<Vec<Part>, DagFault>
         return malformed("it has parts, and all of them are empty");
     }
     let sizes = unixfs.block_sizes.iter();
-    Ok(node.links.iter().zip(sizes).map(|(link, size)| Part { cid: link.cid, size: *size }).collect())
+    Ok(node
+        .links
+        .iter()
+        .zip(sizes)
+        .map(|(link, size)| Part {
+            cid: link.cid,
+            size: *size,
+        })
+        .collect())
 }

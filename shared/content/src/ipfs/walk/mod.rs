@@ -83,7 +83,10 @@ impl Walk {
             file: None,
         };
         let mut out = Vec::new();
-        let root = Visit { cid: path.cid, role: walk.role_after(0) };
+        let root = Visit {
+            cid: path.cid,
+            role: walk.role_after(0),
+        };
         walk.advance(Some(root), &mut out)?;
         Ok((walk, out))
     }
@@ -109,10 +112,14 @@ impl Walk {
         let visit = self.wanted.take().ok_or(WalkError::Ended)?;
         if !proves(&visit.cid, block)? {
             self.wanted = Some(visit);
-            return Err(WalkError::WrongBlock { cid: visit.cid.to_string() });
+            return Err(WalkError::WrongBlock {
+                cid: visit.cid.to_string(),
+            });
         }
         let mut out = Vec::new();
-        let walked = self.visit(&visit, block, &mut out).and_then(|next| self.advance(next, &mut out));
+        let walked = self
+            .visit(&visit, block, &mut out)
+            .and_then(|next| self.advance(next, &mut out));
         self.failed = walked.is_err();
         walked.map(|()| out).map_err(WalkError::Dag)
     }
@@ -123,10 +130,14 @@ impl Walk {
     /// [`WalkError::Incomplete`] if a block is still wanted, [`WalkError::Ended`] if the walk had failed.
     pub fn finish(self) -> Result<WalkedFile, WalkError> {
         match (self.wanted, self.file) {
-            (Some(visit), _) => Err(WalkError::Incomplete { cid: visit.cid.to_string() }),
-            (None, Some((file_cid, size))) if !self.failed => {
-                Ok(WalkedFile { size, file_cid, record: self.recorder.finish(self.path, file_cid, size) })
-            }
+            (Some(visit), _) => Err(WalkError::Incomplete {
+                cid: visit.cid.to_string(),
+            }),
+            (None, Some((file_cid, size))) if !self.failed => Ok(WalkedFile {
+                size,
+                file_cid,
+                record: self.recorder.finish(self.path, file_cid, size),
+            }),
             _ => Err(WalkError::Ended),
         }
     }
@@ -152,7 +163,10 @@ impl Walk {
             if let Some(part) = level.parts.next() {
                 let cid = read_whole(part.cid.of(&level.block));
                 let cid = cid.ok_or_else(|| self.fault_of_file("a link in it is not a CID"))?;
-                return Ok(Some(Visit { cid, role: Role::Part { size: part.size } }));
+                return Ok(Some(Visit {
+                    cid,
+                    role: Role::Part { size: part.size },
+                }));
             }
             self.levels.pop();
         }
@@ -160,35 +174,64 @@ impl Walk {
     }
 
     fn fault_of_file(&self, reason: &'static str) -> DagFault {
-        DagFault::malformed(self.file.as_ref().map_or(&self.path.cid, |(cid, _)| cid), reason)
+        DagFault::malformed(
+            self.file.as_ref().map_or(&self.path.cid, |(cid, _)| cid),
+            reason,
+        )
     }
 
     /// Counts a node before its request.
     fn admit(&mut self, cid: &Cid) -> Result<(), DagFault> {
         check_supported(cid)?;
         if self.path_levels + self.levels.len() >= self.limits.depth {
-            return Err(DagFault::TooDeep { cid: cid.to_string(), limit: self.limits.depth });
+            return Err(DagFault::TooDeep {
+                cid: cid.to_string(),
+                limit: self.limits.depth,
+            });
         }
         if self.visited == self.limits.blocks {
-            return Err(DagFault::TooManyBlocks { limit: self.limits.blocks });
+            return Err(DagFault::TooManyBlocks {
+                limit: self.limits.blocks,
+            });
         }
         self.visited += 1;
         Ok(())
     }
 
     /// Reads a proved block. Returns its successor, unless that is a part of a file.
-    fn visit(&mut self, visit: &Visit, block: &Bytes, out: &mut Vec<Bytes>) -> Result<Option<Visit>, DagFault> {
+    fn visit(
+        &mut self,
+        visit: &Visit,
+        block: &Bytes,
+        out: &mut Vec<Bytes>,
+    ) -> Result<Option<Visit>, DagFault> {
         if block.len() > MAX_BLOCK_BYTES {
-            return Err(DagFault::LargeBlock { cid: visit.cid.to_string(), size_bytes: block.len() });
+            return Err(DagFault::LargeBlock {
+                cid: visit.cid.to_string(),
+                size_bytes: block.len(),
+            });
         }
         match visit.role {
-            Role::Directory { names_found, hash_bits } => {
+            Role::Directory {
+                names_found,
+                hash_bits,
+            } => {
                 self.record(&visit.cid, block, &FileNode::default())?;
                 self.path_levels += 1;
-                let step = directory::step(&visit.cid, block, &self.path.path[names_found], hash_bits)?;
+                let step =
+                    directory::step(&visit.cid, block, &self.path.path[names_found], hash_bits)?;
                 Ok(Some(match step {
-                    Step::Entry(cid) => Visit { cid, role: self.role_after(names_found + 1) },
-                    Step::Shard(cid, hash_bits) => Visit { cid, role: Role::Directory { names_found, hash_bits } },
+                    Step::Entry(cid) => Visit {
+                        cid,
+                        role: self.role_after(names_found + 1),
+                    },
+                    Step::Shard(cid, hash_bits) => Visit {
+                        cid,
+                        role: Role::Directory {
+                            names_found,
+                            hash_bits,
+                        },
+                    },
                 }))
             }
             Role::File => {
@@ -197,27 +240,45 @@ impl Walk {
                 self.deliver(&visit.cid, block, node, out).map(|()| None)
             }
             Role::Part { size } => {
-                let node = file_node::read(&visit.cid, block, Place::Within { stated_bytes: size })?;
+                let node =
+                    file_node::read(&visit.cid, block, Place::Within { stated_bytes: size })?;
                 self.deliver(&visit.cid, block, node, out).map(|()| None)
             }
         }
     }
 
     fn role_after(&self, names_found: usize) -> Role {
-        if names_found == self.path.path.len() { Role::File } else { Role::Directory { names_found, hash_bits: 0 } }
+        if names_found == self.path.path.len() {
+            Role::File
+        } else {
+            Role::Directory {
+                names_found,
+                hash_bits: 0,
+            }
+        }
     }
 
     fn begin_file(&mut self, cid: &Cid, size: u64) -> Result<(), DagFault> {
         if size > self.limits.file_bytes {
             let limit_bytes = self.limits.file_bytes;
-            return Err(DagFault::TooLarge { cid: cid.to_string(), size_bytes: size, limit_bytes });
+            return Err(DagFault::TooLarge {
+                cid: cid.to_string(),
+                size_bytes: size,
+                limit_bytes,
+            });
         }
         self.file = Some((*cid, size));
         Ok(())
     }
 
     /// Returns the file's bytes in the node itself, and descends into its parts.
-    fn deliver(&mut self, cid: &Cid, block: &Bytes, node: FileNode, out: &mut Vec<Bytes>) -> Result<(), DagFault> {
+    fn deliver(
+        &mut self,
+        cid: &Cid,
+        block: &Bytes,
+        node: FileNode,
+        out: &mut Vec<Bytes>,
+    ) -> Result<(), DagFault> {
         self.record(cid, block, &node)?;
         if !node.data.is_empty() {
             out.push(block.slice(node.data.clone()));
@@ -225,14 +286,21 @@ impl Walk {
         if !node.parts.is_empty() {
             // A copy, since the block given may be a small piece of a large buffer, and this one stays.
             let block = Bytes::copy_from_slice(block);
-            self.levels.push(Level { block, parts: node.parts.into_iter() });
+            self.levels.push(Level {
+                block,
+                parts: node.parts.into_iter(),
+            });
         }
         Ok(())
     }
 
     /// Records a block. A block under an identity CID is in the recorded block that links to it.
     fn record(&mut self, cid: &Cid, block: &[u8], node: &FileNode) -> Result<(), DagFault> {
-        if is_identity(cid) { Ok(()) } else { self.recorder.add(block, node.data.clone()) }
+        if is_identity(cid) {
+            Ok(())
+        } else {
+            self.recorder.add(block, node.data.clone())
+        }
     }
 }
 
@@ -240,6 +308,9 @@ impl fmt::Debug for Walk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let wanted = self.wanted().map(ToString::to_string);
         let path = self.path.to_string();
-        f.debug_struct("Walk").field("path", &path).field("wanted", &wanted).finish_non_exhaustive()
+        f.debug_struct("Walk")
+            .field("path", &path)
+            .field("wanted", &wanted)
+            .finish_non_exhaustive()
     }
 }

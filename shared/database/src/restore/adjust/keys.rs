@@ -10,7 +10,10 @@ pub(super) fn convert(key: &mut Document) -> Vec<(String, Bson)> {
     let mut converted = Vec::new();
     for (field, value) in key.iter_mut() {
         if let Some(direction) = direction_of(value) {
-            converted.push((field.clone(), std::mem::replace(value, Bson::Int32(direction))));
+            converted.push((
+                field.clone(),
+                std::mem::replace(value, Bson::Int32(direction)),
+            ));
         }
     }
     converted

@@ -59,7 +59,10 @@ pub enum Change {
 }
 
 /// The metadata for creating a collection, and the differences from the archive's.
-pub(super) fn adjusted(mut metadata: Metadata, unknown: UnknownOptions) -> (Metadata, Vec<Adjustment>) {
+pub(super) fn adjusted(
+    mut metadata: Metadata,
+    unknown: UnknownOptions,
+) -> (Metadata, Vec<Adjustment>) {
     let mut report = Report::default();
     metadata.options = options::adjusted(metadata.options, unknown, &mut report);
     metadata.indexes = indexes::adjusted(metadata.indexes, &mut report);
@@ -75,13 +78,29 @@ struct Report {
 impl Report {
     fn option(&mut self, name: &str, change: Change, reason: impl Into<String>) {
         let (name, reason) = (name.to_owned(), reason.into());
-        self.adjustments.push(Adjustment { part: AdjustedPart::Option, name, indexes: Vec::new(), change, reason });
+        self.adjustments.push(Adjustment {
+            part: AdjustedPart::Option,
+            name,
+            indexes: Vec::new(),
+            change,
+            reason,
+        });
     }
 
-    fn index(&mut self, part: AdjustedPart, index: &str, name: &str, change: Change, reason: impl Into<String>) {
+    fn index(
+        &mut self,
+        part: AdjustedPart,
+        index: &str,
+        name: &str,
+        change: Change,
+        reason: impl Into<String>,
+    ) {
         let reason = reason.into();
         let is_same = |known: &&mut Adjustment| {
-            known.part == part && known.name == name && known.change == change && known.reason == reason
+            known.part == part
+                && known.name == name
+                && known.change == change
+                && known.reason == reason
         };
         match self.adjustments.iter_mut().find(is_same) {
             Some(known) => known.indexes.push(index.to_owned()),
@@ -101,7 +120,9 @@ impl fmt::Display for Adjustment {
         match self.part {
             AdjustedPart::Option => write!(f, "option {}", self.name)?,
             AdjustedPart::Index => write!(f, "index {}", self.name)?,
-            AdjustedPart::IndexOption => write!(f, "option {} of {}", self.name, listed(&self.indexes))?,
+            AdjustedPart::IndexOption => {
+                write!(f, "option {} of {}", self.name, listed(&self.indexes))?
+            }
             AdjustedPart::IndexKey => write!(f, "key {} of {}", self.name, listed(&self.indexes))?,
         }
         let change = match self.change {
@@ -114,7 +135,11 @@ impl fmt::Display for Adjustment {
 }
 
 fn listed(indexes: &[String]) -> String {
-    let noun = if indexes.len() == 1 { "index" } else { "indexes" };
+    let noun = if indexes.len() == 1 {
+        "index"
+    } else {
+        "indexes"
+    };
     format!("{noun} {}", indexes.join(", "))
 }
 
@@ -128,7 +153,10 @@ fn is_true(value: &Bson) -> bool {
 }
 
 /// The value of a number of any type.
-#[expect(clippy::cast_precision_loss, reason = "options and directions are small numbers")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "options and directions are small numbers"
+)]
 pub(super) fn number(value: &Bson) -> Option<f64> {
     match value {
         Bson::Int32(number) => Some(f64::from(*number)),
@@ -144,9 +172,14 @@ const STORAGE_ENGINES: [&str; 2] = ["wiredTiger", "inMemory"];
 
 /// Removes other engines' options from a `storageEngine` option. Returns whether any of it remains.
 fn keep_known_engines(value: &mut Bson) -> (bool, Vec<String>) {
-    let Bson::Document(engines) = value else { return (true, Vec::new()) };
-    let foreign: Vec<String> =
-        engines.keys().filter(|engine| !STORAGE_ENGINES.contains(&engine.as_str())).cloned().collect();
+    let Bson::Document(engines) = value else {
+        return (true, Vec::new());
+    };
+    let foreign: Vec<String> = engines
+        .keys()
+        .filter(|engine| !STORAGE_ENGINES.contains(&engine.as_str()))
+        .cloned()
+        .collect();
     for engine in &foreign {
         engines.remove(engine);
     }
@@ -162,10 +195,22 @@ mod tests {
     #[test]
     fn true_is_what_servers_take_as_true() {
         let zero: Decimal128 = "0.0".parse().unwrap();
-        for value in [Bson::Boolean(true), Bson::Int32(1), Bson::Double(-0.5), Bson::Double(f64::NAN), "".into()] {
+        for value in [
+            Bson::Boolean(true),
+            Bson::Int32(1),
+            Bson::Double(-0.5),
+            Bson::Double(f64::NAN),
+            "".into(),
+        ] {
             assert!(is_true(&value), "{value}");
         }
-        for value in [Bson::Boolean(false), Bson::Int64(0), Bson::Double(0.0), Bson::Null, Bson::Decimal128(zero)] {
+        for value in [
+            Bson::Boolean(false),
+            Bson::Int64(0),
+            Bson::Double(0.0),
+            Bson::Null,
+            Bson::Decimal128(zero),
+        ] {
             assert!(!is_true(&value), "{value}");
         }
     }
@@ -174,13 +219,22 @@ mod tests {
     fn the_same_change_in_several_indexes_is_reported_once() {
         let mut report = Report::default();
         for index in ["a_1", "b_1"] {
-            report.index(AdjustedPart::IndexOption, index, "safe", Change::LeftOut, "it is unknown");
+            report.index(
+                AdjustedPart::IndexOption,
+                index,
+                "safe",
+                Change::LeftOut,
+                "it is unknown",
+            );
         }
         report.option("temp", Change::LeftOut, "it is temporary");
         let texts: Vec<String> = report.adjustments.iter().map(ToString::to_string).collect();
         assert_eq!(
             texts,
-            ["option safe of indexes a_1, b_1 left out: it is unknown", "option temp left out: it is temporary"]
+            [
+                "option safe of indexes a_1, b_1 left out: it is unknown",
+                "option temp left out: it is temporary"
+            ]
         );
         let json = serde_json::to_value(&report.adjustments[0]).unwrap();
         assert_eq!(
@@ -200,6 +254,9 @@ mod tests {
             ],
             ..Metadata::default()
         };
-        assert_eq!(adjusted(metadata.clone(), UnknownOptions::Pass), (metadata, Vec::new()));
+        assert_eq!(
+            adjusted(metadata.clone(), UnknownOptions::Pass),
+            (metadata, Vec::new())
+        );
     }
 }

@@ -27,7 +27,10 @@ const LEFT_OUT: [(&str, &str); 24] = [
     ("create", OLD_COMMAND),
     ("autoIndexId", "the server always creates the index on _id"),
     ("idIndex", "the server always creates the index on _id"),
-    ("temp", "the server deletes temporary collections when it starts"),
+    (
+        "temp",
+        "the server deletes temporary collections when it starts",
+    ),
     ("uuid", "the server assigns a UUID"),
     ("flags", MMAPV1),
     ("usePowerOf2Sizes", MMAPV1),
@@ -56,7 +59,11 @@ const STORAGE: &str = "it describes how the source stored the collection";
 const ARGUMENT: &str = "it is an argument of a command, not an option";
 
 /// The options in the form of `create`.
-pub(super) fn adjusted(options: Document, unknown: UnknownOptions, report: &mut Report) -> Document {
+pub(super) fn adjusted(
+    options: Document,
+    unknown: UnknownOptions,
+    report: &mut Report,
+) -> Document {
     // Servers up to 2.4 stored `create`, and any unknown option.
     let is_of_old_server = options.contains_key("create");
     let is_capped = options.get("capped").is_some_and(is_true);
@@ -65,12 +72,18 @@ pub(super) fn adjusted(options: Document, unknown: UnknownOptions, report: &mut 
         match name.as_str() {
             "capped" => capped(&mut kept, &value, report),
             "size" | "max" if !is_capped || number(&value).is_none() => {
-                report.option(&name, Change::LeftOut, "only capped collections have it, as a number");
+                report.option(
+                    &name,
+                    Change::LeftOut,
+                    "only capped collections have it, as a number",
+                );
             }
             "recordPreImages" => pre_images(&mut kept, &value, report),
             "storageEngine" | "indexOptionDefaults" => engines(&mut kept, &name, value, report),
             known if KNOWN.contains(&known) => _ = kept.insert(name, value),
-            other => match reason_to_leave_out(other).or_else(|| is_of_old_server.then_some(OLD_COMMAND)) {
+            other => match reason_to_leave_out(other)
+                .or_else(|| is_of_old_server.then_some(OLD_COMMAND))
+            {
                 Some(reason) => report.option(&name, Change::LeftOut, reason),
                 None => not_known(&mut kept, name, value, unknown, report),
             },
@@ -81,7 +94,10 @@ pub(super) fn adjusted(options: Document, unknown: UnknownOptions, report: &mut 
 
 /// For servers of any version.
 fn reason_to_leave_out(name: &str) -> Option<&'static str> {
-    let listed = LEFT_OUT.iter().find(|(known, _)| *known == name).map(|(_, reason)| *reason);
+    let listed = LEFT_OUT
+        .iter()
+        .find(|(known, _)| *known == name)
+        .map(|(_, reason)| *reason);
     listed.or_else(|| name.starts_with('$').then_some(ARGUMENT))
 }
 
@@ -101,27 +117,45 @@ fn pre_images(kept: &mut Document, value: &Bson, report: &mut Report) {
     if !is_true(value) {
         return report.option("recordPreImages", Change::LeftOut, "it is false");
     }
-    report.option("recordPreImages", Change::Converted, format!("servers since 6.0 call it {NEW_NAME}"));
+    report.option(
+        "recordPreImages",
+        Change::Converted,
+        format!("servers since 6.0 call it {NEW_NAME}"),
+    );
     kept.insert(NEW_NAME, doc! { "enabled": true });
 }
 
 fn engines(kept: &mut Document, name: &str, mut value: Bson, report: &mut Report) {
     let engines = match &mut value {
-        Bson::Document(defaults) if name == "indexOptionDefaults" => defaults.get_mut("storageEngine"),
+        Bson::Document(defaults) if name == "indexOptionDefaults" => {
+            defaults.get_mut("storageEngine")
+        }
         storage_engine => Some(storage_engine),
     };
     let (any_is_left, foreign) = engines.map_or_else(|| (true, Vec::new()), keep_known_engines);
     for engine in foreign {
-        report.option(name, Change::LeftOut, format!("current servers do not have the storage engine {engine}"));
+        report.option(
+            name,
+            Change::LeftOut,
+            format!("current servers do not have the storage engine {engine}"),
+        );
     }
     if any_is_left {
         kept.insert(name, value);
     }
 }
 
-fn not_known(kept: &mut Document, name: String, value: Bson, unknown: UnknownOptions, report: &mut Report) {
+fn not_known(
+    kept: &mut Document,
+    name: String,
+    value: Bson,
+    unknown: UnknownOptions,
+    report: &mut Report,
+) {
     match unknown {
-        UnknownOptions::LeaveOut => report.option(&name, Change::LeftOut, "Holdfast does not support it"),
+        UnknownOptions::LeaveOut => {
+            report.option(&name, Change::LeftOut, "Holdfast does not support it")
+        }
         UnknownOptions::Pass => {
             let reason = "Holdfast does not support it. If the server refuses the collection because of it, restore without it: \
                           --skip-unknown-options";
@@ -142,7 +176,10 @@ mod tests {
     fn adjusted_with(options: Document, unknown: UnknownOptions) -> (Document, Vec<String>) {
         let mut report = Report::default();
         let kept = adjusted(options, unknown, &mut report);
-        let changes = report.adjustments.iter().map(|change| format!("{} {:?}", change.name, change.change));
+        let changes = report
+            .adjustments
+            .iter()
+            .map(|change| format!("{} {:?}", change.name, change.change));
         (kept, changes.collect())
     }
 
@@ -154,29 +191,53 @@ mod tests {
         };
         let (kept, changes) = adjusted_to(options.clone());
         assert_eq!(kept, doc! {});
-        assert_eq!(changes, options.keys().map(|name| format!("{name} LeftOut")).collect::<Vec<_>>());
+        assert_eq!(
+            changes,
+            options
+                .keys()
+                .map(|name| format!("{name} LeftOut"))
+                .collect::<Vec<_>>()
+        );
     }
 
     #[test]
     fn a_renamed_option_is_translated() {
         let (kept, changes) = adjusted_to(doc! { "recordPreImages": true });
-        assert_eq!(kept, doc! { "changeStreamPreAndPostImages": { "enabled": true } });
+        assert_eq!(
+            kept,
+            doc! { "changeStreamPreAndPostImages": { "enabled": true } }
+        );
         assert_eq!(changes, ["recordPreImages Converted"]);
         assert_eq!(adjusted_to(doc! { "recordPreImages": false }).0, doc! {});
     }
 
     #[test]
     fn an_archive_cannot_name_the_collection_that_is_created() {
-        let options = doc! { "create": "names", "capped": 1.0, "size": 1_048_576, "max": 5000, "madeUp": 1 };
+        let options =
+            doc! { "create": "names", "capped": 1.0, "size": 1_048_576, "max": 5000, "madeUp": 1 };
         let (kept, changes) = adjusted_to(options);
-        assert_eq!(kept, doc! { "capped": true, "size": 1_048_576, "max": 5000 });
-        assert_eq!(changes, ["create LeftOut", "capped Converted", "madeUp LeftOut"]);
+        assert_eq!(
+            kept,
+            doc! { "capped": true, "size": 1_048_576, "max": 5000 }
+        );
+        assert_eq!(
+            changes,
+            ["create LeftOut", "capped Converted", "madeUp LeftOut"]
+        );
     }
 
     #[test]
     fn a_flag_means_what_servers_take_as_true() {
-        for value in [Bson::Boolean(true), Bson::Int32(1), Bson::Double(1.0), Bson::Int64(2)] {
-            assert_eq!(adjusted_to(doc! { "capped": value, "size": 1 }).0, doc! { "capped": true, "size": 1 });
+        for value in [
+            Bson::Boolean(true),
+            Bson::Int32(1),
+            Bson::Double(1.0),
+            Bson::Int64(2),
+        ] {
+            assert_eq!(
+                adjusted_to(doc! { "capped": value, "size": 1 }).0,
+                doc! { "capped": true, "size": 1 }
+            );
         }
         for value in [Bson::Boolean(false), Bson::Int32(0), Bson::Null] {
             let (kept, changes) = adjusted_to(doc! { "capped": value, "size": 1, "max": 2 });
@@ -188,9 +249,18 @@ mod tests {
     fn an_unknown_option_is_passed_on_or_left_out_as_asked() {
         let options = doc! { "madeUp": 1, "validationLevel": "off" };
         let (kept, changes) = adjusted_with(options.clone(), UnknownOptions::Pass);
-        assert_eq!((kept, changes), (options.clone(), vec!["madeUp PassedOn".to_owned()]));
+        assert_eq!(
+            (kept, changes),
+            (options.clone(), vec!["madeUp PassedOn".to_owned()])
+        );
         let (kept, changes) = adjusted_with(options, UnknownOptions::LeaveOut);
-        assert_eq!((kept, changes), (doc! { "validationLevel": "off" }, vec!["madeUp LeftOut".to_owned()]));
+        assert_eq!(
+            (kept, changes),
+            (
+                doc! { "validationLevel": "off" },
+                vec!["madeUp LeftOut".to_owned()]
+            )
+        );
     }
 
     #[test]
@@ -198,9 +268,13 @@ mod tests {
         let wired = doc! { "wiredTiger": { "configString": "block_compressor=zstd" } };
         let mut both = wired.clone();
         both.insert("mmapv1", doc! {});
-        let (kept, changes) =
-            adjusted_to(doc! { "storageEngine": both, "indexOptionDefaults": { "storageEngine": { "rocksdb": {} } } });
+        let (kept, changes) = adjusted_to(
+            doc! { "storageEngine": both, "indexOptionDefaults": { "storageEngine": { "rocksdb": {} } } },
+        );
         assert_eq!(kept, doc! { "storageEngine": wired });
-        assert_eq!(changes, ["storageEngine LeftOut", "indexOptionDefaults LeftOut"]);
+        assert_eq!(
+            changes,
+            ["storageEngine LeftOut", "indexOptionDefaults LeftOut"]
+        );
     }
 }

@@ -48,8 +48,15 @@ pub(in crate::restore) async fn found_in(
     };
     let data = target.data_collection(collection);
     let content = read_back(connection, target.database.name(), &data, take_in).await?;
-    let order = order.lock().unwrap_or_else(PoisonError::into_inner).clone().digest();
-    Ok(Found { content, order: target.is_capped().then_some(order) })
+    let order = order
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone()
+        .digest();
+    Ok(Found {
+        content,
+        order: target.is_capped().then_some(order),
+    })
 }
 
 fn whole() -> TakeIn {
@@ -63,7 +70,10 @@ fn whole() -> TakeIn {
 fn in_order(order: Arc<Mutex<Order>>) -> TakeIn {
     Arc::new(move |content, document| {
         content.add_document(document);
-        order.lock().unwrap_or_else(PoisonError::into_inner).add_document(document);
+        order
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .add_document(document);
         Ok(())
     })
 }
@@ -81,12 +91,22 @@ fn measurements(target: &Target) -> TakeIn {
 }
 
 /// The difference between the documents of the target and the expected ones.
-pub(in crate::restore) fn content_difference(target: &Target, wanted: &Wanted<'_>, found: &Found) -> Option<String> {
-    let documents = if target.takes_measurements() { "measurements" } else { "documents" };
+pub(in crate::restore) fn content_difference(
+    target: &Target,
+    wanted: &Wanted<'_>,
+    found: &Found,
+) -> Option<String> {
+    let documents = if target.takes_measurements() {
+        "measurements"
+    } else {
+        "documents"
+    };
     if wanted.content.documents != found.content.documents {
         let (wanted, found) = (wanted.content.documents, found.content.documents);
         let reason = reason_of_count(target, wanted, found);
-        return Some(format!("the archive has {wanted} {documents}, the target {found} now{reason}"));
+        return Some(format!(
+            "the archive has {wanted} {documents}, the target {found} now{reason}"
+        ));
     }
     let mut wanted_hash = wanted.content.content_hash;
     let mut found_hash = found.content.content_hash;
@@ -120,7 +140,8 @@ fn other_documents(documents: &str, wanted: &Wanted<'_>, found: &Found) -> Strin
     let generated = &wanted.handed_on;
     let (mut wanted_bytes, found_bytes) = (wanted.content.bytes, found.content.bytes);
     if !wanted.is_anonymized {
-        wanted_bytes = (wanted_bytes + generated.with_id.bytes).saturating_sub(generated.without_id.bytes);
+        wanted_bytes =
+            (wanted_bytes + generated.with_id.bytes).saturating_sub(generated.without_id.bytes);
     }
     let sizes = match wanted_bytes.cmp(&found_bytes) {
         std::cmp::Ordering::Equal => "of the same length in all".to_owned(),
@@ -133,16 +154,23 @@ fn other_documents(documents: &str, wanted: &Wanted<'_>, found: &Found) -> Strin
 }
 
 /// The difference between the archive and its manifest.
-pub(in crate::restore) fn manifest_difference(held: &NamespaceSummary, expected: &Expected<'_>) -> Option<String> {
+pub(in crate::restore) fn manifest_difference(
+    held: &NamespaceSummary,
+    expected: &Expected<'_>,
+) -> Option<String> {
     let mut namespaces = expected.namespaces.iter();
-    let expected_of = namespaces.find(|wanted| wanted.db == held.db && wanted.collection == held.collection)?;
+    let expected_of =
+        namespaces.find(|wanted| wanted.db == held.db && wanted.collection == held.collection)?;
     if held.documents != expected_of.documents {
         let (held, wanted) = (held.documents, expected_of.documents);
-        return Some(format!("the archive has {held} documents, its manifest {wanted}"));
+        return Some(format!(
+            "the archive has {held} documents, its manifest {wanted}"
+        ));
     }
     let is_same = (expected.digest)(held.content_hash) == expected_of.content_hash;
     let has_documents = held.kind != NamespaceKind::View;
-    (has_documents && !is_same).then(|| "the archive has other documents than its manifest".to_owned())
+    (has_documents && !is_same)
+        .then(|| "the archive has other documents than its manifest".to_owned())
 }
 
 #[cfg(test)]
@@ -158,10 +186,21 @@ mod tests {
             }
             order
         };
-        let wanted = HandedOn { order: order([b"first", b"second"]), ..HandedOn::default() };
-        assert_eq!(order_difference(&wanted, Some(order([b"first", b"second"]).digest())), None);
-        let difference = order_difference(&wanted, Some(order([b"second", b"first"]).digest())).unwrap();
+        let wanted = HandedOn {
+            order: order([b"first", b"second"]),
+            ..HandedOn::default()
+        };
+        assert_eq!(
+            order_difference(&wanted, Some(order([b"first", b"second"]).digest())),
+            None
+        );
+        let difference =
+            order_difference(&wanted, Some(order([b"second", b"first"]).digest())).unwrap();
         assert!(difference.contains("another order"), "{difference}");
-        assert_eq!(order_difference(&wanted, None), None, "the order of other collections does not count");
+        assert_eq!(
+            order_difference(&wanted, None),
+            None,
+            "the order of other collections does not count"
+        );
     }
 }

@@ -19,18 +19,30 @@ const SIGNIFICANT: [&str; 9] = [
 ];
 
 /// Properties of an index's storage or build.
-const NOT_COMPARED: [&str; 7] =
-    ["v", "ns", "name", "background", "dropDups", "2dsphereIndexVersion", "textIndexVersion"];
+const NOT_COMPARED: [&str; 7] = [
+    "v",
+    "ns",
+    "name",
+    "background",
+    "dropDups",
+    "2dsphereIndexVersion",
+    "textIndexVersion",
+];
 
 /// Servers round the size of a capped collection up.
 const CAPPED_ROUNDING_BYTES: f64 = 4096.0;
 
 /// The differences between a collection's or view's options and the created ones.
 pub(in crate::restore) fn option_differences(wanted: &Document, found: &Document) -> Vec<String> {
-    let asked = wanted.iter().filter(|(name, value)| !is_kept(name, value, found.get(*name)));
-    let mut differences: Vec<String> =
-        asked.map(|(name, value)| difference(name, Some(value), found.get(name))).collect();
-    let unasked = SIGNIFICANT.iter().filter(|name| !wanted.contains_key(**name));
+    let asked = wanted
+        .iter()
+        .filter(|(name, value)| !is_kept(name, value, found.get(*name)));
+    let mut differences: Vec<String> = asked
+        .map(|(name, value)| difference(name, Some(value), found.get(name)))
+        .collect();
+    let unasked = SIGNIFICANT
+        .iter()
+        .filter(|name| !wanted.contains_key(**name));
     let present = unasked.filter_map(|name| found.get(*name).map(|value| (name, value)));
     let added = present.filter(|(name, value)| !is_absent(name, Some(value)));
     differences.extend(added.map(|(name, value)| difference(name, None, Some(value))));
@@ -50,26 +62,47 @@ pub(in crate::restore) fn index_differences(
         match found.iter().find(|other| name_of(other) == name_of(index)) {
             None => differences.push(format!("the index {} is missing", name_of(index))),
             Some(other) => differences.extend(
-                differences_of_index(index, other).iter().map(|what| format!("the index {}: {what}", name_of(index))),
+                differences_of_index(index, other)
+                    .iter()
+                    .map(|what| format!("the index {}: {what}", name_of(index))),
             ),
         }
     }
     let is_wanted = |index: &&Document| wanted.iter().any(|other| name_of(other) == name_of(index));
-    let extra = found.iter().filter(|index| !is_wanted(index) && !comes_with_the_collection(index));
-    differences.extend(extra.map(|index| format!("the index {} is not in the archive", name_of(index))));
+    let extra = found
+        .iter()
+        .filter(|index| !is_wanted(index) && !comes_with_the_collection(index));
+    differences
+        .extend(extra.map(|index| format!("the index {} is not in the archive", name_of(index))));
     differences
 }
 
 fn differences_of_index(wanted: &Document, found: &Document) -> Vec<String> {
-    let asked = wanted.iter().filter(|(name, _)| !NOT_COMPARED.contains(&name.as_str()));
+    let asked = wanted
+        .iter()
+        .filter(|(name, _)| !NOT_COMPARED.contains(&name.as_str()));
     let changed = asked.filter(|(name, value)| {
         let kept = found.get(*name);
-        if *name == "key" { !is_same_key(value, kept) } else { !is_kept(name, value, kept) }
+        if *name == "key" {
+            !is_same_key(value, kept)
+        } else {
+            !is_kept(name, value, kept)
+        }
     });
-    let mut differences: Vec<String> =
-        changed.map(|(name, value)| difference(name, Some(value), found.get(name))).collect();
-    for name in ["unique", "sparse", "hidden", "partialFilterExpression", "expireAfterSeconds", "collation"] {
-        let added = found.get(name).filter(|value| !is_absent(name, Some(value)));
+    let mut differences: Vec<String> = changed
+        .map(|(name, value)| difference(name, Some(value), found.get(name)))
+        .collect();
+    for name in [
+        "unique",
+        "sparse",
+        "hidden",
+        "partialFilterExpression",
+        "expireAfterSeconds",
+        "collation",
+    ] {
+        let added = found
+            .get(name)
+            .filter(|value| !is_absent(name, Some(value)));
         if let (None, Some(value)) = (wanted.get(name), added) {
             differences.push(difference(name, None, Some(value)));
         }
@@ -82,7 +115,10 @@ fn is_same_key(wanted: &Bson, found: Option<&Bson>) -> bool {
     match (wanted, found) {
         (Bson::Document(wanted), Some(Bson::Document(found))) => {
             wanted.len() == found.len()
-                && wanted.iter().zip(found).all(|(one, other)| one.0 == other.0 && same_value(one.1, other.1))
+                && wanted
+                    .iter()
+                    .zip(found)
+                    .all(|(one, other)| one.0 == other.0 && same_value(one.1, other.1))
         }
         _ => false,
     }
@@ -97,12 +133,14 @@ fn is_kept(name: &str, wanted: &Bson, found: Option<&Bson>) -> bool {
     match (wanted, found) {
         _ if is_not_a_number(wanted) => true,
         (_, Bson::Boolean(found)) => *found != is_absent(name, Some(wanted)),
-        (Bson::Document(wanted), Bson::Document(found)) if completes_documents(name) => {
-            wanted.iter().all(|(inner, value)| is_kept(inner, value, found.get(inner)))
-        }
+        (Bson::Document(wanted), Bson::Document(found)) if completes_documents(name) => wanted
+            .iter()
+            .all(|(inner, value)| is_kept(inner, value, found.get(inner))),
         _ if name == "size" => number(wanted)
             .zip(number(found))
-            .is_some_and(|(wanted, found)| found >= wanted && found - wanted < CAPPED_ROUNDING_BYTES),
+            .is_some_and(|(wanted, found)| {
+                found >= wanted && found - wanted < CAPPED_ROUNDING_BYTES
+            }),
         _ => same_value(wanted, found),
     }
 }
@@ -126,7 +164,9 @@ fn completes_documents(name: &str) -> bool {
 fn is_absent(name: &str, value: Option<&Bson>) -> bool {
     match value {
         None | Some(Bson::Null | Bson::Boolean(false)) => true,
-        Some(Bson::Document(document)) if name == "collation" => document.get_str("locale").ok() == Some("simple"),
+        Some(Bson::Document(document)) if name == "collation" => {
+            document.get_str("locale").ok() == Some("simple")
+        }
         Some(Bson::Document(document)) if name == "changeStreamPreAndPostImages" => {
             !document.get_bool("enabled").unwrap_or(false)
         }
@@ -142,7 +182,11 @@ fn is_not_a_number(value: &Bson) -> bool {
 
 fn difference(name: &str, wanted: Option<&Bson>, found: Option<&Bson>) -> String {
     let shown = |value: Option<&Bson>| value.map_or_else(|| "nothing".to_owned(), short);
-    format!("`{name}` is {} in the archive and {} in the target", shown(wanted), shown(found))
+    format!(
+        "`{name}` is {} in the archive and {} in the target",
+        shown(wanted),
+        shown(found)
+    )
 }
 
 /// Validators and filters can be long, and can contain values.
@@ -179,8 +223,16 @@ mod tests {
             (doc! { "capped": true, "size": 4096 }, doc! {}, "capped"),
             (doc! { "max": 5 }, doc! { "max": 6 }, "max"),
             (doc! {}, doc! { "capped": true, "size": 4096 }, "capped"),
-            (doc! {}, doc! { "collation": { "locale": "de" } }, "collation"),
-            (doc! { "validator": { "a": 1 } }, doc! { "validator": { "a": 1, "b": 1 } }, "validator"),
+            (
+                doc! {},
+                doc! { "collation": { "locale": "de" } },
+                "collation",
+            ),
+            (
+                doc! { "validator": { "a": 1 } },
+                doc! { "validator": { "a": 1, "b": 1 } },
+                "validator",
+            ),
             (
                 doc! { "viewOn": "a", "pipeline": [{ "$match": {} }] },
                 doc! { "viewOn": "a", "pipeline": [] },
@@ -190,7 +242,9 @@ mod tests {
         ] {
             let differences = option_differences(&wanted, &found);
             assert!(
-                differences.iter().any(|text| text.contains(&format!("`{name}`"))),
+                differences
+                    .iter()
+                    .any(|text| text.contains(&format!("`{name}`"))),
                 "{wanted} {found}: {differences:?}"
             );
         }
@@ -199,17 +253,28 @@ mod tests {
     #[test]
     fn each_difference_of_an_index_is_named() {
         let id = |index: &Document| index.get_str("name").ok() == Some("_id_");
-        let indexes = |index: Document| vec![doc! { "v": 2, "key": { "_id": 1 }, "name": "_id_" }, index];
-        let differences = |wanted: Document, found: Document| index_differences(&[wanted], &indexes(found), id);
+        let indexes =
+            |index: Document| vec![doc! { "v": 2, "key": { "_id": 1 }, "name": "_id_" }, index];
+        let differences =
+            |wanted: Document, found: Document| index_differences(&[wanted], &indexes(found), id);
         let wanted = doc! { "v": 1, "key": { "a": 1, "b": -1.0 }, "name": "i", "unique": true, "sparse": false };
         assert!(
-            differences(wanted.clone(), doc! { "v": 2, "key": { "a": 1, "b": -1 }, "name": "i", "unique": true })
-                .is_empty()
+            differences(
+                wanted.clone(),
+                doc! { "v": 2, "key": { "a": 1, "b": -1 }, "name": "i", "unique": true }
+            )
+            .is_empty()
         );
         for (found, reason) in [
-            (doc! { "key": { "b": -1, "a": 1 }, "name": "i", "unique": true }, "`key`"),
+            (
+                doc! { "key": { "b": -1, "a": 1 }, "name": "i", "unique": true },
+                "`key`",
+            ),
             (doc! { "key": { "a": 1, "b": -1 }, "name": "i" }, "`unique`"),
-            (doc! { "key": { "a": 1, "b": -1 }, "name": "i", "unique": true, "sparse": true }, "`sparse`"),
+            (
+                doc! { "key": { "a": 1, "b": -1 }, "name": "i", "unique": true, "sparse": true },
+                "`sparse`",
+            ),
             (
                 doc! { "key": { "a": 1, "b": -1 }, "name": "i", "unique": true, "expireAfterSeconds": 0 },
                 "`expireAfterSeconds`",
@@ -217,7 +282,10 @@ mod tests {
             (doc! { "key": { "a": 1 }, "name": "other" }, "missing"),
         ] {
             let differences = differences(wanted.clone(), found.clone());
-            assert!(differences.iter().any(|text| text.contains(reason)), "{found}: {differences:?}");
+            assert!(
+                differences.iter().any(|text| text.contains(reason)),
+                "{found}: {differences:?}"
+            );
         }
         let extra = index_differences(&[], &indexes(doc! { "key": { "c": 1 }, "name": "c_1" }), id);
         assert_eq!(extra, ["the index c_1 is not in the archive"]);

@@ -9,7 +9,10 @@ use crate::{
     restore::{
         Comparison, Expected, RestoreStep, TtlIndexes,
         adjust::comes_with_the_collection,
-        compare::{Wanted, content_difference, found_in, index_differences, manifest_difference, option_differences},
+        compare::{
+            Wanted, content_difference, found_in, index_differences, manifest_difference,
+            option_differences,
+        },
         definition::{indexes_of, wanted_options},
         feed::Walked,
         target::Target,
@@ -24,29 +27,44 @@ impl Run<'_> {
         for (target, result) in self.targets.iter().zip(&mut self.results) {
             let generated = walked.handed_on[target.number].with_id.documents;
             if generated > 0 {
-                let note = format!("documents without `_id` in the archive, each given a new ObjectId: {generated}");
+                let note = format!(
+                    "documents without `_id` in the archive, each given a new ObjectId: {generated}"
+                );
                 result.notes.push(note);
             }
         }
     }
 
     /// Compares the archive with its manifest.
-    pub(super) fn compare_with_manifest(&mut self, summary: &Summary, expected: Option<Expected<'_>>) {
+    pub(super) fn compare_with_manifest(
+        &mut self,
+        summary: &Summary,
+        expected: Option<Expected<'_>>,
+    ) {
         for (target, result) in self.targets.iter().zip(&mut self.results) {
             let held = &summary.namespaces[target.number];
             result.documents = held.documents;
             if let Some(expected) = &expected {
-                result.comparison = manifest_difference(held, expected).map_or(Comparison::Equal, Comparison::Differs);
+                result.comparison = manifest_difference(held, expected)
+                    .map_or(Comparison::Equal, Comparison::Differs);
             }
         }
     }
 
     /// Compares the target with the archive.
-    pub(super) async fn compare_with_archive(&mut self, walked: &Walked) -> Result<(), DatabaseError> {
+    pub(super) async fn compare_with_archive(
+        &mut self,
+        walked: &Walked,
+    ) -> Result<(), DatabaseError> {
         let (connection, targets) = (self.connection, self.targets);
         let numbers = self.at_work(|target| !target.is_view() && !target.is_merged());
         let mut reading = stream::iter(numbers)
-            .map(|at| async move { (at, found_in(connection, &targets[at], targets[at].filled()).await) })
+            .map(|at| async move {
+                (
+                    at,
+                    found_in(connection, &targets[at], targets[at].filled()).await,
+                )
+            })
             .buffer_unordered(AT_A_TIME);
         (self.documents, self.bytes) = (0, 0);
         while let Some((at, found)) = reading.next().await {
@@ -63,7 +81,11 @@ impl Run<'_> {
             if let Some(difference) = content_difference(&targets[at], &wanted, &found) {
                 result.comparison = Comparison::Differs(difference);
             } else if !matches!(result.comparison, Comparison::Differs(_)) {
-                result.comparison = if is_anonymized { Comparison::Anonymized } else { Comparison::Equal };
+                result.comparison = if is_anonymized {
+                    Comparison::Anonymized
+                } else {
+                    Comparison::Equal
+                };
             }
             self.documents += found.content.documents;
             self.bytes += found.content.bytes;
@@ -75,14 +97,32 @@ impl Run<'_> {
     /// The expected content of a target, and whether the rules changed it.
     fn wanted_of<'w>(&self, at: usize, walked: &'w Walked) -> (Wanted<'w>, bool) {
         let number = self.targets[at].number;
-        let (held, handed_on) = (&walked.summary.namespaces[number], &walked.handed_on[number]);
-        let changed = walked.rules.as_ref().filter(|rules| rules.changes(number)).map(|rules| rules.content(number));
+        let (held, handed_on) = (
+            &walked.summary.namespaces[number],
+            &walked.handed_on[number],
+        );
+        let changed = walked
+            .rules
+            .as_ref()
+            .filter(|rules| rules.changes(number))
+            .map(|rules| rules.content(number));
         let content = match changed {
             Some(changed) => changed,
             None if self.targets[at].takes_measurements() => self.measurements[at],
-            None => CollectionContent { documents: held.documents, bytes: held.bytes, content_hash: held.content_hash },
+            None => CollectionContent {
+                documents: held.documents,
+                bytes: held.bytes,
+                content_hash: held.content_hash,
+            },
         };
-        (Wanted { content, handed_on, is_anonymized: changed.is_some() }, changed.is_some())
+        (
+            Wanted {
+                content,
+                handed_on,
+                is_anonymized: changed.is_some(),
+            },
+            changed.is_some(),
+        )
     }
 
     /// Compares the server's options and indexes with the requested ones.
@@ -95,7 +135,11 @@ impl Run<'_> {
             match found {
                 Ok(differences) => {
                     let known = &self.results[at].failures;
-                    let is_new = |what: &String| !known.iter().any(|failure| failure.contains(missing_index(what)));
+                    let is_new = |what: &String| {
+                        !known
+                            .iter()
+                            .any(|failure| failure.contains(missing_index(what)))
+                    };
                     let differences: Vec<String> = differences.into_iter().filter(is_new).collect();
                     self.results[at].structure.extend(differences);
                 }
@@ -106,7 +150,10 @@ impl Run<'_> {
     }
 }
 
-async fn structure_differences(target: &Target, ttl: TtlIndexes) -> Result<Vec<String>, DatabaseError> {
+async fn structure_differences(
+    target: &Target,
+    ttl: TtlIndexes,
+) -> Result<Vec<String>, DatabaseError> {
     let lister = target.lister();
     let Some(found) = lister.collection(target.filled()).await? else {
         return Ok(vec!["the collection is missing".to_owned()]);
@@ -114,10 +161,15 @@ async fn structure_differences(target: &Target, ttl: TtlIndexes) -> Result<Vec<S
     let mut differences = option_differences(&wanted_options(target), &found.options);
     let present = lister.indexes(target.filled()).await?.unwrap_or_default();
     let indexes = indexes_of(target, ttl);
-    let expiring = if target.is_copied() { Vec::new() } else { indexes.expiring };
+    let expiring = if target.is_copied() {
+        Vec::new()
+    } else {
+        indexes.expiring
+    };
     let wanted = [indexes.lasting, expiring].concat();
     // A time series has an index from the server.
-    let comes_by_itself = |index: &bson::Document| target.is_series() || comes_with_the_collection(index);
+    let comes_by_itself =
+        |index: &bson::Document| target.is_series() || comes_with_the_collection(index);
     differences.extend(index_differences(&wanted, &present, comes_by_itself));
     Ok(differences)
 }

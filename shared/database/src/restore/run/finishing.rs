@@ -6,7 +6,10 @@ use crate::{
     restore::{
         RestoreResult, TtlIndexes,
         compare::option_differences,
-        definition::{create_indexes, expire_after, has_expiry, index_names, indexes_of, set_expiry, wanted_options},
+        definition::{
+            create_indexes, expire_after, has_expiry, index_names, indexes_of, set_expiry,
+            wanted_options,
+        },
         swap::{Replacement, SwapFault},
         views,
     },
@@ -28,7 +31,11 @@ impl Run<'_> {
     /// For a missing scratch collection, `createIndexes` would create a new one.
     async fn require_scratch(&self, at: usize) -> Result<(), DatabaseError> {
         let target = &self.targets[at];
-        if target.is_replaced() { self.proofs[at].require_same(target).await } else { Ok(()) }
+        if target.is_replaced() {
+            self.proofs[at].require_same(target).await
+        } else {
+            Ok(())
+        }
     }
 
     /// All targets, except those with a copy that will not replace them.
@@ -38,7 +45,11 @@ impl Run<'_> {
         worth
     }
 
-    async fn create_these(&mut self, at: usize, indexes: &[bson::Document]) -> Result<(), DatabaseError> {
+    async fn create_these(
+        &mut self,
+        at: usize,
+        indexes: &[bson::Document],
+    ) -> Result<(), DatabaseError> {
         let target = &self.targets[at];
         for failure in create_indexes(target, target.filled(), indexes).await? {
             fail(&mut self.results[at], failure);
@@ -59,7 +70,9 @@ impl Run<'_> {
             }
             let wanted = indexes_of(target, self.ttl).expiring;
             self.create_these(at, &wanted).await?;
-            let Some(seconds) = expire_after(target, self.ttl).filter(|_| target.is_new()) else { continue };
+            let Some(seconds) = expire_after(target, self.ttl).filter(|_| target.is_new()) else {
+                continue;
+            };
             match set_expiry(target, target.filled(), seconds).await {
                 Ok(note) => self.results[at].notes.extend(note),
                 Err(error) => self.give_up_or_end(at, error)?,
@@ -75,13 +88,20 @@ impl Run<'_> {
             if !self.results[at].is_faithful() {
                 continue;
             }
-            let Some(existing) = &target.existing else { continue };
+            let Some(existing) = &target.existing else {
+                continue;
+            };
             if let Err(refusal) = self.confirm().await {
                 self.give_up(at, refusal.to_string());
                 continue;
             }
             let (connection, scratch, proof) = (self.connection, self.scratch, &self.proofs[at]);
-            let replacement = Replacement { connection, scratch, proof, target };
+            let replacement = Replacement {
+                connection,
+                scratch,
+                proof,
+                target,
+            };
             match replacement.swap(existing, self.ttl).await {
                 Ok(failures) => {
                     self.states[at].is_touched = true;
@@ -102,8 +122,9 @@ impl Run<'_> {
                 let target = &self.targets[at];
                 let (scratch, name) = (target.filled(), target.name());
                 let remedy = if target.is_series() { "copy" } else { "rename" };
-                let failure =
-                    format!("{failure}. Its documents are in the collection {scratch}: {remedy} it to {name}");
+                let failure = format!(
+                    "{failure}. Its documents are in the collection {scratch}: {remedy} it to {name}"
+                );
                 self.give_up(at, failure);
             }
         }
@@ -137,9 +158,13 @@ impl Run<'_> {
         self.states[at].is_touched = true;
         match target.lister().collection(&target.collection).await {
             Ok(Some(found)) => {
-                self.results[at].structure.extend(option_differences(&wanted_options(target), &found.options));
+                self.results[at]
+                    .structure
+                    .extend(option_differences(&wanted_options(target), &found.options));
             }
-            Ok(None) => self.results[at].structure.push("the view is missing".to_owned()),
+            Ok(None) => self.results[at]
+                .structure
+                .push("the view is missing".to_owned()),
             Err(error) => fail(&mut self.results[at], error.to_string()),
         }
     }
@@ -148,10 +173,16 @@ impl Run<'_> {
     pub(super) async fn conclude(&mut self) {
         for at in 0..self.targets.len() {
             let (target, state) = (&self.targets[at], self.states[at]);
-            let indexes = if target.is_view() { Ok(Vec::new()) } else { index_names(target).await };
+            let indexes = if target.is_view() {
+                Ok(Vec::new())
+            } else {
+                index_names(target).await
+            };
             match indexes {
                 Ok(indexes) => self.results[at].indexes = indexes,
-                Err(error) if target.refusal.is_none() => fail(&mut self.results[at], error.to_string()),
+                Err(error) if target.refusal.is_none() => {
+                    fail(&mut self.results[at], error.to_string())
+                }
                 Err(_) => {}
             }
             let result = &mut self.results[at];

@@ -50,10 +50,23 @@ fn is_overdue(last: Timestamp, now: Timestamp) -> bool {
 }
 
 impl Beat {
-    pub(super) async fn begin(database: &Database, run: &str, now: Timestamp) -> Result<Self, DatabaseError> {
+    pub(super) async fn begin(
+        database: &Database,
+        run: &str,
+        now: Timestamp,
+    ) -> Result<Self, DatabaseError> {
         let first = insert(database, run, doc! { "at": date(now) }).await?;
-        let pulse = Mutex::new(Pulse { last: now, was_overdue: false });
-        Ok(Self { database: database.clone(), run: run.to_owned(), first, pulse, held: Mutex::default() })
+        let pulse = Mutex::new(Pulse {
+            last: now,
+            was_overdue: false,
+        });
+        Ok(Self {
+            database: database.clone(),
+            run: run.to_owned(),
+            first,
+            pulse,
+            held: Mutex::default(),
+        })
     }
 
     pub(super) async fn beat(&self, now: Timestamp) -> Result<(), DatabaseError> {
@@ -67,19 +80,32 @@ impl Beat {
         self.beat(now).await?;
         if locked(&self.pulse).was_overdue {
             let limit = DEAD_AFTER.as_secs();
-            return Err(refused(&format!("the restore had no beat for more than {limit} seconds")));
+            return Err(refused(&format!(
+                "the restore had no beat for more than {limit} seconds"
+            )));
         }
-        let first = self.rows().find_one(doc! { "_id": self.first.clone() }).await;
+        let first = self
+            .rows()
+            .find_one(doc! { "_id": self.first.clone() })
+            .await;
         match first.map_err(|error| unreadable(&self.database, &error))? {
             Some(_) => Ok(()),
-            None => Err(refused(&format!("{} was dropped by another program", name::of_beat(&self.run)))),
+            None => Err(refused(&format!(
+                "{} was dropped by another program",
+                name::of_beat(&self.run)
+            ))),
         }
     }
 
     /// Records the scratch collection as the coming only copy of the target.
     pub(super) async fn hold(&self, target: &Target) -> Result<(), DatabaseError> {
-        let remedy = if target.is_series() { Remedy::Copy } else { Remedy::Rename };
-        let row = doc! { "needed": target.filled(), "target": target.name(), "remedy": remedy.as_str() };
+        let remedy = if target.is_series() {
+            Remedy::Copy
+        } else {
+            Remedy::Rename
+        };
+        let row =
+            doc! { "needed": target.filled(), "target": target.name(), "remedy": remedy.as_str() };
         insert(&self.database, &self.run, row).await?;
         locked(&self.held).insert(target.filled().to_owned());
         Ok(())
@@ -88,7 +114,13 @@ impl Beat {
     /// Removes this record.
     pub(super) async fn release(&self, target: &Target) {
         locked(&self.held).remove(target.filled());
-        if let Err(error) = insert(&self.database, &self.run, doc! { "released": target.filled() }).await {
+        if let Err(error) = insert(
+            &self.database,
+            &self.run,
+            doc! { "released": target.filled() },
+        )
+        .await
+        {
             tracing::warn!(target = target.name(), %error, "the beat still records a needed scratch collection");
         }
     }
@@ -148,18 +180,33 @@ impl Record {
     pub(super) async fn read(database: &Database, run: &str) -> Result<Self, DatabaseError> {
         let failed = |error: mongodb::error::Error| unreadable(database, &error);
         let rows = rows(database, run);
-        let newest = rows.find_one(doc! {}).sort(doc! { "at": -1 }).await.map_err(failed)?;
+        let newest = rows
+            .find_one(doc! {})
+            .sort(doc! { "at": -1 })
+            .await
+            .map_err(failed)?;
         let at = newest.and_then(|beat| beat.get_datetime("at").ok().copied());
         let last = at.and_then(|at| Timestamp::from_millisecond(at.timestamp_millis()).ok());
         let about_copies = doc! { "$or": [{ "needed": { "$exists": true } }, { "released": { "$exists": true } }] };
-        let about_copies: Vec<Document> =
-            rows.find(about_copies).await.map_err(failed)?.try_collect().await.map_err(failed)?;
-        Ok(Self { last, needed: needed_of(&about_copies) })
+        let about_copies: Vec<Document> = rows
+            .find(about_copies)
+            .await
+            .map_err(failed)?
+            .try_collect()
+            .await
+            .map_err(failed)?;
+        Ok(Self {
+            last,
+            needed: needed_of(&about_copies),
+        })
     }
 
     /// The target of this scratch collection, if it is the only copy.
     pub(super) fn only_copy(&self, scratch: &str) -> Option<&OnlyCopy> {
-        self.needed.iter().find(|(name, _)| name == scratch).map(|(_, copy)| copy)
+        self.needed
+            .iter()
+            .find(|(name, _)| name == scratch)
+            .map(|(_, copy)| copy)
     }
 
     pub(super) fn needs_any(&self, present: &[String]) -> bool {
@@ -172,8 +219,13 @@ impl Record {
 }
 
 fn needed_of(rows: &[Document]) -> Vec<(String, OnlyCopy)> {
-    let released: BTreeSet<&str> = rows.iter().filter_map(|row| row.get_str("released").ok()).collect();
-    let needed = rows.iter().filter_map(|row| Some((row.get_str("needed").ok()?, row)));
+    let released: BTreeSet<&str> = rows
+        .iter()
+        .filter_map(|row| row.get_str("released").ok())
+        .collect();
+    let needed = rows
+        .iter()
+        .filter_map(|row| Some((row.get_str("needed").ok()?, row)));
     needed
         .filter(|(scratch, _)| !released.contains(scratch))
         .map(|(scratch, row)| {
@@ -193,7 +245,8 @@ fn rows(database: &Database, run: &str) -> mongodb::Collection<Document> {
 
 async fn insert(database: &Database, run: &str, row: Document) -> Result<Bson, DatabaseError> {
     let inserted = rows(database, run).insert_one(row).await;
-    let inserted = inserted.map_err(|error| classify(&error).during(format!("writing to {}", database.name())))?;
+    let inserted = inserted
+        .map_err(|error| classify(&error).during(format!("writing to {}", database.name())))?;
     Ok(inserted.inserted_id)
 }
 
@@ -206,7 +259,9 @@ fn unreadable(database: &Database, error: &mongodb::error::Error) -> DatabaseErr
 }
 
 fn refused(what: &str) -> DatabaseError {
-    DatabaseError::Refused(format!("{what}. Another restore may have removed its scratch collections: restore again"))
+    DatabaseError::Refused(format!(
+        "{what}. Another restore may have removed its scratch collections: restore again"
+    ))
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -221,7 +276,10 @@ mod tests {
     fn a_restore_that_was_overdue_once_stays_so() {
         let start = Timestamp::from_second(1_700_000_000).unwrap();
         let after = |seconds| start + SignedDuration::from_secs(seconds);
-        let mut pulse = Pulse { last: start, was_overdue: false };
+        let mut pulse = Pulse {
+            last: start,
+            was_overdue: false,
+        };
         for seconds in [10, 70] {
             pulse.note(after(seconds));
             assert!(!pulse.was_overdue, "{seconds}");
@@ -239,7 +297,10 @@ mod tests {
             doc! { "needed": "b", "target": "shop.b", "remedy": "copy" },
             doc! { "released": "a" },
         ];
-        let copy = OnlyCopy { target: "shop.b".to_owned(), remedy: Remedy::Copy };
+        let copy = OnlyCopy {
+            target: "shop.b".to_owned(),
+            remedy: Remedy::Copy,
+        };
         assert_eq!(needed_of(&rows), [("b".to_owned(), copy)]);
     }
 }

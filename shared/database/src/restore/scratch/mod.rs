@@ -51,10 +51,20 @@ impl Scratch {
     ///
     /// # Errors
     /// The server went away, or has no room: no copy of any target would fit.
-    pub(super) async fn begin(connection: &Connection, targets: &mut [Target]) -> Result<Self, DatabaseError> {
-        let mut scratch =
-            Self { connection: connection.clone(), run: name::new_run(), beats: Vec::new(), collections: Vec::new() };
-        for target in targets.iter_mut().filter(|target| target.is_replaced() && target.refusal.is_none()) {
+    pub(super) async fn begin(
+        connection: &Connection,
+        targets: &mut [Target],
+    ) -> Result<Self, DatabaseError> {
+        let mut scratch = Self {
+            connection: connection.clone(),
+            run: name::new_run(),
+            beats: Vec::new(),
+            collections: Vec::new(),
+        };
+        for target in targets
+            .iter_mut()
+            .filter(|target| target.is_replaced() && target.refusal.is_none())
+        {
             if let Err(error) = scratch.beat_first_in(&target.database).await {
                 if error.is_of_the_server() {
                     scratch.remove().await;
@@ -64,17 +74,24 @@ impl Scratch {
                 continue;
             }
             let name = name::of_target(&scratch.run, &target.collection);
-            scratch.collections.push((target.database.clone(), name.clone()));
+            scratch
+                .collections
+                .push((target.database.clone(), name.clone()));
             target.scratch = Some(name);
         }
         Ok(scratch)
     }
 
     async fn beat_first_in(&mut self, database: &Database) -> Result<(), DatabaseError> {
-        if self.beats.iter().any(|known| known.database.name() == database.name()) {
+        if self
+            .beats
+            .iter()
+            .any(|known| known.database.name() == database.name())
+        {
             return Ok(());
         }
-        self.beats.push(Beat::begin(database, &self.run, server_time(&self.connection).await?).await?);
+        self.beats
+            .push(Beat::begin(database, &self.run, server_time(&self.connection).await?).await?);
         Ok(())
     }
 
@@ -101,7 +118,9 @@ impl Scratch {
 
     /// Refuses if another restore may have removed the scratch collections in the database of this target.
     pub(super) async fn confirm(&self, target: &Target) -> Result<(), DatabaseError> {
-        self.beat_of(target)?.confirm(server_time(&self.connection).await?).await
+        self.beat_of(target)?
+            .confirm(server_time(&self.connection).await?)
+            .await
     }
 
     /// Records that the target will be dropped. From then on no restore drops its scratch collection.
@@ -117,8 +136,16 @@ impl Scratch {
     }
 
     fn beat_of(&self, target: &Target) -> Result<&Beat, DatabaseError> {
-        let beat = self.beats.iter().find(|beat| beat.database.name() == target.database.name());
-        beat.ok_or_else(|| DatabaseError::Refused(format!("the restore has no beat in {}", target.database.name())))
+        let beat = self
+            .beats
+            .iter()
+            .find(|beat| beat.database.name() == target.database.name());
+        beat.ok_or_else(|| {
+            DatabaseError::Refused(format!(
+                "the restore has no beat in {}",
+                target.database.name()
+            ))
+        })
     }
 
     /// Drops the remaining ones, the beat last. A later restore drops the rest. A scratch collection with the only copy
@@ -146,9 +173,15 @@ pub(super) fn absent_names() -> [String; 2] {
 }
 
 /// Drops the scratch collections of dead restores in these databases, and returns their names.
-pub(super) async fn remove_dead(connection: &Connection, targets: &[Target]) -> Result<Vec<String>, DatabaseError> {
+pub(super) async fn remove_dead(
+    connection: &Connection,
+    targets: &[Target],
+) -> Result<Vec<String>, DatabaseError> {
     let mut removed = Vec::new();
-    let databases: BTreeSet<&str> = targets.iter().map(|target| target.database.name()).collect();
+    let databases: BTreeSet<&str> = targets
+        .iter()
+        .map(|target| target.database.name())
+        .collect();
     for database in databases {
         let database = connection.client().database(database);
         let mut found = match judged(connection, &lister(database.clone())).await {
@@ -165,7 +198,10 @@ pub(super) async fn remove_dead(connection: &Connection, targets: &[Target]) -> 
             }
         }
     }
-    removed.retain(|name| name.split_once('.').is_some_and(|(_, name)| !name::is_beat(name)));
+    removed.retain(|name| {
+        name.split_once('.')
+            .is_some_and(|(_, name)| !name::is_beat(name))
+    });
     Ok(removed)
 }
 
@@ -173,7 +209,9 @@ pub(super) async fn remove_dead(connection: &Connection, targets: &[Target]) -> 
 ///
 /// # Errors
 /// The databases or their collections cannot be listed.
-pub async fn scratch_collections(connection: &Connection) -> Result<Vec<ScratchCollection>, DatabaseError> {
+pub async fn scratch_collections(
+    connection: &Connection,
+) -> Result<Vec<ScratchCollection>, DatabaseError> {
     let mut found = Vec::new();
     for database in connection.databases().await? {
         let lister = lister(connection.client().database(&database));
@@ -181,8 +219,16 @@ pub async fn scratch_collections(connection: &Connection) -> Result<Vec<ScratchC
             if !name::is_beat(&name) {
                 let namespace = format!("{database}.{name}");
                 let is_live = verdict == Verdict::Live;
-                let only_copy_of = if let Verdict::Needed(copy) = verdict { Some(copy) } else { None };
-                found.push(ScratchCollection { namespace, is_live, only_copy_of });
+                let only_copy_of = if let Verdict::Needed(copy) = verdict {
+                    Some(copy)
+                } else {
+                    None
+                };
+                found.push(ScratchCollection {
+                    namespace,
+                    is_live,
+                    only_copy_of,
+                });
             }
         }
     }
@@ -199,7 +245,10 @@ enum Verdict {
     Kept,
 }
 
-async fn judged(connection: &Connection, lister: &Lister) -> Result<Vec<(String, Verdict)>, DatabaseError> {
+async fn judged(
+    connection: &Connection,
+    lister: &Lister,
+) -> Result<Vec<(String, Verdict)>, DatabaseError> {
     let names = lister.names().await?;
     let scratch: Vec<String> = names.into_iter().filter(|name| is_scratch(name)).collect();
     if scratch.is_empty() {
@@ -213,8 +262,13 @@ async fn judged(connection: &Connection, lister: &Lister) -> Result<Vec<(String,
         }
     }
     let record_of = |name: &str| name::run_of(name).and_then(|run| records.get(run));
-    let verdict_of = |name: &String| record_of(name).map_or(Verdict::Kept, |record| judge(name, record, &scratch, now));
-    Ok(scratch.iter().map(|name| (name.clone(), verdict_of(name))).collect())
+    let verdict_of = |name: &String| {
+        record_of(name).map_or(Verdict::Kept, |record| judge(name, record, &scratch, now))
+    };
+    Ok(scratch
+        .iter()
+        .map(|name| (name.clone(), verdict_of(name)))
+        .collect())
 }
 
 fn judge(name: &str, record: &Record, present: &[String], now: Timestamp) -> Verdict {
@@ -223,7 +277,9 @@ fn judge(name: &str, record: &Record, present: &[String], now: Timestamp) -> Ver
     }
     match record.only_copy(name) {
         Some(copy) => Verdict::Needed(copy.clone()),
-        None if record.last.is_none() || (name::is_beat(name) && record.needs_any(present)) => Verdict::Kept,
+        None if record.last.is_none() || (name::is_beat(name) && record.needs_any(present)) => {
+            Verdict::Kept
+        }
         None => Verdict::Dead,
     }
 }

@@ -32,7 +32,10 @@ pub(super) fn of_beat(run: &str) -> String {
 pub(super) fn run_of(collection: &str) -> Option<&str> {
     let (run, target) = collection.strip_prefix(PREFIX)?.split_once('_')?;
     let is_hex = |text: &str, digits| {
-        text.len() == digits && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+        text.len() == digits
+            && text
+                .bytes()
+                .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
     };
     (is_hex(run, RUN_DIGITS) && (target == BEAT || is_hex(target, TARGET_DIGITS))).then_some(run)
 }
@@ -73,7 +76,10 @@ mod tests {
         let longest_database = 63;
         let buckets = "system.buckets.".len();
         let name = of_target(&new_run(), &"x".repeat(255));
-        assert!(longest_database + 1 + buckets + name.len() <= 255 && name.len() <= 40, "{name}");
+        assert!(
+            longest_database + 1 + buckets + name.len() <= 255 && name.len() <= 40,
+            "{name}"
+        );
         assert_ne!(of_target("0a1b2c3d", "a"), of_target("0a1b2c3d", "b"));
     }
 }

@@ -10,8 +10,8 @@ use bson::{Document, RawDocumentBuf};
 use futures_util::TryStreamExt;
 use holdfast_archive::{Summary, Visitor, Walker};
 use holdfast_database::{
-    Connection, DumpError, DumpReport, DumpSelection, NamespaceMap, RestoreError, RestoreOptions, RestoreReport, dump,
-    plan, restore,
+    Connection, DumpError, DumpReport, DumpSelection, NamespaceMap, RestoreError, RestoreOptions,
+    RestoreReport, dump, plan, restore,
 };
 use holdfast_domain::{
     Secret,
@@ -27,7 +27,9 @@ pub(crate) use self::{
 };
 
 pub(crate) async fn connect(uri: &str) -> Connection {
-    Connection::open(&Secret::new(uri), ReadPreference::Primary, "holdfast-tests").await.expect("the server answers")
+    Connection::open(&Secret::new(uri), ReadPreference::Primary, "holdfast-tests")
+        .await
+        .expect("the server answers")
 }
 
 pub(crate) async fn connection() -> Connection {
@@ -43,11 +45,21 @@ pub(crate) struct Scratch {
 impl Scratch {
     pub(crate) async fn new() -> Self {
         let database = holdfast_testing::unique("dbtest");
-        Self { connection: connect(&with_database(&holdfast_testing::parts().mongodb_uri, &database)).await, database }
+        Self {
+            connection: connect(&with_database(
+                &holdfast_testing::parts().mongodb_uri,
+                &database,
+            ))
+            .await,
+            database,
+        }
     }
 
     pub(crate) fn collection(&self, name: &str) -> mongodb::Collection<Document> {
-        self.connection.client().database(&self.database).collection(name)
+        self.connection
+            .client()
+            .database(&self.database)
+            .collection(name)
     }
 
     pub(crate) fn handle(&self) -> mongodb::Database {
@@ -56,29 +68,40 @@ impl Scratch {
 
     /// Everything of `from` is restored to this database.
     pub(crate) fn map_from(&self, from: &str) -> NamespaceMap {
-        NamespaceMap::parse(&[format!("{from}.*")], &[format!("{}.*", self.database)]).expect("a map")
+        NamespaceMap::parse(&[format!("{from}.*")], &[format!("{}.*", self.database)])
+            .expect("a map")
     }
 
     pub(crate) async fn drop(self) {
-        self.connection.drop_database(&self.database).await.expect("the database is dropped");
+        self.connection
+            .drop_database(&self.database)
+            .await
+            .expect("the database is dropped");
     }
 }
 
 /// `mongodb://host/?options` with a database in it.
 pub(crate) fn with_database(uri: &str, database: &str) -> String {
     let (scheme, rest) = uri.split_once("://").expect("a scheme");
-    let (hosts, options) = rest.split_once('?').map_or((rest, ""), |(hosts, options)| (hosts, options));
+    let (hosts, options) = rest
+        .split_once('?')
+        .map_or((rest, ""), |(hosts, options)| (hosts, options));
     let hosts = hosts.split('/').next().expect("hosts");
     format!("{scheme}://{hosts}/{database}?{options}")
 }
 
 pub(crate) fn everything() -> DumpSelection {
-    DumpSelection { collections: CollectionFilter::All, exclude: Vec::new() }
+    DumpSelection {
+        collections: CollectionFilter::All,
+        exclude: Vec::new(),
+    }
 }
 
 /// A complete dump of the connection's database.
 pub(crate) async fn dumped(connection: &Connection) -> (Vec<u8>, DumpReport) {
-    dump_of(connection, &everything()).await.expect("a whole dump")
+    dump_of(connection, &everything())
+        .await
+        .expect("a whole dump")
 }
 
 pub(crate) async fn dump_of(
@@ -91,10 +114,21 @@ pub(crate) async fn dump_of(
 
 /// The ids of a collection's documents, in their order.
 pub(crate) async fn ids(scratch: &Scratch, collection: &str) -> Vec<i32> {
-    let mut cursor = scratch.collection(collection).find(bson::doc! {}).sort(bson::doc! { "_id": 1 }).await.unwrap();
+    let mut cursor = scratch
+        .collection(collection)
+        .find(bson::doc! {})
+        .sort(bson::doc! { "_id": 1 })
+        .await
+        .unwrap();
     let mut ids = Vec::new();
     while cursor.advance().await.unwrap() {
-        ids.push(cursor.deserialize_current().unwrap().get_i32("_id").unwrap());
+        ids.push(
+            cursor
+                .deserialize_current()
+                .unwrap()
+                .get_i32("_id")
+                .unwrap(),
+        );
     }
     ids
 }
@@ -121,28 +155,49 @@ pub(crate) fn documents_of(archive: &[u8], collection: &str) -> Vec<Document> {
         documents: Vec<Document>,
     }
     impl Visitor for Collector {
-        fn prelude(&mut self, prelude: &holdfast_archive::Prelude) -> Result<(), holdfast_archive::VisitError> {
-            self.wanted = prelude.namespaces.iter().position(|namespace| namespace.collection == self.collection);
+        fn prelude(
+            &mut self,
+            prelude: &holdfast_archive::Prelude,
+        ) -> Result<(), holdfast_archive::VisitError> {
+            self.wanted = prelude
+                .namespaces
+                .iter()
+                .position(|namespace| namespace.collection == self.collection);
             Ok(())
         }
 
-        fn document(&mut self, namespace: usize, document: &[u8]) -> Result<(), holdfast_archive::VisitError> {
+        fn document(
+            &mut self,
+            namespace: usize,
+            document: &[u8],
+        ) -> Result<(), holdfast_archive::VisitError> {
             if Some(namespace) == self.wanted {
                 self.documents.push(Document::from_reader(document)?);
             }
             Ok(())
         }
     }
-    let mut walker = Walker::new(Collector { wanted: None, collection: collection.to_owned(), documents: Vec::new() });
+    let mut walker = Walker::new(Collector {
+        wanted: None,
+        collection: collection.to_owned(),
+        documents: Vec::new(),
+    });
     walker.feed(archive).expect("a sound archive");
     walker.finish().expect("a whole archive").1.documents
 }
 
 /// SHA-256 over the sorted SHA-256 of a collection's documents, as in `expected.json`.
 pub(crate) async fn sorted_hash(database: &mongodb::Database, collection: &str) -> (u64, String) {
-    let cursor = database.collection::<RawDocumentBuf>(collection).find(Document::new()).await.expect("a cursor");
+    let cursor = database
+        .collection::<RawDocumentBuf>(collection)
+        .find(Document::new())
+        .await
+        .expect("a cursor");
     let documents: Vec<RawDocumentBuf> = cursor.try_collect().await.expect("all documents");
-    let mut hashes: Vec<_> = documents.iter().map(|document| Sha256::digest(document.as_bytes())).collect();
+    let mut hashes: Vec<_> = documents
+        .iter()
+        .map(|document| Sha256::digest(document.as_bytes()))
+        .collect();
     hashes.sort_unstable();
     let mut all = Sha256::new();
     for hash in hashes {

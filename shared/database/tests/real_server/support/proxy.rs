@@ -58,14 +58,31 @@ impl Gate {
 
 /// The beginning of a command on a collection in BSON.
 fn command(name: &str, collection: &str) -> Vec<u8> {
-    let length = i32::try_from(collection.len() + 1).expect("a short name").to_le_bytes();
-    [b"\x02", name.as_bytes(), b"\0", &length, collection.as_bytes(), b"\0"].concat()
+    let length = i32::try_from(collection.len() + 1)
+        .expect("a short name")
+        .to_le_bytes();
+    [
+        b"\x02",
+        name.as_bytes(),
+        b"\0",
+        &length,
+        collection.as_bytes(),
+        b"\0",
+    ]
+    .concat()
 }
 
 impl Proxy {
     /// In front of the server of this connection string.
     pub(crate) async fn start(uri: &str) -> Self {
-        let upstream = uri.split_once("://").expect("a scheme").1.split(['/', '?']).next().expect("a host").to_owned();
+        let upstream = uri
+            .split_once("://")
+            .expect("a scheme")
+            .1
+            .split(['/', '?'])
+            .next()
+            .expect("a host")
+            .to_owned();
         let socket = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = socket.local_addr().expect("an address").port();
         let rules = Arc::new(Rules::default());
@@ -76,11 +93,18 @@ impl Proxy {
                 tokio::spawn(async move { serve(client, &upstream, &rules).await });
             }
         });
-        Self { port, listener, rules }
+        Self {
+            port,
+            listener,
+            rules,
+        }
     }
 
     pub(crate) fn uri(&self, database: &str) -> String {
-        format!("mongodb://127.0.0.1:{}/{database}?directConnection=true&serverSelectionTimeoutMS=500", self.port)
+        format!(
+            "mongodb://127.0.0.1:{}/{database}?directConnection=true&serverSelectionTimeoutMS=500",
+            self.port
+        )
     }
 
     /// Cuts the next `cuts` connections after this many answered bytes.
@@ -139,7 +163,9 @@ async fn serve(client: TcpStream, upstream: &str, rules: &Rules) {
     if rules.is_dead.load(Ordering::SeqCst) {
         return;
     }
-    let Ok(server) = TcpStream::connect(upstream).await else { return };
+    let Ok(server) = TcpStream::connect(upstream).await else {
+        return;
+    };
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
     let is_caught = AtomicBool::new(false);
@@ -157,7 +183,9 @@ async fn serve(client: TcpStream, upstream: &str, rules: &Rules) {
                 }
                 Some(then) => {
                     is_caught.store(true, Ordering::SeqCst);
-                    rules.is_dead.store(matches!(then, Then::Die), Ordering::SeqCst);
+                    rules
+                        .is_dead
+                        .store(matches!(then, Then::Die), Ordering::SeqCst);
                 }
                 None => {}
             }
@@ -170,7 +198,11 @@ async fn serve(client: TcpStream, upstream: &str, rules: &Rules) {
             let count = from_server.read(&mut buffer).await?;
             answered += count as u64;
             let is_caught = is_caught.load(Ordering::SeqCst);
-            if count == 0 || is_caught || rules.is_dead.load(Ordering::SeqCst) || is_cut(rules, answered) {
+            if count == 0
+                || is_caught
+                || rules.is_dead.load(Ordering::SeqCst)
+                || is_cut(rules, answered)
+            {
                 return Ok::<_, std::io::Error>(());
             }
             to_client.write_all(&buffer[..count]).await?;
@@ -185,11 +217,20 @@ async fn serve(client: TcpStream, upstream: &str, rules: &Rules) {
 fn is_cut(rules: &Rules, answered: u64) -> bool {
     let limit = rules.cut_after.load(Ordering::SeqCst);
     let take_one = |left: u64| left.checked_sub(1);
-    limit > 0 && answered > limit && rules.cuts_left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take_one).is_ok()
+    limit > 0
+        && answered > limit
+        && rules
+            .cuts_left
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, take_one)
+            .is_ok()
 }
 
 fn trapped(rules: &Rules, asked: &[u8]) -> Option<Then> {
     let mut trap = rules.trap.lock().unwrap();
-    let is_there = |(needle, _): &mut (Vec<u8>, Then)| asked.windows(needle.len()).any(|window| window == &needle[..]);
+    let is_there = |(needle, _): &mut (Vec<u8>, Then)| {
+        asked
+            .windows(needle.len())
+            .any(|window| window == &needle[..])
+    };
     trap.take_if(is_there).map(|(_, then)| then)
 }

@@ -56,8 +56,15 @@ pub(super) async fn settle_in_place(
         content_encoding: fetched.content_encoding,
         fetched_at: now,
     };
-    let hold = HoldSource { storage_type: source.storage_type, locator: &source.locator, address: &address };
-    h.catalog.hold(&hold, &file, now).await.map_err(OperationError::from)?;
+    let hold = HoldSource {
+        storage_type: source.storage_type,
+        locator: &source.locator,
+        address: &address,
+    };
+    h.catalog
+        .hold(&hold, &file, now)
+        .await
+        .map_err(OperationError::from)?;
     Ok(file)
 }
 
@@ -70,8 +77,19 @@ async fn place_file(h: &Holdfast, key: &WritingKey, sent: Sent) -> Result<Stored
     match sent.pending.complete_as(&made.key).await {
         Ok(_) => Ok(stored_object(key, &made)),
         Err(StoreError::AlreadyExists { .. }) => {
-            let holds = Holds::File(Plain { size: made.size, sha256: made.sha256 });
-            adopt(h, key, ContentObject { stored: stored_object(key, &made), holds }).await
+            let holds = Holds::File(Plain {
+                size: made.size,
+                sha256: made.sha256,
+            });
+            adopt(
+                h,
+                key,
+                ContentObject {
+                    stored: stored_object(key, &made),
+                    holds,
+                },
+            )
+            .await
         }
         Err(error) => Err(error.into()),
     }
@@ -79,8 +97,14 @@ async fn place_file(h: &Holdfast, key: &WritingKey, sent: Sent) -> Result<Stored
 
 /// An existing object of another source or an earlier time with this very file.
 async fn held_already(h: &Holdfast, made: &Made) -> Result<Option<StoredObject>, KeepError> {
-    let held = h.catalog.held_by_address(&made.address).await.map_err(OperationError::from)?;
-    let Some(held) = held.filter(|held| held.file_sha256 == made.sha256) else { return Ok(None) };
+    let held = h
+        .catalog
+        .held_by_address(&made.address)
+        .await
+        .map_err(OperationError::from)?;
+    let Some(held) = held.filter(|held| held.file_sha256 == made.sha256) else {
+        return Ok(None);
+    };
     let found = in_store(h, &KeptFile { dag: None, ..held }).await?;
     Ok(found.map(|file| file.object))
 }
@@ -98,16 +122,34 @@ async fn keep_dag(
     match sent.pending.complete_as(&made.key).await {
         Ok(_) => Ok(stored_object(key, &made)),
         Err(StoreError::AlreadyExists { .. }) => {
-            let holds = Holds::Blocks { path: Some(record.path().to_string()), file_size: record.size() };
-            adopt(h, key, ContentObject { stored: stored_object(key, &made), holds }).await
+            let holds = Holds::Blocks {
+                path: Some(record.path().to_string()),
+                file_size: record.size(),
+            };
+            adopt(
+                h,
+                key,
+                ContentObject {
+                    stored: stored_object(key, &made),
+                    holds,
+                },
+            )
+            .await
         }
         Err(error) => Err(error.into()),
     }
 }
 
 /// Returns the stored form of the object in the place of the uploaded one.
-async fn adopt(h: &Holdfast, key: &WritingKey, sent: ContentObject) -> Result<StoredObject, KeepError> {
-    match ObjectSource::new(&h.repository, &key.repository.id).prove(&sent).await {
+async fn adopt(
+    h: &Holdfast,
+    key: &WritingKey,
+    sent: ContentObject,
+) -> Result<StoredObject, KeepError> {
+    match ObjectSource::new(&h.repository, &key.repository.id)
+        .prove(&sent)
+        .await
+    {
         Ok(form) => Ok(form),
         Err(ReadFault::Damaged(problem)) => Err(KeepError::Damaged(format!(
             "{} is damaged ({problem}). It was left as it is. Examine it, then delete it: the next backup stores the \
@@ -127,5 +169,9 @@ fn stored_object(key: &WritingKey, made: &Made) -> StoredObject {
         segments: made.artifact.segments.clone(),
     };
     let compression = made.compressed.then_some(Compression::Gzip);
-    StoredObject { artifact, compression, encryption: key.encryption.clone() }
+    StoredObject {
+        artifact,
+        compression,
+        encryption: key.encryption.clone(),
+    }
 }

@@ -9,7 +9,8 @@ use std::time::Duration;
 use holdfast_catalog::{HoldSource, Settled};
 use holdfast_content::{FetchError, Fetched, FetchedFile, Fetcher};
 use holdfast_domain::{
-    HostState, ItemFailure, ItemFailureCode, ItemRecord, Job, KeptFile, StorageType, Timestamp, file_name,
+    HostState, ItemFailure, ItemFailureCode, ItemRecord, Job, KeptFile, StorageType, Timestamp,
+    file_name,
 };
 use holdfast_repository::writing_key::WritingKey;
 use holdfast_storage::StoreError;
@@ -92,15 +93,21 @@ impl Attempt<'_> {
             Err(_) => None,
         };
         let begun = self.record.attempts;
-        let message = format!("{begun} downloads were begun, and the last was stopped before it came to an end");
-        self.end(ItemFailureCode::Stopped, message, held.as_ref()).await
+        let message = format!(
+            "{begun} downloads were begun, and the last was stopped before it came to an end"
+        );
+        self.end(ItemFailureCode::Stopped, message, held.as_ref())
+            .await
     }
 
     /// The item's file, held or fetched.
     async fn file(&self, source: &ItemSource, held: Option<&KeptFile>) -> Result<KeptFile, Fault> {
         match held {
             // Another item has stored it since discovery, or an attempt died before it reported its file.
-            Some(held) if source.storage_type == StorageType::Ipfs && is_proved(source.storage_type, held) => {
+            Some(held)
+                if source.storage_type == StorageType::Ipfs
+                    && is_proved(source.storage_type, held) =>
+            {
                 Ok(held.clone())
             }
             held => self.fetch(source, held).await,
@@ -109,13 +116,21 @@ impl Attempt<'_> {
 
     async fn fetch(&self, source: &ItemSource, held: Option<&KeptFile>) -> Result<KeptFile, Fault> {
         let (h, key) = (self.h, self.key);
-        let compression_level = h.settings.content.compression.then_some(h.settings.database.compression_level);
+        let compression_level = h
+            .settings
+            .content
+            .compression
+            .then_some(h.settings.database.compression_level);
         let (keeping, chunks) = Keeping::begin(h, key, Naming::File { compression_level })?;
         let validator = held.and_then(|held| held.validator.as_ref());
-        let fetched = self.in_time(self.fetcher.fetch(&source.location, validator, &chunks)).await;
+        let fetched = self
+            .in_time(self.fetcher.fetch(&source.location, validator, &chunks))
+            .await;
         drop(chunks);
         match (fetched, held) {
-            (Ok(Fetched::File(fetched)), _) => Ok(self.keep(source, keeping.finish().await?, *fetched).await?),
+            (Ok(Fetched::File(fetched)), _) => {
+                Ok(self.keep(source, keeping.finish().await?, *fetched).await?)
+            }
             (Ok(Fetched::NotModified), Some(held)) => {
                 keeping.give_up().await;
                 Ok(held.clone())
@@ -123,11 +138,16 @@ impl Attempt<'_> {
             (Ok(Fetched::NotModified), None) => {
                 keeping.give_up().await;
                 let message = "the origin answered 304 to a request without a condition";
-                Err(Fault::Fetch(FetchError::new(ItemFailureCode::InvalidAnswer, message)))
+                Err(Fault::Fetch(FetchError::new(
+                    ItemFailureCode::InvalidAnswer,
+                    message,
+                )))
             }
             (Err(error), _) => match keeping.give_up().await {
                 // The store failed, so the upload stopped the fetch.
-                Some(store) if error.code == ItemFailureCode::Stopped => Err(KeepError::Store(store).into()),
+                Some(store) if error.code == ItemFailureCode::Stopped => {
+                    Err(KeepError::Store(store).into())
+                }
                 _ => Err(Fault::Fetch(error)),
             },
         }
@@ -135,47 +155,85 @@ impl Attempt<'_> {
 
     /// Moves a fetched file to its place, under the served path. An ambiguous URL is also recorded under its own text,
     /// so that the next backup does not try the longer names again.
-    async fn keep(&self, source: &ItemSource, sent: Sent, fetched: FetchedFile) -> Result<KeptFile, KeepError> {
+    async fn keep(
+        &self,
+        source: &ItemSource,
+        sent: Sent,
+        fetched: FetchedFile,
+    ) -> Result<KeptFile, KeepError> {
         let (h, key) = (self.h, self.key);
         let Some(served) = source.served(fetched.path.as_ref()) else {
             return settle_in_place(h, key, source, sent, fetched).await;
         };
         let address = sent.made.address;
         let file = settle_in_place(h, key, &served, sent, fetched).await?;
-        let hold = HoldSource { storage_type: source.storage_type, locator: &source.locator, address: &address };
-        h.catalog.hold(&hold, &file, file.fetched_at).await.map_err(OperationError::from)?;
+        let hold = HoldSource {
+            storage_type: source.storage_type,
+            locator: &source.locator,
+            address: &address,
+        };
+        h.catalog
+            .hold(&hold, &file, file.fetched_at)
+            .await
+            .map_err(OperationError::from)?;
         Ok(file)
     }
 
     /// Ends each fetch early enough to clean up within the function's time.
-    async fn in_time<T>(&self, fetch: impl Future<Output = Result<T, FetchError>>) -> Result<T, FetchError> {
-        let Some(deadline) = self.limits.deadline else { return fetch.await };
+    async fn in_time<T>(
+        &self,
+        fetch: impl Future<Output = Result<T, FetchError>>,
+    ) -> Result<T, FetchError> {
+        let Some(deadline) = self.limits.deadline else {
+            return fetch.await;
+        };
         let left = deadline.duration_since(Timestamp::now()) - TIME_TO_STORE;
         let left = Duration::try_from(left).unwrap_or_default();
         tokio::time::timeout(left, fetch).await.unwrap_or_else(|_| {
-            let message = format!("the fetch did not end within the remaining {} s of the function", left.as_secs());
+            let message = format!(
+                "the fetch did not end within the remaining {} s of the function",
+                left.as_secs()
+            );
             Err(FetchError::new(ItemFailureCode::TimedOut, message))
         })
     }
 
     /// Settles the item as `done` if this backup fetched the file, by any attempt for any item. A file from an earlier
     /// backup replaces a failed fetch, and the item records this failure.
-    async fn settle(&self, file: &KeptFile, failure: Option<&ItemFailure>) -> Result<DownloadOutcome, OperationError> {
+    async fn settle(
+        &self,
+        file: &KeptFile,
+        failure: Option<&ItemFailure>,
+    ) -> Result<DownloadOutcome, OperationError> {
         let file_name = &file_name(&self.record.item, file.content_type.as_deref());
         let settled_as = match failure {
             _ if file.fetched_at >= self.job.created_at => Settled::Done { file_name, file },
             None => Settled::Unchanged { file_name, file },
-            Some(failure) => Settled::Stale { file_name, file, failure },
+            Some(failure) => Settled::Stale {
+                file_name,
+                file,
+                failure,
+            },
         };
         let (id, content_id) = (&self.job.backup_id, &self.record.item.content_id);
-        let by_this = self.h.catalog.settle_item(id, content_id, settled_as, self.h.catalog.now().await?).await?;
+        let by_this = self
+            .h
+            .catalog
+            .settle_item(id, content_id, settled_as, self.h.catalog.now().await?)
+            .await?;
         tracing::debug!(backupId = %id, contentId = content_id, bytes = file.size, servedBy = file.served_by, "an item's file is held");
         Ok(DownloadOutcome::of(by_this))
     }
 
-    async fn fail(&self, code: ItemFailureCode, message: String) -> Result<DownloadOutcome, OperationError> {
+    async fn fail(
+        &self,
+        code: ItemFailureCode,
+        message: String,
+    ) -> Result<DownloadOutcome, OperationError> {
         let (id, content_id) = (&self.job.backup_id, &self.record.item.content_id);
-        Ok(DownloadOutcome::of(fail_item(self.h, id, content_id, code, message).await?))
+        Ok(DownloadOutcome::of(
+            fail_item(self.h, id, content_id, code, message).await?,
+        ))
     }
 
     /// Ends an item without an available file. The held file may be the last copy: without a reference from this
@@ -186,17 +244,26 @@ impl Attempt<'_> {
         message: String,
         held: Option<&KeptFile>,
     ) -> Result<DownloadOutcome, OperationError> {
-        let Some(file) = held else { return self.fail(code, message).await };
+        let Some(file) = held else {
+            return self.fail(code, message).await;
+        };
         let (id, content_id) = (&self.job.backup_id, &self.record.item.content_id);
         tracing::info!(backupId = %id, contentId = content_id, %code, reason = message, "an item could not be fetched, so its held file is used");
-        self.settle(file, Some(&ItemFailure { code, message })).await
+        self.settle(file, Some(&ItemFailure { code, message }))
+            .await
     }
 
-    async fn conclude(&self, fault: Fault, held: Option<&KeptFile>) -> Result<DownloadOutcome, OperationError> {
+    async fn conclude(
+        &self,
+        fault: Fault,
+        held: Option<&KeptFile>,
+    ) -> Result<DownloadOutcome, OperationError> {
         match fault {
             Fault::Keep(KeepError::Own(error)) => Err(error),
             // The held object may be the damaged one.
-            Fault::Keep(KeepError::Damaged(problem)) => self.fail(ItemFailureCode::Store, problem).await,
+            Fault::Keep(KeepError::Damaged(problem)) => {
+                self.fail(ItemFailureCode::Store, problem).await
+            }
             // The store has no room for other files either, so the whole backup fails at once.
             Fault::Keep(KeepError::Store(error @ StoreError::Full { .. })) => Err(error.into()),
             Fault::Keep(KeepError::Store(error)) => self.again_or_end(of_store(&error), held).await,
@@ -208,18 +275,33 @@ impl Attempt<'_> {
 
     /// Puts the attempt off. No request was sent, so this is no attempt. An item waits for a host that is down, but not
     /// without end.
-    async fn put_off(&self, error: FetchError, held: Option<&KeptFile>) -> Result<DownloadOutcome, OperationError> {
+    async fn put_off(
+        &self,
+        error: FetchError,
+        held: Option<&KeptFile>,
+    ) -> Result<DownloadOutcome, OperationError> {
         let (id, content_id) = (&self.job.backup_id, &self.record.item.content_id);
         let now = self.h.catalog.now().await?;
-        let since = self.h.catalog.put_attempt_off(id, content_id, error.host, now).await?;
+        let since = self
+            .h
+            .catalog
+            .put_attempt_off(id, content_id, error.host, now)
+            .await?;
         let waited = since.map_or(SignedDuration::ZERO, |since| now.duration_since(since));
         if error.host == HostState::Down && waited >= LONGEST_PUT_OFF {
-            let message = format!("{}; the item waited {} minutes for it", error.message, waited.as_mins());
+            let message = format!(
+                "{}; the item waited {} minutes for it",
+                error.message,
+                waited.as_mins()
+            );
             return self.end(error.code, message, held).await;
         }
         let after = wait_after(self.record.attempts, error.retry_after);
         tracing::debug!(backupId = %id, contentId = content_id, reason = error.message, "a download was put off");
-        Ok(DownloadOutcome::Retry { after, reason: error.message })
+        Ok(DownloadOutcome::Retry {
+            after,
+            reason: error.message,
+        })
     }
 
     async fn again_or_end(
@@ -232,13 +314,19 @@ impl Attempt<'_> {
             let message = format!("{} (attempt {attempt} of {most})", error.message);
             return self.end(error.code, message, held).await;
         }
-        self.h.catalog.end_wait_for_host(&self.job.backup_id, &self.record.item.content_id).await?;
+        self.h
+            .catalog
+            .end_wait_for_host(&self.job.backup_id, &self.record.item.content_id)
+            .await?;
         let after = wait_after(attempt, error.retry_after);
         tracing::info!(
             backupId = %self.job.backup_id, contentId = self.record.item.content_id, attempt,
             waitSeconds = after.as_secs(), reason = error.message, "a download failed and is tried again"
         );
-        Ok(DownloadOutcome::Retry { after, reason: error.message })
+        Ok(DownloadOutcome::Retry {
+            after,
+            reason: error.message,
+        })
     }
 }
 
@@ -249,7 +337,9 @@ fn of_store(error: &StoreError) -> FetchError {
 
 /// Longer after each attempt, and at least as long as the origin requested.
 fn wait_after(attempt: u32, asked: Option<Duration>) -> Duration {
-    let own = FIRST_WAIT.saturating_mul(3_u32.saturating_pow(attempt.saturating_sub(1))).min(LONGEST_WAIT);
+    let own = FIRST_WAIT
+        .saturating_mul(3_u32.saturating_pow(attempt.saturating_sub(1)))
+        .min(LONGEST_WAIT);
     own.max(asked.unwrap_or_default().min(LONGEST_ASKED_WAIT))
 }
 
@@ -259,8 +349,13 @@ mod tests {
 
     #[test]
     fn waits_grow_to_a_limit_and_are_never_shorter_than_asked() {
-        let seconds = |attempt, asked: Option<u64>| wait_after(attempt, asked.map(Duration::from_secs)).as_secs();
-        assert_eq!([1, 2, 3, 4, 5, 9].map(|attempt| seconds(attempt, None)), [5, 15, 45, 135, 405, 600]);
+        let seconds = |attempt, asked: Option<u64>| {
+            wait_after(attempt, asked.map(Duration::from_secs)).as_secs()
+        };
+        assert_eq!(
+            [1, 2, 3, 4, 5, 9].map(|attempt| seconds(attempt, None)),
+            [5, 15, 45, 135, 405, 600]
+        );
         assert_eq!(seconds(1, Some(100)), 100);
         assert_eq!(seconds(4, Some(100)), 135);
         assert_eq!(seconds(1, Some(86_400)), 900);

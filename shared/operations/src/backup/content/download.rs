@@ -52,7 +52,12 @@ pub(crate) fn gateways(content: &ContentSettings) -> Result<Vec<Gateway>, Operat
         let mark = if gateway.trustless { "" } else { "plain+" };
         format!("{mark}{}", gateway.url).parse::<Gateway>()
     };
-    content.gateways.iter().map(gateway).collect::<Result<_, _>>().map_err(|error| unusable(&error))
+    content
+        .gateways
+        .iter()
+        .map(gateway)
+        .collect::<Result<_, _>>()
+        .map_err(|error| unusable(&error))
 }
 
 fn unusable(error: &dyn std::fmt::Display) -> OperationError {
@@ -66,8 +71,11 @@ impl Downloader {
     /// If TLS cannot be set up, or the address of a gateway is invalid.
     pub fn new(settings: &Settings) -> Result<Self, OperationError> {
         let content = &settings.content;
-        let origins: Result<Vec<_>, _> =
-            content.allowed_origins.iter().map(|url| url.as_str().parse::<Origin>()).collect();
+        let origins: Result<Vec<_>, _> = content
+            .allowed_origins
+            .iter()
+            .map(|url| url.as_str().parse::<Origin>())
+            .collect();
         let fetcher = Fetcher::new(FetchSettings {
             gateways: gateways(content)?,
             allowed_origins: origins.map_err(|error| unusable(&error))?,
@@ -76,7 +84,10 @@ impl Downloader {
             max_file_size: content.max_file_size,
             per_host: usize::try_from(content.concurrency).unwrap_or(usize::MAX),
         });
-        Ok(Self { fetcher: fetcher.map_err(|error| unusable(&error))?, key: Arc::default() })
+        Ok(Self {
+            fetcher: fetcher.map_err(|error| unusable(&error))?,
+            key: Arc::default(),
+        })
     }
 
     /// The fetcher.
@@ -95,7 +106,10 @@ impl Downloader {
             return Ok(Arc::clone(key));
         }
         let key = Arc::new(writing_key(&h.repository, encrypt).await?);
-        *known = Some(KnownKey { read_at: Instant::now(), key: Arc::clone(&key) });
+        *known = Some(KnownKey {
+            read_at: Instant::now(),
+            key: Arc::clone(&key),
+        });
         Ok(key)
     }
 }
@@ -111,15 +125,27 @@ pub async fn download_item(
     message: &DownloadMessage,
     limits: RunLimits,
 ) -> Result<DownloadOutcome, OperationError> {
-    if limits.deadline.is_some_and(|deadline| deadline.duration_since(Timestamp::now()) < LEAST_TIME) {
+    if limits
+        .deadline
+        .is_some_and(|deadline| deadline.duration_since(Timestamp::now()) < LEAST_TIME)
+    {
         return Ok(DownloadOutcome::NoTime);
     }
-    let Some(job) = running(h, &message.backup_id).await? else { return Ok(DownloadOutcome::AlreadySettled) };
+    let Some(job) = running(h, &message.backup_id).await? else {
+        return Ok(DownloadOutcome::AlreadySettled);
+    };
     // Read before an attempt is counted: an unavailable repository is no fault of the item.
     let key = downloader.key(h).await?;
     let attempt = |record: Box<ItemRecord>| {
         let record = *record;
-        Attempt { h, fetcher: &downloader.fetcher, key: &key, job, record, limits }
+        Attempt {
+            h,
+            fetcher: &downloader.fetcher,
+            key: &key,
+            job,
+            record,
+            limits,
+        }
     };
     // Boxed, because callers embed the future of the entire attempt in their own.
     match begin(h, message).await? {
@@ -138,19 +164,39 @@ enum Begun {
 
 /// Counts the attempt before it is made. The worker of the last counted attempt may still run, or have died.
 async fn begin(h: &Holdfast, message: &DownloadMessage) -> Result<Begun, OperationError> {
-    let DownloadMessage { backup_id, content_id } = message;
+    let DownloadMessage {
+        backup_id,
+        content_id,
+    } = message;
     let most = h.settings.content.retry_attempts;
     let found = h.catalog.get_item(backup_id, content_id).await?;
-    let Some(record) = found else { return Ok(Begun::Ended(DownloadOutcome::AlreadySettled)) };
+    let Some(record) = found else {
+        return Ok(Begun::Ended(DownloadOutcome::AlreadySettled));
+    };
     if record.attempts < most {
-        let begun = h.catalog.begin_attempt(backup_id, content_id, h.catalog.now().await?).await?;
+        let begun = h
+            .catalog
+            .begin_attempt(backup_id, content_id, h.catalog.now().await?)
+            .await?;
         return Ok(
-            begun.map_or(Begun::Ended(DownloadOutcome::AlreadySettled), |record| Begun::Attempt(Box::new(record)))
+            begun.map_or(Begun::Ended(DownloadOutcome::AlreadySettled), |record| {
+                Begun::Attempt(Box::new(record))
+            }),
         );
     }
-    if h.catalog.attempted_since(backup_id, content_id, h.catalog.now().await? - ATTEMPT_LASTS).await? {
+    if h.catalog
+        .attempted_since(
+            backup_id,
+            content_id,
+            h.catalog.now().await? - ATTEMPT_LASTS,
+        )
+        .await?
+    {
         let reason = "its last attempt may be at work".to_owned();
-        return Ok(Begun::Ended(DownloadOutcome::Retry { after: WAIT_FOR_ANOTHER, reason }));
+        return Ok(Begun::Ended(DownloadOutcome::Retry {
+            after: WAIT_FOR_ANOTHER,
+            reason,
+        }));
     }
     Ok(Begun::Stopped(Box::new(record)))
 }

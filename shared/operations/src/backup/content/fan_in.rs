@@ -2,7 +2,8 @@
 
 use holdfast_catalog::{CatalogError, JobChange, Settled, Source};
 use holdfast_domain::{
-    BackupId, ContentItem, DownloadMessage, ItemFailure, ItemFailureCode, Job, JobStatus, Timestamp, file_name,
+    BackupId, ContentItem, DownloadMessage, ItemFailure, ItemFailureCode, Job, JobStatus,
+    Timestamp, file_name,
 };
 
 use super::{HANDED_ON_FOR, fail_item, held, source::ItemSource};
@@ -22,7 +23,11 @@ pub(super) async fn running(h: &Holdfast, id: &BackupId) -> Result<Option<Job>, 
 ///
 /// # Errors
 /// Those of the catalogue. The sweep checks again.
-pub async fn finalize_if_settled(h: &Holdfast, id: &BackupId, now: Timestamp) -> Result<bool, OperationError> {
+pub async fn finalize_if_settled(
+    h: &Holdfast,
+    id: &BackupId,
+    now: Timestamp,
+) -> Result<bool, OperationError> {
     finalize_if_settled_at(h, id, h.catalog.by_server_clock(now).await?).await
 }
 
@@ -38,14 +43,21 @@ pub(crate) async fn finalize_if_settled_at(
     {
         return Ok(false);
     }
-    let job = match h.catalog.transition(id, JobStatus::Finalizing, JobChange::default(), None).await {
+    let job = match h
+        .catalog
+        .transition(id, JobStatus::Finalizing, JobChange::default(), None)
+        .await
+    {
         Ok(job) => job,
         Err(CatalogError::Conflict { .. }) => return Ok(false),
         Err(error) => return Err(error.into()),
     };
     h.observer.job_changed(&job).await;
     // If another run has the lease by now, that run is the finalizer.
-    let waits = h.catalog.wait(Source::Content, id, job.fence, now + HANDED_ON_FOR, now).await;
+    let waits = h
+        .catalog
+        .wait(Source::Content, id, job.fence, now + HANDED_ON_FOR, now)
+        .await;
     if let Err(error) = waits {
         tracing::warn!(backupId = %id, %error, "cannot make the lease wait for the next run: the sweep hands the backup on");
     }
@@ -54,16 +66,35 @@ pub(crate) async fn finalize_if_settled_at(
 
 /// The same for the run that holds the lease and finalizes the backup itself. Its lease does not wait. Returns `false`
 /// while items are pending.
-pub(crate) async fn finalize_held_if_settled(h: &Holdfast, run: &Run) -> Result<bool, OperationError> {
+pub(crate) async fn finalize_held_if_settled(
+    h: &Holdfast,
+    run: &Run,
+) -> Result<bool, OperationError> {
     let id = &run.job.backup_id;
     if h.catalog.any_pending(id).await? {
         return Ok(false);
     }
-    match h.catalog.transition(id, JobStatus::Finalizing, JobChange::default(), Some(run.fence)).await {
+    match h
+        .catalog
+        .transition(
+            id,
+            JobStatus::Finalizing,
+            JobChange::default(),
+            Some(run.fence),
+        )
+        .await
+    {
         Ok(job) => h.observer.job_changed(&job).await,
         // The answer of an earlier call was lost.
-        Err(CatalogError::Conflict { status: JobStatus::Finalizing, fence, .. }) if fence == run.fence => {}
-        Err(CatalogError::Conflict { status: JobStatus::Cancelled, .. }) => return Err(StopReason::Cancelled.into()),
+        Err(CatalogError::Conflict {
+            status: JobStatus::Finalizing,
+            fence,
+            ..
+        }) if fence == run.fence => {}
+        Err(CatalogError::Conflict {
+            status: JobStatus::Cancelled,
+            ..
+        }) => return Err(StopReason::Cancelled.into()),
         Err(CatalogError::Conflict { .. }) => return Err(StopReason::LeaseLost.into()),
         Err(error) => return Err(error.into()),
     }
@@ -80,11 +111,16 @@ pub async fn settle_undelivered(
     message: &DownloadMessage,
     now: Timestamp,
 ) -> Result<bool, OperationError> {
-    let DownloadMessage { backup_id, content_id } = message;
+    let DownloadMessage {
+        backup_id,
+        content_id,
+    } = message;
     if running(h, backup_id).await?.is_none() {
         return Ok(false);
     }
-    let Some(record) = h.catalog.get_item(backup_id, content_id).await? else { return Ok(false) };
+    let Some(record) = h.catalog.get_item(backup_id, content_id).await? else {
+        return Ok(false);
+    };
     tracing::warn!(backupId = %backup_id, contentId = content_id, at = %now, "the queue gave an item up");
     let reason = format!(
         "the queue reached its limit of deliveries, and none of {} begun downloads completed: see the workers' \
@@ -107,8 +143,19 @@ pub(crate) async fn give_item_up(
         Ok(source) => held::of_source(h, &source).await?,
         Err(_) => None,
     };
-    let Some(file) = held else { return fail_item(h, backup_id, &item.content_id, code, message).await };
-    let (file_name, failure) = (file_name(item, file.content_type.as_deref()), ItemFailure { code, message });
-    let settled = Settled::Stale { file_name: &file_name, file: &file, failure: &failure };
-    Ok(h.catalog.settle_item(backup_id, &item.content_id, settled, h.catalog.now().await?).await?)
+    let Some(file) = held else {
+        return fail_item(h, backup_id, &item.content_id, code, message).await;
+    };
+    let (file_name, failure) = (
+        file_name(item, file.content_type.as_deref()),
+        ItemFailure { code, message },
+    );
+    let settled = Settled::Stale {
+        file_name: &file_name,
+        file: &file,
+        failure: &failure,
+    };
+    Ok(h.catalog
+        .settle_item(backup_id, &item.content_id, settled, h.catalog.now().await?)
+        .await?)
 }

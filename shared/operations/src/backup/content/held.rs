@@ -29,7 +29,13 @@ pub(super) fn is_good_enough(storage_type: StorageType, file: &KeptFile, encrypt
 
 /// Whether no gateway could prove more of it. A file under a raw CID is one block, and its bytes rebuild that block.
 pub(super) fn is_proved(storage_type: StorageType, file: &KeptFile) -> bool {
-    let is_whole = || file.dag.is_some() || file.cid.as_deref().is_some_and(holdfast_content::ipfs::is_raw_file);
+    let is_whole = || {
+        file.dag.is_some()
+            || file
+                .cid
+                .as_deref()
+                .is_some_and(holdfast_content::ipfs::is_raw_file)
+    };
     storage_type == StorageType::Gaia || (file.verified == Verified::Cid && is_whole())
 }
 
@@ -39,12 +45,21 @@ fn is_encrypted_as_asked(file: &KeptFile, encrypt: bool) -> bool {
 
 /// The held file of a source, if it is encrypted as required, readable, and in the store. It may be as little proved as
 /// when it was fetched.
-pub(super) async fn of_source(h: &Holdfast, source: &ItemSource) -> Result<Option<KeptFile>, OperationError> {
+pub(super) async fn of_source(
+    h: &Holdfast,
+    source: &ItemSource,
+) -> Result<Option<KeptFile>, OperationError> {
     let found = h.catalog.held(std::slice::from_ref(&source.id)).await?;
-    let Some(held) = found.into_iter().next().map(|held| held.file) else { return Ok(None) };
-    let is_usable =
-        is_encrypted_as_asked(&held, h.settings.content.encryption) && Openings::default().open(h, &held).await?;
-    if is_usable { found_again(h, source, held).await } else { Ok(None) }
+    let Some(held) = found.into_iter().next().map(|held| held.file) else {
+        return Ok(None);
+    };
+    let is_usable = is_encrypted_as_asked(&held, h.settings.content.encryption)
+        && Openings::default().open(h, &held).await?;
+    if is_usable {
+        found_again(h, source, held).await
+    } else {
+        Ok(None)
+    }
 }
 
 /// The held file of a source, if its objects are in the store. Objects that were stored again in another form are
@@ -54,10 +69,16 @@ pub(super) async fn found_again(
     source: &ItemSource,
     held: KeptFile,
 ) -> Result<Option<KeptFile>, OperationError> {
-    let Some(found) = in_store(h, &held).await? else { return Ok(None) };
+    let Some(found) = in_store(h, &held).await? else {
+        return Ok(None);
+    };
     let address = found.object.artifact.key.content_address();
     if let (Some(address), true) = (&address, found != held) {
-        let of = HoldSource { storage_type: source.storage_type, locator: &source.locator, address };
+        let of = HoldSource {
+            storage_type: source.storage_type,
+            locator: &source.locator,
+            address,
+        };
         h.catalog.hold(&of, &found, h.catalog.now().await?).await?;
     }
     Ok(Some(found))
@@ -69,8 +90,14 @@ pub(super) struct Openings(HashMap<u32, bool>);
 
 impl Openings {
     /// Whether the available keys can read a file's objects. A file with a lost key is fetched again.
-    pub(super) async fn open(&mut self, h: &Holdfast, file: &KeptFile) -> Result<bool, OperationError> {
-        let epochs: Vec<u32> = objects(file).filter_map(|object| object.encryption.as_ref().map(epoch)).collect();
+    pub(super) async fn open(
+        &mut self,
+        h: &Holdfast,
+        file: &KeptFile,
+    ) -> Result<bool, OperationError> {
+        let epochs: Vec<u32> = objects(file)
+            .filter_map(|object| object.encryption.as_ref().map(epoch))
+            .collect();
         for epoch in epochs {
             let opens = match self.0.get(&epoch) {
                 Some(opens) => *opens,
@@ -103,8 +130,13 @@ const fn epoch(encryption: &Encryption) -> u32 {
 
 /// A file with its objects as the store has them, or nothing if one is missing or damaged. An object of the recorded size
 /// is not read.
-pub(super) async fn in_store(h: &Holdfast, file: &KeptFile) -> Result<Option<KeptFile>, OperationError> {
-    let Some(object) = form_in_store(h, ContentObject::file(file)).await? else { return Ok(None) };
+pub(super) async fn in_store(
+    h: &Holdfast,
+    file: &KeptFile,
+) -> Result<Option<KeptFile>, OperationError> {
+    let Some(object) = form_in_store(h, ContentObject::file(file)).await? else {
+        return Ok(None);
+    };
     let dag = match ContentObject::blocks(file) {
         None => None,
         Some(blocks) => match form_in_store(h, blocks).await? {
@@ -112,10 +144,17 @@ pub(super) async fn in_store(h: &Holdfast, file: &KeptFile) -> Result<Option<Kep
             form => form,
         },
     };
-    Ok(Some(KeptFile { object, dag, ..file.clone() }))
+    Ok(Some(KeptFile {
+        object,
+        dag,
+        ..file.clone()
+    }))
 }
 
-async fn form_in_store(h: &Holdfast, object: ContentObject) -> Result<Option<StoredObject>, OperationError> {
+async fn form_in_store(
+    h: &Holdfast,
+    object: ContentObject,
+) -> Result<Option<StoredObject>, OperationError> {
     let found = match h.repository.store().head(object.key()).await {
         Ok(found) => found,
         Err(error) if error.is_not_found() => return Ok(None),
@@ -142,9 +181,22 @@ mod tests {
     fn object(encrypted: bool) -> StoredObject {
         let sha256 = Sha256Digest::new([1; 32]);
         let key = ObjectKey::content_object(&sha256, false, encrypted);
-        let encryption = encrypted.then(|| Encryption { suite: "x".to_owned(), key_epoch: 1 });
-        let artifact = Artifact { key, size: 1, sha256, segment_bytes: 1, segments: vec![] };
-        StoredObject { artifact, compression: None, encryption }
+        let encryption = encrypted.then(|| Encryption {
+            suite: "x".to_owned(),
+            key_epoch: 1,
+        });
+        let artifact = Artifact {
+            key,
+            size: 1,
+            sha256,
+            segment_bytes: 1,
+            segments: vec![],
+        };
+        StoredObject {
+            artifact,
+            compression: None,
+            encryption,
+        }
     }
 
     fn file(verified: Verified, file_encrypted: bool, dag: Option<bool>) -> KeptFile {
@@ -168,26 +220,57 @@ mod tests {
         let good = |file: &KeptFile, encrypt| is_good_enough(StorageType::Ipfs, file, encrypt);
         assert!(good(&file(Verified::Cid, false, Some(false)), false));
         assert!(!good(&file(Verified::Cid, false, Some(false)), true));
-        assert!(!good(&file(Verified::Cid, true, Some(false)), true), "the blocks say what the file is");
+        assert!(
+            !good(&file(Verified::Cid, true, Some(false)), true),
+            "the blocks say what the file is"
+        );
         assert!(good(&file(Verified::Cid, true, Some(true)), true));
-        assert!(good(&file(Verified::Cid, true, Some(true)), false), "better than asked");
+        assert!(
+            good(&file(Verified::Cid, true, Some(true)), false),
+            "better than asked"
+        );
     }
 
     #[test]
     fn an_ipfs_file_that_no_cid_vouches_for_is_fetched_again() {
-        assert!(!is_good_enough(StorageType::Ipfs, &file(Verified::Transport, false, None), false));
-        assert!(!is_good_enough(StorageType::Ipfs, &file(Verified::Cid, false, None), false));
+        assert!(!is_good_enough(
+            StorageType::Ipfs,
+            &file(Verified::Transport, false, None),
+            false
+        ));
+        assert!(!is_good_enough(
+            StorageType::Ipfs,
+            &file(Verified::Cid, false, None),
+            false
+        ));
         let raw = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy";
         for (cid, is_good) in [
             (raw, true),
             (&*format!("{raw}/a"), false),
-            ("bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi", false),
+            (
+                "bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi",
+                false,
+            ),
         ] {
-            let large = KeptFile { cid: Some(cid.to_owned()), ..file(Verified::Cid, false, None) };
-            assert_eq!(is_good_enough(StorageType::Ipfs, &large, false), is_good, "{cid}");
-            let large = KeptFile { verified: Verified::Transport, ..large };
+            let large = KeptFile {
+                cid: Some(cid.to_owned()),
+                ..file(Verified::Cid, false, None)
+            };
+            assert_eq!(
+                is_good_enough(StorageType::Ipfs, &large, false),
+                is_good,
+                "{cid}"
+            );
+            let large = KeptFile {
+                verified: Verified::Transport,
+                ..large
+            };
             assert!(!is_good_enough(StorageType::Ipfs, &large, false), "{cid}");
         }
-        assert!(is_good_enough(StorageType::Gaia, &file(Verified::Transport, false, None), false));
+        assert!(is_good_enough(
+            StorageType::Gaia,
+            &file(Verified::Transport, false, None),
+            false
+        ));
     }
 }

@@ -62,8 +62,13 @@ pub async fn back_up_content_here(
     limits: RunLimits,
 ) -> Result<BackupOutcome, OperationError> {
     let backup_id = request.backup_id();
-    if matches!(request, BackupRequest::Scheduled { .. }) && trigger::switched_off(h, BackupType::Content).is_some() {
-        return Ok(BackupOutcome::Skipped { backup_id, reason: SkipReason::Disabled });
+    if matches!(request, BackupRequest::Scheduled { .. })
+        && trigger::switched_off(h, BackupType::Content).is_some()
+    {
+        return Ok(BackupOutcome::Skipped {
+            backup_id,
+            reason: SkipReason::Disabled,
+        });
     }
     let (downloader, begun_at) = (Downloader::new(&h.settings)?, h.catalog.now().await?);
     let run = match claim_all_steps(h, &request, limits).await? {
@@ -74,10 +79,23 @@ pub async fn back_up_content_here(
     let progress = {
         let (progress, is_finalizing) = (meters.progress(), Arc::clone(&is_finalizing));
         // Until then items are counted, and bytes are not.
-        move || is_finalizing.load(Ordering::Relaxed).then(&progress).flatten()
+        move || {
+            is_finalizing
+                .load(Ordering::Relaxed)
+                .then(&progress)
+                .flatten()
+        }
     };
     let watch = Watch::begin(h, &run, limits, progress);
-    let here = Here { h, downloader: &downloader, run: &run, watch: &watch, limits, meters: &meters, is_finalizing };
+    let here = Here {
+        h,
+        downloader: &downloader,
+        run: &run,
+        watch: &watch,
+        limits,
+        meters: &meters,
+        is_finalizing,
+    };
     // Boxed, because callers embed the future of downloads and discovery in their own.
     let result = Box::pin(here.all_steps()).await;
     drop(watch);
@@ -116,8 +134,17 @@ impl Here<'_> {
     /// Discovery and downloads.
     async fn bring_in(&self) -> Result<(), RunFault> {
         if (2..=MOST_BLAMELESS).contains(&self.run.fence) {
-            let (id, most) = (&self.run.job.backup_id, self.h.settings.content.retry_attempts);
-            let give_back = || async { Ok(self.h.catalog.give_interrupted_attempts_back(id, most).await?) };
+            let (id, most) = (
+                &self.run.job.backup_id,
+                self.h.settings.content.retry_attempts,
+            );
+            let give_back = || async {
+                Ok(self
+                    .h
+                    .catalog
+                    .give_interrupted_attempts_back(id, most)
+                    .await?)
+            };
             self.watch.persist(give_back).await?;
         }
         let mut workers = self.workers();
@@ -159,16 +186,26 @@ impl Here<'_> {
     async fn send_pending(&self, queue: &LocalQueue) -> Result<(), OperationError> {
         let (id, mut after): (_, Option<String>) = (&self.run.job.backup_id, None);
         loop {
-            let next = || async { Ok(self.h.catalog.pending_since(id, Timestamp::MAX, after.as_deref(), PAGE).await?) };
+            let next = || async {
+                Ok(self
+                    .h
+                    .catalog
+                    .pending_since(id, Timestamp::MAX, after.as_deref(), PAGE)
+                    .await?)
+            };
             let page = persist(next).await?;
-            let Some(last) = page.last().cloned() else { return Ok(()) };
+            let Some(last) = page.last().cloned() else {
+                return Ok(());
+            };
             persist(|| send(self.h, queue, id, &page)).await?;
             after = Some(last);
         }
     }
 
     fn workers(&self) -> Workers {
-        let count = usize::try_from(self.h.settings.content.concurrency).unwrap_or(usize::MAX).min(MOST_WORKERS);
+        let count = usize::try_from(self.h.settings.content.concurrency)
+            .unwrap_or(usize::MAX)
+            .min(MOST_WORKERS);
         let queue = Arc::new(LocalQueue::new(count * QUEUED_PER_WORKER));
         let mut tasks = JoinSet::new();
         for _ in 0..count {
@@ -210,12 +247,19 @@ async fn conclude(
         OperationError::Stopped(StopReason::Cancelled) => {
             clean_up_cancelled(h, run).await;
             let reason = SkipReason::AlreadySettled(JobStatus::Cancelled);
-            Ok(BackupOutcome::Skipped { backup_id: id.clone(), reason })
+            Ok(BackupOutcome::Skipped {
+                backup_id: id.clone(),
+                reason,
+            })
         }
-        OperationError::Stopped(StopReason::LeaseLost) => Ok(lost_lease::what_became_of(h, run).await?.outcome(run)),
+        OperationError::Stopped(StopReason::LeaseLost) => {
+            Ok(lost_lease::what_became_of(h, run).await?.outcome(run))
+        }
         // The next run resumes it.
         error if error.is_catalog_away() => Err(error),
-        error => Ok(BackupOutcome::Failed(Box::new(fail_held(h, run, &error).await?))),
+        error => Ok(BackupOutcome::Failed(Box::new(
+            fail_held(h, run, &error).await?,
+        ))),
     }
 }
 
@@ -260,7 +304,11 @@ async fn work(
     while let Some(message) = queue.recv().await {
         match download_item(h, downloader, &message, limits).await {
             Ok(DownloadOutcome::Retry { after, .. }) => longest = longest.max(after),
-            Ok(DownloadOutcome::Settled | DownloadOutcome::AlreadySettled | DownloadOutcome::NoTime) => {}
+            Ok(
+                DownloadOutcome::Settled
+                | DownloadOutcome::AlreadySettled
+                | DownloadOutcome::NoTime,
+            ) => {}
             Err(error) if error.is_transient() => {
                 tracing::warn!(contentId = message.content_id, %error, "a download could not be recorded and is tried again");
                 tokio::time::sleep(PAUSE).await;

@@ -100,11 +100,19 @@ impl Naming {
     }
 
     /// Address and key of these bytes.
-    fn place(&self, sha256: &Sha256Digest, compressed: bool, master: Option<&MasterKey>) -> (Sha256Digest, ObjectKey) {
+    fn place(
+        &self,
+        sha256: &Sha256Digest,
+        compressed: bool,
+        master: Option<&MasterKey>,
+    ) -> (Sha256Digest, ObjectKey) {
         match self {
             Self::File { .. } => {
                 let address = file_address(master, sha256);
-                (address, ObjectKey::content_object(&address, compressed, master.is_some()))
+                (
+                    address,
+                    ObjectKey::content_object(&address, compressed, master.is_some()),
+                )
             }
             Self::Dag(address) => (*address, ObjectKey::content_dag(address, master.is_some())),
         }
@@ -142,21 +150,36 @@ impl Keeping {
         naming: Naming,
     ) -> Result<(Self, mpsc::Sender<Bytes>), KeepError> {
         let incoming = ObjectKey::content_incoming(random_bytes().map_err(OperationError::from)?);
-        let (sink, source) = upload::channel(upload::part_bytes_for(h.settings.content.max_file_size));
+        let (sink, source) =
+            upload::channel(upload::part_bytes_for(h.settings.content.max_file_size));
         let (chunks, received) = mpsc::channel(CHUNKS_WAITING);
         let (whole, is_whole) = oneshot::channel();
         let uploading = tokio::spawn({
             let (store, incoming) = (Arc::clone(h.repository.store()), incoming.clone());
             async move { upload::send_all(&store, &incoming, source).await }
         });
-        let stages = Stages { naming, encryption: encryption(key, incoming) };
+        let stages = Stages {
+            naming,
+            encryption: encryption(key, incoming),
+        };
         let making = tokio::task::spawn_blocking(move || stages.run(received, is_whole, sink));
-        Ok((Self { whole, making, uploading: Uploading(uploading) }, chunks))
+        Ok((
+            Self {
+                whole,
+                making,
+                uploading: Uploading(uploading),
+            },
+            chunks,
+        ))
     }
 
     /// Confirms that all chunks were sent, and waits for the end of the upload.
     pub(super) async fn finish(self) -> Result<Sent, KeepError> {
-        let Self { whole, making, uploading } = self;
+        let Self {
+            whole,
+            making,
+            uploading,
+        } = self;
         let _ = whole.send(());
         match ended(making, uploading).await {
             (Ok(made), Ok(pending)) => Ok(Sent { made, pending }),
@@ -172,7 +195,11 @@ impl Keeping {
 
     /// Discards the upload. Returns the error of the store, if the store had failed.
     pub(super) async fn give_up(self) -> Option<StoreError> {
-        let Self { whole, making, uploading } = self;
+        let Self {
+            whole,
+            making,
+            uploading,
+        } = self;
         drop(whole);
         match ended(making, uploading).await.1 {
             Ok(pending) => {
@@ -186,7 +213,12 @@ impl Keeping {
 }
 
 /// Stores bytes from memory.
-pub(super) async fn send(h: &Holdfast, key: &WritingKey, naming: Naming, bytes: Bytes) -> Result<Sent, KeepError> {
+pub(super) async fn send(
+    h: &Holdfast,
+    key: &WritingKey,
+    naming: Naming,
+    bytes: Bytes,
+) -> Result<Sent, KeepError> {
     let (keeping, chunks) = Keeping::begin(h, key, naming)?;
     // If the receiver is gone, `finish` returns the reason.
     let _ = chunks.send(bytes).await;
@@ -199,9 +231,14 @@ async fn ended(
     mut uploading: Uploading,
 ) -> (Result<Made, KeepError>, Result<PendingUpload, UploadError>) {
     let (made, uploaded) = tokio::join!(making, &mut uploading.0);
-    let made = made.map_err(|error| internal(&error)).and_then(|made| made.map_err(|error| internal(&error)));
+    let made = made
+        .map_err(|error| internal(&error))
+        .and_then(|made| made.map_err(|error| internal(&error)));
     let uploaded = uploaded.unwrap_or_else(|error| {
-        let (key, cause) = (ObjectKey::INCOMING.to_owned(), format!("the upload was lost: {error}"));
+        let (key, cause) = (
+            ObjectKey::INCOMING.to_owned(),
+            format!("the upload was lost: {error}"),
+        );
         Err(StoreError::Unavailable { key, cause }.into())
     });
     (made, uploaded)
@@ -214,7 +251,14 @@ fn internal(error: &dyn std::fmt::Display) -> KeepError {
 fn encryption(key: &WritingKey, incoming: ObjectKey) -> Option<(Arc<MasterKey>, ArtifactPlace)> {
     let (master, encryption) = key.master.as_ref().zip(key.encryption.as_ref())?;
     let (repository, key_epoch) = (key.repository.id.clone(), encryption.key_epoch);
-    Some((Arc::clone(master), ArtifactPlace { repository, key_epoch, object_key: incoming }))
+    Some((
+        Arc::clone(master),
+        ArtifactPlace {
+            repository,
+            key_epoch,
+            object_key: incoming,
+        },
+    ))
 }
 
 /// Aborts the upload when it is dropped.
@@ -240,30 +284,55 @@ impl Stages {
         sink: PartSink,
     ) -> io::Result<Made> {
         let first = first_look(&mut chunks);
-        let sample: Vec<u8> = first.iter().flatten().copied().take(FIRST_LOOK_BYTES).collect();
+        let sample: Vec<u8> = first
+            .iter()
+            .flatten()
+            .copied()
+            .take(FIRST_LOOK_BYTES)
+            .collect();
         let compression_level = self.naming.compresses(&sample);
-        let recipe = Recipe { compression_level, encryption: self.encryption };
+        let recipe = Recipe {
+            compression_level,
+            encryption: self.encryption,
+        };
         let mut writer = ArtifactWriter::new(&recipe, &Meters::default(), sink)?;
         let (mut hash, mut size) = (Sha256::new(), 0);
-        for chunk in first.into_iter().chain(std::iter::from_fn(|| chunks.blocking_recv())) {
+        for chunk in first
+            .into_iter()
+            .chain(std::iter::from_fn(|| chunks.blocking_recv()))
+        {
             hash.update(&chunk);
             size += chunk.len() as u64;
             writer.write_all(&chunk)?;
         }
-        is_whole.blocking_recv().map_err(|_| io::Error::other("the file is incomplete"))?;
+        is_whole
+            .blocking_recv()
+            .map_err(|_| io::Error::other("the file is incomplete"))?;
         let sha256 = Sha256Digest::new(hash.finalize().into());
         let compressed = compression_level.is_some();
-        let master = recipe.encryption.as_ref().map(|(master, _)| master.as_ref());
+        let master = recipe
+            .encryption
+            .as_ref()
+            .map(|(master, _)| master.as_ref());
         let (address, key) = self.naming.place(&sha256, compressed, master);
         let artifact = writer.finish_as(&key)?;
-        Ok(Made { size, sha256, compressed, address, key, artifact })
+        Ok(Made {
+            size,
+            sha256,
+            compressed,
+            address,
+            key,
+            artifact,
+        })
     }
 }
 
 fn first_look(chunks: &mut mpsc::Receiver<Bytes>) -> Vec<Bytes> {
     let (mut first, mut bytes) = (Vec::new(), 0);
     while bytes < FIRST_LOOK_BYTES {
-        let Some(chunk) = chunks.blocking_recv() else { break };
+        let Some(chunk) = chunks.blocking_recv() else {
+            break;
+        };
         bytes += chunk.len();
         first.push(chunk);
     }

@@ -44,8 +44,20 @@ pub struct HandOn {
 
 /// Ends this run, not its job: the lease waits for the next run, at most until this time of the catalogue's server.
 /// Returns `false` if another run has the lease by now.
-pub(crate) async fn wait_until(h: &Holdfast, run: &Run, until: Timestamp) -> Result<bool, OperationError> {
-    Ok(h.catalog.wait(Source::Content, &run.job.backup_id, run.fence, until, h.catalog.now().await?).await?)
+pub(crate) async fn wait_until(
+    h: &Holdfast,
+    run: &Run,
+    until: Timestamp,
+) -> Result<bool, OperationError> {
+    Ok(h.catalog
+        .wait(
+            Source::Content,
+            &run.job.backup_id,
+            run.fence,
+            until,
+            h.catalog.now().await?,
+        )
+        .await?)
 }
 
 /// The same for a run with a dispatched successor.
@@ -71,9 +83,15 @@ pub(crate) async fn fail_item(
     code: ItemFailureCode,
     message: impl Into<String>,
 ) -> Result<bool, OperationError> {
-    let failure = ItemFailure { code, message: message.into() };
+    let failure = ItemFailure {
+        code,
+        message: message.into(),
+    };
     let settled = Settled::Failed(&failure);
-    let by_this = h.catalog.settle_item(backup_id, content_id, settled, h.catalog.now().await?).await?;
+    let by_this = h
+        .catalog
+        .settle_item(backup_id, content_id, settled, h.catalog.now().await?)
+        .await?;
     if by_this {
         tracing::info!(backupId = %backup_id, contentId = content_id, %code, reason = failure.message, "an item failed");
     }

@@ -22,6 +22,10 @@ pub enum DownloadOutcome {
 
 impl DownloadOutcome {
     pub(super) const fn of(settled_by_this: bool) -> Self {
-        if settled_by_this { Self::Settled } else { Self::AlreadySettled }
+        if settled_by_this {
+            Self::Settled
+        } else {
+            Self::AlreadySettled
+        }
     }
 }

@@ -47,7 +47,10 @@ impl LocalQueue {
     #[must_use]
     pub fn new(capacity: usize) -> Self {
         let (sender, receiver) = mpsc::channel(capacity.max(1));
-        Self { sender: Mutex::new(Some(sender)), receiver: Mutex::new(receiver) }
+        Self {
+            sender: Mutex::new(Some(sender)),
+            receiver: Mutex::new(receiver),
+        }
     }
 
     /// The next message, or `None` if the queue is closed and empty.
@@ -64,7 +67,10 @@ impl LocalQueue {
 #[async_trait]
 impl DownloadQueue for LocalQueue {
     async fn send(&self, messages: &[DownloadMessage]) -> Result<Vec<RefusedMessage>, QueueError> {
-        let closed = || QueueError { message: "it was closed".to_owned(), is_transient: false };
+        let closed = || QueueError {
+            message: "it was closed".to_owned(),
+            is_transient: false,
+        };
         let sender = self.sender.lock().await.clone().ok_or_else(closed)?;
         for message in messages {
             sender.send(message.clone()).await.map_err(|_| closed())?;
@@ -80,7 +86,10 @@ mod tests {
     use super::*;
 
     fn message(content_id: usize) -> DownloadMessage {
-        DownloadMessage { backup_id: "content_1_a".parse().unwrap(), content_id: content_id.to_string() }
+        DownloadMessage {
+            backup_id: "content_1_a".parse().unwrap(),
+            content_id: content_id.to_string(),
+        }
     }
 
     #[tokio::test]

@@ -22,7 +22,12 @@ impl ItemSource {
             Location::Gaia(url) => url.to_string(),
         };
         let id = source_id(item.storage_type, &locator);
-        Ok(Self { location, storage_type: item.storage_type, locator, id })
+        Ok(Self {
+            location,
+            storage_type: item.storage_type,
+            locator,
+            id,
+        })
     }
 
     /// The source with the served path, if the URL may mean several.
@@ -30,6 +35,11 @@ impl ItemSource {
         let path = path.filter(|path| path.to_string() != self.locator)?;
         let (location, locator) = (Location::Ipfs(path.clone().into()), path.to_string());
         let id = source_id(self.storage_type, &locator);
-        Some(Self { location, storage_type: self.storage_type, locator, id })
+        Some(Self {
+            location,
+            storage_type: self.storage_type,
+            locator,
+            id,
+        })
     }
 }

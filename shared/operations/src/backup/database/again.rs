@@ -50,7 +50,10 @@ pub(super) async fn dump_until_unchanged(
             Err(error) => error,
         };
         let has_begun = meters.read.load(Ordering::Relaxed) > 0;
-        if attempt == ATTEMPTS || !is_of_the_source(&error, has_begun) || !has_time(limits, began.elapsed()) {
+        if attempt == ATTEMPTS
+            || !is_of_the_source(&error, has_begun)
+            || !has_time(limits, began.elapsed())
+        {
             // If the server is not reached again, its loss is the result, and the earlier failure is the cause.
             return Err(match error {
                 OperationError::Source(_) if !has_begun => earlier.unwrap_or(error),
@@ -81,16 +84,33 @@ fn is_of_the_source(error: &OperationError, has_begun: bool) -> bool {
 
 /// Whether another attempt of the same duration ends before the deadline.
 fn has_time(limits: RunLimits, took: Duration) -> bool {
-    let Some(deadline) = limits.deadline else { return true };
+    let Some(deadline) = limits.deadline else {
+        return true;
+    };
     Timestamp::now() + MARGIN + PAUSE + took < deadline
 }
 
 /// The dump, with a note of the attempts and of the namespaces found only by an earlier attempt.
 fn annotated(mut dump: StoredDump, attempt: u32, planned: BTreeSet<String>) -> StoredDump {
     if attempt > 1 {
-        let held: HashSet<String> = dump.proof.summary.namespaces.iter().map(full_name).collect();
-        let gone: Vec<String> = planned.into_iter().filter(|name| !held.contains(name)).collect();
-        dump.note = Some(dump.note.into_iter().chain([note(attempt, &gone)]).collect::<Vec<_>>().join("; "));
+        let held: HashSet<String> = dump
+            .proof
+            .summary
+            .namespaces
+            .iter()
+            .map(full_name)
+            .collect();
+        let gone: Vec<String> = planned
+            .into_iter()
+            .filter(|name| !held.contains(name))
+            .collect();
+        dump.note = Some(
+            dump.note
+                .into_iter()
+                .chain([note(attempt, &gone)])
+                .collect::<Vec<_>>()
+                .join("; "),
+        );
     }
     dump
 }
@@ -100,16 +120,24 @@ fn full_name(namespace: &NamespaceSummary) -> String {
 }
 
 fn note(attempt: u32, gone: &[String]) -> String {
-    let completed = format!("the source changed or failed during the dump, and attempt {attempt} completed it");
+    let completed =
+        format!("the source changed or failed during the dump, and attempt {attempt} completed it");
     if gone.is_empty() {
         return completed;
     }
-    let listed = gone.iter().take(NAMES_LISTED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let listed = gone
+        .iter()
+        .take(NAMES_LISTED)
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .join(", ");
     let more = match gone.len().saturating_sub(NAMES_LISTED) {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
-    format!("{completed}. Not in the dump, because the last attempt did not find them: {listed}{more}")
+    format!(
+        "{completed}. Not in the dump, because the last attempt did not find them: {listed}{more}"
+    )
 }
 
 #[cfg(test)]
@@ -120,26 +148,46 @@ mod tests {
     fn only_a_transient_failure_of_the_source_is_tried_again() {
         let source = |error: DatabaseError| OperationError::Source(error);
         let text = || "x".to_owned();
-        assert!(is_of_the_source(&source(DatabaseError::Changed(text())), false));
+        assert!(is_of_the_source(
+            &source(DatabaseError::Changed(text())),
+            false
+        ));
         assert!(is_of_the_source(&source(DatabaseError::Lost(text())), true));
-        assert!(is_of_the_source(&source(DatabaseError::Unreachable(text())), true));
-        assert!(!is_of_the_source(&source(DatabaseError::Unreachable(text())), false));
-        assert!(!is_of_the_source(&source(DatabaseError::Refused(text())), true));
-        assert!(!is_of_the_source(&OperationError::DumpNotWhole(text()), true));
+        assert!(is_of_the_source(
+            &source(DatabaseError::Unreachable(text())),
+            true
+        ));
+        assert!(!is_of_the_source(
+            &source(DatabaseError::Unreachable(text())),
+            false
+        ));
+        assert!(!is_of_the_source(
+            &source(DatabaseError::Refused(text())),
+            true
+        ));
+        assert!(!is_of_the_source(
+            &OperationError::DumpNotWhole(text()),
+            true
+        ));
     }
 
     #[test]
     fn what_only_an_earlier_attempt_found_is_named() {
         assert!(!note(2, &[]).contains("Not in the dump"));
         let text = note(3, &["shop.report".to_owned(), "shop.sums".to_owned()]);
-        assert!(text.contains("attempt 3") && text.ends_with("shop.report, shop.sums"), "{text}");
+        assert!(
+            text.contains("attempt 3") && text.ends_with("shop.report, shop.sums"),
+            "{text}"
+        );
         assert!(note(2, &vec!["shop.report".to_owned(); 12]).ends_with("shop.report and 2 more"));
     }
 
     #[test]
     fn another_attempt_must_fit_before_the_deadline() {
         assert!(has_time(RunLimits::none(), Duration::from_hours(9)));
-        let limits = RunLimits { deadline: Some(Timestamp::now() + Duration::from_mins(5)) };
+        let limits = RunLimits {
+            deadline: Some(Timestamp::now() + Duration::from_mins(5)),
+        };
         assert!(has_time(limits, Duration::from_mins(2)));
         assert!(!has_time(limits, Duration::from_mins(5)));
     }

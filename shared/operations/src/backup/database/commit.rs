@@ -2,10 +2,12 @@
 
 use holdfast_archive::NamespaceSummary;
 use holdfast_domain::{
-    Artifact, Compression, Consistency, FORMAT_VERSION, Job, Manifest, NamespaceManifest, SEGMENT_BYTES, Timestamp,
+    Artifact, Compression, Consistency, FORMAT_VERSION, Job, Manifest, NamespaceManifest,
+    SEGMENT_BYTES, Timestamp,
 };
 use holdfast_repository::{
-    artifact_reader::content_digest, guide::database_guide, source_warnings_before, writing_key::WritingKey,
+    artifact_reader::content_digest, guide::database_guide, source_warnings_before,
+    writing_key::WritingKey,
 };
 
 use super::{dump::StoredDump, missing};
@@ -28,29 +30,70 @@ pub(super) async fn commit(
 ) -> Result<Job, RunFault> {
     let (own, mut notes) = ([dump.key.clone()], notes(&dump));
     // Retention compares it with the present of another machine.
-    let completed_at = watch.persist(|| async { Ok(h.catalog.now().await?) }).await?;
+    let completed_at = watch
+        .persist(|| async { Ok(h.catalog.now().await?) })
+        .await?;
     let manifest = manifest(h, run, key, dump, completed_at);
-    notes.warnings.extend(missing::since_last_backup(h, &manifest).await);
-    notes.warnings.extend(source_warnings_before(&h.repository, &manifest).await);
+    notes
+        .warnings
+        .extend(missing::since_last_backup(h, &manifest).await);
+    notes
+        .warnings
+        .extend(source_warnings_before(&h.repository, &manifest).await);
     let guide = |manifest: &Manifest| {
-        let of = |artifact| database_guide(manifest, artifact, &key.wrapped, h.repository.location());
+        let of =
+            |artifact| database_guide(manifest, artifact, &key.wrapped, h.repository.location());
         manifest.artifacts.iter().map(of).collect()
     };
-    Commit { h, run, key, watch, guide: &guide, own: &own }.make(&manifest, &notes).await
+    Commit {
+        h,
+        run,
+        key,
+        watch,
+        guide: &guide,
+        own: &own,
+    }
+    .make(&manifest, &notes)
+    .await
 }
 
 /// The notes of the job about the dump.
 fn notes(dump: &StoredDump) -> Notes {
-    let names: Vec<String> = dump.rolled_over.iter().map(|(db, collection)| format!("{db}.{collection}")).collect();
+    let names: Vec<String> = dump
+        .rolled_over
+        .iter()
+        .map(|(db, collection)| format!("{db}.{collection}"))
+        .collect();
     let rolled_over = (!names.is_empty()).then(|| {
-        format!("the server overwrote documents of these capped collections while they were read: {}", names.join(", "))
+        format!(
+            "the server overwrote documents of these capped collections while they were read: {}",
+            names.join(", ")
+        )
     });
     let warnings = dump.warnings.iter().cloned().chain(rolled_over).collect();
-    Notes { notes: dump.note.iter().cloned().collect(), warnings }
+    Notes {
+        notes: dump.note.iter().cloned().collect(),
+        warnings,
+    }
 }
 
-fn manifest(h: &Holdfast, run: &Run, key: &WritingKey, dump: StoredDump, completed_at: Timestamp) -> Manifest {
-    let StoredDump { key: dump_key, proof, indexes, rolled_over, engine, note: _, warnings: _, source } = dump;
+fn manifest(
+    h: &Holdfast,
+    run: &Run,
+    key: &WritingKey,
+    dump: StoredDump,
+    completed_at: Timestamp,
+) -> Manifest {
+    let StoredDump {
+        key: dump_key,
+        proof,
+        indexes,
+        rolled_over,
+        engine,
+        note: _,
+        warnings: _,
+        source,
+    } = dump;
     let namespace = |(found, indexes): (&NamespaceSummary, Vec<String>)| NamespaceManifest {
         db: found.db.clone(),
         collection: found.collection.clone(),
@@ -59,7 +102,9 @@ fn manifest(h: &Holdfast, run: &Run, key: &WritingKey, dump: StoredDump, complet
         bytes: found.bytes,
         content_hash: content_digest(key.master.as_deref(), found.content_hash),
         indexes,
-        rolled_over: rolled_over.iter().any(|(db, collection)| *db == found.db && *collection == found.collection),
+        rolled_over: rolled_over
+            .iter()
+            .any(|(db, collection)| *db == found.db && *collection == found.collection),
     };
     Manifest {
         format_version: FORMAT_VERSION,
@@ -76,7 +121,13 @@ fn manifest(h: &Holdfast, run: &Run, key: &WritingKey, dump: StoredDump, complet
         engine: Some(engine),
         consistency: Some(Consistency::PerCollection),
         source,
-        namespaces: proof.summary.namespaces.iter().zip(indexes).map(namespace).collect(),
+        namespaces: proof
+            .summary
+            .namespaces
+            .iter()
+            .zip(indexes)
+            .map(namespace)
+            .collect(),
         content: None,
         original_size: proof.summary.bytes,
         compression: h.settings.database.compression.then_some(Compression::Gzip),

@@ -50,38 +50,74 @@ pub(super) async fn dump_to_store(
     planned: &mut BTreeSet<String>,
 ) -> Result<StoredDump, OperationError> {
     let settings = &h.settings.database;
-    let place = ObjectKey::database_dump(&run.job.backup_id, run.fence, settings.compression, settings.encryption);
+    let place = ObjectKey::database_dump(
+        &run.job.backup_id,
+        run.fence,
+        settings.compression,
+        settings.encryption,
+    );
     let connection = watch.guard(connect(h)).await?;
-    let freshness = watch.guard(async { Ok(connection.freshness().await?) }).await?;
+    let freshness = watch
+        .guard(async { Ok(connection.freshness().await?) })
+        .await?;
     let mut temporary = watch.guard(left_out::temporary(h, &connection)).await?;
     let (engine, note) = watch.guard(choose(h, &connection)).await?;
     engine.confirm_fits()?;
     planned.extend(engine.planned());
-    let mut warnings: Vec<String> = watch.guard(exclusions::unmatched(h, &connection)).await?.into_iter().collect();
+    let mut warnings: Vec<String> = watch
+        .guard(exclusions::unmatched(h, &connection))
+        .await?
+        .into_iter()
+        .collect();
     let info = engine.info();
-    meters.expected.store(engine.estimated_bytes(), Ordering::Relaxed);
+    meters
+        .expected
+        .store(engine.estimated_bytes(), Ordering::Relaxed);
     let part_bytes = upload::part_bytes_for(engine.estimated_bytes());
     let engine = engine.within(h.settings.function_memory_mib, part_bytes as u64);
     let (sink, source) = upload::channel(part_bytes);
-    let recipe = key.recipe(&place, settings.compression.then_some(settings.compression_level));
-    let stages =
-        Stages::new(&recipe, meters, sink).map_err(|error| OperationError::internal("begin the dump", &error))?;
+    let recipe = key.recipe(
+        &place,
+        settings.compression.then_some(settings.compression_level),
+    );
+    let stages = Stages::new(&recipe, meters, sink)
+        .map_err(|error| OperationError::internal("begin the dump", &error))?;
     let uploading = Uploading::begin(h, &place, source);
     let dumped = engine.run(h, &connection, stages, watch).await;
-    let (pending, Dumped { proof, indexes, rolled_over }) = uploading.join(dumped, watch).await?;
+    let (
+        pending,
+        Dumped {
+            proof,
+            indexes,
+            rolled_over,
+        },
+    ) = uploading.join(dumped, watch).await?;
     complete(h, &place, pending, &proof.artifact, watch).await?;
     // mongodump reads some of them.
     for held in &proof.summary.namespaces {
         temporary.remove(&format!("{}.{}", held.db, held.collection));
     }
-    warnings.extend(watch.guard(left_out::still_there(h, &connection, &temporary)).await?);
+    warnings.extend(
+        watch
+            .guard(left_out::still_there(h, &connection, &temporary))
+            .await?,
+    );
     let source = Source {
         uri: connection.redacted_uri().to_owned(),
         server_version: connection.server_version().to_owned(),
         last_write_at: freshness.last_write_at,
         lag_seconds: freshness.lag_seconds,
     };
-    Ok(StoredDump { key: place, proof, indexes, rolled_over, engine: info, note, warnings, source })
+    Ok(StoredDump {
+        key: place,
+        proof,
+        indexes,
+        rolled_over,
+        engine: info,
+        note,
+        warnings,
+        source,
+    })
 }
 
 async fn connect(h: &Holdfast) -> Result<Connection, OperationError> {

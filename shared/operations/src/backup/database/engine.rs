@@ -1,7 +1,9 @@
 //! Chooses the engine of a dump and runs it. Both engines write one format, and the stages prove its content.
 
 use holdfast_archive::Summary;
-use holdfast_database::{Connection, DumpError, DumpPlan, DumpReport, DumpSelection, Invocation, Survey, Tool, Unfit};
+use holdfast_database::{
+    Connection, DumpError, DumpPlan, DumpReport, DumpSelection, Invocation, Survey, Tool, Unfit,
+};
 use holdfast_domain::{EngineInfo, settings::DumpEngine};
 
 use super::{
@@ -47,7 +49,10 @@ pub(super) struct Dumped {
 
 /// The configured engine. Without a setting it is mongodump, or the native engine if mongodump cannot be used. The
 /// second value is the reason, if it is worth a note.
-pub(super) async fn choose(h: &Holdfast, connection: &Connection) -> Result<(Engine, Option<String>), OperationError> {
+pub(super) async fn choose(
+    h: &Holdfast,
+    connection: &Connection,
+) -> Result<(Engine, Option<String>), OperationError> {
     let selection = selection(h);
     let asked = h.settings.database.engine;
     if asked == DumpEngine::Native {
@@ -57,19 +62,30 @@ pub(super) async fn choose(h: &Holdfast, connection: &Connection) -> Result<(Eng
         Ok(official) => Ok((Engine::Mongodump(Box::new(official)), None)),
         Err(Hindrance::Operation(error)) => Err(error),
         Err(Hindrance::Fault(fault)) if asked == DumpEngine::Mongodump => Err(fault.into()),
-        Err(Hindrance::Fault(fault)) => Ok((native(h, connection, &selection).await?, told(&fault))),
+        Err(Hindrance::Fault(fault)) => {
+            Ok((native(h, connection, &selection).await?, told(&fault)))
+        }
     }
 }
 
 /// Everything except the catalogue's own collections.
 pub(super) fn selection(h: &Holdfast) -> DumpSelection {
     let own = crate::own_collections(&h.catalog.location());
-    DumpSelection { collections: h.settings.database.collections.clone(), exclude: vec![own] }
+    DumpSelection {
+        collections: h.settings.database.collections.clone(),
+        exclude: vec![own],
+    }
 }
 
-async fn native(h: &Holdfast, connection: &Connection, selection: &DumpSelection) -> Result<Engine, OperationError> {
+async fn native(
+    h: &Holdfast,
+    connection: &Connection,
+    selection: &DumpSelection,
+) -> Result<Engine, OperationError> {
     let parallel = h.settings.database.parallel_collections;
-    Ok(Engine::Native(holdfast_database::plan(connection, selection, parallel).await?))
+    Ok(Engine::Native(
+        holdfast_database::plan(connection, selection, parallel).await?,
+    ))
 }
 
 /// A fault of mongodump, with or without the native engine as an alternative.
@@ -84,17 +100,39 @@ impl<F: Into<EngineFault>> From<F> for Hindrance {
     }
 }
 
-async fn official(h: &Holdfast, connection: &Connection, selection: &DumpSelection) -> Result<Mongodump, Hindrance> {
+async fn official(
+    h: &Holdfast,
+    connection: &Connection,
+    selection: &DumpSelection,
+) -> Result<Mongodump, Hindrance> {
     let settings = &h.settings.database;
-    let tool = h.preflight.tool(&settings.mongodump).await.map_err(Clone::clone)?.clone();
+    let tool = h
+        .preflight
+        .tool(&settings.mongodump)
+        .await
+        .map_err(Clone::clone)?
+        .clone();
     let database = connection.default_database();
-    let (parallel, preference) = (settings.parallel_collections, connection.read_preference_for_mongodump());
-    let invocation = Invocation::new(&h.settings.mongodb_uri, database, selection, parallel, &preference)?;
+    let (parallel, preference) = (
+        settings.parallel_collections,
+        connection.read_preference_for_mongodump(),
+    );
+    let invocation = Invocation::new(
+        &h.settings.mongodb_uri,
+        database,
+        selection,
+        parallel,
+        &preference,
+    )?;
     let survey = holdfast_database::survey(connection, selection).await;
     let survey = survey.map_err(|error| Hindrance::Operation(error.into()))?;
     match survey.passed_over_by_mongodump() {
         Some(collection) => Err(Unfit::PassedOver(collection).into()),
-        None => Ok(Mongodump { tool, invocation, survey }),
+        None => Ok(Mongodump {
+            tool,
+            invocation,
+            survey,
+        }),
     }
 }
 
@@ -105,8 +143,12 @@ fn told(fault: &EngineFault) -> Option<String> {
             tracing::info!(reason = %fault, "the native engine dumps");
             return None;
         }
-        EngineFault::Tool(fault) => tracing::warn!(error = %fault, "the native engine dumps instead of mongodump"),
-        EngineFault::Unfit(unfit) => tracing::info!(reason = %unfit, "the native engine dumps instead of mongodump"),
+        EngineFault::Tool(fault) => {
+            tracing::warn!(error = %fault, "the native engine dumps instead of mongodump")
+        }
+        EngineFault::Unfit(unfit) => {
+            tracing::info!(reason = %unfit, "the native engine dumps instead of mongodump")
+        }
     }
     Some(format!("dumped by the native engine: {fault}"))
 }
@@ -124,16 +166,24 @@ impl Engine {
     pub(super) fn confirm_fits(&self) -> Result<(), OperationError> {
         match self {
             Self::Native(plan) => confirm_fits(plan.namespaces()),
-            Self::Mongodump(official) => {
-                confirm_fits(official.survey.namespaces().map(|(db, collection)| (db, collection, &[][..])))
-            }
+            Self::Mongodump(official) => confirm_fits(
+                official
+                    .survey
+                    .namespaces()
+                    .map(|(db, collection)| (db, collection, &[][..])),
+            ),
         }
     }
 
     /// `database.collection` of each namespace in the plan.
     pub(super) fn planned(&self) -> Vec<String> {
         match self {
-            Self::Native(plan) => plan.prelude().namespaces.iter().map(ToString::to_string).collect(),
+            Self::Native(plan) => plan
+                .prelude()
+                .namespaces
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
             Self::Mongodump(official) => official.survey.names(),
         }
     }
@@ -144,7 +194,10 @@ impl Engine {
             Self::Native(_) => ("native", env!("CARGO_PKG_VERSION")),
             Self::Mongodump(official) => ("mongodump", official.tool.version()),
         };
-        EngineInfo { name: name.to_owned(), version: version.to_owned() }
+        EngineInfo {
+            name: name.to_owned(),
+            version: version.to_owned(),
+        }
     }
 
     /// Runs the engine into the stages, and ends them. If the run must stop, the engine stops, and the stages are
@@ -168,15 +221,25 @@ impl Engine {
                 (proof, rolled_over(report))
             }
             Self::Mongodump(official) => {
-                let Mongodump { tool, invocation, survey } = *official;
+                let Mongodump {
+                    tool,
+                    invocation,
+                    survey,
+                } = *official;
                 let ended = holdfast_database::mongodump(&tool, &invocation, stages, stop).await;
                 let (proof, report) = proved(ended, watch).await?;
                 report.confirm(&proof.summary)?;
-                watch.guard(async { Ok(survey.confirm(&proof.summary).await?) }).await?;
+                watch
+                    .guard(async { Ok(survey.confirm(&proof.summary).await?) })
+                    .await?;
                 (proof, Vec::new())
             }
         };
-        Ok(Dumped { indexes: indexes(&proof.summary)?, proof, rolled_over })
+        Ok(Dumped {
+            indexes: indexes(&proof.summary)?,
+            proof,
+            rolled_over,
+        })
     }
 
     /// Limits mongodump to its share of a function's memory. This process needs the rest, and more of it for larger
@@ -184,7 +247,8 @@ impl Engine {
     pub(super) fn within(self, function_memory_mib: Option<u32>, part_bytes: u64) -> Self {
         match self {
             Self::Mongodump(mut official) => {
-                let share = function_memory_mib.map(|mib| share_of(u64::from(mib) * MIB, part_bytes));
+                let share =
+                    function_memory_mib.map(|mib| share_of(u64::from(mib) * MIB, part_bytes));
                 official.invocation = official.invocation.within(share);
                 Self::Mongodump(official)
             }
@@ -195,12 +259,17 @@ impl Engine {
 
 /// Reserves a tenth of the rest for memory outside Go's accounting.
 fn share_of(memory_bytes: u64, part_bytes: u64) -> u64 {
-    let left = memory_bytes.saturating_sub(OWN_BYTES).saturating_sub(PARTS_HELD * part_bytes);
+    let left = memory_bytes
+        .saturating_sub(OWN_BYTES)
+        .saturating_sub(PARTS_HELD * part_bytes);
     (left / 10 * 9).max(LEAST_BYTES)
 }
 
 /// Ends the stages after a successful engine.
-async fn proved<R>(ended: Result<(Stages, R), DumpError>, watch: &Watch) -> Result<(Proof, R), OperationError> {
+async fn proved<R>(
+    ended: Result<(Stages, R), DumpError>,
+    watch: &Watch,
+) -> Result<(Proof, R), OperationError> {
     let (stages, report) = match ended {
         Ok(ended) => ended,
         Err(DumpError::Stopped) => return Err(watch.stopped().await.into()),
@@ -219,21 +288,37 @@ fn check_report(report: &DumpReport, proof: &Proof) -> Result<(), OperationError
     if dumped == walked && report.namespaces.len() == proof.summary.namespaces.len() {
         return Ok(());
     }
-    Err(OperationError::DumpNotWhole(format!("the engine sent {dumped} documents, the archive holds {walked}")))
+    Err(OperationError::DumpNotWhole(format!(
+        "the engine sent {dumped} documents, the archive holds {walked}"
+    )))
 }
 
 fn rolled_over(report: DumpReport) -> Vec<(String, String)> {
-    let namespaces = report.namespaces.into_iter().filter(|namespace| namespace.rolled_over);
-    namespaces.map(|namespace| (namespace.db, namespace.collection)).collect()
+    let namespaces = report
+        .namespaces
+        .into_iter()
+        .filter(|namespace| namespace.rolled_over);
+    namespaces
+        .map(|namespace| (namespace.db, namespace.collection))
+        .collect()
 }
 
 /// The indexes in the archive's prelude: a restore creates these.
 fn indexes(summary: &Summary) -> Result<Vec<Vec<String>>, OperationError> {
-    let unreadable = |namespace: &str, error| format!("the metadata of {namespace} cannot be read: {error}");
-    let named = summary.prelude.namespaces.iter().map(|namespace| match namespace.parsed_metadata() {
-        Ok(metadata) => Ok(metadata.index_names()),
-        Err(error) => Err(OperationError::DumpNotWhole(unreadable(&namespace.collection, error))),
-    });
+    let unreadable =
+        |namespace: &str, error| format!("the metadata of {namespace} cannot be read: {error}");
+    let named =
+        summary
+            .prelude
+            .namespaces
+            .iter()
+            .map(|namespace| match namespace.parsed_metadata() {
+                Ok(metadata) => Ok(metadata.index_names()),
+                Err(error) => Err(OperationError::DumpNotWhole(unreadable(
+                    &namespace.collection,
+                    error,
+                ))),
+            });
     named.collect()
 }
 

@@ -8,8 +8,14 @@ use crate::{Holdfast, OperationError};
 const MOST_NAMED: usize = 10;
 
 /// A warning with the exclusions without a match.
-pub(super) async fn unmatched(h: &Holdfast, connection: &Connection) -> Result<Option<String>, OperationError> {
-    let selection = DumpSelection { collections: h.settings.database.collections.clone(), exclude: Vec::new() };
+pub(super) async fn unmatched(
+    h: &Holdfast,
+    connection: &Connection,
+) -> Result<Option<String>, OperationError> {
+    let selection = DumpSelection {
+        collections: h.settings.database.collections.clone(),
+        exclude: Vec::new(),
+    };
     let warning = no_such_exclusion(&unmatched_exclusions(connection, &selection).await?);
     if let Some(warning) = &warning {
         tracing::warn!("{warning}");
@@ -19,9 +25,17 @@ pub(super) async fn unmatched(h: &Holdfast, connection: &Connection) -> Result<O
 
 /// The message about exclusions without a match.
 pub(crate) fn no_such_exclusion(names: &[String]) -> Option<String> {
-    let shown: Vec<String> = names.iter().take(MOST_NAMED).map(|name| format!("{name:?}")).collect();
+    let shown: Vec<String> = names
+        .iter()
+        .take(MOST_NAMED)
+        .map(|name| format!("{name:?}"))
+        .collect();
     let rest = names.len().saturating_sub(MOST_NAMED);
-    let rest = if rest == 0 { String::new() } else { format!(" and {rest} more") };
+    let rest = if rest == 0 {
+        String::new()
+    } else {
+        format!(" and {rest} more")
+    };
     (!names.is_empty()).then(|| {
         format!(
             "BACKUP_DATABASE_EXCLUDE_COLLECTIONS has names without a collection in the source: {}{rest}",

@@ -22,7 +22,11 @@ pub(super) fn confirm_fits<'a>(
         )));
     }
     if bytes > MAX_MANIFEST_BYTES as u64 {
-        return Err(OperationError::ManifestTooLarge { bytes, namespaces: count, segments: 0 });
+        return Err(OperationError::ManifestTooLarge {
+            bytes,
+            namespaces: count,
+            segments: 0,
+        });
     }
     Ok(())
 }
@@ -39,7 +43,8 @@ fn least_bytes(db: &str, collection: &str, indexes: &[String]) -> Result<u64, Op
         indexes: indexes.to_vec(),
         rolled_over: false,
     };
-    let json = serde_json::to_string(&least).map_err(|error| OperationError::internal("measure a manifest", &error))?;
+    let json = serde_json::to_string(&least)
+        .map_err(|error| OperationError::internal("measure a manifest", &error))?;
     Ok(json.len() as u64)
 }
 
@@ -64,16 +69,26 @@ mod tests {
         let error = fits(100_001, "c", &[]).unwrap_err();
         assert_eq!(error.code(), FailureCode::DumpRefused);
         let message = error.failure().message;
-        assert!(message.contains("100001") && message.contains("BACKUP_DATABASE_EXCLUDE_COLLECTIONS"), "{message}");
+        assert!(
+            message.contains("100001") && message.contains("BACKUP_DATABASE_EXCLUDE_COLLECTIONS"),
+            "{message}"
+        );
     }
 
     #[test]
     fn more_names_than_a_manifest_holds_are_refused_before_anything_is_read() {
-        let indexes: Vec<String> = (0..64).map(|index| format!("index_{index}_{}", "x".repeat(100))).collect();
+        let indexes: Vec<String> = (0..64)
+            .map(|index| format!("index_{index}_{}", "x".repeat(100)))
+            .collect();
         let error = fits(10_000, "c", &indexes).unwrap_err();
         assert_eq!(error.code(), FailureCode::DumpRefused);
         let failure = error.failure();
         assert!(failure.message.contains("10000 namespaces"), "{failure:?}");
-        assert!(failure.hint.unwrap().contains("BACKUP_DATABASE_EXCLUDE_COLLECTIONS"));
+        assert!(
+            failure
+                .hint
+                .unwrap()
+                .contains("BACKUP_DATABASE_EXCLUDE_COLLECTIONS")
+        );
     }
 }

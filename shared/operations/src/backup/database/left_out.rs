@@ -13,7 +13,10 @@ use crate::{Holdfast, OperationError};
 const MOST_NAMED: usize = 10;
 
 /// The present temporary collections, as `database.collection`.
-pub(super) async fn temporary(h: &Holdfast, connection: &Connection) -> Result<BTreeSet<String>, OperationError> {
+pub(super) async fn temporary(
+    h: &Holdfast,
+    connection: &Connection,
+) -> Result<BTreeSet<String>, OperationError> {
     Ok(temporary_collections(connection, &selection(h)).await?)
 }
 
@@ -36,7 +39,11 @@ pub(super) async fn still_there(
 
 fn warning(names: &[&str]) -> Option<String> {
     let rest = names.len().saturating_sub(MOST_NAMED);
-    let rest = if rest == 0 { String::new() } else { format!(" and {rest} more") };
+    let rest = if rest == 0 {
+        String::new()
+    } else {
+        format!(" and {rest} more")
+    };
     let shown = names[..names.len().min(MOST_NAMED)].join(", ");
     (!names.is_empty()).then(|| {
         format!(
@@ -53,7 +60,11 @@ mod tests {
     #[test]
     fn collections_that_are_left_out_are_named_as_far_as_a_message_has_room() {
         assert_eq!(warning(&[]), None);
-        assert!(warning(&["shop.tmp.agg_out.1"]).unwrap().contains(": shop.tmp.agg_out.1. Drop"));
+        assert!(
+            warning(&["shop.tmp.agg_out.1"])
+                .unwrap()
+                .contains(": shop.tmp.agg_out.1. Drop")
+        );
         assert!(warning(&["a.b"; 12]).unwrap().contains("a.b and 2 more"));
     }
 }

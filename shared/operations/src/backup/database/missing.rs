@@ -19,31 +19,60 @@ pub(super) async fn since_last_backup(h: &Holdfast, manifest: &Manifest) -> Opti
             return None;
         }
     };
-    let now: BTreeSet<(&str, &str)> =
-        manifest.namespaces.iter().map(|held| (held.db.as_str(), held.collection.as_str())).collect();
+    let now: BTreeSet<(&str, &str)> = manifest
+        .namespaces
+        .iter()
+        .map(|held| (held.db.as_str(), held.collection.as_str()))
+        .collect();
     let message = message(&last, &namespaces, &now)?;
     tracing::warn!(backupId = %manifest.backup_id, message, "the backup lacks namespaces of the last one");
     Some(message)
 }
 
 /// The last backup. A row lists only the largest namespaces, and these matter here.
-async fn last_backup(h: &Holdfast) -> Result<Option<(BackupId, Vec<NamespaceCount>)>, OperationError> {
-    let Some(newest) = h.catalog.newest_completed(BackupType::Database).await? else { return Ok(None) };
+async fn last_backup(
+    h: &Holdfast,
+) -> Result<Option<(BackupId, Vec<NamespaceCount>)>, OperationError> {
+    let Some(newest) = h.catalog.newest_completed(BackupType::Database).await? else {
+        return Ok(None);
+    };
     let job = h.catalog.get(&newest.backup_id).await?;
     Ok(job.namespaces.map(|namespaces| (job.backup_id, namespaces)))
 }
 
-fn message(last: &BackupId, before: &[NamespaceCount], now: &BTreeSet<(&str, &str)>) -> Option<String> {
+fn message(
+    last: &BackupId,
+    before: &[NamespaceCount],
+    now: &BTreeSet<(&str, &str)>,
+) -> Option<String> {
     let databases: BTreeSet<&str> = now.iter().map(|(database, _)| *database).collect();
-    let before = before.iter().filter_map(|one| one.namespace.split_once('.'));
+    let before = before
+        .iter()
+        .filter_map(|one| one.namespace.split_once('.'));
     let missing: Vec<(&str, &str)> = before.filter(|one| !now.contains(one)).collect();
-    let (collections, gone): (Vec<_>, Vec<_>) = missing.iter().partition(|(database, _)| databases.contains(database));
-    let gone: BTreeSet<String> = gone.into_iter().map(|(database, _)| format!("database {database}")).collect();
-    let collections = collections.into_iter().map(|(database, collection)| format!("{database}.{collection}"));
+    let (collections, gone): (Vec<_>, Vec<_>) = missing
+        .iter()
+        .partition(|(database, _)| databases.contains(database));
+    let gone: BTreeSet<String> = gone
+        .into_iter()
+        .map(|(database, _)| format!("database {database}"))
+        .collect();
+    let collections = collections
+        .into_iter()
+        .map(|(database, collection)| format!("{database}.{collection}"));
     let names: Vec<String> = gone.into_iter().chain(collections).collect();
     let more = names.len().saturating_sub(MOST_NAMED);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    let listed = names.iter().take(MOST_NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let more = if more > 0 {
+        format!(" and {more} more")
+    } else {
+        String::new()
+    };
+    let listed = names
+        .iter()
+        .take(MOST_NAMED)
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .join(", ");
     (!names.is_empty()).then(|| {
         format!(
             "missing since the last backup ({last}): {listed}{more}. Check the user's privileges if they were not dropped"
@@ -56,17 +85,39 @@ mod tests {
     use super::*;
 
     fn told(before: &[&str], now: &[(&str, &str)]) -> Option<String> {
-        let count = |name: &&str| NamespaceCount { namespace: (*name).to_owned(), documents: 1 };
+        let count = |name: &&str| NamespaceCount {
+            namespace: (*name).to_owned(),
+            documents: 1,
+        };
         let before: Vec<_> = before.iter().map(count).collect();
-        message(&"db_1_a".parse().unwrap(), &before, &now.iter().copied().collect())
+        message(
+            &"db_1_a".parse().unwrap(),
+            &before,
+            &now.iter().copied().collect(),
+        )
     }
 
     #[test]
     fn a_database_or_collection_that_the_last_backup_had_is_named() {
         let before = ["a.x", "a.y.z", "b.x", "b.y"];
-        assert_eq!(told(&before, &[("a", "x"), ("a", "y.z"), ("b", "x"), ("b", "y"), ("c", "new")]), None);
+        assert_eq!(
+            told(
+                &before,
+                &[
+                    ("a", "x"),
+                    ("a", "y.z"),
+                    ("b", "x"),
+                    ("b", "y"),
+                    ("c", "new")
+                ]
+            ),
+            None
+        );
         let missing = told(&before, &[("a", "x")]).unwrap();
-        assert!(missing.contains("(db_1_a): database b, a.y.z. "), "{missing}");
+        assert!(
+            missing.contains("(db_1_a): database b, a.y.z. "),
+            "{missing}"
+        );
     }
 
     #[test]
@@ -74,6 +125,9 @@ mod tests {
         let before: Vec<String> = (0..500).map(|number| format!("a.c{number}")).collect();
         let before: Vec<&str> = before.iter().map(String::as_str).collect();
         let missing = told(&before, &[("a", "x")]).unwrap();
-        assert!(missing.contains(" and 490 more") && missing.len() < 300, "{missing}");
+        assert!(
+            missing.contains(" and 490 more") && missing.len() < 300,
+            "{missing}"
+        );
     }
 }

@@ -43,8 +43,13 @@ pub async fn back_up_database(
     limits: RunLimits,
 ) -> Result<BackupOutcome, OperationError> {
     let backup_id = request.backup_id();
-    if matches!(request, BackupRequest::Scheduled { .. }) && trigger::switched_off(h, BackupType::Database).is_some() {
-        return Ok(BackupOutcome::Skipped { backup_id, reason: SkipReason::Disabled });
+    if matches!(request, BackupRequest::Scheduled { .. })
+        && trigger::switched_off(h, BackupType::Database).is_some()
+    {
+        return Ok(BackupOutcome::Skipped {
+            backup_id,
+            reason: SkipReason::Disabled,
+        });
     }
     let run = match claim(h, &request, limits).await? {
         Claim::Run(run) => run,
@@ -69,14 +74,25 @@ async fn dump_and_commit(
         return Err(OperationError::Disabled(switch).into());
     }
     refuse_to_repeat(h, run, watch).await?;
-    let key = watch.guard(async { Ok(writing_key(&h.repository, h.settings.database.encryption).await?) }).await?;
+    let key = watch
+        .guard(async { Ok(writing_key(&h.repository, h.settings.database.encryption).await?) })
+        .await?;
     let dump = dump_until_unchanged(h, run, &key, meters, watch, limits).await?;
     commit(h, run, &key, dump, watch).await
 }
 
-async fn conclude(h: &Holdfast, run: &Run, result: Result<Job, RunFault>) -> Result<BackupOutcome, OperationError> {
+async fn conclude(
+    h: &Holdfast,
+    run: &Run,
+    result: Result<Job, RunFault>,
+) -> Result<BackupOutcome, OperationError> {
     let backup_id = run.job.backup_id.clone();
-    let skipped = |reason| Ok(BackupOutcome::Skipped { backup_id: backup_id.clone(), reason });
+    let skipped = |reason| {
+        Ok(BackupOutcome::Skipped {
+            backup_id: backup_id.clone(),
+            reason,
+        })
+    };
     match result {
         Ok(job) => Ok(BackupOutcome::Completed(Box::new(job))),
         Err(RunFault::CommittedBefore) => skipped(SkipReason::AlreadySettled(JobStatus::Completed)),
@@ -90,7 +106,9 @@ async fn conclude(h: &Holdfast, run: &Run, result: Result<Job, RunFault>) -> Res
         Err(RunFault::Failed(error)) if error.is_catalog_away() => Err(error),
         Err(RunFault::Failed(error)) => {
             tracing::error!(backupId = %backup_id, code = %error.code(), %error, "the backup failed");
-            Ok(BackupOutcome::Failed(Box::new(settle::fail_run(h, run, error.failure()).await?)))
+            Ok(BackupOutcome::Failed(Box::new(
+                settle::fail_run(h, run, error.failure()).await?,
+            )))
         }
         Err(RunFault::Unknown(error)) => Err(error),
     }

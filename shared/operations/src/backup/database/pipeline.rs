@@ -22,13 +22,19 @@ pub(super) struct Stages(Meter<Inspector<ArtifactWriter>>);
 
 impl Stages {
     pub(super) fn new(recipe: &Recipe, meters: &Meters, sink: PartSink) -> io::Result<Self> {
-        Ok(Self(Meter::new(Inspector::new(ArtifactWriter::new(recipe, meters, sink)?), &meters.read)))
+        Ok(Self(Meter::new(
+            Inspector::new(ArtifactWriter::new(recipe, meters, sink)?),
+            &meters.read,
+        )))
     }
 
     /// Proves the archive complete, ends every stage, and sends the end of the data to the upload.
     pub(super) fn finish(self) -> io::Result<Proof> {
         let (writer, summary) = self.0.into_inner().finish()?;
-        Ok(Proof { summary, artifact: writer.finish()? })
+        Ok(Proof {
+            summary,
+            artifact: writer.finish()?,
+        })
     }
 }
 

@@ -5,8 +5,8 @@ pub(crate) mod parent;
 
 use holdfast_catalog::{CatalogError, JobChange};
 use holdfast_domain::{
-    Artifact, BackupId, ContentManifest, ItemCounts, Job, JobFailure, JobStatus, Manifest, NamespaceCount,
-    NamespaceManifest, Source, Timestamp,
+    Artifact, BackupId, ContentManifest, ItemCounts, Job, JobFailure, JobStatus, Manifest,
+    NamespaceCount, NamespaceManifest, Source, Timestamp,
 };
 use holdfast_repository::{RepositoryError, artifact_reader::dump_of, presence::missing_artifacts};
 use jiff::SignedDuration;
@@ -25,13 +25,20 @@ pub(crate) async fn fail(
     fence: Option<u64>,
     now: Timestamp,
 ) -> Result<Job, OperationError> {
-    let change = JobChange { error: Some(failure), ..ended(job, now) };
+    let change = JobChange {
+        error: Some(failure),
+        ..ended(job, now)
+    };
     settle(h, &job.backup_id, JobStatus::Failed, change, fence).await
 }
 
 /// Settles a run's own job as `failed`. A fault of the source may also be one of the catalogue, so the call is repeated
 /// like every other call of a run.
-pub(crate) async fn fail_run(h: &Holdfast, run: &Run, failure: JobFailure) -> Result<Job, OperationError> {
+pub(crate) async fn fail_run(
+    h: &Holdfast,
+    run: &Run,
+    failure: JobFailure,
+) -> Result<Job, OperationError> {
     fail_counted_run(h, run, failure, None).await
 }
 
@@ -44,21 +51,51 @@ pub(crate) async fn fail_counted_run(
 ) -> Result<Job, OperationError> {
     let fail = || async {
         let now = h.catalog.now().await?;
-        let change = JobChange { error: Some(failure.clone()), items, ..ended(&run.job, now) };
-        settle(h, &run.job.backup_id, JobStatus::Failed, change, Some(run.fence)).await
+        let change = JobChange {
+            error: Some(failure.clone()),
+            items,
+            ..ended(&run.job, now)
+        };
+        settle(
+            h,
+            &run.job.backup_id,
+            JobStatus::Failed,
+            change,
+            Some(run.fence),
+        )
+        .await
     };
     persist(fail).await
 }
 
 /// Settles a job as `completed`, with the values of its manifest.
-pub(crate) async fn complete(h: &Holdfast, job: &Job, manifest: &Manifest) -> Result<Job, OperationError> {
-    let JobChange { completed_at, duration_ms, .. } = ended(job, manifest.completed_at);
+pub(crate) async fn complete(
+    h: &Holdfast,
+    job: &Job,
+    manifest: &Manifest,
+) -> Result<Job, OperationError> {
+    let JobChange {
+        completed_at,
+        duration_ms,
+        ..
+    } = ended(job, manifest.completed_at);
     let told = as_told_by(manifest)?;
     let message = joined(job.message.as_deref(), told.message.as_deref());
     let mut warnings = job.warnings.clone();
-    warnings.extend(told.warnings.into_iter().flatten().filter(|told| !job.warnings.contains(told)));
+    warnings.extend(
+        told.warnings
+            .into_iter()
+            .flatten()
+            .filter(|told| !job.warnings.contains(told)),
+    );
     let warnings = (!warnings.is_empty()).then_some(warnings);
-    let change = JobChange { completed_at, duration_ms, message, warnings, ..told };
+    let change = JobChange {
+        completed_at,
+        duration_ms,
+        message,
+        warnings,
+        ..told
+    };
     settle(h, &job.backup_id, JobStatus::Completed, change, None).await
 }
 
@@ -76,7 +113,9 @@ fn joined(noted: Option<&str>, told: Option<&str>) -> Option<String> {
 /// # Errors
 /// [`OperationError::Corrupt`] if an artifact is missing: the job stays as it is. Those of store and catalogue.
 pub(crate) async fn complete_if_committed(h: &Holdfast, job: &Job) -> Result<bool, OperationError> {
-    let Some(manifest) = committed_manifest(h, &job.backup_id).await? else { return Ok(false) };
+    let Some(manifest) = committed_manifest(h, &job.backup_id).await? else {
+        return Ok(false);
+    };
     complete(h, job, &manifest).await?;
     tracing::info!(backupId = %job.backup_id, was = %job.status, "a job is completed because its manifest is in the store");
     Ok(true)
@@ -86,7 +125,10 @@ pub(crate) async fn complete_if_committed(h: &Holdfast, job: &Job) -> Result<boo
 ///
 /// # Errors
 /// [`OperationError::Corrupt`] if an artifact is missing. Those of the store.
-pub(crate) async fn committed_manifest(h: &Holdfast, id: &BackupId) -> Result<Option<Manifest>, OperationError> {
+pub(crate) async fn committed_manifest(
+    h: &Holdfast,
+    id: &BackupId,
+) -> Result<Option<Manifest>, OperationError> {
     let manifest = match h.repository.manifest(id).await {
         Ok(manifest) => manifest,
         Err(RepositoryError::NotFound(_)) => return Ok(None),
@@ -94,7 +136,10 @@ pub(crate) async fn committed_manifest(h: &Holdfast, id: &BackupId) -> Result<Op
     };
     match missing_artifacts(&h.repository, &manifest).await? {
         None => Ok(Some(manifest)),
-        Some(problem) => Err(OperationError::corrupt(id, format!("its manifest is in the store, but {problem}"))),
+        Some(problem) => Err(OperationError::corrupt(
+            id,
+            format!("its manifest is in the store, but {problem}"),
+        )),
     }
 }
 
@@ -119,14 +164,27 @@ pub(crate) fn as_told_by(manifest: &Manifest) -> Result<JobChange, OperationErro
         engine: manifest.engine.clone(),
         consistency: manifest.consistency,
         original_size: Some(manifest.original_size),
-        size: Some(manifest.artifacts.iter().map(|artifact| artifact.size).sum()),
+        size: Some(
+            manifest
+                .artifacts
+                .iter()
+                .map(|artifact| artifact.size)
+                .sum(),
+        ),
         compressed: Some(manifest.compression.is_some()),
         encrypted: Some(manifest.encryption.is_some()),
         checksum: Some(checksum),
         key: Some(key),
-        namespaces: is_dump.then(|| NamespaceCount::listed(manifest.namespaces.iter().map(count).collect())),
+        namespaces: is_dump
+            .then(|| NamespaceCount::listed(manifest.namespaces.iter().map(count).collect())),
         namespace_count: is_dump.then_some(manifest.namespaces.len() as u64),
-        document_count: is_dump.then(|| manifest.namespaces.iter().map(|namespace| namespace.documents).sum()),
+        document_count: is_dump.then(|| {
+            manifest
+                .namespaces
+                .iter()
+                .map(|namespace| namespace.documents)
+                .sum()
+        }),
         last_write_at: manifest.source.last_write_at,
         lag_seconds: manifest.source.lag_seconds,
         items: manifest.content.as_ref().map(|content| content.items),
@@ -137,11 +195,20 @@ pub(crate) fn as_told_by(manifest: &Manifest) -> Result<JobChange, OperationErro
 }
 
 /// The first file that people fetch: the archive, or the list if there is no archive.
-fn first_of<'a>(manifest: &'a Manifest, content: &ContentManifest) -> Result<&'a Artifact, OperationError> {
+fn first_of<'a>(
+    manifest: &'a Manifest,
+    content: &ContentManifest,
+) -> Result<&'a Artifact, OperationError> {
     let key = content.archive.first().unwrap_or(&content.item_list);
-    let found = manifest.artifacts.iter().find(|artifact| artifact.key == *key);
+    let found = manifest
+        .artifacts
+        .iter()
+        .find(|artifact| artifact.key == *key);
     found.ok_or_else(|| {
-        OperationError::corrupt(&manifest.backup_id, format!("its manifest names {key} without an artifact"))
+        OperationError::corrupt(
+            &manifest.backup_id,
+            format!("its manifest names {key} without an artifact"),
+        )
     })
 }
 
@@ -151,9 +218,9 @@ fn message(manifest: &Manifest) -> Option<String> {
             Some("there was nothing to back up: the database is empty".to_owned())
         }
         None => stale(&manifest.source),
-        Some(ContentManifest { items, .. }) if items.expected == 0 => {
-            Some("there was nothing to back up: no content item is stored on IPFS or Gaia".to_owned())
-        }
+        Some(ContentManifest { items, .. }) if items.expected == 0 => Some(
+            "there was nothing to back up: no content item is stored on IPFS or Gaia".to_owned(),
+        ),
         Some(ContentManifest { items, .. }) => (items.failed > 0).then(|| {
             format!(
                 "{} of {} items could not be backed up: see their reasons in the list of items",
@@ -166,7 +233,10 @@ fn message(manifest: &Manifest) -> Option<String> {
 /// A note, if the server member used for the dump was far behind.
 fn stale(source: &Source) -> Option<String> {
     const WARN_SECONDS: u64 = 5 * 60;
-    let (at, lag) = (source.last_write_at?, source.lag_seconds.filter(|lag| *lag > WARN_SECONDS)?);
+    let (at, lag) = (
+        source.last_write_at?,
+        source.lag_seconds.filter(|lag| *lag > WARN_SECONDS)?,
+    );
     Some(format!(
         "the data may be {lag} seconds old: the last write applied by the server member was at {at} when the dump \
          began. Check the replication lag"
@@ -195,7 +265,11 @@ pub(crate) async fn settle(
 pub(crate) fn ended(job: &Job, at: Timestamp) -> JobChange {
     let began = job.started_at.unwrap_or(job.created_at);
     let duration_ms = u64::try_from(at.duration_since(began).as_millis()).unwrap_or_default();
-    JobChange { completed_at: Some(at), duration_ms: Some(duration_ms), ..JobChange::default() }
+    JobChange {
+        completed_at: Some(at),
+        duration_ms: Some(duration_ms),
+        ..JobChange::default()
+    }
 }
 
 #[cfg(test)]
@@ -209,9 +283,15 @@ mod tests {
             lag_seconds,
             ..Source::default()
         };
-        assert_eq!((stale(&source(Some(300))), stale(&source(None))), (None, None));
+        assert_eq!(
+            (stale(&source(Some(300))), stale(&source(None))),
+            (None, None)
+        );
         let warning = stale(&source(Some(301))).unwrap();
-        assert!(warning.contains("301 seconds") && warning.contains("2023-11-14T22:13:20Z"), "{warning}");
+        assert!(
+            warning.contains("301 seconds") && warning.contains("2023-11-14T22:13:20Z"),
+            "{warning}"
+        );
     }
 
     #[test]
@@ -221,6 +301,10 @@ mod tests {
         assert_eq!(joined(None, Some("b")).as_deref(), Some("b"));
         let both = joined(Some("a"), Some("b"));
         assert_eq!(both.as_deref(), Some("a. b"));
-        assert_eq!(joined(both.as_deref(), Some("b")), both, "a row that is settled again");
+        assert_eq!(
+            joined(both.as_deref(), Some("b")),
+            both,
+            "a row that is settled again"
+        );
     }
 }

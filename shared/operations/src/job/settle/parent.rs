@@ -8,7 +8,9 @@ use crate::{Holdfast, OperationError};
 
 /// Settles the parent of a settled job if it was the last part. A failure is logged, and the sweep retries.
 pub(crate) async fn settle_parent_of(h: &Holdfast, child: &Job) {
-    let Some(parent) = &child.parent_id else { return };
+    let Some(parent) = &child.parent_id else {
+        return;
+    };
     // Boxed, because a parent is a job too, and settling a job may settle its parent.
     let settling = Box::pin(async { settle_if_through(h, parent, h.catalog.now().await?).await });
     if let Err(error) = settling.await {
@@ -30,19 +32,32 @@ pub(crate) async fn settle_if_through(
     }
 }
 
-async fn settle_by_parts(h: &Holdfast, id: &BackupId, now: Timestamp) -> Result<Option<Job>, OperationError> {
+async fn settle_by_parts(
+    h: &Holdfast,
+    id: &BackupId,
+    now: Timestamp,
+) -> Result<Option<Job>, OperationError> {
     let parent = h.catalog.get(id).await?;
     let children = h.catalog.children(id).await?;
-    let unsuccessful: Vec<&Job> = children.iter().filter(|child| child.status != JobStatus::Completed).collect();
+    let unsuccessful: Vec<&Job> = children
+        .iter()
+        .filter(|child| child.status != JobStatus::Completed)
+        .collect();
     // The trigger of a never started parent was killed. It may have fewer parts than intended.
     let is_whole = parent.started_at.is_some() && !children.is_empty() && unsuccessful.is_empty();
     match parent.status {
-        JobStatus::Deleted if may_be_a_backup(&children) => bring_back(h, &parent, now).await.map(Some),
+        JobStatus::Deleted if may_be_a_backup(&children) => {
+            bring_back(h, &parent, now).await.map(Some)
+        }
         JobStatus::Running if children.iter().any(|child| child.status.is_active()) => Ok(None),
-        JobStatus::Running if !is_whole => fail(h, &parent, part_failed(&unsuccessful), None, now).await.map(Some),
+        JobStatus::Running if !is_whole => fail(h, &parent, part_failed(&unsuccessful), None, now)
+            .await
+            .map(Some),
         JobStatus::Running | JobStatus::Failed | JobStatus::Cancelled if is_whole => {
             let change = as_told_by_parts(&parent, &children, now);
-            settle(h, id, JobStatus::Completed, change, None).await.map(Some)
+            settle(h, id, JobStatus::Completed, change, None)
+                .await
+                .map(Some)
         }
         _ => Ok(None),
     }
@@ -50,13 +65,18 @@ async fn settle_by_parts(h: &Holdfast, id: &BackupId, now: Timestamp) -> Result<
 
 /// Whether any part is a backup, or may become one. A lost part may.
 fn may_be_a_backup(children: &[Job]) -> bool {
-    let may_be = |child: &Job| child.status.is_active() || child.status == JobStatus::Completed || child.is_lost();
+    let may_be = |child: &Job| {
+        child.status.is_active() || child.status == JobStatus::Completed || child.is_lost()
+    };
     children.iter().any(may_be)
 }
 
 /// At least one part was deleted, and no other part is or may become a backup: the full backup is deleted too.
 pub(crate) fn is_gone(children: &[Job]) -> bool {
-    children.iter().any(|child| child.status == JobStatus::Deleted) && !may_be_a_backup(children)
+    children
+        .iter()
+        .any(|child| child.status == JobStatus::Deleted)
+        && !may_be_a_backup(children)
 }
 
 /// Reverses the deletion of a full backup: it is what it was before, and completed if all of its parts are.
@@ -78,7 +98,11 @@ async fn bring_back(h: &Holdfast, parent: &Job, now: Timestamp) -> Result<Job, O
 /// The row of a full backup with all parts completed.
 pub(crate) fn as_told_by_parts(parent: &Job, children: &[Job], now: Timestamp) -> JobChange {
     let sum = |field: fn(&Job) -> Option<u64>| Some(children.iter().filter_map(field).sum());
-    let completed_at = children.iter().filter_map(|child| child.completed_at).max().unwrap_or(now);
+    let completed_at = children
+        .iter()
+        .filter_map(|child| child.completed_at)
+        .max()
+        .unwrap_or(now);
     JobChange {
         original_size: sum(|child| child.original_size),
         size: sum(|child| child.size),
@@ -96,7 +120,11 @@ fn part_failed(unsuccessful: &[&Job]) -> JobFailure {
     let said: Vec<String> = unsuccessful.iter().map(said).collect();
     JobFailure {
         code: FailureCode::PartFailed,
-        message: if said.is_empty() { "it has no parts".to_owned() } else { said.join("; ") },
+        message: if said.is_empty() {
+            "it has no parts".to_owned()
+        } else {
+            said.join("; ")
+        },
         hint: Some("each completed part is a good backup by itself".to_owned()),
     }
 }
@@ -112,8 +140,14 @@ mod tests {
         use JobStatus::{Cancelled, Completed, Deleted, Failed, Running};
         let child = |status| {
             let id = BackupId::new(BackupType::Content, Timestamp::UNIX_EPOCH, [0; 4]);
-            let trigger = Trigger { kind: TriggerKind::Manual, by: None };
-            Job { status, ..Job::pending(id, trigger, Timestamp::UNIX_EPOCH) }
+            let trigger = Trigger {
+                kind: TriggerKind::Manual,
+                by: None,
+            };
+            Job {
+                status,
+                ..Job::pending(id, trigger, Timestamp::UNIX_EPOCH)
+            }
         };
         for (children, gone) in [
             (&[][..], false),
@@ -128,8 +162,18 @@ mod tests {
             let children: Vec<Job> = children.iter().map(|status| child(*status)).collect();
             assert_eq!(is_gone(&children), gone, "{children:?}");
         }
-        let error = JobFailure { code: FailureCode::StoreCorrupt, message: String::new(), hint: None };
-        let lost = Job { error: Some(error), ..child(Deleted) };
-        assert!(!is_gone(&[child(Deleted), lost]), "a lost part may come back");
+        let error = JobFailure {
+            code: FailureCode::StoreCorrupt,
+            message: String::new(),
+            hint: None,
+        };
+        let lost = Job {
+            error: Some(error),
+            ..child(Deleted)
+        };
+        assert!(
+            !is_gone(&[child(Deleted), lost]),
+            "a lost part may come back"
+        );
     }
 }

@@ -2,8 +2,8 @@
 
 use holdfast_catalog::{FoundItem, HoldSource, JobChange, Settled, Source, source_id};
 use holdfast_domain::{
-    BackupId, BackupType, ContentItem, ContentManifest, ItemFailure, ItemFailureCode, ItemStatus, JobFailure,
-    JobStatus, KeptFile, ObjectKey, StorageType, StoredObject, Timestamp, Verified,
+    BackupId, BackupType, ContentItem, ContentManifest, ItemFailure, ItemFailureCode, ItemStatus,
+    JobFailure, JobStatus, KeptFile, ObjectKey, StorageType, StoredObject, Timestamp, Verified,
 };
 
 use super::{World, digest};
@@ -24,8 +24,16 @@ impl World {
     /// The first half: the lease, and a settled row for each file. Files not yet held are fetched.
     pub(crate) async fn begin_content(&self, files: &[&str]) -> Option<OnItsWay> {
         let (id, created_at) = (self.new_id(BackupType::Content), self.now());
-        self.h.catalog.acquire(Source::Content, &id, 2, Timestamp::now()).await.ok()?;
-        self.h.catalog.take_over(Source::Content, &id, 0, None, Timestamp::now()).await.unwrap();
+        self.h
+            .catalog
+            .acquire(Source::Content, &id, 2, Timestamp::now())
+            .await
+            .ok()?;
+        self.h
+            .catalog
+            .take_over(Source::Content, &id, 0, None, Timestamp::now())
+            .await
+            .unwrap();
         self.insert(&id, None).await;
         for file in files {
             self.settle(&id, file).await;
@@ -35,20 +43,49 @@ impl World {
 
     async fn settle(&self, id: &BackupId, file: &str) {
         let item = item(file);
-        let found = FoundItem { item: item.clone(), doc_id: file.to_owned() };
+        let found = FoundItem {
+            item: item.clone(),
+            doc_id: file.to_owned(),
+        };
         self.h.catalog.add_items(id, &[found]).await.unwrap();
         let source = source_id(StorageType::Gaia, file);
-        let held = self.h.catalog.held(std::slice::from_ref(&source)).await.unwrap().pop().map(|held| held.file);
+        let held = self
+            .h
+            .catalog
+            .held(std::slice::from_ref(&source))
+            .await
+            .unwrap()
+            .pop()
+            .map(|held| held.file);
         let settled = match held {
             Some(held) if self.is_there(&held).await => {
                 self.h
                     .catalog
-                    .settle_item(id, file, Settled::Unchanged { file_name: file, file: &held }, self.now())
+                    .settle_item(
+                        id,
+                        file,
+                        Settled::Unchanged {
+                            file_name: file,
+                            file: &held,
+                        },
+                        self.now(),
+                    )
                     .await
             }
             _ => {
                 let kept = self.keep(file).await;
-                self.h.catalog.settle_item(id, file, Settled::Done { file_name: file, file: &kept }, self.now()).await
+                self.h
+                    .catalog
+                    .settle_item(
+                        id,
+                        file,
+                        Settled::Done {
+                            file_name: file,
+                            file: &kept,
+                        },
+                        self.now(),
+                    )
+                    .await
             }
         };
         assert!(settled.unwrap());
@@ -70,12 +107,22 @@ impl World {
         let address = digest.sha256;
         let dag_body = format!("the blocks of {file}");
         let dag_key = ObjectKey::content_dag(&self::digest(dag_body.as_bytes()).sha256, false);
-        let object = |artifact| StoredObject { artifact, compression: None, encryption: None };
+        let object = |artifact| StoredObject {
+            artifact,
+            compression: None,
+            encryption: None,
+        };
         let kept = KeptFile {
             size: body.len() as u64,
             file_sha256: address,
             dag: Some(object(self.put(&dag_key, dag_body.as_bytes()).await)),
-            object: object(self.put(&ObjectKey::content_object(&address, false, false), body.as_bytes()).await),
+            object: object(
+                self.put(
+                    &ObjectKey::content_object(&address, false, false),
+                    body.as_bytes(),
+                )
+                .await,
+            ),
             cid: None,
             verified: Verified::Transport,
             served_by: "https://gaia.example".to_owned(),
@@ -84,7 +131,11 @@ impl World {
             content_encoding: None,
             fetched_at: self.now(),
         };
-        let hold = HoldSource { storage_type: StorageType::Gaia, locator: file, address: &address };
+        let hold = HoldSource {
+            storage_type: StorageType::Gaia,
+            locator: file,
+            address: &address,
+        };
         self.h.catalog.hold(&hold, &kept, self.now()).await.unwrap();
         kept
     }
@@ -94,30 +145,59 @@ impl World {
         let OnItsWay { id, created_at } = on_its_way;
         let mut lines = Vec::new();
         for mut record in self.h.catalog.items_after(&id, None, 10_000).await.unwrap() {
-            let file = record.file.as_ref().expect("every item was settled with its file");
+            let file = record
+                .file
+                .as_ref()
+                .expect("every item was settled with its file");
             if !self.is_there(file).await {
                 let message = "its object is missing".to_owned();
                 (record.status, record.file) = (ItemStatus::Failed, None);
-                record.error = Some(ItemFailure { code: ItemFailureCode::Store, message });
+                record.error = Some(ItemFailure {
+                    code: ItemFailureCode::Store,
+                    message,
+                });
             }
             lines.push(record);
         }
         let counts = self.h.catalog.item_counts(&id).await.unwrap();
-        let list = lines.iter().fold(String::new(), |list, line| list + &serde_json::to_string(line).unwrap() + "\n");
+        let list = lines.iter().fold(String::new(), |list, line| {
+            list + &serde_json::to_string(line).unwrap() + "\n"
+        });
         let key = ObjectKey::content_items(&id, 1, false, false);
         let list = self.put(&key, list.as_bytes()).await;
-        let content = ContentManifest { items: counts, item_list: key, archive: Vec::new() };
+        let content = ContentManifest {
+            items: counts,
+            item_list: key,
+            archive: Vec::new(),
+        };
         self.step(&id, JobStatus::Finalizing).await;
-        self.commit(&id, created_at, vec![list], Some(content)).await;
+        self.commit(&id, created_at, vec![list], Some(content))
+            .await;
         self.h.catalog.release(Source::Content, &id).await.unwrap();
         id
     }
 
     /// Ends a content backup without a manifest.
-    pub(crate) async fn give_up_content(&self, on_its_way: OnItsWay, failure: Option<JobFailure>) -> BackupId {
-        let change = JobChange { error: failure, completed_at: Some(self.now()), ..JobChange::default() };
-        self.h.catalog.transition(&on_its_way.id, JobStatus::Failed, change, None).await.unwrap();
-        self.h.catalog.release(Source::Content, &on_its_way.id).await.unwrap();
+    pub(crate) async fn give_up_content(
+        &self,
+        on_its_way: OnItsWay,
+        failure: Option<JobFailure>,
+    ) -> BackupId {
+        let change = JobChange {
+            error: failure,
+            completed_at: Some(self.now()),
+            ..JobChange::default()
+        };
+        self.h
+            .catalog
+            .transition(&on_its_way.id, JobStatus::Failed, change, None)
+            .await
+            .unwrap();
+        self.h
+            .catalog
+            .release(Source::Content, &on_its_way.id)
+            .await
+            .unwrap();
         on_its_way.id
     }
 }

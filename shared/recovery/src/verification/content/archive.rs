@@ -31,21 +31,31 @@ pub(super) fn differences(
         let mut entry = entry.map_err(in_archive)?;
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         let Some(expected) = listed.next_entry()? else {
-            problems.push(format!("the archive holds {name} after the last entry of its list"));
+            problems.push(format!(
+                "the archive holds {name} after the last entry of its list"
+            ));
             break;
         };
         if name != expected.name {
-            problems.push(format!("the archive has {name} instead of {} in its list", expected.name));
+            problems.push(format!(
+                "the archive has {name} instead of {} in its list",
+                expected.name
+            ));
             break;
         }
         if digest_of(&mut entry).map_err(in_archive)? != expected.plain {
-            problems.push(format!("the archive holds another {name} than its list describes"));
+            problems.push(format!(
+                "the archive holds another {name} than its list describes"
+            ));
         }
     }
     if problems.is_empty()
         && let Some(missing) = listed.next_entry()?
     {
-        problems.push(format!("{} is in the list but not in the archive", missing.name));
+        problems.push(format!(
+            "{} is in the list but not in the archive",
+            missing.name
+        ));
     }
     // The last checks of each volume are at its end.
     digest_of(&mut archive.into_inner()).map_err(in_archive)?;
@@ -66,17 +76,34 @@ struct Listed<'a> {
 }
 
 impl<'a> Listed<'a> {
-    fn begin(backup: &'a StoredContent, lines: ItemLines<ArtifactReader>) -> Result<Self, ReadFault> {
-        let hasher = Hasher { size: 0, sha256: Sha256::new() };
-        let document = Document::begin(hasher, backup.id(), backup.manifest.created_at).map_err(hashing)?;
-        Ok(Self { backup, lines, document: Some(document) })
+    fn begin(
+        backup: &'a StoredContent,
+        lines: ItemLines<ArtifactReader>,
+    ) -> Result<Self, ReadFault> {
+        let hasher = Hasher {
+            size: 0,
+            sha256: Sha256::new(),
+        };
+        let document =
+            Document::begin(hasher, backup.id(), backup.manifest.created_at).map_err(hashing)?;
+        Ok(Self {
+            backup,
+            lines,
+            document: Some(document),
+        })
     }
 
     /// The next file of the list. After the last file it is the document.
     fn next_entry(&mut self) -> Result<Option<Expected>, ReadFault> {
         let list = &self.backup.content.item_list;
-        let Some(mut document) = self.document.take() else { return Ok(None) };
-        while let Some((line, record)) = self.lines.next_item().map_err(|error| ReadFault::of(&error, list))? {
+        let Some(mut document) = self.document.take() else {
+            return Ok(None);
+        };
+        while let Some((line, record)) = self
+            .lines
+            .next_item()
+            .map_err(|error| ReadFault::of(&error, list))?
+        {
             document.item(&line).map_err(hashing)?;
             if let Some(expected) = self.file_of(record) {
                 self.document = Some(document);
@@ -84,13 +111,22 @@ impl<'a> Listed<'a> {
             }
         }
         let plain = document.finish().map_err(hashing)?.plain();
-        Ok(Some(Expected { name: self.name(DOCUMENT_NAME), plain }))
+        Ok(Some(Expected {
+            name: self.name(DOCUMENT_NAME),
+            plain,
+        }))
     }
 
     fn file_of(&self, record: ItemRecord) -> Option<Expected> {
         let file = record.file?;
         let name = self.name(&record.file_name.unwrap_or_default());
-        Some(Expected { name, plain: Plain { size: file.size, sha256: file.file_sha256 } })
+        Some(Expected {
+            name,
+            plain: Plain {
+                size: file.size,
+                sha256: file.file_sha256,
+            },
+        })
     }
 
     fn name(&self, file: &str) -> String {
@@ -111,7 +147,10 @@ struct Hasher {
 
 impl Hasher {
     fn plain(self) -> Plain {
-        Plain { size: self.size, sha256: Sha256Digest::new(self.sha256.finalize().into()) }
+        Plain {
+            size: self.size,
+            sha256: Sha256Digest::new(self.sha256.finalize().into()),
+        }
     }
 }
 

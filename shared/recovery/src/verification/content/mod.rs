@@ -55,29 +55,59 @@ pub(super) async fn look(
     progress: &(dyn Fn(u64, u64) + Send + Sync),
     found: &mut Findings,
 ) -> Result<(), RepositoryError> {
-    let artifacts: u64 = manifest.artifacts.iter().map(|artifact| artifact.size).sum();
-    let total = artifacts + if level == VerificationLevel::Exists { 0 } else { manifest.original_size };
+    let artifacts: u64 = manifest
+        .artifacts
+        .iter()
+        .map(|artifact| artifact.size)
+        .sum();
+    let total = artifacts
+        + if level == VerificationLevel::Exists {
+            0
+        } else {
+            manifest.original_size
+        };
     let backup = StoredContent::of(repository, manifest)?;
     found.items = Some(backup.content.items);
-    let meter = Meter { read: Arc::default(), total, progress };
-    found.problems.extend(unsound_artifacts(repository, &backup).await?);
+    let meter = Meter {
+        read: Arc::default(),
+        total,
+        progress,
+    };
+    found
+        .problems
+        .extend(unsound_artifacts(repository, &backup).await?);
     if found.problems.is_empty() {
         let mut proofs = Proofs::default();
         let problems = look_inside(repository, &backup, (level, &meter), &mut proofs).await?;
         found.problems.extend(problems);
         found.notes.extend(proofs.note());
     }
-    found.notes.extend(note_of_other_forms(backup.source.other_forms()));
+    found
+        .notes
+        .extend(note_of_other_forms(backup.source.other_forms()));
     found.bytes_read = meter.read.load(Ordering::Relaxed);
     shorten(&mut found.problems);
     Ok(())
 }
 
 /// Missing artifacts, artifacts of another size, and keys named but not described by the manifest.
-async fn unsound_artifacts(repository: &Repository, backup: &StoredContent) -> Result<Vec<String>, RepositoryError> {
+async fn unsound_artifacts(
+    repository: &Repository,
+    backup: &StoredContent,
+) -> Result<Vec<String>, RepositoryError> {
     let mut problems = artifact_problems(repository, &backup.manifest).await?;
-    for key in backup.content.archive.iter().chain([&backup.content.item_list]) {
-        if backup.manifest.artifacts.iter().all(|artifact| artifact.key != *key) {
+    for key in backup
+        .content
+        .archive
+        .iter()
+        .chain([&backup.content.item_list])
+    {
+        if backup
+            .manifest
+            .artifacts
+            .iter()
+            .all(|artifact| artifact.key != *key)
+        {
             problems.push(format!("its manifest names {key} but does not describe it"));
         }
     }
@@ -93,11 +123,15 @@ async fn look_inside(
     let mut problems = match level {
         VerificationLevel::Exists => Vec::new(),
         VerificationLevel::Checksum => unreadable_volumes(backup, meter).await?,
-        VerificationLevel::Structure | VerificationLevel::Drill => archive_differences(backup, meter).await?,
+        VerificationLevel::Structure | VerificationLevel::Drill => {
+            archive_differences(backup, meter).await?
+        }
     };
     let objects = Objects::new(repository, backup, level);
     let mut counts = ItemCounts::default();
-    let items = stream::unfold(backup.items().await?, |mut items| async move { Some((items.recv().await?, items)) });
+    let items = stream::unfold(backup.items().await?, |mut items| async move {
+        Some((items.recv().await?, items))
+    });
     let look_at = |record: Result<ItemRecord, RepositoryError>| {
         let objects = &objects;
         async move {
@@ -106,7 +140,11 @@ async fn look_inside(
             Ok::<_, RepositoryError>((record, problems))
         }
     };
-    let at_a_time = if level == VerificationLevel::Exists { HEADS_AT_A_TIME } else { READS_AT_A_TIME };
+    let at_a_time = if level == VerificationLevel::Exists {
+        HEADS_AT_A_TIME
+    } else {
+        READS_AT_A_TIME
+    };
     let mut looked_at = Box::pin(items.map(look_at).buffer_unordered(at_a_time));
     while let Some((record, found)) = looked_at.try_next().await? {
         counts.add(&record);
@@ -122,9 +160,17 @@ async fn look_inside(
 }
 
 /// Reads and authenticates every byte of the archive. The list is read in any case.
-async fn unreadable_volumes(backup: &StoredContent, meter: &Meter<'_>) -> Result<Vec<String>, RepositoryError> {
+async fn unreadable_volumes(
+    backup: &StoredContent,
+    meter: &Meter<'_>,
+) -> Result<Vec<String>, RepositoryError> {
     let mut problems = Vec::new();
-    for artifact in backup.manifest.artifacts.iter().filter(|artifact| artifact.key != backup.content.item_list) {
+    for artifact in backup
+        .manifest
+        .artifacts
+        .iter()
+        .filter(|artifact| artifact.key != backup.content.item_list)
+    {
         let object = stored_object(&backup.manifest, artifact);
         let read = async {
             let mut reader = backup.source.open_to(&object, Depth::Decrypted).await?;
@@ -140,7 +186,10 @@ async fn unreadable_volumes(backup: &StoredContent, meter: &Meter<'_>) -> Result
     Ok(problems)
 }
 
-async fn archive_differences(backup: &StoredContent, meter: &Meter<'_>) -> Result<Vec<String>, RepositoryError> {
+async fn archive_differences(
+    backup: &StoredContent,
+    meter: &Meter<'_>,
+) -> Result<Vec<String>, RepositoryError> {
     if backup.content.archive.is_empty() {
         return Ok(Vec::new());
     }
@@ -149,9 +198,20 @@ async fn archive_differences(backup: &StoredContent, meter: &Meter<'_>) -> Resul
         Err(fault) => return Err(fault.of_backup(backup.id())),
     };
     let (walked, handle) = (backup.clone(), Handle::current());
-    let compared = blocking("walk the archive", move || archive::differences(&walked, &handle, lines)).await?;
+    let compared = blocking("walk the archive", move || {
+        archive::differences(&walked, &handle, lines)
+    })
+    .await?;
     let volumes = |key: &ObjectKey| backup.content.archive.contains(key);
-    meter.add(backup.manifest.artifacts.iter().filter(|artifact| volumes(&artifact.key)).map(|a| a.size).sum());
+    meter.add(
+        backup
+            .manifest
+            .artifacts
+            .iter()
+            .filter(|artifact| volumes(&artifact.key))
+            .map(|a| a.size)
+            .sum(),
+    );
     match compared {
         Ok(problems) => Ok(problems),
         Err(ReadFault::Damaged(problem)) => Ok(vec![problem]),
@@ -162,8 +222,22 @@ async fn archive_differences(backup: &StoredContent, meter: &Meter<'_>) -> Resul
 /// Compares the counts in the manifest with those of the complete list. Returns the difference as a problem.
 #[must_use]
 pub fn count_differences(backup: &StoredContent, counted: ItemCounts) -> Option<String> {
-    let ItemCounts { expected, done, unchanged, failed, bytes, .. } = backup.content.items;
-    let says = ItemCounts { expected, done, unchanged, failed, bytes, per_minute: None };
+    let ItemCounts {
+        expected,
+        done,
+        unchanged,
+        failed,
+        bytes,
+        ..
+    } = backup.content.items;
+    let says = ItemCounts {
+        expected,
+        done,
+        unchanged,
+        failed,
+        bytes,
+        per_minute: None,
+    };
     (says != counted).then(|| {
         format!(
             "the list has {} items ({} done, {} unchanged, {} failed) and {} bytes of files, but its manifest declares \

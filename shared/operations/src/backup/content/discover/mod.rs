@@ -82,10 +82,17 @@ pub async fn discover_content(
 ) -> Result<DiscoveryOutcome, OperationError> {
     let backup_id = request.backup_id();
     if backup_id.backup_type() != BackupType::Content {
-        return Err(OperationError::Invalid(format!("{backup_id} is not a content backup")));
+        return Err(OperationError::Invalid(format!(
+            "{backup_id} is not a content backup"
+        )));
     }
-    if matches!(request, BackupRequest::Scheduled { .. }) && trigger::switched_off(h, BackupType::Content).is_some() {
-        return Ok(DiscoveryOutcome::Skipped { backup_id, reason: SkipReason::Disabled });
+    if matches!(request, BackupRequest::Scheduled { .. })
+        && trigger::switched_off(h, BackupType::Content).is_some()
+    {
+        return Ok(DiscoveryOutcome::Skipped {
+            backup_id,
+            reason: SkipReason::Disabled,
+        });
     }
     let run = match claim(h, &request, limits).await? {
         Claim::Run(run) => run,
@@ -105,7 +112,13 @@ pub(crate) async fn discover(
     limits: RunLimits,
     watch: &Watch,
 ) -> Result<Reached, RunFault> {
-    let discovery = Discovery { h, queue, run, limits, watch };
+    let discovery = Discovery {
+        h,
+        queue,
+        run,
+        limits,
+        watch,
+    };
     // Boxed, because callers embed the future of the entire discovery in their own.
     Box::pin(discovery.run()).await
 }
@@ -151,7 +164,9 @@ impl Discovery<'_> {
             return Err(OperationError::Disabled(switch).into());
         }
         refuse_to_repeat(h, self.run, watch).await?;
-        let mut work = watch.guard(async { Ok(h.catalog.content_work(self.id()).await?) }).await?;
+        let mut work = watch
+            .guard(async { Ok(h.catalog.content_work(self.id()).await?) })
+            .await?;
         if work.discovered_at.is_some() {
             return Ok(Reached::TheEnd);
         }
@@ -161,7 +176,9 @@ impl Discovery<'_> {
         }
         self.record(&work).await?;
         // Impossible encryption is found here, not by every worker.
-        watch.guard(async { Ok(writing_key(&h.repository, h.settings.content.encryption).await?) }).await?;
+        watch
+            .guard(async { Ok(writing_key(&h.repository, h.settings.content.encryption).await?) })
+            .await?;
         let mut items = watch.guard(self.open(&mut work)).await?;
         Ok(self.pages(&mut items, &mut work, found).await?)
     }
@@ -179,9 +196,16 @@ impl Discovery<'_> {
                            mongodb://host/platform";
             return Err(SettingsError(vec![SettingError::new("MONGODB_URI", problem)]).into());
         };
-        connection.server_version().clone_into(&mut work.server_version);
+        connection
+            .server_version()
+            .clone_into(&mut work.server_version);
         let collection = &settings.content.collection;
-        Ok(ContentItems::new(&connection, &database, collection, work.cursor.as_deref())?)
+        Ok(ContentItems::new(
+            &connection,
+            &database,
+            collection,
+            work.cursor.as_deref(),
+        )?)
     }
 
     async fn pages(
@@ -192,7 +216,10 @@ impl Discovery<'_> {
     ) -> Result<Reached, OperationError> {
         let mut openings = Openings::default();
         loop {
-            let page = self.watch.guard(async { Ok(items.next_page(MAX_ADDED).await?) }).await?;
+            let page = self
+                .watch
+                .guard(async { Ok(items.next_page(MAX_ADDED).await?) })
+                .await?;
             if page.is_empty() {
                 work.discovered_at = Some(Timestamp::now());
                 self.record(work).await?;
@@ -212,12 +239,20 @@ impl Discovery<'_> {
     }
 
     fn time_is_up(&self) -> bool {
-        self.limits.deadline.is_some_and(|deadline| Timestamp::now() + TIME_TO_HAND_ON >= deadline)
+        self.limits
+            .deadline
+            .is_some_and(|deadline| Timestamp::now() + TIME_TO_HAND_ON >= deadline)
     }
 
     /// Records the progress. Only the newest run may write it.
     async fn record(&self, work: &ContentWork) -> Result<(), OperationError> {
-        let recording = || async { Ok(self.h.catalog.record_work(self.id(), self.run.fence, work).await?) };
+        let recording = || async {
+            Ok(self
+                .h
+                .catalog
+                .record_work(self.id(), self.run.fence, work)
+                .await?)
+        };
         if self.watch.persist(recording).await? {
             return Ok(());
         }
@@ -234,16 +269,27 @@ pub(crate) async fn send(
     backup_id: &BackupId,
     content_ids: &[String],
 ) -> Result<(), OperationError> {
-    let message =
-        |content_id: &String| DownloadMessage { backup_id: backup_id.clone(), content_id: content_id.clone() };
+    let message = |content_id: &String| DownloadMessage {
+        backup_id: backup_id.clone(),
+        content_id: content_id.clone(),
+    };
     let messages: Vec<_> = content_ids.iter().map(message).collect();
     let refused = queue.send(&messages).await?;
     for RefusedMessage { content_id, reason } in &refused {
         let message = format!("the download queue refused the item's message: {reason}");
-        fail_item(h, backup_id, content_id, ItemFailureCode::NotDelivered, message).await?;
+        fail_item(
+            h,
+            backup_id,
+            content_id,
+            ItemFailureCode::NotDelivered,
+            message,
+        )
+        .await?;
     }
     let content_ids: Vec<&str> = content_ids.iter().map(String::as_str).collect();
-    Ok(h.catalog.mark_sent(backup_id, &content_ids, h.catalog.now().await?).await?)
+    Ok(h.catalog
+        .mark_sent(backup_id, &content_ids, h.catalog.now().await?)
+        .await?)
 }
 
 async fn pause() -> Result<(), OperationError> {
@@ -265,7 +311,12 @@ async fn conclude(
     result: Result<Reached, RunFault>,
 ) -> Result<DiscoveryOutcome, OperationError> {
     let backup_id = run.job.backup_id.clone();
-    let skipped = |reason| Ok(DiscoveryOutcome::Skipped { backup_id: backup_id.clone(), reason });
+    let skipped = |reason| {
+        Ok(DiscoveryOutcome::Skipped {
+            backup_id: backup_id.clone(),
+            reason,
+        })
+    };
     match result {
         Ok(Reached::TheEnd) => {
             persist(|| wait_until(h, run, run.job.created_at + DOWNLOADS_END_AFTER)).await?;
@@ -276,7 +327,8 @@ async fn conclude(
             tracing::info!(backupId = %backup_id, items = counts.expected, unchanged = counts.unchanged, "every item was found");
             Ok(DiscoveryOutcome::Queued { backup_id, counts })
         }
-        Ok(Reached::ItsTime) | Err(RunFault::Failed(OperationError::Stopped(StopReason::Deadline))) => {
+        Ok(Reached::ItsTime)
+        | Err(RunFault::Failed(OperationError::Stopped(StopReason::Deadline))) => {
             if wait_for_next_run(h, run).await? {
                 return Ok(DiscoveryOutcome::HandOn { backup_id });
             }
@@ -286,7 +338,9 @@ async fn conclude(
         Err(RunFault::Failed(OperationError::Stopped(StopReason::Cancelled))) => {
             skipped(SkipReason::AlreadySettled(JobStatus::Cancelled))
         }
-        Err(RunFault::Failed(OperationError::Stopped(StopReason::LeaseLost))) => of_lost(h, run).await,
+        Err(RunFault::Failed(OperationError::Stopped(StopReason::LeaseLost))) => {
+            of_lost(h, run).await
+        }
         // The next run resumes at the cursor. The event's source retries, and later the sweep hands the step on.
         Err(RunFault::Failed(error)) if error.is_catalog_away() => Err(error),
         Err(RunFault::Failed(error)) => {
@@ -294,22 +348,34 @@ async fn conclude(
                 return Err(error);
             }
             tracing::error!(backupId = %backup_id, code = %error.code(), %error, "the discovery failed");
-            Ok(DiscoveryOutcome::Failed(Box::new(settle::fail_run(h, run, error.failure()).await?)))
+            Ok(DiscoveryOutcome::Failed(Box::new(
+                settle::fail_run(h, run, error.failure()).await?,
+            )))
         }
         Err(RunFault::Unknown(error)) => Err(error),
     }
 }
 
 async fn of_lost(h: &Holdfast, run: &Run) -> Result<DiscoveryOutcome, OperationError> {
-    Ok(match lost_lease::what_became_of(h, run).await?.outcome(run) {
-        BackupOutcome::Completed(job) | BackupOutcome::Failed(job) => DiscoveryOutcome::Failed(job),
-        BackupOutcome::Skipped { backup_id, reason } => DiscoveryOutcome::Skipped { backup_id, reason },
-    })
+    Ok(
+        match lost_lease::what_became_of(h, run).await?.outcome(run) {
+            BackupOutcome::Completed(job) | BackupOutcome::Failed(job) => {
+                DiscoveryOutcome::Failed(job)
+            }
+            BackupOutcome::Skipped { backup_id, reason } => {
+                DiscoveryOutcome::Skipped { backup_id, reason }
+            }
+        },
+    )
 }
 
 /// Whether another run should resume this discovery after a transient fault. With a cursor, the event's source retries,
 /// and later the sweep. Without one, the discovery fails at once and reports the reason.
 async fn is_to_go_on(h: &Holdfast, run: &Run) -> bool {
-    let found = h.catalog.content_work(&run.job.backup_id).await.is_ok_and(|work| work.found > 0);
+    let found = h
+        .catalog
+        .content_work(&run.job.backup_id)
+        .await
+        .is_ok_and(|work| work.found > 0);
     found && wait_for_next_run(h, run).await.unwrap_or(false)
 }

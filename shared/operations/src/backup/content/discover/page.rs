@@ -23,9 +23,21 @@ const CONCURRENCY: usize = 32;
 
 impl Discovery<'_> {
     /// Adds the rows of a page. Items without a usable source fail, held items are settled, the others are sent.
-    pub(super) async fn take_in(&self, page: Vec<ListedItem>, openings: &mut Openings) -> Result<(), OperationError> {
-        let (found, problems): (Vec<FoundItem>, Vec<Option<String>>) =
-            page.into_iter().map(|ListedItem { item, doc_id, problem }| (FoundItem { item, doc_id }, problem)).unzip();
+    pub(super) async fn take_in(
+        &self,
+        page: Vec<ListedItem>,
+        openings: &mut Openings,
+    ) -> Result<(), OperationError> {
+        let (found, problems): (Vec<FoundItem>, Vec<Option<String>>) = page
+            .into_iter()
+            .map(
+                |ListedItem {
+                     item,
+                     doc_id,
+                     problem,
+                 }| (FoundItem { item, doc_id }, problem),
+            )
+            .unzip();
         let added = self.h.catalog.add_items(self.id(), &found).await?;
         let (mut wanted, mut faulty) = (Vec::new(), Vec::new());
         for (added, problem) in added.into_iter().zip(problems) {
@@ -52,7 +64,11 @@ impl Discovery<'_> {
 
     /// Settles the IPFS items with a held file, and returns the others. The download of a Gaia item sends a conditional
     /// request, because the file of a URL may change.
-    async fn settle_held(&self, wanted: Vec<Wanted>, openings: &mut Openings) -> Result<Vec<String>, OperationError> {
+    async fn settle_held(
+        &self,
+        wanted: Vec<Wanted>,
+        openings: &mut Openings,
+    ) -> Result<Vec<String>, OperationError> {
         let held = self.held(&wanted, openings).await?;
         let settling = wanted.into_iter().map(|wanted| {
             let file = held.get(wanted.source.id.as_str()).cloned();
@@ -65,7 +81,11 @@ impl Discovery<'_> {
                 Ok((!is_settled).then_some(content_id))
             }
         });
-        Ok(concurrently(settling).await?.into_iter().flatten().collect())
+        Ok(concurrently(settling)
+            .await?
+            .into_iter()
+            .flatten()
+            .collect())
     }
 
     /// The held files of these sources that are good enough today.
@@ -74,7 +94,9 @@ impl Discovery<'_> {
         wanted: &[Wanted],
         openings: &mut Openings,
     ) -> Result<HashMap<String, KeptFile>, OperationError> {
-        let of_ipfs = wanted.iter().filter(|wanted| wanted.source.storage_type == StorageType::Ipfs);
+        let of_ipfs = wanted
+            .iter()
+            .filter(|wanted| wanted.source.storage_type == StorageType::Ipfs);
         let ids: Vec<_> = of_ipfs.map(|wanted| wanted.source.id.clone()).collect();
         let encrypt = self.h.settings.content.encryption;
         let mut held = HashMap::new();
@@ -88,17 +110,37 @@ impl Discovery<'_> {
         Ok(held)
     }
 
-    async fn settle_if_there(&self, wanted: &Wanted, file: KeptFile) -> Result<bool, OperationError> {
-        let Some(file) = held::found_again(self.h, &wanted.source, file).await? else { return Ok(false) };
+    async fn settle_if_there(
+        &self,
+        wanted: &Wanted,
+        file: KeptFile,
+    ) -> Result<bool, OperationError> {
+        let Some(file) = held::found_again(self.h, &wanted.source, file).await? else {
+            return Ok(false);
+        };
         let (added, file) = (&wanted.added, &file);
         let file_name = file_name(&added.item, file.content_type.as_deref());
         // This backup fetched it, before a run of its discovery died.
         let settled = if file.fetched_at >= self.run.job.created_at {
-            Settled::Done { file_name: &file_name, file }
+            Settled::Done {
+                file_name: &file_name,
+                file,
+            }
         } else {
-            Settled::Unchanged { file_name: &file_name, file }
+            Settled::Unchanged {
+                file_name: &file_name,
+                file,
+            }
         };
-        self.h.catalog.settle_item(self.id(), &added.item.content_id, settled, self.h.catalog.now().await?).await?;
+        self.h
+            .catalog
+            .settle_item(
+                self.id(),
+                &added.item.content_id,
+                settled,
+                self.h.catalog.now().await?,
+            )
+            .await?;
         Ok(true)
     }
 }
@@ -111,7 +153,10 @@ struct Wanted {
 
 fn source_of(added: &AddedItem, problem: Option<String>) -> Result<ItemSource, Unsupported> {
     match problem {
-        Some(reason) => Err(Unsupported { code: ItemFailureCode::Unsupported, reason }),
+        Some(reason) => Err(Unsupported {
+            code: ItemFailureCode::Unsupported,
+            reason,
+        }),
         None => ItemSource::of(&added.item),
     }
 }
@@ -119,5 +164,8 @@ fn source_of(added: &AddedItem, problem: Option<String>) -> Result<ItemSource, U
 async fn concurrently<T>(
     steps: impl Iterator<Item = impl Future<Output = Result<T, OperationError>>>,
 ) -> Result<Vec<T>, OperationError> {
-    futures_util::stream::iter(steps).buffer_unordered(CONCURRENCY).try_collect().await
+    futures_util::stream::iter(steps)
+        .buffer_unordered(CONCURRENCY)
+        .try_collect()
+        .await
 }

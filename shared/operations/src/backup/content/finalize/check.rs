@@ -20,14 +20,26 @@ pub(super) async fn look_for_objects(
     id: &BackupId,
 ) -> Result<(), OperationError> {
     let source = ObjectSource::new(&h.repository, repository);
-    for (kept, folder) in [(Kept::File, ObjectKey::OBJECTS), (Kept::Dag, ObjectKey::DAGS)] {
-        let mut listing = Listing { objects: h.repository.store().list(folder), at: None };
+    for (kept, folder) in [
+        (Kept::File, ObjectKey::OBJECTS),
+        (Kept::Dag, ObjectKey::DAGS),
+    ] {
+        let mut listing = Listing {
+            objects: h.repository.store().list(folder),
+            at: None,
+        };
         let mut after: Option<(ObjectKey, String)> = None;
         loop {
-            let from = after.as_ref().map(|(key, content_id)| (key, content_id.as_str()));
-            let page = persist(|| async { Ok(h.catalog.items_by_object(id, kept, from, PAGE).await?) }).await?;
+            let from = after
+                .as_ref()
+                .map(|(key, content_id)| (key, content_id.as_str()));
+            let page =
+                persist(|| async { Ok(h.catalog.items_by_object(id, kept, from, PAGE).await?) })
+                    .await?;
             for record in &page {
-                let Some(object) = object_of(record, kept) else { continue };
+                let Some(object) = object_of(record, kept) else {
+                    continue;
+                };
                 if let Some(problem) = listing.problem_of(&object, &source).await? {
                     fail_item(h, id, record, &object.stored, &problem).await?;
                 }
@@ -64,7 +76,9 @@ impl Listing {
     ) -> Result<Option<String>, OperationError> {
         let key = object.key();
         while self.at.as_ref().is_none_or(|at| at.key < *key) {
-            let Some(next) = self.objects.try_next().await? else { break };
+            let Some(next) = self.objects.try_next().await? else {
+                break;
+            };
             self.at = Some(next);
         }
         match &self.at {

@@ -1,6 +1,8 @@
 //! Manifest, guide and notes of a content backup at its commit.
 
-use holdfast_domain::{Compression, ContentManifest, FORMAT_VERSION, Job, Manifest, ObjectKey, Source, Timestamp};
+use holdfast_domain::{
+    Compression, ContentManifest, FORMAT_VERSION, Job, Manifest, ObjectKey, Source, Timestamp,
+};
 use holdfast_repository::{guide::content_guide, source_warnings_before};
 
 use super::{Finalizing, leftovers};
@@ -14,16 +16,29 @@ impl Finalizing<'_> {
     /// them.
     pub(super) async fn commit(&self) -> Result<Job, RunFault> {
         // Retention compares it with the present of another machine.
-        let completed_at = self.watch.persist(|| async { Ok(self.h.catalog.now().await?) }).await?;
+        let completed_at = self
+            .watch
+            .persist(|| async { Ok(self.h.catalog.now().await?) })
+            .await?;
         let manifest = self.manifest(completed_at)?;
         let at = self.h.repository.location();
         let guide = |manifest: &Manifest| {
             let of = |content| content_guide(manifest, content, &self.key.wrapped, at);
             manifest.content.as_ref().map(of).unwrap_or_default()
         };
-        let commit = Commit { h: self.h, run: self.run, key: &self.key, watch: self.watch, guide: &guide, own: &[] };
+        let commit = Commit {
+            h: self.h,
+            run: self.run,
+            key: &self.key,
+            watch: self.watch,
+            guide: &guide,
+            own: &[],
+        };
         let warnings = source_warnings_before(&self.h.repository, &manifest).await;
-        let notes = Notes { notes: self.unencrypted().into_iter().collect(), warnings };
+        let notes = Notes {
+            notes: self.unencrypted().into_iter().collect(),
+            warnings,
+        };
         let job = commit.make(&manifest, &notes).await?;
         leftovers::remove_unnamed(self.h, &manifest).await;
         Ok(job)
@@ -31,7 +46,11 @@ impl Finalizing<'_> {
 
     /// A note with the number of files stored before encryption was turned on.
     fn unencrypted(&self) -> Option<String> {
-        let list = self.work.item_list.as_ref().filter(|list| list.unencrypted > 0)?;
+        let list = self
+            .work
+            .item_list
+            .as_ref()
+            .filter(|list| list.unencrypted > 0)?;
         Some(format!(
             "{} of {} files are not encrypted: they were stored before BACKUP_CONTENT_ENCRYPTION was true",
             list.unencrypted,
@@ -42,9 +61,15 @@ impl Finalizing<'_> {
     fn manifest(&self, completed_at: Timestamp) -> Result<Manifest, OperationError> {
         let (run, work) = (self.run, &self.work);
         let list = work.item_list.as_ref();
-        let list = list.ok_or_else(|| OperationError::internal("commit the backup", &"its list is not stored"))?;
+        let list = list.ok_or_else(|| {
+            OperationError::internal("commit the backup", &"its list is not stored")
+        })?;
         // The archive may have been turned off half-way.
-        let volumes = if work.archive_done { work.volumes.as_slice() } else { &[] };
+        let volumes = if work.archive_done {
+            work.volumes.as_slice()
+        } else {
+            &[]
+        };
         let archive: Vec<ObjectKey> = volumes.iter().map(|volume| volume.key.clone()).collect();
         Ok(Manifest {
             format_version: FORMAT_VERSION,
@@ -61,21 +86,32 @@ impl Finalizing<'_> {
             engine: None,
             consistency: None,
             source: Source {
-                uri: holdfast_database::redacted_uri(&self.h.settings.mongodb_uri).unwrap_or_default(),
+                uri: holdfast_database::redacted_uri(&self.h.settings.mongodb_uri)
+                    .unwrap_or_default(),
                 server_version: work.server_version.clone(),
                 ..Source::default()
             },
             namespaces: Vec::new(),
-            content: Some(ContentManifest { items: list.items, item_list: list.artifact.key.clone(), archive }),
+            content: Some(ContentManifest {
+                items: list.items,
+                item_list: list.artifact.key.clone(),
+                archive,
+            }),
             original_size: list.items.bytes,
             compression: run.job.compressed.then_some(Compression::Gzip),
             encryption: self.key.encryption.clone(),
-            artifacts: std::iter::once(&list.artifact).chain(volumes).cloned().collect(),
+            artifacts: std::iter::once(&list.artifact)
+                .chain(volumes)
+                .cloned()
+                .collect(),
         })
     }
 
     /// The compression level of artifacts, if compression is on.
     pub(super) fn compression_level(&self) -> Option<u8> {
-        self.run.job.compressed.then_some(self.h.settings.database.compression_level)
+        self.run
+            .job
+            .compressed
+            .then_some(self.h.settings.database.compression_level)
     }
 }

@@ -15,8 +15,13 @@ const TIME: Duration = Duration::from_secs(5);
 /// After the commit: removes every file in the folder without a reference from the manifest.
 pub(super) async fn remove_unnamed(h: &Holdfast, manifest: &Manifest) {
     let id = &manifest.backup_id;
-    let named = manifest.artifacts.iter().map(|artifact| artifact.key.clone());
-    let kept: Vec<ObjectKey> = named.chain([ObjectKey::manifest(id), ObjectKey::restore_guide(id)]).collect();
+    let named = manifest
+        .artifacts
+        .iter()
+        .map(|artifact| artifact.key.clone());
+    let kept: Vec<ObjectKey> = named
+        .chain([ObjectKey::manifest(id), ObjectKey::restore_guide(id)])
+        .collect();
     log(id, remove_those(h, id, |key| !kept.contains(key)).await);
 }
 
@@ -25,7 +30,10 @@ pub(super) async fn remove_unnamed(h: &Holdfast, manifest: &Manifest) {
 pub(super) async fn remove_own(h: &Holdfast, id: &BackupId, fence: u64) {
     match h.repository.manifest(id).await {
         Err(RepositoryError::NotFound(_)) => {
-            log(id, remove_those(h, id, |key| key.fence() == Some(fence)).await);
+            log(
+                id,
+                remove_those(h, id, |key| key.fence() == Some(fence)).await,
+            );
         }
         Ok(_) => {}
         Err(error) => log(id, Err(error.into())),
@@ -39,7 +47,12 @@ async fn remove_those(
     is_unnamed: impl Fn(&ObjectKey) -> bool,
 ) -> Result<(), OperationError> {
     let removed = tokio::time::timeout(TIME, remove_each(h, id, is_unnamed)).await;
-    removed.unwrap_or_else(|_| Err(OperationError::internal("remove artifacts", &"it took too long")))
+    removed.unwrap_or_else(|_| {
+        Err(OperationError::internal(
+            "remove artifacts",
+            &"it took too long",
+        ))
+    })
 }
 
 async fn remove_each(
@@ -65,10 +78,19 @@ pub(super) async fn remove_unfinished(h: &Holdfast, id: &BackupId, begun_before:
     log(id, remove_each_unfinished(h, id, begun_before).await);
 }
 
-async fn remove_each_unfinished(h: &Holdfast, id: &BackupId, begun_before: Timestamp) -> Result<(), OperationError> {
+async fn remove_each_unfinished(
+    h: &Holdfast,
+    id: &BackupId,
+    begun_before: Timestamp,
+) -> Result<(), OperationError> {
     let store = h.repository.store();
-    let uploads = store.list_unfinished_uploads(&ObjectKey::type_prefix(BackupType::Content)).await?;
-    for upload in uploads.into_iter().filter(|upload| upload.initiated_at < begun_before) {
+    let uploads = store
+        .list_unfinished_uploads(&ObjectKey::type_prefix(BackupType::Content))
+        .await?;
+    for upload in uploads
+        .into_iter()
+        .filter(|upload| upload.initiated_at < begun_before)
+    {
         store.abort_upload(&upload.key, &upload.upload_id).await?;
         tracing::info!(backupId = %id, key = %upload.key, "an unfinished upload was aborted");
     }

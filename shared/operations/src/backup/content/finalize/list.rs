@@ -21,18 +21,34 @@ pub(super) async fn store_list(f: &Finalizing<'_>) -> Result<StoredList, Operati
     let handle = Handle::current();
     let is_encrypted = f.key.encryption.is_some();
     let expected = f.work.found.saturating_mul(LINE_BYTES);
-    let listing = store_artifact(f.h, &key, &recipe, (expected, f.meters), f.watch, move |out| {
-        let (mut items, mut json_bytes, mut unencrypted) = (ItemCounts::default(), 0, 0);
-        while let Some(record) = handle.block_on(rows.next())? {
-            let (line, record) = line_of(record)?;
-            items.add(&record);
-            json_bytes += line.len() as u64 + 1;
-            let is_plain = record.file.as_ref().is_some_and(|file| file.object.encryption.is_none());
-            unencrypted += u64::from(is_encrypted && is_plain);
-            writeln!(out, "{line}").map_err(|error| OperationError::internal("write the list of items", &error))?;
-        }
-        Ok::<_, OperationError>((items, json_bytes, unencrypted))
-    });
+    let listing = store_artifact(
+        f.h,
+        &key,
+        &recipe,
+        (expected, f.meters),
+        f.watch,
+        move |out| {
+            let (mut items, mut json_bytes, mut unencrypted) = (ItemCounts::default(), 0, 0);
+            while let Some(record) = handle.block_on(rows.next())? {
+                let (line, record) = line_of(record)?;
+                items.add(&record);
+                json_bytes += line.len() as u64 + 1;
+                let is_plain = record
+                    .file
+                    .as_ref()
+                    .is_some_and(|file| file.object.encryption.is_none());
+                unencrypted += u64::from(is_encrypted && is_plain);
+                writeln!(out, "{line}")
+                    .map_err(|error| OperationError::internal("write the list of items", &error))?;
+            }
+            Ok::<_, OperationError>((items, json_bytes, unencrypted))
+        },
+    );
     let (artifact, (items, json_bytes, unencrypted)) = listing.await?;
-    Ok(StoredList { artifact, items, json_bytes, unencrypted })
+    Ok(StoredList {
+        artifact,
+        items,
+        json_bytes,
+        unencrypted,
+    })
 }

@@ -74,7 +74,12 @@ pub async fn finalize_content(
 ) -> Result<FinalizeOutcome, OperationError> {
     let run = match claim_finalizing(h, backup_id, limits).await? {
         Claim::Run(run) => run,
-        Claim::Skip(reason) => return Ok(FinalizeOutcome::Skipped { backup_id: backup_id.clone(), reason }),
+        Claim::Skip(reason) => {
+            return Ok(FinalizeOutcome::Skipped {
+                backup_id: backup_id.clone(),
+                reason,
+            });
+        }
     };
     let (meters, gain) = (Meters::default(), Gain::default());
     let watch = Watch::begin(h, &run, limits, meters.progress());
@@ -157,12 +162,26 @@ async fn finish_steps(
     gain: &Gain,
 ) -> Result<Ending, RunFault> {
     refuse_to_repeat(h, run, watch).await?;
-    let key = watch.guard(async { Ok(writing_key(&h.repository, run.job.encrypted).await?) }).await?;
-    let mut work = watch.persist(|| async { Ok(h.catalog.content_work(&run.job.backup_id).await?) }).await?;
+    let key = watch
+        .guard(async { Ok(writing_key(&h.repository, run.job.encrypted).await?) })
+        .await?;
+    let mut work = watch
+        .persist(|| async { Ok(h.catalog.content_work(&run.job.backup_id).await?) })
+        .await?;
     let time = RunTime::new(limits, work.fruitless, Timestamp::now());
-    gain.fruitless.store(work.fruitless.into(), Ordering::Relaxed);
+    gain.fruitless
+        .store(work.fruitless.into(), Ordering::Relaxed);
     work.fruitless += 1;
-    let mut finalizing = Finalizing { h, run, watch, key, meters, gain, time, work };
+    let mut finalizing = Finalizing {
+        h,
+        run,
+        watch,
+        key,
+        meters,
+        gain,
+        time,
+        work,
+    };
     finalizing.begin().await?;
     if finalizing.check().await? && finalizing.archive().await? && finalizing.list().await? {
         let job = finalizing.commit().await?;
@@ -180,7 +199,11 @@ impl Finalizing<'_> {
     /// Resumes the recorded work. A manifest names one key for all its artifacts, so artifacts under another key are
     /// written again.
     async fn begin(&mut self) -> Result<(), OperationError> {
-        let epoch = self.key.encryption.as_ref().map(|encryption| encryption.key_epoch);
+        let epoch = self
+            .key
+            .encryption
+            .as_ref()
+            .map(|encryption| encryption.key_epoch);
         if self.work.key_epoch != epoch {
             let work = &mut self.work;
             (work.item_list, work.archived_after, work.archive_done) = (None, None, false);
@@ -194,7 +217,9 @@ impl Finalizing<'_> {
     async fn check(&mut self) -> Result<bool, OperationError> {
         if !self.work.checked {
             let repository = &self.key.repository.id;
-            self.watch.guard(check::look_for_objects(self.h, repository, self.id())).await?;
+            self.watch
+                .guard(check::look_for_objects(self.h, repository, self.id()))
+                .await?;
             self.work.checked = true;
             self.record_gain().await?;
         }
@@ -226,11 +251,18 @@ impl Finalizing<'_> {
 
     /// Fails the backup if more than `BACKUP_CONTENT_MAX_FAILURE_PERCENT` of its items failed.
     async fn refuse_too_many_failures(&self) -> Result<(), OperationError> {
-        let counts = self.watch.persist(|| async { Ok(self.h.catalog.item_counts(self.id()).await?) }).await?;
+        let counts = self
+            .watch
+            .persist(|| async { Ok(self.h.catalog.item_counts(self.id()).await?) })
+            .await?;
         self.meters.expected.store(counts.bytes, Ordering::Relaxed);
         let percent = self.h.settings.content.max_failure_percent;
         if counts.fails(percent) {
-            return Err(OperationError::TooManyFailures { failed: counts.failed, expected: counts.expected, percent });
+            return Err(OperationError::TooManyFailures {
+                failed: counts.failed,
+                expected: counts.expected,
+                percent,
+            });
         }
         Ok(())
     }
@@ -242,9 +274,19 @@ impl Finalizing<'_> {
 
     /// Records the progress. A refused write means that another run has the job.
     async fn record(&self) -> Result<(), OperationError> {
-        let record = || async { Ok(self.h.catalog.record_work(self.id(), self.run.fence, &self.work).await?) };
+        let record = || async {
+            Ok(self
+                .h
+                .catalog
+                .record_work(self.id(), self.run.fence, &self.work)
+                .await?)
+        };
         let is_ours = self.watch.persist(record).await?;
-        if is_ours { Ok(()) } else { Err(StopReason::LeaseLost.into()) }
+        if is_ours {
+            Ok(())
+        } else {
+            Err(StopReason::LeaseLost.into())
+        }
     }
 }
 
@@ -255,14 +297,24 @@ async fn conclude(
     gain: &Gain,
 ) -> Result<FinalizeOutcome, OperationError> {
     let backup_id = run.job.backup_id.clone();
-    let skipped = |reason| Ok(FinalizeOutcome::Skipped { backup_id: backup_id.clone(), reason });
+    let skipped = |reason| {
+        Ok(FinalizeOutcome::Skipped {
+            backup_id: backup_id.clone(),
+            reason,
+        })
+    };
     match result {
         Ok(Ending::Committed(job)) => Ok(FinalizeOutcome::Completed(job)),
         Ok(Ending::OutOfTime) => hand_on(h, run).await,
         Err(RunFault::CommittedBefore) => skipped(SkipReason::AlreadySettled(JobStatus::Completed)),
-        Err(RunFault::Failed(OperationError::Stopped(reason)) | RunFault::Unknown(OperationError::Stopped(reason))) => {
+        Err(
+            RunFault::Failed(OperationError::Stopped(reason))
+            | RunFault::Unknown(OperationError::Stopped(reason)),
+        ) => {
             match reason {
-                StopReason::Deadline if gain.is_nothing_again() => fail(h, run, &OperationError::TooSlow).await,
+                StopReason::Deadline if gain.is_nothing_again() => {
+                    fail(h, run, &OperationError::TooSlow).await
+                }
                 StopReason::Deadline => hand_on(h, run).await,
                 StopReason::LeaseLost => of_lost(h, run).await,
                 // The next run resumes after the last volume. The event's source retries.
@@ -280,18 +332,34 @@ async fn conclude(
 }
 
 async fn of_lost(h: &Holdfast, run: &Run) -> Result<FinalizeOutcome, OperationError> {
-    Ok(match lost_lease::what_became_of(h, run).await?.outcome(run) {
-        BackupOutcome::Completed(job) | BackupOutcome::Failed(job) => FinalizeOutcome::Failed(job),
-        BackupOutcome::Skipped { backup_id, reason } => FinalizeOutcome::Skipped { backup_id, reason },
-    })
+    Ok(
+        match lost_lease::what_became_of(h, run).await?.outcome(run) {
+            BackupOutcome::Completed(job) | BackupOutcome::Failed(job) => {
+                FinalizeOutcome::Failed(job)
+            }
+            BackupOutcome::Skipped { backup_id, reason } => {
+                FinalizeOutcome::Skipped { backup_id, reason }
+            }
+        },
+    )
 }
 
-async fn fail(h: &Holdfast, run: &Run, error: &OperationError) -> Result<FinalizeOutcome, OperationError> {
-    Ok(FinalizeOutcome::Failed(Box::new(fail_held(h, run, error).await?)))
+async fn fail(
+    h: &Holdfast,
+    run: &Run,
+    error: &OperationError,
+) -> Result<FinalizeOutcome, OperationError> {
+    Ok(FinalizeOutcome::Failed(Box::new(
+        fail_held(h, run, error).await?,
+    )))
 }
 
 /// Settles the job as failed, and removes this run's part of the archive. The sweep removes the parts of earlier runs.
-pub(crate) async fn fail_held(h: &Holdfast, run: &Run, error: &OperationError) -> Result<Job, OperationError> {
+pub(crate) async fn fail_held(
+    h: &Holdfast,
+    run: &Run,
+    error: &OperationError,
+) -> Result<Job, OperationError> {
     let id = &run.job.backup_id;
     tracing::error!(backupId = %id, code = %error.code(), %error, "the backup failed");
     let items = match persist(|| async { Ok(h.catalog.item_counts(id).await?) }).await {

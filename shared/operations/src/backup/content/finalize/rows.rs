@@ -21,16 +21,30 @@ pub(super) struct Rows {
 impl Rows {
     pub(super) fn new(catalog: &Catalog, backup_id: &BackupId, after: Option<String>) -> Self {
         let (catalog, backup_id) = (catalog.clone(), backup_id.clone());
-        Self { catalog, backup_id, after, page: Vec::new().into_iter(), is_last_page: false }
+        Self {
+            catalog,
+            backup_id,
+            after,
+            page: Vec::new().into_iter(),
+            is_last_page: false,
+        }
     }
 
     /// The next item. A pending item is an error, because a backup contains only settled items.
     pub(super) async fn next(&mut self) -> Result<Option<ItemRecord>, OperationError> {
         if self.page.len() == 0 && !self.is_last_page {
-            let read = || async { Ok(self.catalog.items_after(&self.backup_id, self.after.as_deref(), PAGE).await?) };
+            let read = || async {
+                Ok(self
+                    .catalog
+                    .items_after(&self.backup_id, self.after.as_deref(), PAGE)
+                    .await?)
+            };
             let page = persist(read).await?;
             self.is_last_page = page.len() < PAGE as usize;
-            self.after = page.last().map(|record| record.item.content_id.clone()).or_else(|| self.after.take());
+            self.after = page
+                .last()
+                .map(|record| record.item.content_id.clone())
+                .or_else(|| self.after.take());
             self.page = page.into_iter();
         }
         match self.page.next() {

@@ -17,7 +17,10 @@ pub(super) struct TarWriter<W> {
 
 impl<W: Write> TarWriter<W> {
     pub(super) fn new(out: W, modified_at: Timestamp) -> Self {
-        Self { out, modified_s: u64::try_from(modified_at.as_second()).unwrap_or_default() }
+        Self {
+            out,
+            modified_s: u64::try_from(modified_at.as_second()).unwrap_or_default(),
+        }
     }
 
     /// Begins an entry. Exactly `size` bytes must follow, then [`TarWriter::end_entry`].
@@ -26,7 +29,11 @@ impl<W: Write> TarWriter<W> {
         if header.set_path(name).is_err() {
             self.pax_path(name)?;
             // Readers without support of pax records use this name. The others use the name of the preceding record.
-            header.set_path(name.rsplit('/').next().map_or(name, |last| &last[..last.len().min(BLOCK_BYTES / 6)]))?;
+            header.set_path(
+                name.rsplit('/')
+                    .next()
+                    .map_or(name, |last| &last[..last.len().min(BLOCK_BYTES / 6)]),
+            )?;
         }
         header.set_cksum();
         self.out.write_all(header.as_bytes())
@@ -94,7 +101,10 @@ fn pax_record(key: &str, value: &str) -> String {
 /// Reads up to `limit` bytes, and whether there may be more.
 pub(super) fn read_up_to(reader: &mut impl Read, limit: usize) -> io::Result<(Vec<u8>, bool)> {
     let mut bytes = Vec::new();
-    reader.by_ref().take(limit as u64 + 1).read_to_end(&mut bytes)?;
+    reader
+        .by_ref()
+        .take(limit as u64 + 1)
+        .read_to_end(&mut bytes)?;
     let more = bytes.len() > limit;
     Ok((bytes, more))
 }
@@ -120,7 +130,13 @@ mod tests {
             let mut entry = entry.unwrap();
             let mut content = Vec::new();
             let name = entry.path().unwrap().to_str().unwrap().to_owned();
-            assert_eq!((entry.header().mode().unwrap(), entry.header().mtime().unwrap()), (0o644, 1_700_000_000));
+            assert_eq!(
+                (
+                    entry.header().mode().unwrap(),
+                    entry.header().mtime().unwrap()
+                ),
+                (0o644, 1_700_000_000)
+            );
             entry.read_to_end(&mut content).unwrap();
             (name, content)
         });
@@ -133,7 +149,10 @@ mod tests {
         assert_eq!(pax_record("path", "ab"), "11 path=ab\n");
         for length in 1..2000 {
             let record = pax_record("path", &"a".repeat(length));
-            assert_eq!(record.split(' ').next().unwrap().parse::<usize>().unwrap(), record.len());
+            assert_eq!(
+                record.split(' ').next().unwrap().parse::<usize>().unwrap(),
+                record.len()
+            );
         }
     }
 
@@ -150,7 +169,10 @@ mod tests {
             .unwrap()
             .map(|e| e.unwrap().path().unwrap().into_owned())
             .collect();
-        assert_eq!(names, [std::path::Path::new("id/a"), std::path::Path::new("id/b")]);
+        assert_eq!(
+            names,
+            [std::path::Path::new("id/a"), std::path::Path::new("id/b")]
+        );
     }
 
     proptest! {

@@ -24,7 +24,8 @@ impl RunTime {
     pub(super) fn new(limits: RunLimits, fruitless: u32, now: Timestamp) -> Self {
         let ends = limits.deadline.map(|deadline| {
             let left = Duration::try_from(deadline.duration_since(now)).unwrap_or_default();
-            let left = left.saturating_sub(MARGIN + RESERVE) / 2_u32.saturating_pow(fruitless.min(16));
+            let left =
+                left.saturating_sub(MARGIN + RESERVE) / 2_u32.saturating_pow(fruitless.min(16));
             Instant::now() + left
         });
         Self { ends }
@@ -58,7 +59,13 @@ mod tests {
 
     fn with_seconds(seconds: i64, fruitless: u32) -> RunTime {
         let now = Timestamp::now();
-        RunTime::new(RunLimits { deadline: Some(now + SignedDuration::from_secs(seconds)) }, fruitless, now)
+        RunTime::new(
+            RunLimits {
+                deadline: Some(now + SignedDuration::from_secs(seconds)),
+            },
+            fruitless,
+            now,
+        )
     }
 
     #[test]

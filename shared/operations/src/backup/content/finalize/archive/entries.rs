@@ -51,13 +51,21 @@ impl Entries {
             }
             let _ = sender.send(Ok(Next::End)).await;
         });
-        Self { prepared, preparing }
+        Self {
+            prepared,
+            preparing,
+        }
     }
 
     /// The next entry, for a blocking thread. The end is an entry too, and a closed channel is an error.
     pub(super) fn next(&mut self) -> Result<Next, OperationError> {
         let next = self.prepared.blocking_recv();
-        next.unwrap_or_else(|| Err(OperationError::internal("prepare the archive", &"its files stopped coming")))
+        next.unwrap_or_else(|| {
+            Err(OperationError::internal(
+                "prepare the archive",
+                &"its files stopped coming",
+            ))
+        })
     }
 }
 
@@ -67,7 +75,9 @@ impl Drop for Entries {
     }
 }
 
-async fn next_row(rows: Option<Rows>) -> Option<(Result<ItemRecord, OperationError>, Option<Rows>)> {
+async fn next_row(
+    rows: Option<Rows>,
+) -> Option<(Result<ItemRecord, OperationError>, Option<Rows>)> {
     let mut rows = rows?;
     match rows.next().await {
         Ok(Some(record)) => Some((Ok(record), Some(rows))),
@@ -82,7 +92,9 @@ async fn prepare(
     source: &ObjectSource,
     record: ItemRecord,
 ) -> Result<Next, OperationError> {
-    let Some(file) = &record.file else { return Ok(Next::Passed(record)) };
+    let Some(file) = &record.file else {
+        return Ok(Next::Passed(record));
+    };
     if file.size > SMALL_BYTES || file.object.artifact.size > 2 * SMALL_BYTES {
         return Ok(Next::Large(record));
     }
@@ -97,13 +109,20 @@ async fn prepare(
 }
 
 async fn read_small(source: &ObjectSource, record: &ItemRecord) -> Result<Vec<u8>, ReadFault> {
-    let Some(file) = &record.file else { return Ok(Vec::new()) };
+    let Some(file) = &record.file else {
+        return Ok(Vec::new());
+    };
     let mut reader = Hashing::new(source.open_kept(ContentObject::file(file)).await?);
     let read = blocking("read an object", move || {
-        let (bytes, _) = read_up_to(&mut reader, usize::try_from(SMALL_BYTES).unwrap_or(usize::MAX))?;
+        let (bytes, _) = read_up_to(
+            &mut reader,
+            usize::try_from(SMALL_BYTES).unwrap_or(usize::MAX),
+        )?;
         Ok((bytes, reader.finish()))
     });
-    let (bytes, plain) = read.await?.map_err(|error| ReadFault::of(&error, &file.object.artifact.key))?;
+    let (bytes, plain) = read
+        .await?
+        .map_err(|error| ReadFault::of(&error, &file.object.artifact.key))?;
     match differs(file, plain) {
         Some(problem) => Err(ReadFault::Damaged(problem)),
         None => Ok(bytes),
@@ -114,8 +133,12 @@ async fn read_small(source: &ObjectSource, record: &ItemRecord) -> Result<Vec<u8
 pub(super) fn differs(file: &KeptFile, read: Plain) -> Option<String> {
     let key = &file.object.artifact.key;
     if read.size != file.size {
-        return Some(format!("{key} holds a file of {} bytes, {} were kept", read.size, file.size));
+        return Some(format!(
+            "{key} holds a file of {} bytes, {} were kept",
+            read.size, file.size
+        ));
     }
     // Omits the hash of the file: it is secret with encryption, and this text is logged.
-    (read.sha256 != file.file_sha256).then(|| format!("{key} holds another file: the SHA-256 differs"))
+    (read.sha256 != file.file_sha256)
+        .then(|| format!("{key} holds another file: the SHA-256 differs"))
 }

@@ -66,7 +66,9 @@ pub(super) async fn store_volume(f: &Finalizing<'_>) -> Result<StoredVolume, Ope
             Err(VolumeFault::Other(error)) => return Err(error),
             Err(VolumeFault::Damaged(record, problem)) => {
                 if let Some(file) = &record.file {
-                    f.watch.guard(fail_item(f.h, f.id(), &record, &file.object, &problem)).await?;
+                    f.watch
+                        .guard(fail_item(f.h, f.id(), &record, &file.object, &problem))
+                        .await?;
                 }
                 prove_first = true;
             }
@@ -82,12 +84,19 @@ fn refuse_too_many_segments(segments: usize) -> Result<(), OperationError> {
     if segments <= MAX_SEGMENTS {
         return Ok(());
     }
-    Err(OperationError::ArchiveTooLarge { segments, limit: MAX_SEGMENTS })
+    Err(OperationError::ArchiveTooLarge {
+        segments,
+        limit: MAX_SEGMENTS,
+    })
 }
 
 async fn try_volume(f: &Finalizing<'_>, prove_first: bool) -> Result<StoredVolume, VolumeFault> {
-    let (job, number) = (&f.run.job, u32::try_from(f.work.volumes.len()).unwrap_or(u32::MAX));
-    let key = ObjectKey::content_archive(f.id(), f.run.fence, number, job.compressed, job.encrypted);
+    let (job, number) = (
+        &f.run.job,
+        u32::try_from(f.work.volumes.len()).unwrap_or(u32::MAX),
+    );
+    let key =
+        ObjectKey::content_archive(f.id(), f.run.fence, number, job.compressed, job.encrypted);
     let recipe = f.key.recipe(&key, f.compression_level());
     let rows = |after| Rows::new(&f.h.catalog, f.id(), after);
     let source = ObjectSource::new(&f.h.repository, &f.key.repository.id);
@@ -105,12 +114,23 @@ async fn try_volume(f: &Finalizing<'_>, prove_first: bool) -> Result<StoredVolum
         after,
     };
     let expected = f.meters.expected.load(std::sync::atomic::Ordering::Relaxed);
-    let writing = store_artifact(f.h, &key, &recipe, (expected, f.meters), f.watch, move |out| {
-        let is_last = volume.write(out, entries)?;
-        Ok::<_, VolumeFault>((volume.after, is_last))
-    });
+    let writing = store_artifact(
+        f.h,
+        &key,
+        &recipe,
+        (expected, f.meters),
+        f.watch,
+        move |out| {
+            let is_last = volume.write(out, entries)?;
+            Ok::<_, VolumeFault>((volume.after, is_last))
+        },
+    );
     let (artifact, (after, is_last)) = writing.await?;
-    Ok(StoredVolume { artifact, after, is_last })
+    Ok(StoredVolume {
+        artifact,
+        after,
+        is_last,
+    })
 }
 
 #[cfg(test)]
@@ -120,8 +140,13 @@ mod tests {
     #[test]
     fn an_archive_whose_digests_do_not_fit_into_a_row_is_refused_with_what_to_do() {
         assert!(refuse_too_many_segments(MAX_SEGMENTS).is_ok());
-        let failure = refuse_too_many_segments(MAX_SEGMENTS + 1).unwrap_err().failure();
+        let failure = refuse_too_many_segments(MAX_SEGMENTS + 1)
+            .unwrap_err()
+            .failure();
         assert!(failure.message.contains("150001 segments"), "{failure:?}");
-        assert_eq!(failure.hint.as_deref(), Some("set BACKUP_CONTENT_ARCHIVE=false"));
+        assert_eq!(
+            failure.hint.as_deref(),
+            Some("set BACKUP_CONTENT_ARCHIVE=false")
+        );
     }
 }

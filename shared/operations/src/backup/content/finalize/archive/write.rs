@@ -54,7 +54,11 @@ pub(super) struct Volume {
 
 impl Volume {
     /// Writes the volume, with at least one entry. Returns `false` if the time ended before the archive.
-    pub(super) fn write(&mut self, out: &mut impl Write, mut entries: Entries) -> Result<bool, VolumeFault> {
+    pub(super) fn write(
+        &mut self,
+        out: &mut impl Write,
+        mut entries: Entries,
+    ) -> Result<bool, VolumeFault> {
         let mut tar = TarWriter::new(out, self.job.created_at);
         let (began, mut written, mut done) = (Instant::now(), false, 0);
         loop {
@@ -62,7 +66,9 @@ impl Volume {
             let size = match &next {
                 Next::End => break,
                 Next::Passed(_) => 0,
-                Next::Small(record, _) | Next::Large(record) => record.file.as_ref().map_or(0, |file| file.size),
+                Next::Small(record, _) | Next::Large(record) => {
+                    record.file.as_ref().map_or(0, |file| file.size)
+                }
             };
             if written && !self.time.is_enough_for(size, done, began) {
                 return Ok(false);
@@ -80,7 +86,12 @@ impl Volume {
     }
 
     /// Writes the entry of an item with a file. Returns the item's content id.
-    fn entry<W: Write>(&self, tar: &mut TarWriter<W>, next: Next, written: &mut bool) -> Result<String, VolumeFault> {
+    fn entry<W: Write>(
+        &self,
+        tar: &mut TarWriter<W>,
+        next: Next,
+        written: &mut bool,
+    ) -> Result<String, VolumeFault> {
         let record = match next {
             Next::Small(record, bytes) => {
                 let (name, record) = self.name(record)?;
@@ -112,7 +123,10 @@ impl Volume {
         if let Some(name) = &record.file_name {
             return Ok((format!("{}/{name}", self.job.backup_id), record));
         }
-        let cause = format!("item {} has a file and no name for it", record.item.content_id);
+        let cause = format!(
+            "item {} has a file and no name for it",
+            record.item.content_id
+        );
         Err(OperationError::internal("write the archive", &cause).into())
     }
 
@@ -123,15 +137,23 @@ impl Volume {
         name: &str,
         record: &ItemRecord,
     ) -> Result<Option<String>, VolumeFault> {
-        let Some(file) = &record.file else { return Ok(None) };
+        let Some(file) = &record.file else {
+            return Ok(None);
+        };
         if self.prove_first
-            && let Err(problem) = told(self.handle.block_on(self.source.prove(&ContentObject::file(file))))?
+            && let Err(problem) = told(
+                self.handle
+                    .block_on(self.source.prove(&ContentObject::file(file))),
+            )?
         {
             return Ok(Some(problem));
         }
         let key = &file.object.artifact.key;
         let of_read = |error: io::Error| ReadFault::of(&error, key);
-        let opened = told(self.handle.block_on(self.source.open_kept(ContentObject::file(file))))?;
+        let opened = told(
+            self.handle
+                .block_on(self.source.open_kept(ContentObject::file(file))),
+        )?;
         let mut reader = match opened {
             Ok(reader) => Hashing::new(reader),
             Err(problem) => return Ok(Some(problem)),
@@ -159,7 +181,9 @@ impl Volume {
     }
 
     fn fail(&self, record: &ItemRecord, problem: &str) -> Result<(), VolumeFault> {
-        let Some(file) = &record.file else { return Ok(()) };
+        let Some(file) = &record.file else {
+            return Ok(());
+        };
         let failing = fail_item(&self.h, &self.job.backup_id, record, &file.object, problem);
         Ok(self.handle.block_on(failing)?)
     }
@@ -169,7 +193,10 @@ impl Volume {
         let size = self.write_document(Counter(0))?.0;
         let name = format!("{}/{DOCUMENT_NAME}", self.job.backup_id);
         tar.begin_entry(&name, size).map_err(of_writing)?;
-        let Counted { written, .. } = self.write_document(Counted { tar: &mut *tar, written: 0 })?;
+        let Counted { written, .. } = self.write_document(Counted {
+            tar: &mut *tar,
+            written: 0,
+        })?;
         if written != size {
             let cause = format!("the items changed meanwhile: {size} bytes of them were {written}");
             return Err(OperationError::internal("write the archive", &cause).into());
@@ -178,7 +205,8 @@ impl Volume {
     }
 
     fn write_document<W: Write>(&self, out: W) -> Result<W, VolumeFault> {
-        let mut document = Document::begin(out, &self.job.backup_id, self.job.created_at).map_err(of_writing)?;
+        let mut document =
+            Document::begin(out, &self.job.backup_id, self.job.created_at).map_err(of_writing)?;
         let mut rows = Rows::new(&self.h.catalog, &self.job.backup_id, None);
         while let Some(record) = self.handle.block_on(rows.next())? {
             document.item(&line_of(record)?.0).map_err(of_writing)?;
@@ -199,7 +227,8 @@ fn copy_rest<W: Write, R: io::Read>(
         if count == 0 {
             return Ok(());
         }
-        tar.data(&buffer[..count]).map_err(|error| ReadFault::Other(writing(&error)))?;
+        tar.data(&buffer[..count])
+            .map_err(|error| ReadFault::Other(writing(&error)))?;
     }
 }
 
