@@ -1,5 +1,5 @@
-//! Connection strings of a verb: from a variable, from a file, or on the command line. Other users can see the last
-//! form.
+//! Connection strings of a verb: from a variable, from a file, or on the command line. Other users
+//! can see the last form.
 
 use std::{convert::Infallible, fs, path::Path};
 

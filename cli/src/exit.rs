@@ -31,14 +31,15 @@ pub(crate) enum Exit {
     Unreachable = 7,
     /// Done in part. The output names each missing part.
     Incomplete = 8,
-    /// Done, and a person must decide something: a lost manifest, a faulty repository file, a new or suddenly empty
-    /// source, a warning in the backup's message.
+    /// Done, and a person must decide something: a lost manifest, a faulty repository file, a new
+    /// or suddenly empty source, a warning in the backup's message.
     Attention = 9,
     /// Stopped from the keyboard.
     Interrupted = 130,
 }
 
-/// Every exit code with its JSON word and its meaning. `--help` and docs/operations.md show this table.
+/// Every exit code with its JSON word and its meaning. `--help` and docs/operations.md show this
+/// table.
 pub(crate) const TABLE: [(Exit, &str, &str); 11] = [
     (Exit::Done, "done", "done"),
     (

@@ -1,4 +1,5 @@
-//! Every command in a message or document is valid: a test parses each one as the command line does.
+//! Every command in a message or document is valid: a test parses each one as the command line
+//! does.
 
 use std::{
     ffi::OsString,

@@ -2,7 +2,8 @@
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Listens to SIGINT and SIGTERM from now on: neither ends the process any more, and none is lost between two calls.
+/// Listens to SIGINT and SIGTERM from now on: neither ends the process any more, and none is lost
+/// between two calls.
 pub(crate) struct Interrupts([Option<Signal>; 2]);
 
 impl Interrupts {

@@ -1,5 +1,5 @@
-//! The keys that a command needs from the settings. A command that only reads needs no key for writing. Offline keys
-//! replace the keys of the settings.
+//! The keys that a command needs from the settings. A command that only reads needs no key for
+//! writing. Offline keys replace the keys of the settings.
 
 use holdfast_domain::settings::{SettingError, Settings};
 use holdfast_lambda::Clients;
@@ -22,8 +22,8 @@ pub(crate) enum KeysNeeded {
     ForWriting,
     /// It opens existing backups: the settings' keys are used if they are set.
     ForReading,
-    /// Keys of the settings are used if they are valid. Invalid ones are ignored: the command opens nothing, or has
-    /// offline keys.
+    /// Keys of the settings are used if they are valid. Invalid ones are ignored: the command opens
+    /// nothing, or has offline keys.
     Optional,
 }
 

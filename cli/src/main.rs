@@ -1,5 +1,6 @@
-//! `holdfast`: backups from an operator's machine. Each verb is a file in `commands`, and calls the use cases of the
-//! functions. Results go to stdout, progress and errors to stderr. The exit code classifies the result.
+//! `holdfast`: backups from an operator's machine. Each verb is a file in `commands`, and calls the
+//! use cases of the functions. Results go to stdout, progress and errors to stderr. The exit code
+//! classifies the result.
 
 mod arguments;
 mod commands;

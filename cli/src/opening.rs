@@ -1,5 +1,5 @@
-//! Keys for encrypted backups in addition to the settings. They come from files, because other users can see arguments.
-//! A file may be a pipe, as `<(age -d key.age)`, and is read once.
+//! Keys for encrypted backups in addition to the settings. They come from files, because other
+//! users can see arguments. A file may be a pipe, as `<(age -d key.age)`, and is read once.
 
 use std::{
     fs::File,
@@ -21,11 +21,12 @@ const MAX_BYTES: u64 = 1024 * 1024;
 /// The files on the command line.
 #[derive(Debug, Default, Clone, Args)]
 pub(crate) struct Opening {
-    /// Open with this age identity file. The master key must be wrapped for its recipient. No key setting is needed
+    /// Open with this age identity file. The master key must be wrapped for its recipient. No key
+    /// setting is needed
     #[arg(long, value_name = "FILE")]
     identity: Option<PathBuf>,
-    /// Open with the master key in this file, the output of `holdfast key export`. No key setting is needed, and
-    /// repository.json may be missing
+    /// Open with the master key in this file, the output of `holdfast key export`. No key setting
+    /// is needed, and repository.json may be missing
     #[arg(long, value_name = "FILE")]
     exported: Option<PathBuf>,
 }
@@ -79,7 +80,8 @@ impl GivenKeys {
     }
 }
 
-/// Reads the key in a file, in the forms of `BACKUP_ENCRYPTION_KEY`. One line end at the end of the file is ignored.
+/// Reads the key in a file, in the forms of `BACKUP_ENCRYPTION_KEY`. One line end at the end of the
+/// file is ignored.
 pub(crate) fn read_key(path: &Path) -> Result<KeyEncryptionKey, Failure> {
     let text = read_secret(path)?;
     let key = text.expose().trim_end_matches(['\r', '\n']);
@@ -142,7 +144,8 @@ fn exported(text: &Secret) -> Result<Vec<ExportedKey>, Failure> {
     document.epochs.into_iter().map(key).collect()
 }
 
-/// Parses the text form: `repository`, then `epoch` and `master key` of each key. Other lines are ignored.
+/// Parses the text form: `repository`, then `epoch` and `master key` of each key. Other lines are
+/// ignored.
 fn printed(text: &str) -> Option<Document> {
     let mut document = Document {
         repository: String::new(),

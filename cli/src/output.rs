@@ -1,5 +1,5 @@
-//! Output of results to stdout: text for people, or one JSON document in each line for machines. Notes go to stderr,
-//! and only in text mode.
+//! Output of results to stdout: text for people, or one JSON document in each line for machines.
+//! Notes go to stderr, and only in text mode.
 
 use std::io::{self, ErrorKind, Write};
 

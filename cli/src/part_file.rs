@@ -1,5 +1,5 @@
-//! A file that gets its name only when it is complete. It is written as `<name>.part` in the same folder, then renamed.
-//! Dropping it earlier removes it.
+//! A file that gets its name only when it is complete. It is written as `<name>.part` in the same
+//! folder, then renamed. Dropping it earlier removes it.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -18,8 +18,8 @@ pub(crate) struct PartFile {
 }
 
 impl PartFile {
-    /// Creates the file. An existing file stays until the new one is complete. A device or a folder is refused, because
-    /// the rename would replace it.
+    /// Creates the file. An existing file stays until the new one is complete. A device or a folder
+    /// is refused, because the rename would replace it.
     pub(crate) fn create(place: &Path) -> io::Result<(Self, File)> {
         if fs::metadata(place).is_ok_and(|found| !found.is_file()) {
             return Err(io::Error::new(

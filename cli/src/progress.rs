@@ -1,5 +1,5 @@
-//! Progress with rate and remaining time, on stderr, and only on a terminal. A line is never wider than the terminal:
-//! the message is cut, not the numbers.
+//! Progress with rate and remaining time, on stderr, and only on a terminal. A line is never wider
+//! than the terminal: the message is cut, not the numbers.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -14,7 +14,8 @@ const UNMEASURED: &str = "{spinner} {wide_msg} {bytes} {bytes_per_sec}";
 const BYTES: &str = "{spinner} {wide_msg} {bytes}/{total_bytes} {bytes_per_sec} {eta}";
 const ITEMS: &str = "{spinner} {wide_msg} {human_pos}/{human_len} {per_sec} {eta}";
 
-/// Bytes done of bytes expected, or items. Silent without a terminal, and removed from the screen when it is dropped.
+/// Bytes done of bytes expected, or items. Silent without a terminal, and removed from the screen
+/// when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Meter {
     bar: ProgressBar,

@@ -1,5 +1,5 @@
-//! The reader's lease of a verb that reads a backup. It is in the catalogue of the settings, if that catalogue's
-//! retention deletes from the backup's store.
+//! The reader's lease of a verb that reads a backup. It is in the catalogue of the settings, if
+//! that catalogue's retention deletes from the backup's store.
 
 use std::sync::Arc;
 

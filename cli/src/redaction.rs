@@ -1,4 +1,5 @@
-//! The last defence of secrets: user names and passwords of URLs never reach a terminal, regardless of their origin.
+//! The last defence of secrets: user names and passwords of URLs never reach a terminal, regardless
+//! of their origin.
 
 /// Replaces the text between `://` and the last `@` of the same word by `***`.
 pub(crate) fn without_credentials(text: &str) -> String {

@@ -1,5 +1,5 @@
-//! The tools of the verbs: the settings, read once, and the repository and catalogue, each opened on first use. A verb
-//! that needs only the store never connects to MongoDB.
+//! The tools of the verbs: the settings, read once, and the repository and catalogue, each opened
+//! on first use. A verb that needs only the store never connects to MongoDB.
 
 use std::{
     path::Path,
@@ -45,8 +45,8 @@ pub(crate) struct Session {
     has_written: AtomicBool,
 }
 
-/// Databases that the settings name. The functions have a default for both. The command line has none, because it would
-/// back up or overwrite a local server.
+/// Databases that the settings name. The functions have a default for both. The command line has
+/// none, because it would back up or overwrite a local server.
 #[derive(Debug, Clone, Copy)]
 struct Named {
     source: bool,
@@ -151,13 +151,14 @@ impl Session {
         Ok(self.clients.second_repository(&self.settings)?)
     }
 
-    /// Whether `--store` names another store than the settings: the second copy or any other. Its contents are no
-    /// evidence about the backup in the catalogue.
+    /// Whether `--store` names another store than the settings: the second copy or any other. Its
+    /// contents are no evidence about the backup in the catalogue.
     pub(crate) const fn is_elsewhere(&self) -> bool {
         self.is_elsewhere
     }
 
-    /// The repository, and the repository of second copies, if there is one. The caller reports errors.
+    /// The repository, and the repository of second copies, if there is one. The caller reports
+    /// errors.
     pub(crate) fn repositories(
         &self,
     ) -> (
@@ -195,8 +196,8 @@ impl Session {
             .hint("set MONGODB_URI to the connection string of the database: mongodb://host:27017/database"))
     }
 
-    /// Holdfast's own rows, which are neither dumped nor restored. This sends no request. With an invalid connection
-    /// string of the catalogue, it assumes their default place.
+    /// Holdfast's own rows, which are neither dumped nor restored. This sends no request. With an
+    /// invalid connection string of the catalogue, it assumes their default place.
     pub(crate) async fn own_catalogue(&self) -> Exclusion {
         let catalog = self.catalog().await;
         own_collections(
@@ -220,8 +221,8 @@ impl Session {
     }
 }
 
-/// Removes the location of the repository from the variables. The directories of its parts stay if `BACKUP_STORE` is
-/// empty or names the same store.
+/// Removes the location of the repository from the variables. The directories of its parts stay if
+/// `BACKUP_STORE` is empty or names the same store.
 fn in_place_of_settings(
     mut store: StoreLocation,
     variables: &mut Vec<(String, String)>,

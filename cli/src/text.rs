@@ -1,5 +1,5 @@
-//! Text for people: sizes, times, tables. Names come from untrusted databases, so no control character reaches the
-//! terminal.
+//! Text for people: sizes, times, tables. Names come from untrusted databases, so no control
+//! character reaches the terminal.
 
 use std::fmt::Write as _;
 

@@ -1,5 +1,5 @@
-//! The metrics of alarms are the metrics of the functions: the original lines of the functions' logs, sent to
-//! CloudWatch, raise the deployed alarms.
+//! The metrics of alarms are the metrics of the functions: the original lines of the functions'
+//! logs, sent to CloudWatch, raise the deployed alarms.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -48,7 +48,8 @@ async fn a_deployment_that_never_backed_up_is_overdue_and_so_is_one_whose_sweep_
     variant.finish(job["backupId"].as_str().unwrap()).await;
 }
 
-/// Asserts that the metrics so far raise these alarms, and no other alarm of Holdfast for the same type of backup.
+/// Asserts that the metrics so far raise these alarms, and no other alarm of Holdfast for the same
+/// type of backup.
 pub(crate) async fn raised_by_what_was_emitted(variant: &Variant, expected: &[&str]) {
     let alarms = own_alarms(variant).await;
     let on_a_condition = |alarm: &&Value| {

@@ -6,7 +6,8 @@ use serde_json::Value;
 
 /// Each layer may use the later ones.
 ///
-/// `recovery` and `repository` are below `catalog`, so restores and verification compile without it.
+/// `recovery` and `repository` are below `catalog`, so restores and verification compile without
+/// it.
 const LIBRARIES: [&str; 11] = [
     "lambda",
     "operations",

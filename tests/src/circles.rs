@@ -1,4 +1,5 @@
-//! Files of a crate import each other without circles. A module may use the items of its parent modules.
+//! Files of a crate import each other without circles. A module may use the items of its parent
+//! modules.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -206,8 +206,8 @@ async fn age_messages(variant: &Variant, id: &str) {
         .unwrap();
 }
 
-/// The objects of the killed worker have no owner. They stay until no run can use them any more. The next backup
-/// downloads nothing.
+/// The objects of the killed worker have no owner. They stay until no run can use them any more.
+/// The next backup downloads nothing.
 async fn what_was_left_is_in_nobodys_way(variant: &Variant, pieces: &[Piece]) {
     variant.sweep().await;
     assert_eq!(variant.unfinished_uploads().await.len(), 1);

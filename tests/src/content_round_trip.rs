@@ -1,5 +1,5 @@
-//! The platform's files from a real IPFS node and a Gaia origin, backed up by an API call, are restored byte by byte.
-//! Unchanged files are not downloaded again.
+//! The platform's files from a real IPFS node and a Gaia origin, backed up by an API call, are
+//! restored byte by byte. Unchanged files are not downloaded again.
 
 use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
@@ -108,7 +108,8 @@ fn path_on_gaia(piece: &Piece) -> &str {
     piece.url.split_once("/gaia/").unwrap().1
 }
 
-/// More than 500 pieces: every way of writing an address, every shape of a file, small and large, well and oddly named.
+/// More than 500 pieces: every way of writing an address, every shape of a file, small and large,
+/// well and oddly named.
 async fn every_shape(node: &IpfsNode) -> Vec<Piece> {
     let mut pieces = Vec::new();
     many_small(node, &mut pieces).await;

@@ -1,4 +1,5 @@
-//! Many files: within a time limit, with memory independent of their number, and with messages delivered three times.
+//! Many files: within a time limit, with memory independent of their number, and with messages
+//! delivered three times.
 
 use std::{collections::BTreeMap, io::Write as _, time::Instant};
 

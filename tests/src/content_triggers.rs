@@ -30,7 +30,8 @@ async fn the_same_tick_twice_is_one_content_backup() {
         (&json!("skipped"), &json!(id)),
         "{third:?}"
     );
-    // An invocation that arrives after the other's discovery joins the same backup and reports it as running too.
+    // An invocation that arrives after the other's discovery joins the same backup and reports it
+    // as running too.
     assert!(
         begun
             .iter()

@@ -1,5 +1,5 @@
-//! Every selection of packages builds a third-party crate with the same features: `cargo test -p` reuses what another
-//! command built.
+//! Every selection of packages builds a third-party crate with the same features: `cargo test -p`
+//! reuses what another command built.
 
 use std::{collections::BTreeSet, process::Command};
 
@@ -68,7 +68,8 @@ fn crates(edges: &str, selection: &[&str]) -> BTreeSet<String> {
         String::from_utf8_lossy(&output.stderr)
     );
     let lines = String::from_utf8(output.stdout).unwrap();
-    // A crate of the workspace has its path in brackets. `(*)` ends the line of a crate that was printed before.
+    // A crate of the workspace has its path in brackets. `(*)` ends the line of a crate that was
+    // printed before.
     let third_party = lines
         .lines()
         .filter(|line| !line.is_empty() && !line.contains('/'));

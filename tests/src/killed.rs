@@ -183,8 +183,8 @@ async fn killed_in_the_middle(variant: &Variant) -> String {
     id
 }
 
-/// The local EventBridge delivers once. The real one invokes asynchronously, and redelivers after the death of a
-/// function.
+/// The local EventBridge delivers once. The real one invokes asynchronously, and redelivers after
+/// the death of a function.
 async fn deliver_again(variant: &Variant, id: &str) {
     let mut request = event("manual-database");
     request["detail"]["backupId"] = id.into();
@@ -194,7 +194,8 @@ async fn deliver_again(variant: &Variant, id: &str) {
         .await;
 }
 
-/// Each delivery's process dies while it waits for the end of the first run's lease. Then the event is a dead letter.
+/// Each delivery's process dies while it waits for the end of the first run's lease. Then the event
+/// is a dead letter.
 async fn killed_at_every_delivery(variant: &Variant, id: &str) {
     deliver_again(variant, id).await;
     for _ in 0..3 {

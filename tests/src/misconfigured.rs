@@ -1,4 +1,5 @@
-//! Wrong settings are reported by name, stop everything else, and are corrected without a new deployment.
+//! Wrong settings are reported by name, stop everything else, and are corrected without a new
+//! deployment.
 
 use reqwest::Method;
 use serde_json::{Value, json};

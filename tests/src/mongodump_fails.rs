@@ -1,4 +1,5 @@
-//! If mongodump is required, a failed or missing one causes a failed job with its own message, and never a backup.
+//! If mongodump is required, a failed or missing one causes a failed job with its own message, and
+//! never a backup.
 
 use crate::{
     alarms,

@@ -165,7 +165,8 @@ fn covers(pattern: &str, resource: &str) -> bool {
     }
 }
 
-/// Permissions of deployments in a VPC are only in the text, because network interfaces have no names.
+/// Permissions of deployments in a VPC are only in the text, because network interfaces have no
+/// names.
 #[test]
 fn the_template_names_no_other_wildcard_than_for_network_interfaces() {
     let path = format!("{}/../template.yaml", env!("CARGO_MANIFEST_DIR"));

@@ -1,4 +1,5 @@
-//! Deployed retention: planned and requested by the API, run by its schedule's event, under the function's role.
+//! Deployed retention: planned and requested by the API, run by its schedule's event, under the
+//! function's role.
 
 use std::time::Duration;
 

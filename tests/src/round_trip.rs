@@ -1,4 +1,5 @@
-//! A backup requested by the API is restored into another database, equal to the last byte, in every stored form.
+//! A backup requested by the API is restored into another database, equal to the last byte, in
+//! every stored form.
 
 use std::collections::BTreeSet;
 
@@ -104,8 +105,8 @@ fn id(job: &Value) -> &str {
     job["backupId"].as_str().unwrap()
 }
 
-/// Asserts that job and manifest name the dumping tool. The tool must have its share of the function's memory, and no
-/// other part of its environment.
+/// Asserts that job and manifest name the dumping tool. The tool must have its share of the
+/// function's memory, and no other part of its environment.
 async fn names_mongodump(variant: &Variant, job: &Value) {
     let mongodump = variant.mongodump.as_ref().unwrap();
     assert_eq!(
@@ -145,7 +146,8 @@ async fn comes_back_equal(variant: &Variant, job: &Value) {
     assert_same(variant, &restored).await;
 }
 
-/// Asserts that two databases have the same collections, each with the same documents, options and indexes.
+/// Asserts that two databases have the same collections, each with the same documents, options and
+/// indexes.
 async fn assert_same(variant: &Variant, restored: &str) {
     let original = collections_of(&variant.server, &variant.source).await;
     let copy = collections_of(&variant.server, restored).await;

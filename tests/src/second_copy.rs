@@ -1,6 +1,6 @@
-//! The deployed second copy: made after each commit without a request, by an independent function. It restores
-//! everything after the loss of the first bucket and the catalogue. A failed copy raises an alarm, but does not fail
-//! the backup.
+//! The deployed second copy: made after each commit without a request, by an independent function.
+//! It restores everything after the loss of the first bucket and the catalogue. A failed copy
+//! raises an alarm, but does not fail the backup.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Reports of a deployment, under its own roles: statistics, all metadata behind a link, and growth with its alarm.
+//! Reports of a deployment, under its own roles: statistics, all metadata behind a link, and growth
+//! with its alarm.
 
 use holdfast_domain::Timestamp;
 use mongodb::bson::{DateTime, Document, doc};

@@ -1,4 +1,5 @@
-//! Deployed verification: hourly, by the API, in a drill, under the function's own role. Damage raises its alarm.
+//! Deployed verification: hourly, by the API, in a drill, under the function's own role. Damage
+//! raises its alarm.
 
 use std::time::Duration;
 

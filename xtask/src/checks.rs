@@ -1,5 +1,5 @@
-//! Checks without tests: format, lints, template, prose. A failed check does not stop the others, so that one run
-//! reports every fault.
+//! Checks without tests: format, lints, template, prose. A failed check does not stop the others,
+//! so that one run reports every fault.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,5 @@
-//! The environment, read once. The local parts and the functions get only the variables that are passed on by name.
+//! The environment, read once. The local parts and the functions get only the variables that are
+//! passed on by name.
 
 use std::{
     env,

@@ -38,7 +38,8 @@ pub(crate) fn built_programs(build: Build) -> Result<PathBuf> {
     })
 }
 
-/// A new folder for the databases, logs and temporary files of this run. The folders of ended runs are removed.
+/// A new folder for the databases, logs and temporary files of this run. The folders of ended runs
+/// are removed.
 pub(crate) fn new_run_directory() -> Result<PathBuf> {
     let runs = holdfast().join("run");
     fs::create_dir_all(&runs).with_context(|| format!("cannot create {}", runs.display()))?;

@@ -1,5 +1,6 @@
-//! `cargo xtask setup | demo | test | bench | check`: installs the local parts, starts them, deploys `template.yaml` to
-//! them, and demonstrates or tests the result. However it ends, it leaves no process.
+//! `cargo xtask setup | demo | test | bench | check`: installs the local parts, starts them,
+//! deploys `template.yaml` to them, and demonstrates or tests the result. However it ends, it
+//! leaves no process.
 
 mod bench;
 mod checks;
@@ -70,7 +71,8 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Runs a command until it ends or a signal arrives. In both cases, dropping the work ends its processes.
+/// Runs a command until it ends or a signal arrives. In both cases, dropping the work ends its
+/// processes.
 async fn run(command: Command) -> Result<ExitCode> {
     let mut signals = Signals::listen()?;
     let outcome = tokio::select! {

@@ -1,5 +1,5 @@
-//! The prerequisites of this machine. All missing ones are listed at once, each with the command that installs it.
-//! Nothing is installed here.
+//! The prerequisites of this machine. All missing ones are listed at once, each with the command
+//! that installs it. Nothing is installed here.
 
 use std::{
     path::PathBuf,

@@ -1,6 +1,6 @@
-//! Processes that end with this one, however it ends. A watchdog holds the other end of a pipe. When the pipe closes,
-//! after a normal end or a kill, the watchdog kills every process group of this run. It also removes the folder of the
-//! run.
+//! Processes that end with this one, however it ends. A watchdog holds the other end of a pipe.
+//! When the pipe closes, after a normal end or a kill, the watchdog kills every process group of
+//! this run. It also removes the folder of the run.
 
 use std::{
     fs::File,
@@ -16,7 +16,8 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
 };
 
-/// Reads the numbers of process groups, one in each line, until the pipe closes, then kills them all.
+/// Reads the numbers of process groups, one in each line, until the pipe closes, then kills them
+/// all.
 const WATCHDOG: &str = r#"
 trap '' HUP INT TERM
 groups=
@@ -89,7 +90,8 @@ impl Supervisor {
         })
     }
 
-    /// Runs a command to its end, with our own output streams. Every other result than success is an error.
+    /// Runs a command to its end, with our own output streams. Every other result than success is
+    /// an error.
     pub(crate) async fn run(&self, command: &mut Command) -> Result<()> {
         let status = self.spawn(command)?.wait().await?;
         if !status.success() {
@@ -98,7 +100,8 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Runs a command to its end and returns its stdout. Every other result than success is an error with its stderr.
+    /// Runs a command to its end and returns its stdout. Every other result than success is an
+    /// error with its stderr.
     pub(crate) async fn output(&self, command: &mut Command) -> Result<String> {
         let child = self.spawn(command.stdout(Stdio::piped()).stderr(Stdio::piped()))?;
         let output = child.wait_with_output().await?;

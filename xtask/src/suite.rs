@@ -1,5 +1,5 @@
-//! The complete test suite: the checks, then every test of the workspace against parts started for it. The test
-//! runner's own summary comes last.
+//! The complete test suite: the checks, then every test of the workspace against parts started for
+//! it. The test runner's own summary comes last.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,5 @@
-//! The lines of this program on the user's terminal: styled, printed to stderr, and kept for a recording.
+//! The lines of this program on the user's terminal: styled, printed to stderr, and kept for a
+//! recording.
 
 use std::sync::{Mutex, PoisonError};
 

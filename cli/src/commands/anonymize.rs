@@ -1,5 +1,5 @@
-//! `--anonymize`: reads the rules and their secret, and reports the effect of the rules as text. It never shows an
-//! original value.
+//! `--anonymize`: reads the rules and their secret, and reports the effect of the rules as text. It
+//! never shows an original value.
 
 use std::path::{Path, PathBuf};
 
@@ -18,9 +18,9 @@ const SECRET: &str = "HOLDFAST_ANONYMIZE_SECRET";
 /// Whether personal data are replaced on the way.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Replace personal data by the rules in this YAML file, to create a database for tests. docs/privacy.md describes
-    /// the rules. Replacement values depend on the secret in `HOLDFAST_ANONYMIZE_SECRET`. --dry-run shows the effect of
-    /// each rule
+    /// Replace personal data by the rules in this YAML file, to create a database for tests.
+    /// docs/privacy.md describes the rules. Replacement values depend on the secret in
+    /// `HOLDFAST_ANONYMIZE_SECRET`. --dry-run shows the effect of each rule
     #[arg(long, value_name = "RULES", conflicts_with = "merge")]
     anonymize: Option<PathBuf>,
 }

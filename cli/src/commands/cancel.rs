@@ -1,4 +1,5 @@
-//! `holdfast cancel <id>`: the job becomes `cancelled`. Its run stops at its next beat, on any machine.
+//! `holdfast cancel <id>`: the job becomes `cancelled`. Its run stops at its next beat, on any
+//! machine.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! `holdfast catalog rebuild`: fills a lost catalogue from the manifests in the store. It reports unreadable backups
-//! and the rows that no store contains.
+//! `holdfast catalog rebuild`: fills a lost catalogue from the manifests in the store. It reports
+//! unreadable backups and the rows that no store contains.
 
 use std::sync::Arc;
 
@@ -28,8 +28,8 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Add missing jobs, and missing items of content backups, to the catalogue from the manifests in the store.
-    /// Existing rows stay unchanged
+    /// Add missing jobs, and missing items of content backups, to the catalogue from the manifests
+    /// in the store. Existing rows stay unchanged
     Rebuild(Rebuild),
 }
 
@@ -96,7 +96,8 @@ pub(crate) async fn run(
     Ok(exit(&report))
 }
 
-/// Stored policies were lost with the catalogue. Until now, retention kept every backup without a job.
+/// Stored policies were lost with the catalogue. Until now, retention kept every backup without a
+/// job.
 async fn retention_deletes(
     holdfast: &Holdfast,
     report: &RebuildReport,

@@ -1,5 +1,5 @@
-//! `holdfast cleanup`: shows and deletes expired backups. `--dry-run` only shows them. In a directory it also removes
-//! the remains of dead runs, because no function does it there.
+//! `holdfast cleanup`: shows and deletes expired backups. `--dry-run` only shows them. In a
+//! directory it also removes the remains of dead runs, because no function does it there.
 
 use std::sync::Arc;
 
@@ -89,7 +89,8 @@ pub(crate) async fn run(
     })
 }
 
-/// Removes the remains of dead runs in a directory. In a bucket the functions do it, and raise the alarms.
+/// Removes the remains of dead runs in a directory. In a bucket the functions do it, and raise the
+/// alarms.
 async fn swept(holdfast: &Holdfast) -> Result<Option<SweepReport>, Failure> {
     if !matches!(holdfast.repository.location(), StoreLocation::Directory(_)) {
         return Ok(None);

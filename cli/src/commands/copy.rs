@@ -1,6 +1,6 @@
-//! `holdfast copy <id>…`: copies backups to the second store. `--repair` reads the complete copy and repairs it from
-//! the first store. The catalogue is optional: if it is reachable, the jobs record the result. The reverse direction is
-//! a restore from the copy, by `--store`.
+//! `holdfast copy <id>…`: copies backups to the second store. `--repair` reads the complete copy
+//! and repairs it from the first store. The catalogue is optional: if it is reachable, the jobs
+//! record the result. The reverse direction is a restore from the copy, by `--store`.
 
 use std::{
     collections::BTreeSet,
@@ -34,8 +34,8 @@ pub(crate) struct Arguments {
     /// Copy every backup in the store, newest first
     #[arg(long, conflicts_with = "ids")]
     all: bool,
-    /// Read every object of the copy, and replace altered objects from the first store. The object in the first store
-    /// is verified before it replaces the copy
+    /// Read every object of the copy, and replace altered objects from the first store. The object
+    /// in the first store is verified before it replaces the copy
     #[arg(long)]
     repair: bool,
     #[command(flatten)]

@@ -1,4 +1,5 @@
-//! `holdfast decrypt`: one stored object, or a copy of one on this machine, without its encryption. Compression stays.
+//! `holdfast decrypt`: one stored object, or a copy of one on this machine, without its encryption.
+//! Compression stays.
 
 use std::{
     fs::File,
@@ -24,14 +25,16 @@ use crate::{
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// A key in the store, for example `database/<id>/dump.1.archive.gz.enc` or `content/<id>/items.1.ndjson.gz.enc`.
-    /// With --key-of, a local file
+    /// A key in the store, for example `database/<id>/dump.1.archive.gz.enc` or
+    /// `content/<id>/items.1.ndjson.gz.enc`. With --key-of, a local file
     #[arg(value_name = "KEY or FILE")]
     what: String,
-    /// The store key of the object. An encrypted artifact is bound to its key and opens under no other
+    /// The store key of the object. An encrypted artifact is bound to its key and opens under no
+    /// other
     #[arg(long, value_name = "KEY")]
     key_of: Option<ObjectKey>,
-    /// The output file. `-` is stdout, which must not be a terminal. A .gz object is still gzip after decryption
+    /// The output file. `-` is stdout, which must not be a terminal. A .gz object is still gzip
+    /// after decryption
     #[arg(short, long, value_name = "FILE", default_value = "-")]
     output: PathBuf,
     #[command(flatten)]
@@ -117,7 +120,8 @@ fn key_in_store(what: &str) -> Result<ObjectKey, Failure> {
     key.map_err(|error| Failure::usage(error.to_string()))
 }
 
-/// Stdout as a plain file, without line buffering. A terminal is refused, because binary data would garble it.
+/// Stdout as a plain file, without line buffering. A terminal is refused, because binary data would
+/// garble it.
 pub(crate) fn stdout_for_data() -> Result<File, Failure> {
     let stdout = io::stdout();
     if stdout.is_terminal() {

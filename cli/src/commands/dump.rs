@@ -1,5 +1,5 @@
-//! `holdfast dump`: only the native engine, to stdout or a file, in mongodump's archive format. A failed dump leaves a
-//! truncated stream or no file, never a valid archive.
+//! `holdfast dump`: only the native engine, to stdout or a file, in mongodump's archive format. A
+//! failed dump leaves a truncated stream or no file, never a valid archive.
 
 use std::{
     fs::File,
@@ -28,7 +28,8 @@ use crate::{
 pub(crate) struct Arguments {
     #[command(flatten)]
     source: Source,
-    /// The archive to write. Without a file name, or with `-`, it is stdout, which must not be a terminal
+    /// The archive to write. Without a file name, or with `-`, it is stdout, which must not be a
+    /// terminal
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_value = "-", default_missing_value = "-")]
     archive: PathBuf,
     /// Compress the archive, like mongodump --gzip
@@ -46,8 +47,8 @@ pub(crate) struct Arguments {
 #[derive(Debug, Args)]
 #[group(multiple = false)]
 struct Source {
-    /// The server and database to dump [default: `MONGODB_URI`]. Arguments are visible to every user of this machine.
-    /// If the URI contains a password, use --uri-env or --uri-file
+    /// The server and database to dump [default: `MONGODB_URI`]. Arguments are visible to every
+    /// user of this machine. If the URI contains a password, use --uri-env or --uri-file
     #[arg(long, value_name = "URI", value_parser = secret)]
     uri: Option<Secret>,
     /// The name of the environment variable with the connection string

@@ -1,5 +1,5 @@
-//! `holdfast show content_… --failed`: the failed items, with the reasons. They come from the backup's own list, or
-//! from the catalogue for a job without a backup.
+//! `holdfast show content_… --failed`: the failed items, with the reasons. They come from the
+//! backup's own list, or from the catalogue for a job without a backup.
 
 use holdfast_catalog::{Catalog, CatalogError};
 use holdfast_domain::{BackupId, ItemRecord, ItemStatus};

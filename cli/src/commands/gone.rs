@@ -1,4 +1,5 @@
-//! The output of `holdfast show` for a backup without a manifest: it is lost, deleted, or was never completed.
+//! The output of `holdfast show` for a backup without a manifest: it is lost, deleted, or was never
+//! completed.
 
 use holdfast_domain::{BackupId, DeletionCause, Job, JobDeletion, JobStatus, settings::Settings};
 

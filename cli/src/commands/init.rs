@@ -1,4 +1,5 @@
-//! `holdfast init`: creates the missing parts of the repository and the catalogue. Existing parts stay unchanged.
+//! `holdfast init`: creates the missing parts of the repository and the catalogue. Existing parts
+//! stay unchanged.
 
 use holdfast_catalog::Catalog;
 use holdfast_domain::Timestamp;

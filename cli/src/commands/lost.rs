@@ -1,5 +1,5 @@
-//! `holdfast lost list` shows backups with a missing manifest. `holdfast lost accept` accepts their loss: the next run
-//! of retention deletes their remains.
+//! `holdfast lost list` shows backups with a missing manifest. `holdfast lost accept` accepts their
+//! loss: the next run of retention deletes their remains.
 
 use std::sync::Arc;
 
@@ -28,7 +28,8 @@ pub(crate) struct Arguments {
 enum What {
     /// List the backups of the catalogue without a manifest in the store
     List,
-    /// Accept the loss of backups. The next cleanup deletes their remains, and their copies in the second store
+    /// Accept the loss of backups. The next cleanup deletes their remains, and their copies in the
+    /// second store
     Accept(Accept),
 }
 

@@ -1,6 +1,6 @@
-//! `holdfast restore`: restores a backup, or any mongodump archive, into a server. On a terminal it shows the plan and
-//! asks for confirmation. Elsewhere it requires `--yes`. A restore of content replaces nothing, and needs no
-//! confirmation.
+//! `holdfast restore`: restores a backup, or any mongodump archive, into a server. On a terminal it
+//! shows the plan and asks for confirmation. Elsewhere it requires `--yes`. A restore of content
+//! replaces nothing, and needs no confirmation.
 
 use std::{
     path::{Path, PathBuf},
@@ -49,7 +49,8 @@ enum What {
     },
     /// Restore a mongodump archive from any source, plain or gzipped
     Archive {
-        /// The archive. `-` is stdin, which needs --yes or --dry-run because no confirmation is possible
+        /// The archive. `-` is stdin, which needs --yes or --dry-run because no confirmation is
+        /// possible
         #[arg(value_name = "FILE")]
         file: PathBuf,
         #[command(flatten)]
@@ -67,29 +68,32 @@ enum What {
 struct How {
     #[command(flatten)]
     target: Target,
-    /// Rename namespaces that match this pattern (`db.collection`) by the --ns-to in the same position. `*` matches any
-    /// text, and `\*` matches an asterisk. Can be repeated
+    /// Rename namespaces that match this pattern (`db.collection`) by the --ns-to in the same
+    /// position. `*` matches any text, and `\*` matches an asterisk. Can be repeated
     #[arg(long, value_name = "PATTERN")]
     ns_from: Vec<String>,
-    /// The new name for namespaces that match --ns-from. Each `*` inserts the text matched by the `*` in --ns-from
+    /// The new name for namespaces that match --ns-from. Each `*` inserts the text matched by the
+    /// `*` in --ns-from
     #[arg(long, value_name = "PATTERN")]
     ns_to: Vec<String>,
     /// Restore only this namespace (`db.collection` as in the backup). Can be repeated
     #[arg(long, value_name = "NAMESPACE")]
     only: Vec<String>,
-    /// Replace target collections that are not empty. The restore writes a new collection, compares it with the backup,
-    /// then replaces the target. If that fails, the target keeps its data. The server needs space for both
+    /// Replace target collections that are not empty. The restore writes a new collection,
+    /// compares it with the backup, then replaces the target. If that fails, the target keeps
+    /// its data. The server needs space for both
     #[arg(long, conflicts_with_all = ["merge", "drop_first"])]
     drop: bool,
-    /// Drop each target before its restore, for sharded collections and for users without the right to rename. A failed
-    /// restore loses the dropped data
+    /// Drop each target before its restore, for sharded collections and for users without the
+    /// right to rename. A failed restore loses the dropped data
     #[arg(long, conflicts_with = "merge")]
     drop_first: bool,
-    /// Restore into collections that are not empty. Documents with an existing `_id` stay unchanged and are counted
+    /// Restore into collections that are not empty. Documents with an existing `_id` stay
+    /// unchanged and are counted
     #[arg(long)]
     merge: bool,
-    /// Omit collection options that this version does not know. By default they are passed to the server, and the
-    /// server may reject the collection
+    /// Omit collection options that this version does not know. By default they are passed to the
+    /// server, and the server may reject the collection
     #[arg(long)]
     skip_unknown_options: bool,
     #[command(flatten)]
@@ -106,8 +110,8 @@ struct How {
 #[derive(Debug, Args)]
 #[group(multiple = false)]
 struct Target {
-    /// The server to restore into [default: `MONGODB_URI`]. Arguments are visible to every user of this machine. If the
-    /// URI contains a password, use --to-uri-env or --to-uri-file
+    /// The server to restore into [default: `MONGODB_URI`]. Arguments are visible to every user of
+    /// this machine. If the URI contains a password, use --to-uri-env or --to-uri-file
     #[arg(long = "to-uri", value_name = "URI", value_parser = secret)]
     uri: Option<Secret>,
     /// The name of the environment variable with the connection string
@@ -162,7 +166,8 @@ impl Arguments {
         }
     }
 
-    /// The advice after an interruption. It depends on the given options: `--drop` after a merge would delete more.
+    /// The advice after an interruption. It depends on the given options: `--drop` after a merge
+    /// would delete more.
     pub(crate) const fn how_to_go_on(&self) -> &'static str {
         let how = match &self.what {
             What::Database { how, .. } | What::Archive { how, .. } => how,

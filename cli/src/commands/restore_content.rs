@@ -1,5 +1,5 @@
-//! `holdfast restore content`: restores the files of a backup into a directory, or their original IPFS blocks into a
-//! CAR. It needs only the store.
+//! `holdfast restore content`: restores the files of a backup into a directory, or their original
+//! IPFS blocks into a CAR. It needs only the store.
 
 use std::{
     fs::{self, File},
@@ -48,12 +48,12 @@ pub(crate) struct Arguments {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 struct Place {
-    /// Write the files into this directory, and create it if necessary. Every file is checked. An existing identical
-    /// file is kept, so the same command resumes an interrupted restore
+    /// Write the files into this directory, and create it if necessary. Every file is checked. An
+    /// existing identical file is kept, so the same command resumes an interrupted restore
     #[arg(long, value_name = "DIRECTORY")]
     to: Option<PathBuf>,
-    /// Write the original IPFS blocks, with their original CIDs, into this CAR file for `ipfs dag import`. `-` is
-    /// stdout, which must not be a terminal
+    /// Write the original IPFS blocks, with their original CIDs, into this CAR file for `ipfs dag
+    /// import`. `-` is stdout, which must not be a terminal
     #[arg(long, value_name = "FILE")]
     to_car: Option<PathBuf>,
 }
@@ -131,7 +131,8 @@ async fn to_directory(
     .await?;
     let missing = match report.not_backed_up {
         0 => Vec::new(),
-        // If the items cannot be listed, the files are restored all the same, and the number of items is reported.
+        // If the items cannot be listed, the files are restored all the same, and the number of
+        // items is reported.
         _ => items::without_files(&repository, &what.id, items::SHOWN)
             .await
             .unwrap_or_default(),

@@ -1,5 +1,5 @@
-//! The reader's lease of a restore. It protects the backup from before the plan is shown to the end of the restore. The
-//! restore checks it again before it drops or replaces data.
+//! The reader's lease of a restore. It protects the backup from before the plan is shown to the end
+//! of the restore. The restore checks it again before it drops or replaces data.
 
 use holdfast_database::{Existing, RestoreOptions};
 use holdfast_domain::BackupId;
@@ -7,7 +7,8 @@ use holdfast_recovery::readers::{Protection, Purpose, ReaderLease};
 
 use crate::{failure::Failure, output::Output, reading, session::Session};
 
-/// Protects the backup from retention, or reports the reason if it cannot. The options get the lease's confirmation.
+/// Protects the backup from retention, or reports the reason if it cannot. The options get the
+/// lease's confirmation.
 pub(crate) async fn protect(
     id: &BackupId,
     session: &Session,
@@ -23,7 +24,8 @@ pub(crate) async fn protect(
     Ok(lease)
 }
 
-/// `--drop-first` needs the complete backup after it dropped the targets. The other modes keep the data of a target.
+/// `--drop-first` needs the complete backup after it dropped the targets. The other modes keep the
+/// data of a target.
 fn refuse_to_drop_first(
     id: &BackupId,
     protection: &Protection,

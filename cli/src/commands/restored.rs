@@ -194,7 +194,8 @@ fn there_before(namespace: &RestoredNamespace, dry_run: bool) -> String {
 
 fn result(namespace: &RestoredNamespace) -> String {
     let compared = match &namespace.comparison {
-        // Only the archive was compared with its manifest. It does not contain earlier documents of the target.
+        // Only the archive was compared with its manifest. It does not contain earlier documents of
+        // the target.
         Comparison::Equal if matches!(namespace.target, TargetState::Merged(_)) => {
             "merged, not compared".to_owned()
         }

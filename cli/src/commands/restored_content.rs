@@ -13,7 +13,8 @@ use crate::{
     text,
 };
 
-/// Prints the result. A damaged or missing file is a failure. An item without a file in the backup is not.
+/// Prints the result. A damaged or missing file is a failure. An item without a file in the backup
+/// is not.
 pub(super) fn tell(
     id: &BackupId,
     to: &Path,

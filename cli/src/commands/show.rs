@@ -1,4 +1,5 @@
-//! `holdfast show <id>`: the manifest from the store, and the job from the catalogue if it is reachable.
+//! `holdfast show <id>`: the manifest from the store, and the job from the catalogue if it is
+//! reachable.
 
 use clap::Args;
 use holdfast_catalog::CatalogError;

@@ -1,4 +1,5 @@
-//! `holdfast status`: the running backups, and the history of each type, as in `GET /api/backups/status`.
+//! `holdfast status`: the running backups, and the history of each type, as in `GET
+//! /api/backups/status`.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -29,7 +30,8 @@ pub(crate) async fn run(session: &Session, output: Output) -> Result<Exit, Failu
     Ok(Exit::Done)
 }
 
-/// The newest backup with a failed verification, for each level. A number alone does not lead to the backup.
+/// The newest backup with a failed verification, for each level. A number alone does not lead to
+/// the backup.
 async fn damaged(
     h: &Holdfast,
     status: &Status,

@@ -1,6 +1,7 @@
-//! `holdfast verify <id>`: reads a backup and compares it with its manifest. `--level drill` restores it into scratch
-//! databases, and drops them even after an interruption. The result is recorded in the catalogue if it is reachable. An
-//! unreachable catalogue does not prevent a verification.
+//! `holdfast verify <id>`: reads a backup and compares it with its manifest. `--level drill`
+//! restores it into scratch databases, and drops them even after an interruption. The result is
+//! recorded in the catalogue if it is reachable. An unreachable catalogue does not prevent a
+//! verification.
 
 use std::sync::Arc;
 
@@ -34,8 +35,8 @@ pub(crate) struct Arguments {
     /// The level of verification
     #[arg(long, value_enum, default_value_t = Level::Checksum)]
     level: Level,
-    /// For a drill, the name of the environment variable with the connection string of the server for the scratch
-    /// databases [default: `BACKUP_DRILL_URI`]
+    /// For a drill, the name of the environment variable with the connection string of the server
+    /// for the scratch databases [default: `BACKUP_DRILL_URI`]
     #[arg(long, value_name = "NAME")]
     drill_uri_env: Option<String>,
     #[command(flatten)]
@@ -55,10 +56,12 @@ enum Level {
     Exists,
     /// In addition, compare every byte with the checksums
     Checksum,
-    /// In addition, decrypt, decompress and compare the contents with the manifest. For a database, that is the count
-    /// and content hash of every namespace. For content, that is the SHA-256 and the CID of every file
+    /// In addition, decrypt, decompress and compare the contents with the manifest. For a database,
+    /// that is the count and content hash of every namespace. For content, that is the SHA-256
+    /// and the CID of every file
     Structure,
-    /// In addition, restore into scratch databases of another server, compare, and drop them. Only for database backups
+    /// In addition, restore into scratch databases of another server, compare, and drop them. Only
+    /// for database backups
     Drill,
 }
 
@@ -176,8 +179,8 @@ async fn drilled(
     }
 }
 
-/// Records the result in the catalogue. The result of a copy is not recorded, because it is no evidence about the
-/// backup in the catalogue.
+/// Records the result in the catalogue. The result of a copy is not recorded, because it is no
+/// evidence about the backup in the catalogue.
 async fn record(found: &mut Verification, session: &Session) -> Result<(), Failure> {
     if session.is_elsewhere() {
         return Err(Failure::failed(

@@ -1,4 +1,5 @@
-//! The second copy on the command line: created, checked, repaired, and restored from when everything else is lost.
+//! The second copy on the command line: created, checked, repaired, and restored from when
+//! everything else is lost.
 
 use aws_sdk_s3::{
     Client,

@@ -1,4 +1,5 @@
-//! `docs/day-two.md`: the commands of its move run unchanged, and both changes of the encryption keep every backup.
+//! `docs/day-two.md`: the commands of its move run unchanged, and both changes of the encryption
+//! keep every backup.
 
 use std::{collections::BTreeSet, path::Path};
 

@@ -1,4 +1,5 @@
-//! `holdfast doctor`: it leaves nothing in a sound installation. It names each problem with its remedy.
+//! `holdfast doctor`: it leaves nothing in a sound installation. It names each problem with its
+//! remedy.
 
 use serde_json::Value;
 

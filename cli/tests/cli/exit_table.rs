@@ -1,5 +1,5 @@
-//! The table of exit codes in docs/operations.md: a test for each row. Commands with the same cause exit with the same
-//! code.
+//! The table of exit codes in docs/operations.md: a test for each row. Commands with the same cause
+//! exit with the same code.
 
 use std::{fs, process::Stdio, time::Duration};
 

@@ -18,7 +18,8 @@ pub(crate) struct Files {
 }
 
 impl Files {
-    /// Seven items on IPFS, two of them with the same CID, and three on Gaia. The repository exists.
+    /// Seven items on IPFS, two of them with the same CID, and three on Gaia. The repository
+    /// exists.
     pub(crate) async fn new() -> Self {
         Self::none().await.filled().await
     }
@@ -158,8 +159,8 @@ impl Files {
         job
     }
 
-    /// Asserts that the directory contains every file unchanged, each under a name that begins with its content id. The
-    /// only other file is the list of them.
+    /// Asserts that the directory contains every file unchanged, each under a name that begins with
+    /// its content id. The only other file is the list of them.
     pub(crate) fn assert_restored_in(&self, directory: &Path) {
         let mut found = BTreeMap::new();
         for entry in fs::read_dir(directory).unwrap() {

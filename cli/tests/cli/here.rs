@@ -1,4 +1,5 @@
-//! One machine without AWS: the repository is a directory. No AWS variable is set, and no AWS request is sent.
+//! One machine without AWS: the repository is a directory. No AWS variable is set, and no AWS
+//! request is sent.
 
 use std::{
     fs,

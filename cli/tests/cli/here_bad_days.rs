@@ -1,4 +1,5 @@
-//! Failures of a repository in a directory: killed and stopped runs, full or missing disks, two runs at once.
+//! Failures of a repository in a directory: killed and stopped runs, full or missing disks, two
+//! runs at once.
 
 use std::{
     fs,

@@ -1,4 +1,5 @@
-//! Ctrl-C: the first one cancels a running backup, and nothing is left of it. The second one exits at once.
+//! Ctrl-C: the first one cancels a running backup, and nothing is left of it. The second one exits
+//! at once.
 
 use std::{
     process::{Child, Command},

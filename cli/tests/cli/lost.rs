@@ -1,4 +1,5 @@
-//! Lost manifests, from the terminal: nothing else disappears, every run reports them, and they can be resolved.
+//! Lost manifests, from the terminal: nothing else disappears, every run reports them, and they can
+//! be resolved.
 
 use std::{
     collections::BTreeMap,
@@ -74,7 +75,8 @@ fn ids_of<'a>(backups: &'a [Value], kind: &str) -> Vec<&'a str> {
         .collect()
 }
 
-/// One database manifest and all content manifests are lost, of so many database and content backups.
+/// One database manifest and all content manifests are lost, of so many database and content
+/// backups.
 async fn nothing_else_disappears(databases: usize, contents: usize) {
     let folder = tempfile::tempdir().unwrap();
     let files = Files::in_place(place_in(folder.path()).await).await;
@@ -164,7 +166,8 @@ async fn nothing_else_disappears(databases: usize, contents: usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_database_manifest_and_all_content_manifests_cost_no_other_file() {
-    // The store holds two of four manifests: the database backups are judged apart from the content backups.
+    // The store holds two of four manifests: the database backups are judged apart from the content
+    // backups.
     nothing_else_disappears(3, 1).await;
 }
 

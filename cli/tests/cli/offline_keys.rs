@@ -21,7 +21,8 @@ struct Stack {
     identity: String,
 }
 
-/// A full, encrypted backup in a directory, after the loss of its writing key. Encryption is still enabled.
+/// A full, encrypted backup in a directory, after the loss of its writing key. Encryption is still
+/// enabled.
 async fn without_the_key(folder: &Path) -> Stack {
     let mut place = initialised_in(folder).await;
     place

@@ -1,5 +1,5 @@
-//! Runs the commands of `docs/disaster-recovery.md` unchanged on a server without data, and compares every document and
-//! every file.
+//! Runs the commands of `docs/disaster-recovery.md` unchanged on a server without data, and
+//! compares every document and every file.
 
 use std::{
     collections::BTreeMap,
@@ -155,7 +155,8 @@ async fn everything_comes_back(settings: &[(&'static str, &str)]) {
     files.remove().await;
 }
 
-/// Asserts that the catalogue has its former rows and the later backups, and that the database is complete.
+/// Asserts that the catalogue has its former rows and the later backups, and that the database is
+/// complete.
 async fn assert_rebuilt(place: &Place, jobs: &BTreeMap<BackupId, (Job, Vec<ItemRecord>)>) {
     let after = known(place).await;
     for (id, before) in jobs {

@@ -1,4 +1,5 @@
-//! `restore --drop` over live data: the plan, the exit code of a partial restore, and the data after a refusal.
+//! `restore --drop` over live data: the plan, the exit code of a partial restore, and the data
+//! after a refusal.
 
 use holdfast_archive::{BlockWriter, Metadata, NamespaceKind, Prelude, PreludeNamespace};
 use mongodb::bson::{Document, doc};

@@ -1,4 +1,5 @@
-//! Permissions of callers. Only claims verified by API Gateway's authorizer are trusted, never headers, query or body.
+//! Permissions of callers. Only claims verified by API Gateway's authorizer are trusted, never
+//! headers, query or body.
 
 use axum::http::Method;
 use holdfast_domain::settings::{CreatorAccess, Reading};
@@ -46,8 +47,8 @@ pub(crate) struct Access {
 }
 
 impl Access {
-    /// Reads the permissions from the settings. If the settings are invalid, only `/config` answers, and the shown
-    /// values are enough to check its callers.
+    /// Reads the permissions from the settings. If the settings are invalid, only `/config`
+    /// answers, and the shown values are enough to check its callers.
     pub(crate) fn of(reading: &Reading) -> Self {
         if let Ok(settings) = &reading.settings {
             return Self {
@@ -111,7 +112,8 @@ fn subject(claims: &Map<String, Value>) -> Option<String> {
     )
 }
 
-/// The strongest role in a claim. A claim is one value, a JSON array, or an array in the form of HTTP APIs: `[a b]`.
+/// The strongest role in a claim. A claim is one value, a JSON array, or an array in the form of
+/// HTTP APIs: `[a b]`.
 fn role(claim: &Value) -> Option<Role> {
     match claim {
         Value::Array(values) => values

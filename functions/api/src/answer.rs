@@ -1,4 +1,5 @@
-//! The shape of every answer: `{"success": true, "data": …}` or `{"success": false, "error": "…", "code": "…"}`.
+//! The shape of every answer: `{"success": true, "data": …}` or `{"success": false, "error": "…",
+//! "code": "…"}`.
 //!
 //! A failure has an outer text for the caller. It may have an inner text for the log only.
 

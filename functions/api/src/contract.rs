@@ -1,4 +1,5 @@
-//! The OpenAPI document, generated from the annotations of the calls and the parts common to all calls.
+//! The OpenAPI document, generated from the annotations of the calls and the parts common to all
+//! calls.
 
 use utoipa::{
     Modify, OpenApi,

@@ -1,11 +1,14 @@
-//! Size limit of a response. Lambda accepts 6 MB of its own JSON, and the response is one string in it.
+//! Size limit of a response. Lambda accepts 6 MB of its own JSON, and the response is one string in
+//! it.
 
 use serde::Serialize;
 
-/// Bytes of an answer as Lambda counts them. Lambda's limit is 6,291,556, status and headers included.
+/// Bytes of an answer as Lambda counts them. Lambda's limit is 6,291,556, status and headers
+/// included.
 pub(crate) const MAX_ANSWER_BYTES: usize = 6_000_000;
 
-/// The bytes of a text inside a JSON string. JSON texts hold no control characters, so that nothing else is escaped.
+/// The bytes of a text inside a JSON string. JSON texts hold no control characters, so that nothing
+/// else is escaped.
 pub(crate) fn escaped_bytes(json: &[u8]) -> usize {
     json.len()
         + json

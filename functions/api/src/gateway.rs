@@ -1,7 +1,8 @@
-//! From API Gateway's event to a request, and from the response back. Every result of a call has the JSON shape.
+//! From API Gateway's event to a request, and from the response back. Every result of a call has
+//! the JSON shape.
 //!
-//! Only the content type of the headers and the legal characters of the path are copied, so no converter rejects the
-//! event. The claims come only from the authorizer's part of the event.
+//! Only the content type of the headers and the legal characters of the path are copied, so no
+//! converter rejects the event. The claims come only from the authorizer's part of the event.
 
 use std::{panic::AssertUnwindSafe, time::Duration};
 
@@ -110,7 +111,8 @@ fn without_stage<'a>(path: &'a str, stage: &str) -> &'a str {
         .unwrap_or(path)
 }
 
-/// API Gateway decodes a path before it passes it on. Characters that are illegal in a URI are encoded again.
+/// API Gateway decodes a path before it passes it on. Characters that are illegal in a URI are
+/// encoded again.
 fn encoded(text: &str, kept: &[u8]) -> String {
     use std::fmt::Write;
     let bytes = text.as_bytes();

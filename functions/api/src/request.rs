@@ -35,7 +35,8 @@ pub(crate) struct JobsQuery {
     pub(crate) filter: JobFilter,
 }
 
-/// Query for a page of a list, with `DEFAULT` entries unless the query sets `limit`, and at most `MOST` entries.
+/// Query for a page of a list, with `DEFAULT` entries unless the query sets `limit`, and at most
+/// `MOST` entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PageQuery<const DEFAULT: u32, const MOST: u32> {
     pub(crate) page: u32,

@@ -118,14 +118,15 @@ pub(crate) struct Job {
     checksum: Option<String>,
     /// Key of the artifact in the store.
     key: Option<String>,
-    /// Namespaces of a database backup, at most the 1,000 with the most documents. Lists of jobs omit them.
-    /// `GET /jobs/{backupId}/namespaces` returns all namespaces.
+    /// Namespaces of a database backup, at most the 1,000 with the most documents. Lists of jobs
+    /// omit them. `GET /jobs/{backupId}/namespaces` returns all namespaces.
     namespaces: Option<Vec<NamespaceCount>>,
     /// Number of namespaces in a database backup.
     namespace_count: Option<u64>,
     /// Number of documents in a database backup.
     document_count: Option<u64>,
-    /// Time of the last write that the source member had applied when the dump started, if the server reports it.
+    /// Time of the last write that the source member had applied when the dump started, if the
+    /// server reports it.
     #[schema(format = DateTime)]
     last_write_at: Option<String>,
     /// Replication lag of the source member at that time, in seconds. 0 for a primary.
@@ -143,7 +144,8 @@ pub(crate) struct Job {
     /// When retention found that the manifest is missing.
     #[schema(format = DateTime)]
     lost_at: Option<String>,
-    /// The decision to delete the backup. Without it, a `deleted` job with the error `store-corrupt` is a lost backup.
+    /// The decision to delete the backup. Without it, a `deleted` job with the error
+    /// `store-corrupt` is a lost backup.
     deletion: Option<JobDeletion>,
     /// Informational note on a successful job.
     message: Option<String>,

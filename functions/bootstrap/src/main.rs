@@ -1,4 +1,5 @@
-//! The program of all functions. The handler's name selects the function: Lambda passes the `Handler` of the template.
+//! The program of all functions. The handler's name selects the function: Lambda passes the
+//! `Handler` of the template.
 //!
 //! Only the selected function is constructed: it builds its own clients and no others.
 
@@ -59,8 +60,8 @@ fn function(identity: &Identity) -> Result<Function, String> {
     })
 }
 
-/// By the handler. `cargo lambda deploy` creates every function with the handler `bootstrap`: then by the end of the
-/// function's name.
+/// By the handler. `cargo lambda deploy` creates every function with the handler `bootstrap`: then
+/// by the end of the function's name.
 fn is_named(identity: &Identity, name: &str) -> bool {
     let rest = || identity.function_name.strip_suffix(name);
     let is_end_of_name = || rest().is_some_and(|rest| rest.is_empty() || rest.ends_with('-'));

@@ -1,4 +1,5 @@
-//! From a batch of messages to downloads, one after another. Their outcomes decide the messages to retry.
+//! From a batch of messages to downloads, one after another. Their outcomes decide the messages to
+//! retry.
 //!
 //! An error would redeliver the complete batch at once, so each message has its own result.
 
@@ -15,7 +16,8 @@ use tokio::sync::OnceCell;
 /// After a fault of our own side, a message is seen again this much later.
 const AFTER_A_FAULT: Duration = Duration::from_secs(30);
 
-/// The state of a worker between batches: connections to gateways and origins, and their recent results.
+/// The state of a worker between batches: connections to gateways and origins, and their recent
+/// results.
 pub(crate) struct Worker {
     function: Function,
     downloader: OnceCell<Downloader>,

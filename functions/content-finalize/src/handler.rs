@@ -1,5 +1,5 @@
-//! From the event to the use case: finishes a backup with settled items. Items of undelivered messages are settled
-//! here, so that every backup ends.
+//! From the event to the use case: finishes a backup with settled items. Items of undelivered
+//! messages are settled here, so that every backup ends.
 
 use std::collections::BTreeSet;
 
@@ -153,7 +153,8 @@ mod tests {
             }
         }
 
-        /// Begins a backup of this number of items without downloads, with ids from 1. Discovery finds all of them.
+        /// Begins a backup of this number of items without downloads, with ids from 1. Discovery
+        /// finds all of them.
         async fn begun(&self, items: i32) -> BackupId {
             if items > 0 {
                 let client = mongodb::Client::with_uri_str(&parts().mongodb_uri)

@@ -1,4 +1,5 @@
-//! The end of a content backup: list, archive, manifest. Also settles the items of undelivered messages.
+//! The end of a content backup: list, archive, manifest. Also settles the items of undelivered
+//! messages.
 
 mod handler;
 

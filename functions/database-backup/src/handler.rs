@@ -1,7 +1,7 @@
 //! From the event to the use case, and from its outcome to metrics and a response.
 //!
-//! A failed backup is a response, because its job has the reason and is settled. A run without a beginning or a record
-//! is an error. The event's source then retries.
+//! A failed backup is a response, because its job has the reason and is settled. A run without a
+//! beginning or a record is an error. The event's source then retries.
 
 use holdfast_domain::{BackupType, Timestamp};
 use holdfast_lambda::{Function, InvocationError, answer, record_misconfigured_run, request, tell};

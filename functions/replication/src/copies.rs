@@ -1,7 +1,7 @@
 //! From messages to copies, and from their results to metrics and the messages to retry.
 //!
-//! A failed copy is a response: its job has the reason, and the hourly run requests it again, after growing waits. Only
-//! an unrecorded result is redelivered.
+//! A failed copy is a response: its job has the reason, and the hourly run requests it again, after
+//! growing waits. Only an unrecorded result is redelivered.
 
 use std::time::Duration;
 
@@ -18,7 +18,8 @@ use serde_json::{Value, json};
 
 /// Delay of a message while another run works on its backup.
 const WHILE_BUSY: Duration = Duration::from_mins(2);
-/// Maximum number of runs of one copy: a hundred hours of work. After that the hourly run requests it again.
+/// Maximum number of runs of one copy: a hundred hours of work. After that the hourly run requests
+/// it again.
 const MOST_ROUNDS: u32 = 400;
 
 /// Makes the copies of a batch. The response names the messages to retry.

@@ -1,4 +1,5 @@
-//! Maps an event to its work: messages of backups to copy, the hourly search for lost messages, the daily deletion.
+//! Maps an event to its work: messages of backups to copy, the hourly search for lost messages, the
+//! daily deletion.
 
 use aws_lambda_events::sqs::SqsEvent;
 use holdfast_domain::Timestamp;

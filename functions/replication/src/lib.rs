@@ -1,5 +1,5 @@
-//! For each message: copies a backup to the second store. Hourly: requests missing copies. Daily: deletes there what
-//! retention deleted.
+//! For each message: copies a backup to the second store. Hourly: requests missing copies. Daily:
+//! deletes there what retention deleted.
 
 mod copies;
 mod handler;

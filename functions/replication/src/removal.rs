@@ -1,5 +1,5 @@
-//! From the daily event to retention in the second store, and from its report to metrics and a response. An unreachable
-//! second store is logged, and retried the next day: nothing waits for it.
+//! From the daily event to retention in the second store, and from its report to metrics and a
+//! response. An unreachable second store is logged, and retried the next day: nothing waits for it.
 
 use holdfast_domain::{BackupType, Timestamp};
 use holdfast_lambda::{Function, Metric};

@@ -1,4 +1,5 @@
-//! Maps the daily event, or a user's request, to a run of retention, and its report to metrics and a response.
+//! Maps the daily event, or a user's request, to a run of retention, and its report to metrics and
+//! a response.
 
 use holdfast_domain::{BackupType, Timestamp};
 use holdfast_lambda::{Function, Metric};
@@ -13,7 +14,8 @@ pub(crate) fn is_its_schedule(schedule: Option<&str>) -> bool {
     schedule.is_some_and(|name| name.ends_with(SCHEDULE))
 }
 
-/// Runs retention. A failed step is logged, and its metric raises the alarm. The run of the next day continues.
+/// Runs retention. A failed step is logged, and its metric raises the alarm. The run of the next
+/// day continues.
 pub(crate) async fn run(
     function: &Function,
     by: Option<&str>,

@@ -1,4 +1,5 @@
-//! From the hourly event to the sweep, and from its report to metrics and a response. The daily event is for retention.
+//! From the hourly event to the sweep, and from its report to metrics and a response. The daily
+//! event is for retention.
 
 use holdfast_domain::{BackupId, BackupType, Timestamp};
 use holdfast_lambda::{Event, EventFault, Function, InvocationError, Metric};
@@ -7,8 +8,8 @@ use serde_json::{Value, json};
 
 use crate::cleanup;
 
-/// Runs the sweep. A failed step is logged, and does not hide the results of the others. If the sweep could not begin,
-/// it is an error, and the missing metric raises the alarm.
+/// Runs the sweep. A failed step is logged, and does not hide the results of the others. If the
+/// sweep could not begin, it is an error, and the missing metric raises the alarm.
 pub(crate) async fn handle(
     function: &Function,
     payload: &Value,
@@ -63,8 +64,8 @@ async fn run(function: &Function, deadline: Timestamp) -> Result<SweepReport, Op
     Ok(report)
 }
 
-/// The metrics of a sweep. It always emits the hours overdue, even 0, because a missing value means that no sweep ran.
-/// It emits the stored amounts as far as they were measured.
+/// The metrics of a sweep. It always emits the hours overdue, even 0, because a missing value means
+/// that no sweep ran. It emits the stored amounts as far as they were measured.
 fn values(report: &SweepReport, kind: BackupType) -> Vec<(Metric, f64)> {
     let of_kind = |ids: &[BackupId]| ids.iter().filter(|id| id.backup_type() == kind).count();
     let (stalled, not_started) = (of_kind(&report.stalled), of_kind(&report.not_started));

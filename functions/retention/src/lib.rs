@@ -1,4 +1,5 @@
-//! Hourly: removes the remains of dead runs, and reports overdue backups. Daily, or on request: plans, then deletes.
+//! Hourly: removes the remains of dead runs, and reports overdue backups. Daily, or on request:
+//! plans, then deletes.
 
 mod cleanup;
 mod handler;

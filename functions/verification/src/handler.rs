@@ -1,4 +1,5 @@
-//! From the hourly event, or a user's request, to verifications. Their results become metrics and a response.
+//! From the hourly event, or a user's request, to verifications. Their results become metrics and a
+//! response.
 
 use holdfast_domain::{BackupId, BackupType, Timestamp, VerificationLevel, VerificationStatus};
 use holdfast_lambda::{Event, EventFault, Function, InvocationError, Metric};
@@ -114,8 +115,8 @@ async fn hand_on(
     asked.map_err(|error| OperationError::HandOver(error.to_string()))
 }
 
-/// Whether the backup itself is at fault: everything is reachable, but the backup cannot be read, so it cannot be
-/// restored.
+/// Whether the backup itself is at fault: everything is reachable, but the backup cannot be read,
+/// so it cannot be restored.
 fn is_of_the_backup(error: &OperationError) -> bool {
     matches!(
         error,

@@ -1,4 +1,5 @@
-//! The vendor's archive: a gzipped tar of one folder, with the programs under `bin/` and the licences beside it.
+//! The vendor's archive: a gzipped tar of one folder, with the programs under `bin/` and the
+//! licences beside it.
 
 use std::{
     fs::File,
@@ -66,7 +67,8 @@ fn read(file: File) -> io::Result<Tools> {
     Ok(tools)
 }
 
-/// `tools-1.2.3/bin/mongodump` is `bin/mongodump`; a path that is not plain is nothing that is looked for.
+/// `tools-1.2.3/bin/mongodump` is `bin/mongodump`; a path that is not plain is nothing that is
+/// looked for.
 fn below_its_folder(path: &Path) -> String {
     let names: Option<Vec<_>> = path
         .components()

@@ -1,5 +1,6 @@
-//! As much of an ELF file as tells which processor it is for and which shared libraries it links: the header, the
-//! program headers, the dynamic section (System V ABI, chapters 4 and 5). 64-bit and little-endian only, as Lambda is.
+//! As much of an ELF file as tells which processor it is for and which shared libraries it links:
+//! the header, the program headers, the dynamic section (System V ABI, chapters 4 and 5). 64-bit
+//! and little-endian only, as Lambda is.
 
 use std::ops::Range;
 

@@ -1,5 +1,5 @@
-//! The folder that becomes the layer. It is made aside and put in place by one rename, so that a build that fails
-//! leaves what was there.
+//! The folder that becomes the layer. It is made aside and put in place by one rename, so that a
+//! build that fails leaves what was there.
 
 use std::{
     fs::{self, Permissions},

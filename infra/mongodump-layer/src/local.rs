@@ -1,4 +1,5 @@
-//! A mongodump that is at hand: its processor is read from the file, and where it can run here, it says what it is.
+//! A mongodump that is at hand: its processor is read from the file, and where it can run here, it
+//! says what it is.
 
 use std::{
     fs,

@@ -1,4 +1,5 @@
-//! `mongodump.lock`: which archives were taken. The first build writes a line for its processor, later ones hold to it.
+//! `mongodump.lock`: which archives were taken. The first build writes a line for its processor,
+//! later ones hold to it.
 //!
 //! A line is `architecture version sha256 url`.
 

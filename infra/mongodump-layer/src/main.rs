@@ -1,5 +1,6 @@
-//! Builds the Lambda layer that brings the official mongodump, from the vendor's archive, from a file at hand, or
-//! without it. What was not proved to be the right program for the right processor is not put into a layer.
+//! Builds the Lambda layer that brings the official mongodump, from the vendor's archive, from a
+//! file at hand, or without it. What was not proved to be the right program for the right processor
+//! is not put into a layer.
 
 mod archive;
 mod elf;

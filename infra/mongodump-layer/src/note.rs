@@ -1,5 +1,5 @@
-//! `MONGODUMP-LAYER.txt`: what the layer holds, where it came from, and what it needs of the system. The same input
-//! gives the same text, so that an unchanged layer is not deployed again.
+//! `MONGODUMP-LAYER.txt`: what the layer holds, where it came from, and what it needs of the
+//! system. The same input gives the same text, so that an unchanged layer is not deployed again.
 
 use std::fmt::Write as _;
 

@@ -23,7 +23,8 @@ impl Architecture {
         }
     }
 
-    /// Whether the vendor's feed means this one; it says `aarch64` for some systems and `arm64` for others.
+    /// Whether the vendor's feed means this one; it says `aarch64` for some systems and `arm64` for
+    /// others.
     pub(crate) fn is_called(self, name: &str) -> bool {
         match self {
             Self::X8664 => name == "x86_64",

@@ -1,4 +1,5 @@
-//! What is fetched over HTTP: in pieces, no more than was allowed, with time limits on silence but not on size.
+//! What is fetched over HTTP: in pieces, no more than was allowed, with time limits on silence but
+//! not on size.
 
 use std::{error::Error as _, time::Duration};
 

@@ -1,4 +1,5 @@
-//! mongodump from the vendor's site: the archive that its feed names, of the digest that its feed names.
+//! mongodump from the vendor's site: the archive that its feed names, of the digest that its feed
+//! names.
 
 use std::{
     fs::{self, File},

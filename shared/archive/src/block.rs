@@ -1,4 +1,5 @@
-//! The header of a block. It names the namespace of the next documents, or ends a namespace with its CRC.
+//! The header of a block. It names the namespace of the next documents, or ends a namespace with
+//! its CRC.
 
 use crate::flat::{self, Builder, Value};
 

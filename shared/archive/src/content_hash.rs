@@ -1,6 +1,6 @@
-//! A hash of a set of documents, independent of their order: the sum modulo 2²⁵⁶ of their SHA-256, each as a big-endian
-//! number. It needs constant memory. It detects accidental differences. It does not resist forgery by itself: the
-//! writer of a manifest adds a key.
+//! A hash of a set of documents, independent of their order: the sum modulo 2²⁵⁶ of their SHA-256,
+//! each as a big-endian number. It needs constant memory. It detects accidental differences. It
+//! does not resist forgery by itself: the writer of a manifest adds a key.
 
 use std::{
     fmt,

@@ -1,5 +1,5 @@
-//! The flat BSON documents of an archive's framing: text, booleans and integers, nothing nested. Reading is strict:
-//! every byte must be valid, so every flipped bit is detected.
+//! The flat BSON documents of an archive's framing: text, booleans and integers, nothing nested.
+//! Reading is strict: every byte must be valid, so every flipped bit is detected.
 
 use crate::{MAX_DOCUMENT_BYTES, MIN_DOCUMENT_BYTES};
 
@@ -138,7 +138,8 @@ impl Builder {
     }
 }
 
-/// A length in BSON's form. A length above the maximum is written as the maximum, and every reader refuses it.
+/// A length in BSON's form. A length above the maximum is written as the maximum, and every reader
+/// refuses it.
 fn length(bytes: usize) -> [u8; 4] {
     i32::try_from(bytes).unwrap_or(i32::MAX).to_le_bytes()
 }

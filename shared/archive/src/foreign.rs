@@ -1,4 +1,5 @@
-//! Recognizes other kinds of files by their first bytes, and describes how to get an archive from each.
+//! Recognizes other kinds of files by their first bytes, and describes how to get an archive from
+//! each.
 
 use std::fmt;
 
@@ -62,7 +63,8 @@ const SIGNATURES: [(&[u8], ForeignFile); 13] = [
     ),
 ];
 
-/// The magic number after a conversion to UTF-16, or after the replacement of bytes invalid in UTF-8.
+/// The magic number after a conversion to UTF-16, or after the replacement of bytes invalid in
+/// UTF-8.
 const CONVERTED: [&[u8]; 3] = [b"\xff\xfe", b"\xfe\xff", b"m\xef\xbf\xbd"];
 
 impl ForeignFile {

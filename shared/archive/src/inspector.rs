@@ -1,5 +1,5 @@
-//! A stage of the pipeline: passes an archive on, and walks it at the same time. Only a complete archive gives a
-//! summary. A dropped stage reports nothing.
+//! A stage of the pipeline: passes an archive on, and walks it at the same time. Only a complete
+//! archive gives a summary. A dropped stage reports nothing.
 
 use std::io::{self, Write};
 
@@ -24,7 +24,8 @@ impl<W: Write> Inspector<W> {
     /// Ends the archive.
     ///
     /// # Errors
-    /// [`io::ErrorKind::InvalidData`] with the [`WalkError`] inside, if the archive is incomplete or damaged.
+    /// [`io::ErrorKind::InvalidData`] with the [`WalkError`] inside, if the archive is incomplete
+    /// or damaged.
     pub fn finish(self) -> io::Result<(W, Summary)> {
         let (summary, ()) = self.walker.finish()?;
         Ok((self.inner, summary))

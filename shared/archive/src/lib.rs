@@ -1,7 +1,8 @@
 //! The mongodump archive format: written, walked and proved. Pure, without I/O.
 //!
-//! An archive is the magic number, a header, one document per namespace (the [`Prelude`]), then blocks of documents.
-//! The last block of a namespace carries the CRC-64 of its documents' bytes. Integers are little-endian.
+//! An archive is the magic number, a header, one document per namespace (the [`Prelude`]), then
+//! blocks of documents. The last block of a namespace carries the CRC-64 of its documents' bytes.
+//! Integers are little-endian.
 
 mod block;
 mod content_hash;

@@ -1,5 +1,5 @@
-//! Detects archives damaged by a transfer in text mode. Such a transfer inserts a carriage return before every line
-//! feed, so lengths and checksums do not match.
+//! Detects archives damaged by a transfer in text mode. Such a transfer inserts a carriage return
+//! before every line feed, so lengths and checksums do not match.
 
 /// Number of examined bytes at an archive's beginning.
 const SEARCHED_BYTES: u64 = 1024 * 1024;
@@ -28,8 +28,8 @@ impl LineEndings {
         self.searched += chunk.len() as u64;
     }
 
-    /// Whether every line feed follows a carriage return. In an untouched archive line feeds are part of lengths and
-    /// numbers too.
+    /// Whether every line feed follows a carriage return. In an untouched archive line feeds are
+    /// part of lengths and numbers too.
     pub(crate) fn are_translated(&self) -> bool {
         self.line_feeds > 0 && self.line_feeds == self.translated
     }

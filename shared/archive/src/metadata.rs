@@ -42,8 +42,8 @@ pub enum MetadataError {
 }
 
 impl Metadata {
-    /// Reads the text of a prelude, canonical or relaxed extended JSON. Unknown fields are ignored. Old tools write no
-    /// type: the options then determine it.
+    /// Reads the text of a prelude, canonical or relaxed extended JSON. Unknown fields are ignored.
+    /// Old tools write no type: the options then determine it.
     ///
     /// # Errors
     /// [`MetadataError`] with the fault of the text.
@@ -82,8 +82,8 @@ impl Metadata {
         })
     }
 
-    /// The text in mongodump's form: canonical extended JSON in its order of keys, without spaces. Missing options and
-    /// a missing UUID are left out.
+    /// The text in mongodump's form: canonical extended JSON in its order of keys, without spaces.
+    /// Missing options and a missing UUID are left out.
     #[must_use]
     pub fn render(&self) -> String {
         let mut text = String::from("{");

@@ -1,4 +1,5 @@
-//! The state of every declared namespace during a walk: not begun, open, or ended, with its sums so far.
+//! The state of every declared namespace during a walk: not begun, open, or ended, with its sums so
+//! far.
 
 use std::collections::HashMap;
 
@@ -46,7 +47,8 @@ impl Namespaces {
                 });
             }
         }
-        // The name of a time series' buckets depends on the server version. Both names are accepted.
+        // The name of a time series' buckets depends on the server version. Both names are
+        // accepted.
         for (number, series) in prelude.namespaces.iter().enumerate() {
             if series.kind == NamespaceKind::Timeseries {
                 for name in [series.buckets_collection(), series.collection.clone()] {

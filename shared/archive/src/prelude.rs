@@ -38,8 +38,8 @@ pub struct PreludeNamespace {
     pub db: String,
     /// The collection. For a time series its own name, not the name of its buckets.
     pub collection: String,
-    /// Options, indexes, UUID and type as extended JSON. Empty for the oplog, users and roles. See [`Metadata`]. A walk
-    /// translates version 1 of old tools to version 2.
+    /// Options, indexes, UUID and type as extended JSON. Empty for the oplog, users and roles. See
+    /// [`Metadata`]. A walk translates version 1 of old tools to version 2.
     pub metadata: String,
     /// Always 0 from mongodump.
     pub size: i32,
@@ -105,7 +105,8 @@ impl Prelude {
     /// Writes the magic number, the header, the namespaces and the terminator.
     ///
     /// # Errors
-    /// Those of the writer. [`io::ErrorKind::InvalidInput`] for a namespace too large for one document.
+    /// Those of the writer. [`io::ErrorKind::InvalidInput`] for a namespace too large for one
+    /// document.
     pub fn write_to(&self, mut out: impl io::Write) -> io::Result<()> {
         out.write_all(&MAGIC)?;
         out.write_all(&self.header_bytes())?;
@@ -154,8 +155,8 @@ impl Prelude {
         })
     }
 
-    /// Version of the extended JSON of its metadata. Tools up to 4.0 wrote version 1. Their versions equal the
-    /// server's.
+    /// Version of the extended JSON of its metadata. Tools up to 4.0 wrote version 1. Their
+    /// versions equal the server's.
     pub(crate) fn json_version(&self) -> JsonVersion {
         let mut numbers = self
             .tool_version
@@ -209,8 +210,8 @@ impl PreludeNamespace {
         format!("{BUCKETS_PREFIX}{}", self.collection)
     }
 
-    /// The typed view of [`metadata`](Self::metadata). Without a text, as for the oplog, it has only the name and the
-    /// kind.
+    /// The typed view of [`metadata`](Self::metadata). Without a text, as for the oplog, it has
+    /// only the name and the kind.
     ///
     /// # Errors
     /// A text in another form than mongodump's.
@@ -231,8 +232,8 @@ impl PreludeNamespace {
         self.kind == NamespaceKind::Oplog
     }
 
-    /// Reads the prelude's document of a namespace. A fault in its metadata concerns this namespace alone, so only its
-    /// restore reports it.
+    /// Reads the prelude's document of a namespace. A fault in its metadata concerns this namespace
+    /// alone, so only its restore reports it.
     pub(crate) fn parse(document: &[u8], version: JsonVersion) -> Result<Self, String> {
         let (mut db, mut collection, mut metadata, mut size, mut kind) =
             (None, None, None, None, None);

@@ -5,8 +5,8 @@ use crate::{NamespaceSummary, Prelude};
 /// Why a visitor stopped the walk.
 pub type VisitError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Takes the walker's results, in the archive's order. Namespaces are numbered as in [`Prelude::namespaces`], and their
-/// documents interleave. The default methods do nothing.
+/// Takes the walker's results, in the archive's order. Namespaces are numbered as in
+/// [`Prelude::namespaces`], and their documents interleave. The default methods do nothing.
 pub trait Visitor {
     /// The prelude is complete, and sound. Comes once, and first.
     ///
@@ -26,8 +26,8 @@ pub trait Visitor {
         Ok(())
     }
 
-    /// One document, with the database's bytes. Only its length and last byte are checked at this point. The CRC of its
-    /// namespace is checked at [`end`](Self::end).
+    /// One document, with the database's bytes. Only its length and last byte are checked at this
+    /// point. The CRC of its namespace is checked at [`end`](Self::end).
     ///
     /// # Errors
     /// Any error stops the walk.

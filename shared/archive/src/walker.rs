@@ -1,6 +1,7 @@
-//! The walk through an archive, in pieces of any size. Complete documents are passed on without a copy. Only a document
-//! split between two pieces is copied. So memory is bounded by the prelude ([`MAX_PRELUDE_BYTES`]) and one document
-//! ([`MAX_DOCUMENT_BYTES`](crate::MAX_DOCUMENT_BYTES)). After a fault, a walk never gives a summary.
+//! The walk through an archive, in pieces of any size. Complete documents are passed on without a
+//! copy. Only a document split between two pieces is copied. So memory is bounded by the prelude
+//! ([`MAX_PRELUDE_BYTES`]) and one document ([`MAX_DOCUMENT_BYTES`](crate::MAX_DOCUMENT_BYTES)).
+//! After a fault, a walk never gives a summary.
 
 use std::mem;
 
@@ -136,7 +137,8 @@ impl<V: Visitor> Walker<V> {
         Ok(())
     }
 
-    /// Refuses a file with another magic number, while all bytes read so far are available for the message.
+    /// Refuses a file with another magic number, while all bytes read so far are available for the
+    /// message.
     fn refuse_foreign(&self, chunk: &[u8]) -> Result<(), WalkError> {
         let first = self.carry.iter().chain(chunk).zip(&MAGIC);
         if first.clone().all(|(found, expected)| found == expected) {
@@ -187,7 +189,8 @@ impl<V: Visitor> Walker<V> {
         Ok(rest)
     }
 
-    /// Length of the document or terminator with this beginning, if its first four bytes are available.
+    /// Length of the document or terminator with this beginning, if its first four bytes are
+    /// available.
     fn item_length(&self, bytes: &[u8]) -> Result<Option<usize>, WalkError> {
         match bytes.first_chunk() {
             None => Ok(None),
@@ -319,7 +322,8 @@ impl<V: Visitor> Walker<V> {
         Ok(())
     }
 
-    /// Takes all complete documents at the beginning of these bytes, and returns their number of bytes.
+    /// Takes all complete documents at the beginning of these bytes, and returns their number of
+    /// bytes.
     fn take_documents(&mut self, number: usize, bytes: &[u8]) -> Result<usize, WalkError> {
         let Some(namespaces) = &mut self.namespaces else {
             return Err(WalkError::AlreadyFailed);

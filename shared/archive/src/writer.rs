@@ -1,5 +1,5 @@
-//! Writes an archive from documents in any order of namespaces. Keeps the CRCs, but no documents. An archive with an
-//! open namespace has no valid end, and [`BlockWriter::finish`] refuses it.
+//! Writes an archive from documents in any order of namespaces. Keeps the CRCs, but no documents.
+//! An archive with an open namespace has no valid end, and [`BlockWriter::finish`] refuses it.
 
 use std::{
     collections::HashSet,
@@ -134,12 +134,12 @@ impl BlockWriter {
         Ok(())
     }
 
-    /// Writes one block: complete BSON documents of one namespace, one after another. Without documents, writes
-    /// nothing. Returns the number of documents.
+    /// Writes one block: complete BSON documents of one namespace, one after another. Without
+    /// documents, writes nothing. Returns the number of documents.
     ///
     /// # Errors
-    /// The writer's errors. The bytes are not complete documents. The namespace is unknown or closed. The prelude is
-    /// missing.
+    /// The writer's errors. The bytes are not complete documents. The namespace is unknown or
+    /// closed. The prelude is missing.
     pub fn documents(
         &mut self,
         out: &mut impl Write,
@@ -163,7 +163,8 @@ impl BlockWriter {
         Ok(count)
     }
 
-    /// Writes the block that ends a namespace. Like mongodump, writes an empty block first if the namespace has none.
+    /// Writes the block that ends a namespace. Like mongodump, writes an empty block first if the
+    /// namespace has none.
     ///
     /// # Errors
     /// The writer's errors. The namespace is unknown or closed. The prelude is missing.

@@ -45,7 +45,8 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time limit of one call, so that a hanging server does not block a run.
 const CALL_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The location of the catalogue's collections. A dump omits them, and a restore never changes them.
+/// The location of the catalogue's collections. A dump omits them, and a restore never changes
+/// them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CatalogLocation {
     /// The database of [`COLLECTIONS`].
@@ -79,8 +80,8 @@ impl Catalog {
     /// The catalogue in this database of the server at `uri`. Nothing is sent yet.
     ///
     /// # Errors
-    /// [`CatalogError::Invalid`] if the connection string is invalid. [`CatalogError::Unavailable`] if the name in a
-    /// `mongodb+srv` string does not resolve.
+    /// [`CatalogError::Invalid`] if the connection string is invalid. [`CatalogError::Unavailable`]
+    /// if the name in a `mongodb+srv` string does not resolve.
     pub async fn connect(uri: &Secret, database: &str) -> Result<Self, CatalogError> {
         Ok(Self::new(
             client(uri, "the catalogue's connection string")
@@ -89,8 +90,8 @@ impl Catalog {
         ))
     }
 
-    /// The catalogue of the settings: the default database of `BACKUP_CATALOG_URI`, or `holdfast` there, or `holdfast`
-    /// on the server of `MONGODB_URI`.
+    /// The catalogue of the settings: the default database of `BACKUP_CATALOG_URI`, or `holdfast`
+    /// there, or `holdfast` on the server of `MONGODB_URI`.
     ///
     /// # Errors
     /// Those of [`Catalog::connect`]. The message names the variable.
@@ -186,8 +187,9 @@ impl Catalog {
         }
     }
 
-    /// One of the catalogue's collections, with fixed concerns instead of those in the connection string. Reads go to
-    /// the primary, and writes wait for a majority, so that no change of state is rolled back.
+    /// One of the catalogue's collections, with fixed concerns instead of those in the connection
+    /// string. Reads go to the primary, and writes wait for a majority, so that no change of
+    /// state is rolled back.
     pub(crate) fn collection(&self, name: &str) -> Collection<Document> {
         let write = WriteConcern::builder()
             .w(Acknowledgment::Majority)
@@ -202,8 +204,8 @@ impl Catalog {
     }
 }
 
-/// Every index except the sparse one. The indexes of items end with `_id`, so that a page begins after the previous
-/// one.
+/// Every index except the sparse one. The indexes of items end with `_id`, so that a page begins
+/// after the previous one.
 fn indexes() -> [(&'static str, Vec<Document>); 4] {
     [
         (

@@ -10,8 +10,8 @@ use serde::Serialize;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct JobChange {
-    /// Fencing number of the run that takes the job over. The change is made only if it is larger than the row's
-    /// number.
+    /// Fencing number of the run that takes the job over. The change is made only if it is larger
+    /// than the row's number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fence: Option<u64>,
     /// The engine of the dump.

@@ -1,5 +1,6 @@
-//! The clock that all machines share: the one of the catalogue's server. Rows hold times that other machines compare with
-//! their present. A machine whose own clock is wrong must not lose a living lease, and must not keep a dead one.
+//! The clock that all machines share: the one of the catalogue's server. Rows hold times that other
+//! machines compare with their present. A machine whose own clock is wrong must not lose a living
+//! lease, and must not keep a dead one.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -28,7 +29,8 @@ struct Compared {
 }
 
 impl Compared {
-    /// Whether the comparison still holds: it is recent, and this machine's clock was neither set nor stopped since.
+    /// Whether the comparison still holds: it is recent, and this machine's clock was neither set
+    /// nor stopped since.
     fn holds(&self, now: Timestamp, instant: Instant) -> bool {
         let elapsed = instant.saturating_duration_since(self.since);
         let by_clock = now.duration_since(self.at);
@@ -45,7 +47,8 @@ impl ServerClock {
 }
 
 impl Catalog {
-    /// The present by the server's clock. Every time that another machine judges is written and judged by this clock.
+    /// The present by the server's clock. Every time that another machine judges is written and
+    /// judged by this clock.
     ///
     /// # Errors
     /// Those of the server, at most once a minute: the difference of the clocks is remembered.
@@ -53,8 +56,8 @@ impl Catalog {
         self.by_server_clock(Timestamp::now()).await
     }
 
-    /// A time that this machine's clock showed, or will show, by the server's clock. A server that does not report its time
-    /// changes nothing.
+    /// A time that this machine's clock showed, or will show, by the server's clock. A server that
+    /// does not report its time changes nothing.
     ///
     /// # Errors
     /// As [`Catalog::now`].

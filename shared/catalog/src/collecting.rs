@@ -1,5 +1,6 @@
-//! The progress of an unfinished collection of content objects: the references read so far, and the next part of the
-//! store. It is stored as one head row, and as rows of hashes referenced by the head row.
+//! The progress of an unfinished collection of content objects: the references read so far, and the
+//! next part of the store. It is stored as one head row, and as rows of hashes referenced by the
+//! head row.
 
 use bson::{Binary, Bson, Document, doc, spec::BinarySubtype};
 use futures_util::TryStreamExt;
@@ -30,7 +31,8 @@ pub struct CollectingProgress {
 }
 
 impl Catalog {
-    /// Stores the progress of the collection with this name, and replaces earlier progress. `run` is new for each call.
+    /// Stores the progress of the collection with this name, and replaces earlier progress. `run`
+    /// is new for each call.
     ///
     /// # Errors
     /// Those of the server. The earlier progress, if any, is then valid.
@@ -68,7 +70,8 @@ impl Catalog {
         call(DOING, collection.delete_many(earlier)).await.map(drop)
     }
 
-    /// The progress of the collection with this name in this store. Incomplete progress counts as none.
+    /// The progress of the collection with this name in this store. Incomplete progress counts as
+    /// none.
     ///
     /// # Errors
     /// Those of the server.

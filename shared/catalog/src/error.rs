@@ -1,7 +1,8 @@
-//! Errors of the catalogue, by the action open to the caller. The driver's errors are translated here, once.
+//! Errors of the catalogue, by the action open to the caller. The driver's errors are translated
+//! here, once.
 //!
-//! A driver's message may contain hosts and parts of the connection string. Only its kind and its code are used, never
-//! its text.
+//! A driver's message may contain hosts and parts of the connection string. Only its kind and its
+//! code are used, never its text.
 
 use std::collections::BTreeSet;
 
@@ -103,7 +104,8 @@ impl CatalogError {
 
 const DUPLICATE_KEY: i32 = 11_000;
 
-/// The positions of the duplicate rows in an insert of many. `None` if the insert has any other fault.
+/// The positions of the duplicate rows in an insert of many. `None` if the insert has any other
+/// fault.
 pub(crate) fn duplicates(error: &Error) -> Option<BTreeSet<usize>> {
     let ErrorKind::InsertMany(InsertManyError {
         write_errors: Some(errors),

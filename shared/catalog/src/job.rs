@@ -37,7 +37,8 @@ impl Catalog {
     /// Adds a new job.
     ///
     /// # Errors
-    /// [`CatalogError::AlreadyExists`] if its id exists, [`CatalogError::Invalid`] if it is not `pending`.
+    /// [`CatalogError::AlreadyExists`] if its id exists, [`CatalogError::Invalid`] if it is not
+    /// `pending`.
     pub async fn insert_pending(&self, job: &Job) -> Result<(), CatalogError> {
         if job.status != JobStatus::Pending {
             let problem = format!("is {}, and a job begins as pending", job.status);
@@ -75,8 +76,8 @@ impl Catalog {
         read(found.ok_or_else(|| CatalogError::NotFound { id: id.to_string() })?)
     }
 
-    /// One page of jobs, newest first, and the number of jobs on all pages. Pages are counted from 1. Like every list
-    /// of jobs, it omits `namespaces`.
+    /// One page of jobs, newest first, and the number of jobs on all pages. Pages are counted from
+    /// 1. Like every list of jobs, it omits `namespaces`.
     ///
     /// An unreadable row is omitted with a warning, but `total` includes it.
     ///
@@ -180,8 +181,8 @@ impl Catalog {
         self.newest(filter, 0, NO_LIMIT).await
     }
 
-    /// The parts of a `full` backup, oldest first. An unreadable part is an error, because the completeness of the
-    /// backup depends on each part.
+    /// The parts of a `full` backup, oldest first. An unreadable part is an error, because the
+    /// completeness of the backup depends on each part.
     ///
     /// # Errors
     /// [`CatalogError::Corrupt`] if a row is not a job.
@@ -217,8 +218,8 @@ impl Catalog {
     }
 }
 
-/// The read fields of a job. The work in progress of a content backup or of a copy may be large, and is no part of the
-/// job.
+/// The read fields of a job. The work in progress of a content backup or of a copy may be large,
+/// and is no part of the job.
 pub(crate) fn without_work() -> Document {
     doc! { "work": 0, "copyWork": 0 }
 }

@@ -1,8 +1,8 @@
 //! Jobs, items and leases in MongoDB: an index of the store. Only this crate changes states.
 //!
-//! Every change is one conditional write on the server, never a read followed by a write. The caller passes in the
-//! time, taken from [`Catalog::now`] if another machine compares it. Other crates decide on the content of backups and
-//! manifests, and on the death of a run.
+//! Every change is one conditional write on the server, never a read followed by a write. The
+//! caller passes in the time, taken from [`Catalog::now`] if another machine compares it. Other
+//! crates decide on the content of backups and manifests, and on the death of a run.
 
 mod catalog;
 mod change;

@@ -35,7 +35,8 @@ pub struct ExpectedBackup {
 }
 
 impl Catalog {
-    /// The completed and lost backups of this type by id, including accepted losses and unreadable rows.
+    /// The completed and lost backups of this type by id, including accepted losses and unreadable
+    /// rows.
     ///
     /// # Errors
     /// Those of the server.
@@ -75,8 +76,9 @@ impl Catalog {
         Ok(readable(rows.into_iter().map(read)))
     }
 
-    /// Makes a lost backup `completed` again, because its manifest is back. This also reverses an accepted loss. A
-    /// verification before the loss is removed, so that the backup is verified again.
+    /// Makes a lost backup `completed` again, because its manifest is back. This also reverses an
+    /// accepted loss. A verification before the loss is removed, so that the backup is verified
+    /// again.
     ///
     /// # Errors
     /// [`CatalogError::NotFound`]. [`CatalogError::Conflict`] if it is not lost.
@@ -95,8 +97,8 @@ impl Catalog {
             .await
     }
 
-    /// Decides to delete a lost backup. Its remains may be removed from now on. An accepted loss can be decided again,
-    /// if the manifest is back and the backup is damaged.
+    /// Decides to delete a lost backup. Its remains may be removed from now on. An accepted loss
+    /// can be decided again, if the manifest is back and the backup is damaged.
     ///
     /// # Errors
     /// [`CatalogError::NotFound`]. [`CatalogError::Conflict`] if it is not lost.

@@ -1,5 +1,5 @@
-//! Held files: the stored file of each source of content. This is only an index of the store. A missing or unreadable
-//! row costs one download.
+//! Held files: the stored file of each source of content. This is only an index of the store. A
+//! missing or unreadable row costs one download.
 
 use std::fmt;
 
@@ -17,7 +17,8 @@ use crate::{
     row,
 };
 
-/// The id of a source: the hex SHA-256 of its storage type and locator. Its length does not depend on the URL.
+/// The id of a source: the hex SHA-256 of its storage type and locator. Its length does not depend
+/// on the URL.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
 pub struct SourceId(String);
 
@@ -35,7 +36,8 @@ impl fmt::Display for SourceId {
     }
 }
 
-/// The id of a source: SHA-256 of `<storage type>\0<locator>`. The locator is a CID with its path, or a URL.
+/// The id of a source: SHA-256 of `<storage type>\0<locator>`. The locator is a CID with its path,
+/// or a URL.
 #[must_use]
 pub fn source_id(storage_type: StorageType, locator: &str) -> SourceId {
     let hash = Sha256::new()
@@ -97,7 +99,8 @@ struct NewRow<'a> {
 }
 
 impl Catalog {
-    /// The held files of these sources, in no order. Sources without one are missing. At most 1,000 in one call.
+    /// The held files of these sources, in no order. Sources without one are missing. At most 1,000
+    /// in one call.
     ///
     /// # Errors
     /// Those of the server.
@@ -151,8 +154,8 @@ impl Catalog {
         file: &KeptFile,
         now: Timestamp,
     ) -> Result<(), CatalogError> {
-        // If two callers write the first row of a source at once, one of them finds the row of the other and compares
-        // their ages.
+        // If two callers write the first row of a source at once, one of them finds the row of the
+        // other and compares their ages.
         const TRIES: u32 = 2;
         let row = row_of(source, file, now)?;
         let mut not_newer = row::by_id(source_id(source.storage_type, source.locator).as_str());
@@ -169,8 +172,8 @@ impl Catalog {
         Ok(())
     }
 
-    /// Removes the row of a source, because `missing` is not in the store. Returns `false` if its file and its record
-    /// of blocks are in other objects.
+    /// Removes the row of a source, because `missing` is not in the store. Returns `false` if its
+    /// file and its record of blocks are in other objects.
     ///
     /// # Errors
     /// Those of the server.
@@ -190,8 +193,8 @@ impl Catalog {
             == 1)
     }
 
-    /// Removes the rows of all sources with these objects before the objects are deleted, and returns their number.
-    /// Later backups fetch these sources again.
+    /// Removes the rows of all sources with these objects before the objects are deleted, and
+    /// returns their number. Later backups fetch these sources again.
     ///
     /// # Errors
     /// Those of the server: some rows may be left, and the objects must stay.

@@ -1,7 +1,9 @@
-//! Stored retention policies: at most one row for each type of backup. A stored policy overrides the settings.
+//! Stored retention policies: at most one row for each type of backup. A stored policy overrides
+//! the settings.
 //!
-//! A rebuilt catalogue does not know whether a policy existed. It has a row for this state, until an operator stores a
-//! policy or removes the row. An older version cannot read this row as a policy, and deletes nothing.
+//! A rebuilt catalogue does not know whether a policy existed. It has a row for this state, until
+//! an operator stores a policy or removes the row. An older version cannot read this row as a
+//! policy, and deletes nothing.
 
 use bson::doc;
 use holdfast_domain::{BackupType, RetentionPolicy, Timestamp};
@@ -30,8 +32,8 @@ pub struct StoredPolicy {
 const UNCONFIRMED_SINCE: &str = "unconfirmedSince";
 
 impl Catalog {
-    /// Records that no policy is known for backups of this type, so an operator must confirm the settings. An existing
-    /// row is not changed.
+    /// Records that no policy is known for backups of this type, so an operator must confirm the
+    /// settings. An existing row is not changed.
     ///
     /// # Errors
     /// Those of the server.
@@ -55,7 +57,8 @@ impl Catalog {
         }
     }
 
-    /// The time since when the policy of this type waits for confirmation. `None` if it does not wait.
+    /// The time since when the policy of this type waits for confirmation. `None` if it does not
+    /// wait.
     ///
     /// # Errors
     /// [`CatalogError::Corrupt`] if the row has no time.
@@ -79,11 +82,12 @@ impl Catalog {
         })
     }
 
-    /// The stored policy for backups of this type. A row that waits for confirmation counts as no policy.
+    /// The stored policy for backups of this type. A row that waits for confirmation counts as no
+    /// policy.
     ///
     /// # Errors
-    /// [`CatalogError::Corrupt`] if the row is no valid policy. The policy is then unknown, and no other policy may
-    /// delete anything.
+    /// [`CatalogError::Corrupt`] if the row is no valid policy. The policy is then unknown, and no
+    /// other policy may delete anything.
     pub async fn policy(&self, kind: BackupType) -> Result<Option<StoredPolicy>, CatalogError> {
         let found = call(
             "read a policy",
@@ -131,7 +135,8 @@ impl Catalog {
         call("store a policy", replace).await.map(drop)
     }
 
-    /// Removes the stored policy, so that the settings apply again. Returns `false` if there was no policy.
+    /// Removes the stored policy, so that the settings apply again. Returns `false` if there was no
+    /// policy.
     ///
     /// # Errors
     /// Those of the server.

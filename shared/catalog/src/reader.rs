@@ -1,5 +1,5 @@
-//! Readers: runs with a restore, verification or copy of a backup. Each has a row with a beat, so that retention does
-//! not delete its backup. A row is no lock: a backup may have many readers.
+//! Readers: runs with a restore, verification or copy of a backup. Each has a row with a beat, so
+//! that retention does not delete its backup. A row is no lock: a backup may have many readers.
 
 use bson::{Document, doc};
 use futures_util::TryStreamExt;
@@ -59,8 +59,8 @@ impl Catalog {
         .map(drop)
     }
 
-    /// The readers of a backup with a beat after `stale_at`. An unreadable row is an error, because retention then
-    /// cannot know the readers.
+    /// The readers of a backup with a beat after `stale_at`. An unreadable row is an error, because
+    /// retention then cannot know the readers.
     ///
     /// # Errors
     /// Those of the server. [`CatalogError::Corrupt`].

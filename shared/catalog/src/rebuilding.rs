@@ -1,5 +1,5 @@
-//! Fills a catalogue from the content of the store. Missing rows are added. Existing rows stay unchanged, except that a
-//! held file is replaced by one fetched later.
+//! Fills a catalogue from the content of the store. Missing rows are added. Existing rows stay
+//! unchanged, except that a held file is replaced by one fetched later.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -51,8 +51,8 @@ impl Catalog {
             .collect())
     }
 
-    /// Writes the held files of these sources with the times of their fetches, and returns the number of written rows.
-    /// Later values stay. At most 1,000 in one call.
+    /// Writes the held files of these sources with the times of their fetches, and returns the
+    /// number of written rows. Later values stay. At most 1,000 in one call.
     ///
     /// # Errors
     /// Those of the server: some rows may have been written, and the call may be repeated.
@@ -82,7 +82,8 @@ impl Catalog {
         Ok(written as u64)
     }
 
-    /// The times of these sources' rows. Sources without a row are missing. An unreadable time counts as none.
+    /// The times of these sources' rows. Sources without a row are missing. An unreadable time
+    /// counts as none.
     async fn held_since(
         &self,
         ids: impl Iterator<Item = &String>,

@@ -1,4 +1,5 @@
-//! The reliability of backups, by the catalogue: the states of their jobs, and the results of verifications.
+//! The reliability of backups, by the catalogue: the states of their jobs, and the results of
+//! verifications.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +29,8 @@ pub struct JobStanding {
     pub status: JobStatus,
     /// The kind of failure in its row.
     pub error: Option<FailureCode>,
-    /// Whether its manifest is missing although no deletion was decided. See [`holdfast_domain::Job::is_lost`].
+    /// Whether its manifest is missing although no deletion was decided. See
+    /// [`holdfast_domain::Job::is_lost`].
     pub is_lost: bool,
     /// Whether an operator accepted its loss. See [`holdfast_domain::Job::is_accepted_loss`].
     pub is_accepted_loss: bool,
@@ -62,8 +64,8 @@ struct Row {
 }
 
 impl Catalog {
-    /// The standings of these backups. Backups without a job are missing. An unreadable job is a separate error, so
-    /// that no caller treats it as missing. At most 1,000 in one call.
+    /// The standings of these backups. Backups without a job are missing. An unreadable job is a
+    /// separate error, so that no caller treats it as missing. At most 1,000 in one call.
     ///
     /// # Errors
     /// Those of the server.
@@ -89,7 +91,8 @@ impl Catalog {
         Ok(rows.into_iter().filter_map(standing).collect())
     }
 
-    /// For each verified backup among these, the deepest level that failed and has not passed since.
+    /// For each verified backup among these, the deepest level that failed and has not passed
+    /// since.
     async fn deepest_failures(
         &self,
         among: Vec<Bson>,

@@ -1,5 +1,5 @@
-//! The inputs of statistics, in addition to the sums in `count`. The server computes the sums. Every answer is bounded
-//! by a limit or by the number of types.
+//! The inputs of statistics, in addition to the sums in `count`. The server computes the sums.
+//! Every answer is bounded by a limit or by the number of types.
 
 use std::time::Duration;
 
@@ -57,7 +57,8 @@ struct DurationRow {
 }
 
 impl Catalog {
-    /// The results of the jobs triggered at this time or later, by type. Cancelled and unsettled jobs count as neither.
+    /// The results of the jobs triggered at this time or later, by type. Cancelled and unsettled
+    /// jobs count as neither.
     ///
     /// # Errors
     /// Those of the server.
@@ -95,8 +96,8 @@ impl Catalog {
         Ok(outcomes)
     }
 
-    /// The durations of the completed backups of this type triggered at this time or later, newest first, up to a
-    /// limit.
+    /// The durations of the completed backups of this type triggered at this time or later, newest
+    /// first, up to a limit.
     ///
     /// # Errors
     /// Those of the server.
@@ -141,8 +142,8 @@ impl Catalog {
         ))
     }
 
-    /// The content objects of all known sources, each counted once. The server reads all rows twice, each time within
-    /// `patience`.
+    /// The content objects of all known sources, each counted once. The server reads all rows
+    /// twice, each time within `patience`.
     ///
     /// # Errors
     /// Those of the server. [`CatalogError::Unavailable`] if it needs longer.

@@ -1,4 +1,5 @@
-//! Changes of state: one `findAndModify`, filtered by the allowed previous states and by the fencing number.
+//! Changes of state: one `findAndModify`, filtered by the allowed previous states and by the
+//! fencing number.
 
 use bson::{Document, doc};
 use holdfast_domain::{BackupId, Job, JobStatus, Progress};
@@ -14,14 +15,15 @@ use crate::{
 impl Catalog {
     /// Changes the state of a job, if its present state allows this, and returns its new row.
     ///
-    /// With a `guard`, only the run with this fencing number may do it. A change with a fencing number requires a
-    /// number larger than the row's, so that none is used twice. A `failed` or `cancelled` job may become `completed`,
-    /// if the caller has read its manifest from the store. A settled job has no work in progress. A completed job has
-    /// no error and no progress.
+    /// With a `guard`, only the run with this fencing number may do it. A change with a fencing
+    /// number requires a number larger than the row's, so that none is used twice. A `failed`
+    /// or `cancelled` job may become `completed`, if the caller has read its manifest from the
+    /// store. A settled job has no work in progress. A completed job has no error and no
+    /// progress.
     ///
     /// # Errors
-    /// [`CatalogError::NotFound`]. [`CatalogError::Conflict`] with the present state. [`CatalogError::Corrupt`] if the
-    /// row is not a job (the change may have been made).
+    /// [`CatalogError::NotFound`]. [`CatalogError::Conflict`] with the present state.
+    /// [`CatalogError::Corrupt`] if the row is not a job (the change may have been made).
     pub async fn transition(
         &self,
         id: &BackupId,
@@ -34,12 +36,13 @@ impl Catalog {
         self.change_job(id, to, filter, update).await
     }
 
-    /// Makes the run with this fencing number the finalizer of a content backup. It is the first one, or follows a run
-    /// killed before its manifest was written. The lease has decided between several runs.
+    /// Makes the run with this fencing number the finalizer of a content backup. It is the first
+    /// one, or follows a run killed before its manifest was written. The lease has decided
+    /// between several runs.
     ///
     /// # Errors
-    /// [`CatalogError::NotFound`]. [`CatalogError::Conflict`] if the job is not `finalizing`, or has this or a larger
-    /// fencing number.
+    /// [`CatalogError::NotFound`]. [`CatalogError::Conflict`] if the job is not `finalizing`, or
+    /// has this or a larger fencing number.
     pub async fn take_up_finalizing(&self, id: &BackupId, fence: u64) -> Result<Job, CatalogError> {
         let to = JobStatus::Finalizing;
         let from = words([JobStatus::Finalizing, JobStatus::Committing]);
@@ -75,7 +78,8 @@ impl Catalog {
         })
     }
 
-    /// Records the progress of a run. Returns `false` if the run lost the job, or if the job is no longer running.
+    /// Records the progress of a run. Returns `false` if the run lost the job, or if the job is no
+    /// longer running.
     ///
     /// # Errors
     /// Those of the server.

@@ -1,4 +1,5 @@
-//! Tests the privileges of the login: whether it can do every operation of a backup in the catalogue.
+//! Tests the privileges of the login: whether it can do every operation of a backup in the
+//! catalogue.
 
 use bson::doc;
 
@@ -11,7 +12,8 @@ impl Catalog {
     /// Creates the missing indexes. Then writes, changes, reads and deletes one row.
     ///
     /// # Errors
-    /// [`CatalogError::Unavailable`], [`CatalogError::Denied`] or [`CatalogError::Refused`], of the failed operation.
+    /// [`CatalogError::Unavailable`], [`CatalogError::Denied`] or [`CatalogError::Refused`], of the
+    /// failed operation.
     pub async fn try_access(&self, unique: &str) -> Result<(), CatalogError> {
         self.ensure_indexes().await?;
         let probe = doc! { "_id": format!("probe_{unique}") };

@@ -1,4 +1,5 @@
-//! Jobs without a backup at their end. The sweep compares them with the store, because the manifest decides.
+//! Jobs without a backup at their end. The sweep compares them with the store, because the manifest
+//! decides.
 
 use bson::{Bson, Document, doc};
 use futures_util::TryStreamExt;
@@ -27,8 +28,8 @@ impl Catalog {
         self.unsuccessful(doc! { "_id": { "$in": ids } }, 0).await
     }
 
-    /// A page of the `failed` or `cancelled` jobs of this type created at `since` or later, by id. The next page begins
-    /// after its last id. An empty page is the last.
+    /// A page of the `failed` or `cancelled` jobs of this type created at `since` or later, by id.
+    /// The next page begins after its last id. An empty page is the last.
     ///
     /// # Errors
     /// Those of the server.
@@ -46,7 +47,8 @@ impl Catalog {
         self.unsuccessful(filter, limit).await
     }
 
-    /// Every `failed` or `cancelled` job of this type with an end at `since` or later, or without a recorded end.
+    /// Every `failed` or `cancelled` job of this type with an end at `since` or later, or without a
+    /// recorded end.
     ///
     /// # Errors
     /// Those of the server.

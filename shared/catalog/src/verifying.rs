@@ -1,5 +1,5 @@
-//! A verification in progress, in the job's row under `verifying`: its run and its progress. It outlives a dead run, so
-//! that the next one resumes, and is no part of the job.
+//! A verification in progress, in the job's row under `verifying`: its run and its progress. It
+//! outlives a dead run, so that the next one resumes, and is no part of the job.
 
 use bson::{Bson, Document, doc};
 use futures_util::TryStreamExt;
@@ -77,7 +77,8 @@ struct Row {
 }
 
 impl Catalog {
-    /// Takes the verification of a backup for this run, unless another run has a beat after `stale_at`.
+    /// Takes the verification of a backup for this run, unless another run has a beat after
+    /// `stale_at`.
     ///
     /// # Errors
     /// Those of the server.
@@ -127,8 +128,8 @@ impl Catalog {
         Ok(VerificationClaim::Taken(so_far))
     }
 
-    /// Writes the progress of a run. Returns `false` if another run has it. With an old `touched_at`, another run may
-    /// continue at once.
+    /// Writes the progress of a run. Returns `false` if another run has it. With an old
+    /// `touched_at`, another run may continue at once.
     ///
     /// # Errors
     /// Those of the server.

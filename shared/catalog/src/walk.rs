@@ -1,5 +1,5 @@
-//! Every row of a collection in the order of `_id`, by one cursor. Memory is one batch, however many rows there are. A
-//! row present during the entire walk occurs exactly once.
+//! Every row of a collection in the order of `_id`, by one cursor. Memory is one batch, however
+//! many rows there are. A row present during the entire walk occurs exactly once.
 
 use bson::{Document, doc};
 use futures_util::TryStreamExt;
@@ -23,7 +23,8 @@ pub struct Walk<T> {
 }
 
 impl<T> Walk<T> {
-    /// The next row, or `None` after the last. An unreadable row is a separate error, and the walk continues.
+    /// The next row, or `None` after the last. An unreadable row is a separate error, and the walk
+    /// continues.
     ///
     /// # Errors
     /// Those of the server: the walk is over then.

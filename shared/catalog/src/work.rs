@@ -1,5 +1,6 @@
-//! The work in progress of a content backup, handed on from run to run. It is in the job's row under `work`, and is
-//! removed when the job is settled. Only the run with the row's fencing number writes it.
+//! The work in progress of a content backup, handed on from run to run. It is in the job's row
+//! under `work`, and is removed when the job is settled. Only the run with the row's fencing number
+//! writes it.
 
 use bson::doc;
 use holdfast_domain::{Artifact, BackupId, ItemCounts, JobStatus, Timestamp};
@@ -77,8 +78,8 @@ impl Catalog {
         Ok(row::read::<Working>(JOBS, row)?.work.unwrap_or_default())
     }
 
-    /// Writes the work of a run. Returns `false` if the run lost the job, or if the job is settled. The run must then
-    /// stop.
+    /// Writes the work of a run. Returns `false` if the run lost the job, or if the job is settled.
+    /// The run must then stop.
     ///
     /// # Errors
     /// Those of the server.

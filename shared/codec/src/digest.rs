@@ -1,5 +1,5 @@
-//! Digests of a stored artifact: its size, the SHA-256 of all bytes, and one digest for each 8 MiB segment. A segment
-//! can be checked alone. All are computed in one pass during writing.
+//! Digests of a stored artifact: its size, the SHA-256 of all bytes, and one digest for each 8 MiB
+//! segment. A segment can be checked alone. All are computed in one pass during writing.
 
 use std::io::{self, Write};
 
@@ -25,8 +25,9 @@ pub struct ArtifactDigest {
     pub segments: Vec<Sha256Digest>,
 }
 
-/// Method of the segment digests: SHA-256 of the bytes. In an encrypted artifact: HMAC-SHA256 of the segment's number
-/// (counted from 0, 8 bytes, big-endian) and its bytes. Only the key's owner can make such a digest or move a segment.
+/// Method of the segment digests: SHA-256 of the bytes. In an encrypted artifact: HMAC-SHA256 of
+/// the segment's number (counted from 0, 8 bytes, big-endian) and its bytes. Only the key's owner
+/// can make such a digest or move a segment.
 #[derive(Clone)]
 pub struct SegmentHasher(Option<HmacSha256>);
 

@@ -6,8 +6,8 @@ use holdfast_domain::RepositoryId;
 
 /// A fault of a stored artifact. It is permanent: the next read of the same bytes fails too.
 ///
-/// Readers return it inside an [`io::Error`] of kind `InvalidData`, and [`ArtifactError::of`] extracts it. All other
-/// errors of a reader come from its inner reader.
+/// Readers return it inside an [`io::Error`] of kind `InvalidData`, and [`ArtifactError::of`]
+/// extracts it. All other errors of a reader come from its inner reader.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ArtifactError {
     /// The header is malformed.
@@ -150,7 +150,8 @@ pub enum HeaderError {
     /// Another kind of file, or a later format.
     #[error("not an encrypted artifact of Holdfast: it does not start with HOLDFAST1")]
     Magic,
-    /// Something other than lines of `name=value` and padding of newlines, or another spelling of a value.
+    /// Something other than lines of `name=value` and padding of newlines, or another spelling of a
+    /// value.
     #[error(
         "the header is malformed: expected lines of name=value in ASCII, and newlines to its end"
     )]

@@ -1,5 +1,5 @@
-//! The operator's key, and the master key wrapped under it (RFC 3394), as `repository.json` keeps it. The openssl
-//! command undoes both.
+//! The operator's key, and the master key wrapped under it (RFC 3394), as `repository.json` keeps
+//! it. The openssl command undoes both.
 
 use std::fmt;
 
@@ -75,8 +75,8 @@ enum Form {
 }
 
 impl KeyEncryptionKey {
-    /// Reads the setting: 64 hex digits, 32 bytes in base64 (white space around either is ignored), or `passphrase:`
-    /// and at least 16 characters. It is cheap, because it derives no key.
+    /// Reads the setting: 64 hex digits, 32 bytes in base64 (white space around either is ignored),
+    /// or `passphrase:` and at least 16 characters. It is cheap, because it derives no key.
     ///
     /// # Errors
     /// [`KeyError::Invalid`] for everything else, with the broken rule and without the value.
@@ -110,8 +110,8 @@ impl KeyEncryptionKey {
     /// Unwraps the master key. With a passphrase, the derivation takes tenths of a second.
     ///
     /// # Errors
-    /// [`KeyError::WrongKey`] or [`KeyError::WrongMethod`] for another key. [`KeyError::Corrupt`] for an impossible
-    /// number of rounds.
+    /// [`KeyError::WrongKey`] or [`KeyError::WrongMethod`] for another key. [`KeyError::Corrupt`]
+    /// for an impossible number of rounds.
     pub fn unwrap(&self, wrapped: &WrappedMasterKey) -> Result<MasterKey, KeyError> {
         let key = match (&self.0, &wrapped.method) {
             (Form::Raw(key), WrapMethod::Raw) => key.clone(),
@@ -150,7 +150,8 @@ fn parse_passphrase(passphrase: &str) -> Result<Form, KeyError> {
     if passphrase.chars().count() < MIN_PASSPHRASE_CHARACTERS {
         return invalid("its passphrase has fewer than 16 characters");
     }
-    // A line end copied from a file would be part of the passphrase here, but not on openssl's command line.
+    // A line end copied from a file would be part of the passphrase here, but not on openssl's
+    // command line.
     if passphrase.trim() != passphrase || passphrase.chars().any(char::is_control) {
         return invalid(
             "its passphrase begins or ends in white space, or holds control characters",

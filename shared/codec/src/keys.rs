@@ -1,5 +1,5 @@
-//! The master key and its derived keys, by HKDF-SHA256 (RFC 5869). They are wiped from memory on drop, and never
-//! printed.
+//! The master key and its derived keys, by HKDF-SHA256 (RFC 5869). They are wiped from memory on
+//! drop, and never printed.
 
 use std::fmt;
 
@@ -106,8 +106,9 @@ impl MasterKey {
             .into()
     }
 
-    /// Address of an encrypted file, from the SHA-256 of its plaintext. The same content has the same address in this
-    /// repository. Without the key, an address does not reveal whether a known file is stored.
+    /// Address of an encrypted file, from the SHA-256 of its plaintext. The same content has the
+    /// same address in this repository. Without the key, an address does not reveal whether a
+    /// known file is stored.
     #[must_use]
     pub fn address(&self, plain_sha256: &Sha256Digest) -> Sha256Digest {
         hmac_of(
@@ -116,8 +117,8 @@ impl MasterKey {
         )
     }
 
-    /// Identifies this key to readers without the key. It reveals nothing about the key, and every key has another
-    /// fingerprint.
+    /// Identifies this key to readers without the key. It reveals nothing about the key, and every
+    /// key has another fingerprint.
     #[must_use]
     pub fn fingerprint(&self) -> Sha256Digest {
         Sha256Digest::new(*hkdf(&self.0, &[], b"holdfast/v1/fingerprint"))
@@ -143,7 +144,8 @@ pub struct ArtifactKeys {
     pub(crate) encryption: [u8; 32],
     pub(crate) mac: [u8; 32],
     pub(crate) segment: [u8; 32],
-    /// Commitment in the header. It proves the right key before anything else, and no second key fits.
+    /// Commitment in the header. It proves the right key before anything else, and no second key
+    /// fits.
     pub(crate) commit: [u8; 32],
 }
 
@@ -227,7 +229,8 @@ mod tests {
         assert_eq!(master.address(&one), master.address(&one));
         assert_ne!(master.address(&one), master.address(&two));
         assert_ne!(master.address(&one), other.address(&one));
-        // Computed from the definition by another program. Objects are found by this value, so it must never change.
+        // Computed from the definition by another program. Objects are found by this value, so it
+        // must never change.
         let expected = "5b15eb58db79f9f1f9b175f0a0c40cad8d3e10e63e50513b43098b1524136327";
         assert_eq!(master.address(&one).to_string(), expected);
     }

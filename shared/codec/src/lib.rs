@@ -1,7 +1,9 @@
-//! Gzip, the encryption container, digests and key wrapping: bytes in, bytes out. No async, no files, no clock.
+//! Gzip, the encryption container, digests and key wrapping: bytes in, bytes out. No async, no
+//! files, no clock.
 //!
-//! `finish` ends a writing stage, and `finish_as` ends the encrypting one. A dropped stage leaves no valid end. Readers
-//! release only authentic bytes, and make their last checks at the end: read until `Ok(0)`.
+//! `finish` ends a writing stage, and `finish_as` ends the encrypting one. A dropped stage leaves
+//! no valid end. Readers release only authentic bytes, and make their last checks at the end: read
+//! until `Ok(0)`.
 
 mod age;
 mod container;

@@ -1,5 +1,5 @@
-//! Reads a stored artifact segment by segment, and releases a segment after its digest matched. The last segment also
-//! waits for the artifact's SHA-256 and end. Memory: one segment of 8 MiB.
+//! Reads a stored artifact segment by segment, and releases a segment after its digest matched. The
+//! last segment also waits for the artifact's SHA-256 and end. Memory: one segment of 8 MiB.
 
 use std::io::{self, Read};
 
@@ -9,8 +9,8 @@ use subtle::ConstantTimeEq;
 
 use crate::{ArtifactDigest, ArtifactError, SegmentHasher, digest::SEGMENT};
 
-/// An unencrypted artifact, checked by the manifest's digests. Read to `Ok(0)`. After an error, every further read
-/// fails.
+/// An unencrypted artifact, checked by the manifest's digests. Read to `Ok(0)`. After an error,
+/// every further read fails.
 pub struct SegmentReader<R> {
     inner: R,
     expected: ArtifactDigest,

@@ -1,4 +1,5 @@
-//! The stages in the order of a backup and the readers in the order of a restore, on segments of real size.
+//! The stages in the order of a backup and the readers in the order of a restore, on segments of
+//! real size.
 
 use std::{
     io::{self, Read, Write},

@@ -1,5 +1,5 @@
-//! The `openssl` command (3.0 or newer) and POSIX tools check and open this crate's files, beginning with the wrapped
-//! master key. A restore guide contains the same commands.
+//! The `openssl` command (3.0 or newer) and POSIX tools check and open this crate's files,
+//! beginning with the wrapped master key. A restore guide contains the same commands.
 
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 

@@ -1,5 +1,5 @@
-//! A circuit breaker for a host with repeated failures: a state machine over times from its caller. It counts reported
-//! results and measures nothing itself.
+//! A circuit breaker for a host with repeated failures: a state machine over times from its caller.
+//! It counts reported results and measures nothing itself.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,8 @@ pub(crate) struct BreakerSettings {
     pub(crate) failures: u32,
     /// First wait while it is open. It doubles after each failed probe.
     pub(crate) first_wait: Duration,
-    /// Consecutive failures after which the host counts as down: those that open it, and failed probes.
+    /// Consecutive failures after which the host counts as down: those that open it, and failed
+    /// probes.
     pub(crate) down_after: u32,
     /// Longest wait, even if a host requests more.
     pub(crate) longest_wait: Duration,
@@ -49,7 +50,8 @@ enum State {
     Open {
         until: Instant,
     },
-    /// One request tests whether the host works again. If it is lost, another one may start at `until`.
+    /// One request tests whether the host works again. If it is lost, another one may start at
+    /// `until`.
     Probing {
         until: Instant,
     },
@@ -82,8 +84,8 @@ impl Breaker {
         }
     }
 
-    /// The host responded normally, perhaps with a refusal. A late response to a request from before the opening does
-    /// not close the breaker.
+    /// The host responded normally, perhaps with a refusal. A late response to a request from
+    /// before the opening does not close the breaker.
     pub(crate) fn succeeded(&mut self) {
         if !matches!(self.state, State::Open { .. }) {
             self.state = State::Closed;
@@ -130,7 +132,8 @@ impl Breaker {
         matches!(self.state, State::Closed)
     }
 
-    /// The state of the host, by the number of failures in a row. Requested pauses alone never make it `Down`.
+    /// The state of the host, by the number of failures in a row. Requested pauses alone never make
+    /// it `Down`.
     pub(crate) const fn host_state(&self) -> HostState {
         match self.failures {
             0 => HostState::Working,

@@ -6,8 +6,8 @@ use holdfast_domain::{HostState, ItemFailureCode};
 
 use crate::Unsupported;
 
-/// A failed fetch. The message has the failure, its place and its cause, but no path or query of a URL. A file on IPFS
-/// is named by its CID and its path.
+/// A failed fetch. The message has the failure, its place and its cause, but no path or query of a
+/// URL. A file on IPFS is named by its CID and its path.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct FetchError {
@@ -17,11 +17,14 @@ pub struct FetchError {
     pub message: String,
     /// The wait requested by the origin, or imposed after its failure.
     pub retry_after: Option<Duration>,
-    /// Whether any request was sent. `false` if the origin was paused, or the time ended before its turn.
+    /// Whether any request was sent. `false` if the origin was paused, or the time ended before
+    /// its turn.
     pub was_asked: bool,
-    /// The state of an origin without a request. Of several gateways, the best state. After a request it is `Working`.
+    /// The state of an origin without a request. Of several gateways, the best state. After a
+    /// request it is `Working`.
     pub host: HostState,
-    /// Whether a later request gets the same response, although errors of this code are often temporary.
+    /// Whether a later request gets the same response, although errors of this code are often
+    /// temporary.
     pub is_lasting: bool,
 }
 

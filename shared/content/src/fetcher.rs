@@ -1,5 +1,5 @@
-//! Downloads a file and passes on its bytes in order. One attempt only: the caller retries, and discards the bytes of a
-//! failed attempt.
+//! Downloads a file and passes on its bytes in order. One attempt only: the caller retries, and
+//! discards the bytes of a failed attempt.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,7 +19,8 @@ use crate::{
 pub struct FetchSettings {
     /// Gateways for IPFS files, in this order. Gateways with plain files only come last.
     pub gateways: Vec<Gateway>,
-    /// Origins exempt from the rules for strangers. A gateway is exempt without being one of them, for its own files alone.
+    /// Origins exempt from the rules for strangers. A gateway is exempt without being one of them,
+    /// for its own files alone.
     pub allowed_origins: Vec<Origin>,
     /// The longest silence of an origin.
     pub idle_timeout: Duration,
@@ -47,7 +48,8 @@ pub struct FetchedFile {
     pub size: u64,
     /// The proof of its bytes.
     pub verified: Verified,
-    /// The origin of the response, after redirects. For IPFS, the gateways of the used blocks, joined by `, `.
+    /// The origin of the response, after redirects. For IPFS, the gateways of the used blocks,
+    /// joined by `, `.
     pub source: String,
     /// The origin's marks of this content.
     pub validator: Option<Validator>,
@@ -111,11 +113,12 @@ impl Fetcher {
         &self.shared.client
     }
 
-    /// Downloads the file and passes its bytes to `out` in order. For IPFS, all bytes were proved before. With a
-    /// `validator`, an unchanged Gaia file is not sent again.
+    /// Downloads the file and passes its bytes to `out` in order. For IPFS, all bytes were proved
+    /// before. With a `validator`, an unchanged Gaia file is not sent again.
     ///
     /// # Errors
-    /// [`FetchError`], with a code that classifies retries. The bytes passed on until then must be discarded.
+    /// [`FetchError`], with a code that classifies retries. The bytes passed on until then must be
+    /// discarded.
     pub async fn fetch(
         &self,
         location: &Location,

@@ -1,5 +1,5 @@
-//! A file on a Gaia hub: one conditional GET. Only the connection authenticates its bytes, so a body without a
-//! verifiable end is refused.
+//! A file on a Gaia hub: one conditional GET. Only the connection authenticates its bytes, so a
+//! body without a verifiable end is refused.
 
 use bytes::Bytes;
 use holdfast_domain::{Validator, Verified};

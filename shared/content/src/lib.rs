@@ -1,4 +1,5 @@
-//! Locations and downloads of content: IPFS proved block by block, Gaia by validators. Stores nothing.
+//! Locations and downloads of content: IPFS proved block by block, Gaia by validators. Stores
+//! nothing.
 
 mod breaker;
 mod error;

@@ -1,5 +1,5 @@
-//! The meaning of an item's URL: a file on IPFS, a file on a Gaia hub, or an unsupported location with the reason. The
-//! input is untrusted. Sends no request.
+//! The meaning of an item's URL: a file on IPFS, a file on a Gaia hub, or an unsupported location
+//! with the reason. The input is untrusted. Sends no request.
 
 use holdfast_domain::{ItemFailureCode, StorageType};
 use percent_encoding::percent_decode_str;
@@ -29,14 +29,15 @@ pub enum Location {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct Unsupported {
-    /// [`ItemFailureCode::BadCid`] if the place of a CID has other text, else [`ItemFailureCode::Unsupported`].
+    /// [`ItemFailureCode::BadCid`] if the place of a CID has other text, else
+    /// [`ItemFailureCode::Unsupported`].
     pub code: ItemFailureCode,
     /// The fault of the URL.
     pub reason: String,
 }
 
-/// Parses an item's URL according to its storage type. A query or fragment of an IPFS URL may be a part of a file's
-/// name: the directory decides.
+/// Parses an item's URL according to its storage type. A query or fragment of an IPFS URL may be a
+/// part of a file's name: the directory decides.
 ///
 /// # Errors
 /// [`Unsupported`] if the URL names no supported file.

@@ -1,4 +1,5 @@
-//! Memory does not grow with the file. This test has its own process, so that only its memory is measured.
+//! Memory does not grow with the file. This test has its own process, so that only its memory is
+//! measured.
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -43,7 +44,8 @@ fn fetcher(gateways: &[&str], allowed: &[&str], max_file_size: u64) -> Fetcher {
     Fetcher::new(settings).unwrap()
 }
 
-/// Downloads and discards, slowly at first, so that any queue fills up. Returns the number of bytes.
+/// Downloads and discards, slowly at first, so that any queue fills up. Returns the number of
+/// bytes.
 async fn drained(
     fetcher: Fetcher,
     storage_type: StorageType,

@@ -1,5 +1,5 @@
-//! A connection to a server or replica set: opened with short time-outs and classified errors, described without its
-//! credentials.
+//! A connection to a server or replica set: opened with short time-outs and classified errors,
+//! described without its credentials.
 
 use std::{net::Ipv6Addr, time::Duration};
 
@@ -13,14 +13,16 @@ use tokio::time::timeout;
 
 use crate::{DatabaseError, Freshness, classify, reading::Reading};
 
-/// Time limit for finding a server, and for connecting to it, unless the connection string sets one.
+/// Time limit for finding a server, and for connecting to it, unless the connection string sets
+/// one.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Time limit for the first exchange with a found server. It bounds a server that accepts and stays silent.
+/// Time limit for the first exchange with a found server. It bounds a server that accepts and stays
+/// silent.
 const FIRST_ANSWER: Duration = Duration::from_secs(10);
 
-/// Time limit for finding a server without Holdfast's own bound on staleness. The driver already knows the reachable
-/// servers.
+/// Time limit for finding a server without Holdfast's own bound on staleness. The driver already
+/// knows the reachable servers.
 const SECOND_LOOK: Duration = Duration::from_secs(2);
 
 /// Time limit for the DNS lookups of a `mongodb+srv` string.
@@ -46,12 +48,13 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Connects, authenticates, and reads the server's version. The read preference is this one, or else the connection
-    /// string's, or else secondaries preferred. A secondary too far behind is not read.
+    /// Connects, authenticates, and reads the server's version. The read preference is this one, or
+    /// else the connection string's, or else secondaries preferred. A secondary too far behind
+    /// is not read.
     ///
     /// # Errors
-    /// `Invalid` for a malformed connection string. `Unreachable` if no server answers within about five seconds, or
-    /// the string's limit. `Denied` if the server refuses the credentials.
+    /// `Invalid` for a malformed connection string. `Unreachable` if no server answers within about
+    /// five seconds, or the string's limit. `Denied` if the server refuses the credentials.
     pub async fn open(
         uri: &Secret,
         read_preference: impl Into<Option<settings::ReadPreference>>,
@@ -229,7 +232,8 @@ struct Described {
     default_database: Option<String>,
 }
 
-/// Shows only elements from the driver's own parser. A cut at `@` or `/` would show the end of an unescaped password.
+/// Shows only elements from the driver's own parser. A cut at `@` or `/` would show the end of an
+/// unescaped password.
 fn describe(uri: &str) -> Result<Described, DatabaseError> {
     let holdfast_domain::ConnectionString { usable, ignored } =
         holdfast_domain::ConnectionString::read(uri).map_err(|problem| {
@@ -312,8 +316,9 @@ async fn options(
     Ok((options, reading))
 }
 
-/// The server's version, and the selection of members for reads. Some servers do not report their last write, so no
-/// member satisfies a bound. Holdfast's own bound is then dropped, but never for an outdated member.
+/// The server's version, and the selection of members for reads. Some servers do not report their
+/// last write, so no member satisfies a bound. Holdfast's own bound is then dropped, but never for
+/// an outdated member.
 async fn first_answer(
     client: &Client,
     reading: Reading,
@@ -372,7 +377,8 @@ async fn server_version(
             .selection_criteria(reading.clone())
             .await
     };
-    // The driver has its own time limit for finding a server. This limit is for a found server without an answer.
+    // The driver has its own time limit for finding a server. This limit is for a found server
+    // without an answer.
     let waited = timeout(FIRST_ANSWER + PATIENCE, asked).await;
     let answer: Document = waited
         .map_err(|_| {

@@ -50,8 +50,8 @@ impl CollectionContent {
 pub(crate) type TakeIn =
     Arc<dyn Fn(&mut CollectionContent, &[u8]) -> Result<(), DatabaseError> + Send + Sync>;
 
-/// Reads a collection back from the primary. For a time series, name the collection of its buckets. A missing
-/// collection counts as empty.
+/// Reads a collection back from the primary. For a time series, name the collection of its buckets.
+/// A missing collection counts as empty.
 ///
 /// # Errors
 /// The collection cannot be read to its end.

@@ -1,7 +1,8 @@
-//! The missing privilege of a refused command, and its place. MongoDB's message names the command and its collection.
-//! MongoDB Atlas names the action.
+//! The missing privilege of a refused command, and its place. MongoDB's message names the command
+//! and its collection. MongoDB Atlas names the action.
 
-/// The roles that have every privilege of a task. docs/privileges.md has the smallest ones, and a test keeps both equal.
+/// The roles that have every privilege of a task. docs/privileges.md has the smallest ones, and a
+/// test keeps both equal.
 const ROLES: &str = "Grant it, or a role that has it: `backup` to dump, `restore` and `readAnyDatabase` to restore. \
                      docs/privileges.md has the smallest role of each task";
 

@@ -1,5 +1,6 @@
-//! Errors of a database, by the caller's choices. The driver's errors are translated only here. Texts depend on an
-//! error's kind, because the driver's own texts may contain pieces of a connection string.
+//! Errors of a database, by the caller's choices. The driver's errors are translated only here.
+//! Texts depend on an error's kind, because the driver's own texts may contain pieces of a
+//! connection string.
 
 use mongodb::error::{CommandError, Error, ErrorKind};
 
@@ -27,8 +28,8 @@ pub enum DatabaseError {
     /// A collection was dropped, renamed or recreated during a dump. Transient.
     #[error("{0}")]
     Changed(String),
-    /// The server's disk is full, or its quota is exhausted. The written data is not at fault. Permanent until a person
-    /// frees space.
+    /// The server's disk is full, or its quota is exhausted. The written data is not at fault.
+    /// Permanent until a person frees space.
     #[error("{0}")]
     NoRoom(String),
     /// The server or a rule of Holdfast refused it. Permanent.
@@ -67,7 +68,8 @@ impl DatabaseError {
     }
 }
 
-/// Translates an error of the driver. The text contains no user, no password and no option of the connection string.
+/// Translates an error of the driver. The text contains no user, no password and no option of the
+/// connection string.
 #[must_use]
 pub fn classify(error: &Error) -> DatabaseError {
     match error.kind.as_ref() {
@@ -151,7 +153,8 @@ pub(crate) fn no_room(message: &str) -> DatabaseError {
     ))
 }
 
-/// Codes of a server that is stopping, stepping down, starting or unreachable through a router, and of a lost cursor.
+/// Codes of a server that is stopping, stepping down, starting or unreachable through a router, and
+/// of a lost cursor.
 const IS_GONE: [i32; 21] = [
     6, 7, 43, 89, 91, 133, 134, 136, 150, 189, 234, 237, 262, 317, 358, 9001, 10107, 11600, 11602,
     13435, 13436,

@@ -6,7 +6,8 @@ use holdfast_domain::Timestamp;
 /// A member's newest write.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Freshness {
-    /// The last applied write. `None` if the server does not report it, like a standalone server or a router.
+    /// The last applied write. `None` if the server does not report it, like a standalone server
+    /// or a router.
     pub last_write_at: Option<Timestamp>,
     /// Seconds since that write, by the member's own clock. A primary is never behind.
     pub lag_seconds: Option<u64>,

@@ -1,8 +1,8 @@
-//! Dump and restore of a MongoDB database: the native engine, the official tool as a child process, the restore, and
-//! their connection.
+//! Dump and restore of a MongoDB database: the native engine, the official tool as a child process,
+//! the restore, and their connection.
 //!
-//! Dumps are archives of mongodump's format (`holdfast-archive`). Documents pass through undecoded in both directions.
-//! Storing an archive's bytes is the caller's task.
+//! Dumps are archives of mongodump's format (`holdfast-archive`). Documents pass through undecoded
+//! in both directions. Storing an archive's bytes is the caller's task.
 
 mod anonymize;
 mod connection;

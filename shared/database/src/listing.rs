@@ -1,6 +1,7 @@
-//! The content of a database from the server's lists: collections with their options, indexes, sizes. Options and
-//! indexes are kept as the server's own documents, with unknown fields. They are read as raw BSON: the driver's
-//! deserializer would read `{"$oid": …}` in a view's pipeline as an object id, or fail.
+//! The content of a database from the server's lists: collections with their options, indexes,
+//! sizes. Options and indexes are kept as the server's own documents, with unknown fields. They are
+//! read as raw BSON: the driver's deserializer would read `{"$oid": …}` in a view's pipeline as an
+//! object id, or fail.
 
 use bson::{Bson, Document, RawBsonRef, RawDocument, RawDocumentBuf, doc, spec::BinarySubtype};
 use futures_util::TryStreamExt;
@@ -28,7 +29,8 @@ pub(crate) struct Listed {
 const OUT_PREFIX: &str = "tmp.agg_out.";
 
 impl Listed {
-    /// Whether the server deletes the collection itself: after an aggregation with output to it, or at its start.
+    /// Whether the server deletes the collection itself: after an aggregation with output to it, or
+    /// at its start.
     pub(crate) fn is_temporary(&self) -> bool {
         self.name.starts_with(OUT_PREFIX) || self.options.get_bool("temp").unwrap_or(false)
     }

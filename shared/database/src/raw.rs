@@ -14,10 +14,12 @@ const BATCH_DOCUMENTS: u64 = 20_000;
 /// Documents per request for an unknown size.
 const UNKNOWN_BATCH_DOCUMENTS: u32 = 100;
 
-/// Documents of this average size vary so much that a batch of many could be several times as large as intended.
+/// Documents of this average size vary so much that a batch of many could be several times as large
+/// as intended.
 const LARGE_AVERAGE_BYTES: u64 = 8 * 1024;
 
-/// Number of documents for a batch of about [`BATCH_BYTES`]. For large documents, a quarter of that.
+/// Number of documents for a batch of about [`BATCH_BYTES`]. For large documents, a quarter of
+/// that.
 pub(crate) fn batch_size(average_bytes: Option<u64>) -> u32 {
     average_bytes.map_or(UNKNOWN_BATCH_DOCUMENTS, |average| {
         let wanted = if average > LARGE_AVERAGE_BYTES {
@@ -112,7 +114,8 @@ pub(crate) fn id_of(document: &[u8]) -> Option<bson::Bson> {
     document.get("_id").ok()??.try_into().ok()
 }
 
-/// Whether a field at a document's top level is `Timestamp(0, 0)`. Servers replace it with the time of the insert.
+/// Whether a field at a document's top level is `Timestamp(0, 0)`. Servers replace it with the time
+/// of the insert.
 pub(crate) fn has_zero_timestamp(document: &[u8]) -> bool {
     RawDocument::from_bytes(document).is_ok_and(|document| {
         document.iter_elements().flatten().any(|element| {

@@ -1,5 +1,5 @@
-//! The selection of replica set members for reads, from the setting and the connection string, with a bound on a
-//! member's staleness.
+//! The selection of replica set members for reads, from the setting and the connection string, with
+//! a bound on a member's staleness.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -23,8 +23,9 @@ pub(crate) struct Reading {
 }
 
 impl Reading {
-    /// Combines the setting's mode with the connection string `uri`, parsed to `options`. Without a setting, the
-    /// string's mode applies, or else secondaries preferred. Tags and a bound of the string apply only to its own mode.
+    /// Combines the setting's mode with the connection string `uri`, parsed to `options`. Without a
+    /// setting, the string's mode applies, or else secondaries preferred. Tags and a bound of
+    /// the string apply only to its own mode.
     pub(crate) fn new(
         asked: Option<settings::ReadPreference>,
         uri: &str,
@@ -77,7 +78,8 @@ impl Reading {
         }
     }
 
-    /// In the form of mongodump's `--readPreference`: the mode, or a document with its options. It contains no secret.
+    /// In the form of mongodump's `--readPreference`: the mode, or a document with its options. It
+    /// contains no secret.
     pub(crate) fn for_mongodump(&self) -> String {
         let mode = mode(&self.preference);
         let Some(options) = options_of(&self.preference) else {

@@ -1,5 +1,5 @@
-//! Whether a user may do what a restore into a new database does. Some servers do not list the privileges of a user, so it
-//! is tried.
+//! Whether a user may do what a restore into a new database does. Some servers do not list the
+//! privileges of a user, so it is tried.
 
 use bson::{Document, doc};
 
@@ -8,8 +8,9 @@ use crate::{Connection, DatabaseError, classify};
 const COLLECTION: &str = "probe";
 
 impl Connection {
-    /// Does everything in a scratch database that a restore into a new database needs privileges for. The caller drops
-    /// the database. A server that refuses a command for another reason may still take the backup.
+    /// Does everything in a scratch database that a restore into a new database needs privileges
+    /// for. The caller drops the database. A server that refuses a command for another reason
+    /// may still take the backup.
     ///
     /// # Errors
     /// `Denied` with the missing privilege, or that the server went away or has no room.

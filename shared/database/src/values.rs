@@ -1,5 +1,6 @@
-//! Hides the values of documents in a server's messages. A server quotes documents in braces, for example for a
-//! duplicate key. Names of fields help the reader. Values belong to the users of the platform.
+//! Hides the values of documents in a server's messages. A server quotes documents in braces, for
+//! example for a duplicate key. Names of fields help the reader. Values belong to the users of the
+//! platform.
 
 /// The message, with `…` for each value of each document in it.
 pub(crate) fn without_values(message: &str) -> String {
@@ -14,7 +15,8 @@ pub(crate) fn without_values(message: &str) -> String {
     shown
 }
 
-/// Shows the names in a document with this beginning, and returns its end. A cut document ends with the message.
+/// Shows the names in a document with this beginning, and returns its end. A cut document ends with
+/// the message.
 fn document(text: &str, shown: &mut String) -> usize {
     let mut at = 0;
     let mut depth = 0_usize;

@@ -1,5 +1,6 @@
-//! The options of a MongoDB connection string, read according to its specification: unknown options are ignored with a
-//! warning, and a fault names its option. Messages contain no value and no credential.
+//! The options of a MongoDB connection string, read according to its specification: unknown options
+//! are ignored with a warning, and a fault names its option. Messages contain no value and no
+//! credential.
 //!
 //! <https://github.com/mongodb/specifications/blob/master/source/connection-string/connection-string-spec.md>
 
@@ -47,7 +48,8 @@ impl ConnectionString {
         let Some((before, options)) = uri.split_once('?') else {
             return Ok(untouched());
         };
-        // The password is not escaped, so the text after the question mark is not a list of options.
+        // The password is not escaped, so the text after the question mark is not a list of
+        // options.
         if options.contains('@') {
             return Ok(untouched());
         }

@@ -1,5 +1,5 @@
-//! The terms of content backups: the storage type of an item's file, the kind of its verification, and the reasons of
-//! failures.
+//! The terms of content backups: the storage type of an item's file, the kind of its verification,
+//! and the reasons of failures.
 
 use std::{fmt, str::FromStr};
 

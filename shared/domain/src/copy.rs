@@ -1,4 +1,5 @@
-//! The second copy of a backup, as recorded in its job. It never changes the state of the job itself.
+//! The second copy of a backup, as recorded in its job. It never changes the state of the job
+//! itself.
 
 use std::fmt;
 

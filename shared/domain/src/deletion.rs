@@ -1,4 +1,5 @@
-//! The decision to remove the objects of a backup. A job that is `deleted` without a decision is lost.
+//! The decision to remove the objects of a backup. A job that is `deleted` without a decision is
+//! lost.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

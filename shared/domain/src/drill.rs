@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// One collection, view or time series of a backup, and the result of its restore into a scratch database.
+/// One collection, view or time series of a backup, and the result of its restore into a scratch
+/// database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DrilledCollection {
@@ -12,8 +13,8 @@ pub struct DrilledCollection {
     pub expected: u64,
     /// Restored documents.
     pub restored: u64,
-    /// Whether the archive and the restored data have the content hash of the manifest. None if there is no comparison:
-    /// a view, or a namespace that was not restored.
+    /// Whether the archive and the restored data have the content hash of the manifest. None if
+    /// there is no comparison: a view, or a namespace that was not restored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub same_content: Option<bool>,
     /// Created indexes, without the one on `_id`.

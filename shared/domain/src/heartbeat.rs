@@ -1,5 +1,5 @@
-//! The times of every heartbeat: of backups, garbage collections, copies and readers. A run stops before another run
-//! may regard it as dead.
+//! The times of every heartbeat: of backups, garbage collections, copies and readers. A run stops
+//! before another run may regard it as dead.
 
 use std::time::Duration;
 
@@ -7,7 +7,8 @@ use jiff::SignedDuration;
 
 /// How often a run beats.
 pub const BEAT_EVERY: Duration = Duration::from_secs(10);
-/// Time limit of one beat. A beat without an answer is abandoned, and repeated on another connection.
+/// Time limit of one beat. A beat without an answer is abandoned, and repeated on another
+/// connection.
 pub const BEAT_TIMEOUT: Duration = Duration::from_secs(8);
 /// Wait before a failed beat or another failed call of the catalogue is repeated.
 pub const REPEAT_AFTER: Duration = Duration::from_secs(3);

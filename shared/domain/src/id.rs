@@ -98,14 +98,16 @@ impl BackupId {
         ))
     }
 
-    /// The id of the scheduled run of this tick. The same tick gives the same backup, even if its event is redelivered.
+    /// The id of the scheduled run of this tick. The same tick gives the same backup, even if its
+    /// event is redelivered.
     #[must_use]
     pub fn of_tick(kind: BackupType, tick: Timestamp) -> Self {
         let hash = Sha256::digest(format!("holdfast/tick/{kind}/{}", tick.as_millisecond()));
         Self::new(kind, tick, [hash[0], hash[1], hash[2], hash[3]])
     }
 
-    /// The id that holds the content lease during a removal of unreferenced objects. It is never a backup's id.
+    /// The id that holds the content lease during a removal of unreferenced objects. It is never a
+    /// backup's id.
     #[must_use]
     pub fn of_collection(at: Timestamp, random: [u8; 4]) -> Self {
         Self(format!(

@@ -1,4 +1,5 @@
-//! One item of a content backup: its row in the catalogue, its line in the list of items, its message in the queue.
+//! One item of a content backup: its row in the catalogue, its line in the list of items, its
+//! message in the queue.
 
 use std::collections::BTreeMap;
 
@@ -193,8 +194,8 @@ pub struct DownloadMessage {
     pub content_id: String,
 }
 
-/// `<contentId>_<safe title><ext>`: letters and digits of the title, anything else as `_`, at most 50 characters. The
-/// extension comes from the URL, or from the content type.
+/// `<contentId>_<safe title><ext>`: letters and digits of the title, anything else as `_`, at most
+/// 50 characters. The extension comes from the URL, or from the content type.
 #[must_use]
 pub fn file_name(item: &ContentItem, content_type: Option<&str>) -> String {
     let title: String = item.title.chars().take(50).map(safe).collect();

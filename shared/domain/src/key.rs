@@ -6,7 +6,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 use crate::{BackupId, BackupType, Sha256Digest};
 
-/// The key of an object, relative to the repository's root: `/`-separated, never empty, never outside the root.
+/// The key of an object, relative to the repository's root: `/`-separated, never empty, never
+/// outside the root.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ObjectKey(String);
 
@@ -33,8 +34,8 @@ impl ObjectKey {
         Self("repository.copy.json".to_owned())
     }
 
-    /// `database/<id>/dump.<fence>.archive[.gz][.enc]`. The fencing number keeps a run thought dead from replacing
-    /// another's dump.
+    /// `database/<id>/dump.<fence>.archive[.gz][.enc]`. The fencing number keeps a run thought dead
+    /// from replacing another's dump.
     #[must_use]
     pub fn database_dump(id: &BackupId, fence: u64, compressed: bool, encrypted: bool) -> Self {
         Self(format!(
@@ -44,7 +45,8 @@ impl ObjectKey {
         ))
     }
 
-    /// `content/incoming/<32 hex>`: an unfinished upload, before its content is known. A lifecycle rule removes it.
+    /// `content/incoming/<32 hex>`: an unfinished upload, before its content is known. A lifecycle
+    /// rule removes it.
     #[must_use]
     pub fn content_incoming(random: [u8; 16]) -> Self {
         Self(format!("{}{}", Self::INCOMING, hex::encode(random)))
@@ -145,8 +147,8 @@ impl ObjectKey {
         format!("{kind}/")
     }
 
-    /// `<type>/<start of an id>`: the common prefix of every object in a backup's folder. Shared objects never begin
-    /// with it.
+    /// `<type>/<start of an id>`: the common prefix of every object in a backup's folder. Shared
+    /// objects never begin with it.
     #[must_use]
     pub fn backups_prefix(kind: BackupType) -> String {
         format!("{}{}_", Self::type_prefix(kind), kind.id_prefix())
@@ -177,8 +179,8 @@ impl ObjectKey {
         address.parse().ok().filter(|_| is_its_folder)
     }
 
-    /// The fencing number of the run that wrote this artifact: a dump, a list of items, a volume. Manifests and guides
-    /// have none.
+    /// The fencing number of the run that wrote this artifact: a dump, a list of items, a volume.
+    /// Manifests and guides have none.
     #[must_use]
     pub fn fence(&self) -> Option<u64> {
         self.backup()?;

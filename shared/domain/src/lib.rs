@@ -1,4 +1,5 @@
-//! The vocabulary of Holdfast: ids, store keys, settings, jobs, manifests. Pure: no I/O, no clock, no randomness.
+//! The vocabulary of Holdfast: ids, store keys, settings, jobs, manifests. Pure: no I/O, no clock,
+//! no randomness.
 
 mod connection_string;
 mod content;

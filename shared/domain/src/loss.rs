@@ -1,9 +1,11 @@
-//! Lost backups: `deleted` jobs with a manifest that is missing, or was missing when an operator accepted the loss.
+//! Lost backups: `deleted` jobs with a manifest that is missing, or was missing when an operator
+//! accepted the loss.
 
 use crate::{DeletionCause, FailureCode, Job, JobStatus};
 
 impl Job {
-    /// Whether its manifest is missing without a decision to delete it. Everything that it may name must stay.
+    /// Whether its manifest is missing without a decision to delete it. Everything that it may name
+    /// must stay.
     ///
     /// An older version recorded no decision. For its rows, the error `store-corrupt` means lost.
     #[must_use]
@@ -15,8 +17,8 @@ impl Job {
         self.status == JobStatus::Deleted && self.deletion.is_none() && is_corrupt
     }
 
-    /// Whether an operator accepted the loss of its manifest. The decision is void if the manifest is in the store,
-    /// because the operator may have inspected the wrong store.
+    /// Whether an operator accepted the loss of its manifest. The decision is void if the manifest
+    /// is in the store, because the operator may have inspected the wrong store.
     #[must_use]
     pub fn is_accepted_loss(&self) -> bool {
         let is_accepted = self

@@ -1,8 +1,8 @@
-//! The manifest: a backup exists when its `manifest.json` does. It describes the contents, their source, the writer,
-//! and the digests of all stored bytes.
+//! The manifest: a backup exists when its `manifest.json` does. It describes the contents, their
+//! source, the writer, and the digests of all stored bytes.
 //!
-//! The file is `{"manifest": {…}, "hmac": "…"}`. Encrypted backups have the HMAC. It covers the exact bytes of the
-//! `manifest` value in the file.
+//! The file is `{"manifest": {…}, "hmac": "…"}`. Encrypted backups have the HMAC. It covers the
+//! exact bytes of the `manifest` value in the file.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -13,15 +13,17 @@ use crate::{
     Sha256Digest, Trigger,
 };
 
-/// The version of the manifest's and the repository's format. This code writes it, and reads no newer one.
+/// The version of the manifest's and the repository's format. This code writes it, and reads no
+/// newer one.
 pub const FORMAT_VERSION: u32 = 1;
 
-/// Bytes of one segment of an artifact. Each segment has its own digest in the manifest, so that it can be checked
-/// alone.
+/// Bytes of one segment of an artifact. Each segment has its own digest in the manifest, so that it
+/// can be checked alone.
 pub const SEGMENT_BYTES: u64 = 8 * 1024 * 1024;
 
-/// The largest manifest file, in bytes. Readers refuse a larger one, so none is written: 1 GiB in 8 MiB segments is 128
-/// digests of 67 bytes, and a namespace is some 250 bytes and the names of its indexes.
+/// The largest manifest file, in bytes. Readers refuse a larger one, so none is written: 1 GiB in 8
+/// MiB segments is 128 digests of 67 bytes, and a namespace is some 250 bytes and the names of its
+/// indexes.
 pub const MAX_MANIFEST_BYTES: usize = 64 * 1024 * 1024;
 
 /// The description of a backup.
@@ -99,8 +101,9 @@ pub struct Source {
     /// The server's version. Empty if it is unknown.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub server_version: String,
-    /// The last write applied by the source member at the start of the dump. The dump contains all writes before it.
-    /// None if the server does not report it: a standalone server or a router.
+    /// The last write applied by the source member at the start of the dump. The dump contains all
+    /// writes before it. None if the server does not report it: a standalone server or a
+    /// router.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_write_at: Option<Timestamp>,
     /// Replication lag of this member at that moment, in seconds. 0 for a primary.
@@ -122,11 +125,13 @@ pub struct NamespaceManifest {
     pub documents: u64,
     /// Bytes of BSON.
     pub bytes: u64,
-    /// Sum modulo 2²⁵⁶ of its documents' SHA-256. If the backup is encrypted, the HMAC of that sum.
+    /// Sum modulo 2²⁵⁶ of its documents' SHA-256. If the backup is encrypted, the HMAC of that
+    /// sum.
     pub content_hash: Sha256Digest,
     /// Names of its indexes.
     pub indexes: Vec<String>,
-    /// The server overwrote documents of this capped collection while it was read. Those between two parts are missing.
+    /// The server overwrote documents of this capped collection while it was read. Those between
+    /// two parts are missing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub rolled_over: bool,
 }

@@ -18,7 +18,8 @@ pub struct RepositoryFile {
     /// Number of rewraps of the keys. Of two files, the one with the higher number is newer.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub revision: u64,
-    /// Every master key since the beginning, oldest first. Empty before the first use of encryption.
+    /// Every master key since the beginning, oldest first. Empty before the first use of
+    /// encryption.
     pub epochs: Vec<KeyEpoch>,
 }
 
@@ -109,8 +110,8 @@ impl RepositoryFile {
         }
     }
 
-    /// Whether this contains everything of its copy, so that the copy may be rewritten from it: the same master keys,
-    /// in the same wrapping or a newer one.
+    /// Whether this contains everything of its copy, so that the copy may be rewritten from it: the
+    /// same master keys, in the same wrapping or a newer one.
     #[must_use]
     pub fn covers(&self, copy: &Self) -> bool {
         let has = |old: &KeyEpoch| {

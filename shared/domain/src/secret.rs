@@ -7,7 +7,8 @@ use zeroize::Zeroize;
 /// The replacement of a secret in output.
 pub(crate) const MASK: &str = "***";
 
-/// A secret text: a connection string, a key. `Debug` and `Display` show `***`. Memory is wiped on drop.
+/// A secret text: a connection string, a key. `Debug` and `Display` show `***`. Memory is wiped on
+/// drop.
 ///
 /// It has no `Serialize`. A caller that needs the value calls [`Secret::expose`].
 #[derive(Clone, PartialEq, Eq)]

@@ -22,8 +22,8 @@ pub enum JobStatus {
     Failed,
     /// An operator stopped it.
     Cancelled,
-    /// No longer a backup: a deletion was decided, or its manifest is lost. `deletion` distinguishes them. The row
-    /// stays.
+    /// No longer a backup: a deletion was decided, or its manifest is lost. `deletion`
+    /// distinguishes them. The row stays.
     Deleted,
 }
 
@@ -57,8 +57,9 @@ impl JobStatus {
 
     /// The states from which a job may change to this one.
     ///
-    /// After the death of a run, a second one takes over, so `running` and `committing` lead to `running`. A `failed`
-    /// or `cancelled` job becomes `completed` when its manifest is in the store: the manifest decides.
+    /// After the death of a run, a second one takes over, so `running` and `committing` lead to
+    /// `running`. A `failed` or `cancelled` job becomes `completed` when its manifest is in the
+    /// store: the manifest decides.
     #[must_use]
     pub const fn may_come_from(self) -> &'static [Self] {
         match self {

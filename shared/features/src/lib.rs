@@ -1,3 +1,4 @@
 //! No code: the features of shared third-party crates, switched on in every development build.
 //!
-//! Cargo selects features per command. Without this crate, `cargo test -p` and `cargo xtask` build many crates twice.
+//! Cargo selects features per command. Without this crate, `cargo test -p` and `cargo xtask` build
+//! many crates twice.

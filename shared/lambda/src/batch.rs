@@ -1,5 +1,5 @@
-//! Shared parts of both readers of the download queue: the message in a record, the response for a record to retry, and
-//! the hand-over of a backup after its last item.
+//! Shared parts of both readers of the download queue: the message in a record, the response for a
+//! record to retry, and the hand-over of a backup after its last item.
 
 use aws_lambda_events::sqs::{BatchItemFailure, SqsMessage};
 use holdfast_domain::{BackupId, DownloadMessage, Timestamp};
@@ -24,8 +24,8 @@ pub fn comes_again(record: SqsMessage) -> BatchItemFailure {
     failure
 }
 
-/// Hands on the backup if this batch settled its last item. A failure here is left to the sweep: the items are settled,
-/// and no message is redelivered.
+/// Hands on the backup if this batch settled its last item. A failure here is left to the sweep:
+/// the items are settled, and no message is redelivered.
 pub async fn hand_on_if_settled(function: &Function, holdfast: &Holdfast, backup_id: &BackupId) {
     let handed_on = async {
         if finalize_if_settled(holdfast, backup_id, Timestamp::now()).await? {

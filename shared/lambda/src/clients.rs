@@ -14,8 +14,8 @@ use holdfast_repository::{Keyring, Openers, Repository};
 
 use crate::{CopyQueue, Events, SqsQueue, secrets, settings, stores};
 
-/// Time limits of a small call: its connection, its response, and all its attempts. Without them the SDK waits forever
-/// for a response. S3 has its own limits, which grow with the data.
+/// Time limits of a small call: its connection, its response, and all its attempts. Without them
+/// the SDK waits forever for a response. S3 has its own limits, which grow with the data.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 const CALL_TIMEOUT: Duration = Duration::from_mins(1);
@@ -32,8 +32,9 @@ impl Clients {
         Self::new(aws_config::load_defaults(BehaviorVersion::latest()).await)
     }
 
-    /// The same for these settings, with `store` instead of theirs. Without any AWS setting, no request is sent:
-    /// outside AWS, the look-up of the machine's region takes seconds until it fails.
+    /// The same for these settings, with `store` instead of theirs. Without any AWS setting, no
+    /// request is sent: outside AWS, the look-up of the machine's region takes seconds until it
+    /// fails.
     pub async fn load_for(variables: &[(String, String)], store: Option<&StoreLocation>) -> Self {
         if needs_aws(variables, store) {
             return Self::load().await;
@@ -73,8 +74,8 @@ impl Clients {
         self.repository_with(settings, self.keyring(settings, Openers::default())?)
     }
 
-    /// The same, opened by these keys in addition to those of the settings. KMS opens it regardless of the wrapping
-    /// key.
+    /// The same, opened by these keys in addition to those of the settings. KMS opens it regardless
+    /// of the wrapping key.
     ///
     /// # Errors
     /// As [`Clients::repository`].
@@ -90,8 +91,8 @@ impl Clients {
         )
     }
 
-    /// The second copy, opened by the same keys. None if `BACKUP_CLOUD_BUCKET` is not set. It may be disabled. No
-    /// request is sent.
+    /// The second copy, opened by the same keys. None if `BACKUP_CLOUD_BUCKET` is not set. It may
+    /// be disabled. No request is sent.
     ///
     /// # Errors
     /// [`OperationError::Config`] if the keys of its provider are missing or invalid.
@@ -131,7 +132,8 @@ impl Clients {
     /// The resources of the use cases. No request is sent.
     ///
     /// # Errors
-    /// As [`Clients::repository`], and [`OperationError::Catalog`] if the catalogue's connection string cannot be used.
+    /// As [`Clients::repository`], and [`OperationError::Catalog`] if the catalogue's connection
+    /// string cannot be used.
     pub async fn holdfast(
         &self,
         settings: Settings,

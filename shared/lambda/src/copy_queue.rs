@@ -1,5 +1,5 @@
-//! The copy queue on SQS: one message for each backup. The sender does not matter: the event of a completed backup, the
-//! hourly search for lost messages, or a run at the end of its time.
+//! The copy queue on SQS: one message for each backup. The sender does not matter: the event of a
+//! completed backup, the hourly search for lost messages, or a run at the end of its time.
 
 use std::time::Duration;
 

@@ -1,6 +1,7 @@
 //! The only code that reads the process's environment.
 
-/// Every variable. Invalid Unicode is replaced, so that the settings can report the variable by name.
+/// Every variable. Invalid Unicode is replaced, so that the settings can report the variable by
+/// name.
 pub(crate) fn variables() -> Vec<(String, String)> {
     std::env::vars_os()
         .map(|(name, value)| {

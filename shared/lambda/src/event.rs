@@ -1,5 +1,5 @@
-//! The events of a worker from EventBridge: a tick of a schedule, a request from the API, or the next step of a backup
-//! from another function or an earlier run. Any other event is refused.
+//! The events of a worker from EventBridge: a tick of a schedule, a request from the API, or the
+//! next step of a backup from another function or an earlier run. Any other event is refused.
 
 use holdfast_domain::{BackupId, BackupType, Timestamp, VerificationLevel};
 use holdfast_operations::{BackupRequest, Step};

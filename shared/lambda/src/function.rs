@@ -1,7 +1,7 @@
 //! The state of a function between invocations: its settings and its clients, once they are valid.
 //!
-//! Invalid settings and failed clients are not kept. The next invocation tries again, so a corrected secret needs no
-//! new deployment.
+//! Invalid settings and failed clients are not kept. The next invocation tries again, so a
+//! corrected secret needs no new deployment.
 
 use std::sync::Arc;
 
@@ -88,8 +88,9 @@ impl Function {
         }
     }
 
-    /// Settings of the stack's other functions, for display: `STACK_` and the name of the setting. A function without
-    /// access to the second store can thus report it. Secrets are masked, whatever the template passes.
+    /// Settings of the stack's other functions, for display: `STACK_` and the name of the setting.
+    /// A function without access to the second store can thus report it. Secrets are masked,
+    /// whatever the template passes.
     #[must_use]
     pub fn settings_of_the_stack(&self) -> Vec<(String, String)> {
         let of_the_stack = self.variables.iter().filter_map(|(name, value)| {
@@ -141,7 +142,8 @@ impl Function {
     /// Hands a running backup on to its next step.
     ///
     /// # Errors
-    /// If the bus did not accept it. The sweep hands it on again, but much later than the event's source would.
+    /// If the bus did not accept it. The sweep hands it on again, but much later than the event's
+    /// source would.
     pub async fn hand_on(&self, backup_id: &BackupId, step: Step) -> Result<(), OperationError> {
         let handed_on = self.events().await?.hand_on(backup_id, step).await;
         handed_on.map_err(|error| OperationError::HandOver(error.to_string()))
@@ -182,7 +184,8 @@ impl Function {
         self.clients.copy_queue(&self.settings().await?)
     }
 
-    /// The resources of the use cases. State changes go to the event bus, and the catalogue has its indexes.
+    /// The resources of the use cases. State changes go to the event bus, and the catalogue has its
+    /// indexes.
     ///
     /// # Errors
     /// [`OperationError::Config`], or [`OperationError::Catalog`] if MongoDB is unreachable.
@@ -208,7 +211,8 @@ impl Function {
     /// The catalogue, despite invalid settings, if the settings of its location are valid.
     ///
     /// # Errors
-    /// [`OperationError::Config`] if they are invalid, [`OperationError::Catalog`] if it cannot be used.
+    /// [`OperationError::Config`] if they are invalid, [`OperationError::Catalog`] if it cannot be
+    /// used.
     pub async fn catalog_in_spite(&self) -> Result<Catalog, OperationError> {
         let set = |name: &&str| {
             self.variables
@@ -220,7 +224,8 @@ impl Function {
         Ok(Catalog::from_settings(&settings).await?)
     }
 
-    /// The target of metrics, even with invalid settings. An invalid namespace is replaced by the default.
+    /// The target of metrics, even with invalid settings. An invalid namespace is replaced by the
+    /// default.
     #[must_use]
     pub fn metrics(&self) -> Metrics {
         let is_it = |(name, _): &&(String, String)| name == "BACKUP_METRICS_NAMESPACE";
@@ -230,7 +235,8 @@ impl Function {
     }
 }
 
-/// Creates the indexes. They affect speed, not correctness: a missing privilege is logged once and ignored.
+/// Creates the indexes. They affect speed, not correctness: a missing privilege is logged once and
+/// ignored.
 async fn ensure_indexes(catalog: &Catalog) -> Result<(), CatalogError> {
     match catalog.ensure_indexes().await {
         Err(error) if !error.is_transient() => {

@@ -13,7 +13,8 @@ pub fn deadline(context: &Context) -> Timestamp {
     Timestamp::from_millisecond(ms).unwrap_or(Timestamp::MAX)
 }
 
-/// Why an invocation failed. Its event's source retries, and then sends the event to a dead-letter queue.
+/// Why an invocation failed. Its event's source retries, and then sends the event to a dead-letter
+/// queue.
 #[derive(Debug, thiserror::Error)]
 pub enum InvocationError {
     /// The event is not for this function.

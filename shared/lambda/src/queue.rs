@@ -1,5 +1,5 @@
-//! The download queue on SQS: ten messages in a call. Messages that a call did not accept are sent again. A refused
-//! message affects only its own item.
+//! The download queue on SQS: ten messages in a call. Messages that a call did not accept are sent
+//! again. A refused message affects only its own item.
 //!
 //! Also the worker's side: a message to retry becomes visible later, not at once.
 
@@ -49,7 +49,8 @@ impl SqsQueue {
     /// Makes a message visible again after this time from now.
     ///
     /// # Errors
-    /// [`QueueError`] if the call failed. The message becomes visible when its visibility timeout ends.
+    /// [`QueueError`] if the call failed. The message becomes visible when its visibility timeout
+    /// ends.
     pub async fn show_again(&self, receipt: &str, after: Duration) -> Result<(), QueueError> {
         let seconds = i32::try_from(after.min(LONGEST_WAIT).as_secs()).unwrap_or(i32::MAX);
         let call = self

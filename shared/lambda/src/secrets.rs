@@ -1,7 +1,8 @@
-//! Secrets of AWS Secrets Manager: a secret's variable may contain an ARN. Its plain text is then the value.
+//! Secrets of AWS Secrets Manager: a secret's variable may contain an ARN. Its plain text is then
+//! the value.
 //!
-//! The value goes only into the settings, never into the environment. JSON and binary secrets are not parsed: the
-//! complete text is the value.
+//! The value goes only into the settings, never into the environment. JSON and binary secrets are
+//! not parsed: the complete text is the value.
 
 use aws_config::{Region, SdkConfig};
 use aws_sdk_secretsmanager::{
@@ -33,7 +34,8 @@ pub(crate) async fn read(
     let config = aws_sdk_secretsmanager::config::Builder::from(&in_time(aws))
         .region(region.or(aws.region().cloned()))
         .build();
-    // Boxed: the SDK's future, seen through all its callers, is too deep a type for the compiler's layout.
+    // Boxed: the SDK's future, seen through all its callers, is too deep a type for the compiler's
+    // layout.
     let answer = Box::pin(
         Client::from_conf(config)
             .get_secret_value()

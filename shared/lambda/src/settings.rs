@@ -1,4 +1,5 @@
-//! Settings from variables: fetches secrets, and applies the checks of other crates. All faults are reported together.
+//! Settings from variables: fetches secrets, and applies the checks of other crates. All faults are
+//! reported together.
 
 use std::sync::Arc;
 
@@ -20,11 +21,12 @@ pub async fn settings() -> Reading {
         .await
 }
 
-/// Builds the resources of the use cases, with the AWS credentials of the environment. No request is sent.
+/// Builds the resources of the use cases, with the AWS credentials of the environment. No request
+/// is sent.
 ///
 /// # Errors
-/// [`OperationError::Config`] if `BACKUP_STORE` or the key cannot be used, [`OperationError::Catalog`] if the
-/// catalogue's connection string cannot.
+/// [`OperationError::Config`] if `BACKUP_STORE` or the key cannot be used,
+/// [`OperationError::Catalog`] if the catalogue's connection string cannot.
 pub async fn start(
     settings: Settings,
     observer: Arc<dyn Observer>,
@@ -37,8 +39,8 @@ const KEYS: [&str; 2] = ["BACKUP_ENCRYPTION_KEY", "BACKUP_ENCRYPTION_KEY_PREVIOU
 
 const RECIPIENT: &str = "BACKUP_BREAK_GLASS_RECIPIENT";
 
-/// A placeholder for an unreadable secret, so that its absence is not a second fault. A reading with it always has
-/// faults.
+/// A placeholder for an unreadable secret, so that its absence is not a second fault. A reading
+/// with it always has faults.
 const UNREADABLE: &str = "mongodb://unreadable";
 
 pub(crate) async fn read(aws: &SdkConfig, variables: &[(String, String)]) -> Reading {
@@ -69,7 +71,8 @@ pub(crate) async fn read(aws: &SdkConfig, variables: &[(String, String)]) -> Rea
     reading
 }
 
-/// The fault of the recipient. An identity is reported by the display of settings, which must detect it too.
+/// The fault of the recipient. An identity is reported by the display of settings, which must
+/// detect it too.
 fn recipient_fault(name: &str, value: &str) -> Option<SettingError> {
     let is_given = name == RECIPIENT && !value.trim().is_empty();
     let is_identity = value.to_ascii_lowercase().contains("age-secret-key-");

@@ -12,13 +12,14 @@ use holdfast_storage::{
 
 use crate::clients::fault;
 
-/// Address of Google's S3-compatible interface, and the region of its signatures. It finds the bucket's region itself.
+/// Address of Google's S3-compatible interface, and the region of its signatures. It finds the
+/// bucket's region itself.
 const GOOGLE: (&str, &str) = ("https://storage.googleapis.com", "auto");
 
 const A_REGION: &str = "set it, or `region` in the profile of the AWS configuration";
 
-/// The second copy's settings open exactly its location. The AWS SDK's own chain opens any other S3 location. One
-/// bucket may contain both, and another address may have a bucket of the same name.
+/// The second copy's settings open exactly its location. The AWS SDK's own chain opens any other S3
+/// location. One bucket may contain both, and another address may have a bucket of the same name.
 pub(crate) fn open(
     aws: &SdkConfig,
     cloud: &CloudSettings,
@@ -89,8 +90,8 @@ fn second(aws: &SdkConfig, cloud: &CloudSettings) -> SdkConfig {
     config.build()
 }
 
-/// A store outside AWS. The configuration is built from nothing, because the AWS variables of the environment must not
-/// reach it.
+/// A store outside AWS. The configuration is built from nothing, because the AWS variables of the
+/// environment must not reach it.
 fn elsewhere(
     aws: &SdkConfig,
     endpoint: &str,

@@ -7,7 +7,8 @@ use tracing_subscriber::{
     util::SubscriberInitExt as _,
 };
 
-/// Crates with many lines at `info` and possible secrets at `debug`: only their warnings are logged.
+/// Crates with many lines at `info` and possible secrets at `debug`: only their warnings are
+/// logged.
 const NOISY: [&str; 10] = [
     "aws",
     "h2",
@@ -59,7 +60,8 @@ fn filter(level: LogLevel) -> Targets {
     let quiet = level.min(LevelFilter::WARN);
     // `logged` logs failed invocations, and a hook logs panics. This layer would repeat both.
     let again = LevelFilter::OFF;
-    // The runtime's span has the request's id at `info`. Its `trace` has the complete event, including the token.
+    // The runtime's span has the request's id at `info`. Its `trace` has the complete event,
+    // including the token.
     let span = level.min(LevelFilter::INFO);
     NOISY
         .iter()

@@ -1,5 +1,5 @@
-//! The download queue on two implementations of SQS, and on a strict server. Like AWS, it checks the characters of a
-//! message and the size of a call. The other two do not.
+//! The download queue on two implementations of SQS, and on a strict server. Like AWS, it checks
+//! the characters of a message and the size of a call. The other two do not.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{

@@ -1,7 +1,7 @@
 //! The use cases: back up, verify, restore, sweep. The code of each one follows its flow.
 //!
-//! They use every crate below, and do not depend on Lambda, HTTP or terminals. The caller passes the settings, the
-//! clients and an [`Observer`].
+//! They use every crate below, and do not depend on Lambda, HTTP or terminals. The caller passes
+//! the settings, the clients and an [`Observer`].
 
 mod backup;
 mod doctor;
@@ -108,8 +108,8 @@ pub struct Holdfast {
     pub preflight: Preflight,
 }
 
-/// The catalogue's own collections. If they share a database with the platform's collections, they are neither dumped
-/// nor restored.
+/// The catalogue's own collections. If they share a database with the platform's collections, they
+/// are neither dumped nor restored.
 #[must_use]
 pub fn own_collections(catalog: &CatalogLocation) -> Exclusion {
     Exclusion {

@@ -1,6 +1,6 @@
-//! Lost backups: completed jobs with a missing manifest, although no deletion was decided. All data is kept, because
-//! the missing manifest may name any of it. The backup is completed again if the manifest returns, or an operator
-//! accepts the loss.
+//! Lost backups: completed jobs with a missing manifest, although no deletion was decided. All data
+//! is kept, because the missing manifest may name any of it. The backup is completed again if the
+//! manifest returns, or an operator accepts the loss.
 
 use std::fmt::Write as _;
 
@@ -142,14 +142,16 @@ pub async fn expect_lost(h: &Holdfast, id: &BackupId) -> Result<Job, OperationEr
     Err(OperationError::Invalid(format!("backup {id} {problem}")))
 }
 
-/// Proof of a store that fits the catalogue. In a wrong store every manifest is missing, and no loss is real.
+/// Proof of a store that fits the catalogue. In a wrong store every manifest is missing, and no
+/// loss is real.
 #[derive(Debug, Clone, Copy)]
 pub struct FittingStore(());
 
 /// Compares the store with the catalogue, before losses are accepted.
 ///
 /// # Errors
-/// [`OperationError::WrongStore`] if it holds fewer than half of the completed backups. Those of store and catalogue.
+/// [`OperationError::WrongStore`] if it holds fewer than half of the completed backups. Those of
+/// store and catalogue.
 pub async fn expect_fitting_store(h: &Holdfast) -> Result<FittingStore, OperationError> {
     match wrong_first_store(h).await? {
         Some(why) => Err(OperationError::WrongStore(why)),
@@ -157,8 +159,8 @@ pub async fn expect_fitting_store(h: &Holdfast) -> Result<FittingStore, Operatio
     }
 }
 
-/// Accepts the loss of a backup. The next run of retention deletes its remains, its copy in the second store, and
-/// content objects without another reference.
+/// Accepts the loss of a backup. The next run of retention deletes its remains, its copy in the
+/// second store, and content objects without another reference.
 ///
 /// # Errors
 /// Those of [`expect_lost`].
@@ -189,7 +191,8 @@ pub async fn accept_loss(
     Ok(job)
 }
 
-/// Records the missing manifest of a completed backup. Returns `false` if the job is no longer completed.
+/// Records the missing manifest of a completed backup. Returns `false` if the job is no longer
+/// completed.
 pub(crate) async fn mark(
     h: &Holdfast,
     id: &BackupId,
@@ -241,8 +244,9 @@ pub(crate) enum Return {
     Nothing,
 }
 
-/// Completes a lost backup again, if its manifest is back and all of its artifacts are in the store. An accepted loss
-/// does not prevent this, because the operator's decision concerned a missing backup.
+/// Completes a lost backup again, if its manifest is back and all of its artifacts are in the
+/// store. An accepted loss does not prevent this, because the operator's decision concerned a
+/// missing backup.
 pub(crate) async fn bring_back(h: &Holdfast, id: &BackupId) -> Result<Return, OperationError> {
     let job = h.catalog.get(id).await?;
     if !job.is_lost() && !job.is_accepted_loss() {

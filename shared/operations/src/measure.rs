@@ -1,5 +1,5 @@
-//! Measures the stored bytes and their growth by the catalogue alone: the sizes in the jobs' rows, and the content
-//! objects of known sources. Only the sweep and retention list the bucket itself.
+//! Measures the stored bytes and their growth by the catalogue alone: the sizes in the jobs' rows,
+//! and the content objects of known sources. Only the sweep and retention list the bucket itself.
 
 use std::time::Duration;
 
@@ -96,8 +96,8 @@ pub(crate) async fn stored(
 const LOOK_AT: u32 = 7 * 24 + 1;
 /// The newest backup is compared with the earlier ones of this period.
 const WINDOW: SignedDuration = SignedDuration::from_hours(7 * 24);
-/// Least number of earlier backups. With fewer there is no figure, because the first days of a deployment are no
-/// growth.
+/// Least number of earlier backups. With fewer there is no figure, because the first days of a
+/// deployment are no growth.
 const AT_LEAST: usize = 7;
 /// Least counted difference. A smaller one is ignored, whatever its share of a small backup.
 const COUNTS_FROM: u64 = 64 * 1024 * 1024;
@@ -107,8 +107,8 @@ pub(crate) async fn growth_of(
     kind: BackupType,
 ) -> Result<Option<f64>, OperationError> {
     let sizes = h.catalog.sizes(kind, LOOK_AT).await?;
-    // A content backup stores only new files in objects. The amount to be stored follows from the files that it
-    // contains.
+    // A content backup stores only new files in objects. The amount to be stored follows from the
+    // files that it contains.
     let bytes = |size: &BackupSize| {
         if kind == BackupType::Content {
             size.original_size
@@ -124,7 +124,8 @@ pub(crate) async fn growth_of(
     ))
 }
 
-/// The difference of the first value, the newest, to the mean of the others, in percent. Negative if it is smaller.
+/// The difference of the first value, the newest, to the mean of the others, in percent. Negative
+/// if it is smaller.
 fn growth_percent(newest_first: &[(Timestamp, u64)]) -> Option<f64> {
     let ((at, newest), before) = newest_first.split_first()?;
     if before.len() < AT_LEAST {

@@ -1,5 +1,6 @@
-//! Readers in the catalogue, and their check by retention. Retention marks a job as deleted and then reads the readers.
-//! A reader records itself and then reads the job. So at least the later of the two detects the other.
+//! Readers in the catalogue, and their check by retention. Retention marks a job as deleted and
+//! then reads the readers. A reader records itself and then reads the job. So at least the later of
+//! the two detects the other.
 
 use std::sync::Arc;
 
@@ -105,7 +106,8 @@ fn fault(error: CatalogError) -> LeaseError {
     LeaseError(error.to_string())
 }
 
-/// The first active reader of a backup, as a reason against its deletion. Readers of either store count.
+/// The first active reader of a backup, as a reason against its deletion. Readers of either store
+/// count.
 pub(crate) async fn first_reader(
     h: &Holdfast,
     id: &BackupId,

@@ -5,11 +5,11 @@ use jiff::SignedDuration;
 
 use crate::{Holdfast, OperationError, job::trigger};
 
-/// Hours since a backup of this type was due. It is due an interval after the trigger of the last good one, with an
-/// hour's grace for the run itself.
+/// Hours since a backup of this type was due. It is due an interval after the trigger of the last
+/// good one, with an hour's grace for the run itself.
 ///
-/// Before the first good one it is late by a complete interval, plus the time since the first request. A deployment
-/// with only failed or cancelled backups has no backup.
+/// Before the first good one it is late by a complete interval, plus the time since the first
+/// request. A deployment with only failed or cancelled backups has no backup.
 pub(crate) async fn hours_overdue(
     h: &Holdfast,
     kind: BackupType,
@@ -31,8 +31,8 @@ pub(crate) async fn hours_overdue(
     Ok((late.as_secs_f64() / 3600.0).max(0.0))
 }
 
-/// Due time of the next backup of this type: an interval after the last good one, or `None` before it. After a backup
-/// with content, an empty one is not good: its source was wiped or misnamed.
+/// Due time of the next backup of this type: an interval after the last good one, or `None` before
+/// it. After a backup with content, an empty one is not good: its source was wiped or misnamed.
 pub(crate) async fn due_at(
     h: &Holdfast,
     kind: BackupType,

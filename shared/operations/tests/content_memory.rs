@@ -1,5 +1,5 @@
-//! Memory does not depend on the number of items. The only test of its program, so that only its own memory is
-//! measured.
+//! Memory does not depend on the number of items. The only test of its program, so that only its
+//! own memory is measured.
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -141,8 +141,9 @@ async fn memory_does_not_grow_with_the_number_of_items() {
     );
 }
 
-/// Run by hand, with `HOLDFAST_TEST_MONGODB_SERVER` naming a `mongod`. The small server of the tests reads every match
-/// of a query for one, and needs longer for a million than the catalogue waits.
+/// Run by hand, with `HOLDFAST_TEST_MONGODB_SERVER` naming a `mongod`. The small server of the
+/// tests reads every match of a query for one, and needs longer for a million than the catalogue
+/// waits.
 #[tokio::test]
 #[ignore = "it takes minutes, and a server that stops at a query's first match"]
 async fn a_million_items_are_planned_with_memory_flat() {

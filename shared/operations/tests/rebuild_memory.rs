@@ -1,5 +1,5 @@
-//! Memory does not depend on the length of a list. The only test of its program, so that only its own memory is
-//! measured.
+//! Memory does not depend on the length of a list. The only test of its program, so that only its
+//! own memory is measured.
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -39,7 +39,8 @@ fn forget_peak() {
     std::fs::write("/proc/self/clear_refs", "5").unwrap();
 }
 
-/// Rebuilds the catalogue of one backup of this many items, on a separate server, and returns the peak of memory.
+/// Rebuilds the catalogue of one backup of this many items, on a separate server, and returns the
+/// peak of memory.
 async fn rebuilt(items: u64) -> u64 {
     let server = MongoServer::start(&[]).await;
     let variables = [

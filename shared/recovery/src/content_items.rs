@@ -6,7 +6,8 @@ use holdfast_repository::{Repository, RepositoryError, content::stored::StoredCo
 /// Reads the list of a content backup's items, and passes each to the caller.
 ///
 /// # Errors
-/// If the backup does not exist, or its list cannot be read completely. The items passed so far are incomplete then.
+/// If the backup does not exist, or its list cannot be read completely. The items passed so far are
+/// incomplete then.
 pub async fn content_items(
     repository: &Repository,
     id: &BackupId,

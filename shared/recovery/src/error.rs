@@ -35,7 +35,8 @@ impl RecoveryError {
         RepositoryError::Invalid(reason.into()).into()
     }
 
-    /// For a restore whose archive could not be read, the underlying error of the store or the artifact.
+    /// For a restore whose archive could not be read, the underlying error of the store or the
+    /// artifact.
     pub(crate) fn from_restore(backup_id: &BackupId, error: RestoreError) -> Self {
         match &error.cause {
             RestoreFault::Source(source) if error.incomplete.is_empty() => {

@@ -1,5 +1,5 @@
-//! Restore, content restore, verification, drills. This crate does not know the catalogue: bucket and key are enough. A
-//! caller with a catalogue passes in reader leases.
+//! Restore, content restore, verification, drills. This crate does not know the catalogue: bucket
+//! and key are enough. A caller with a catalogue passes in reader leases.
 
 mod content;
 mod content_items;

@@ -47,8 +47,9 @@ impl RestoreTarget {
 /// Restores a database backup, and compares the restored data with its manifest.
 ///
 /// # Errors
-/// [`RepositoryError::Corrupt`] before any write: the complete artifact, and the rules of an anonymised restore, are
-/// proved first. A [`holdfast_database::RestoreError`] names the incomplete collections.
+/// [`RepositoryError::Corrupt`] before any write: the complete artifact, and the rules of an
+/// anonymised restore, are proved first. A [`holdfast_database::RestoreError`] names the incomplete
+/// collections.
 pub async fn restore_database(
     repository: &Repository,
     id: &BackupId,
@@ -123,7 +124,8 @@ async fn from_store(
         .map_err(|error| RecoveryError::from_restore(&manifest.backup_id, error))
 }
 
-/// An anonymised restore is rehearsed first, without writing. Otherwise values could remain unreplaced in the target.
+/// An anonymised restore is rehearsed first, without writing. Otherwise values could remain
+/// unreplaced in the target.
 fn rehearsal_of(options: &RestoreOptions) -> Option<RestoreOptions> {
     let is_needed = options.anonymizer.is_some() && !options.dry_run;
     is_needed.then(|| RestoreOptions {
@@ -183,8 +185,8 @@ async fn prove(
     Ok(())
 }
 
-/// Reads a mongodump archive to its end, plain or gzipped, and checks that it is complete. So its faults are known
-/// before any write or drop.
+/// Reads a mongodump archive to its end, plain or gzipped, and checks that it is complete. So its
+/// faults are known before any write or drop.
 ///
 /// # Errors
 /// A [`RestoreError`] without incomplete collections.
@@ -208,8 +210,8 @@ pub async fn prove_archive(source: Box<dyn Read + Send>) -> Result<(), RecoveryE
     })
 }
 
-/// Rehearses the rules of an anonymised restore on an archive, as [`restore_database`] does. Without rules it does
-/// nothing.
+/// Rehearses the rules of an anonymised restore on an archive, as [`restore_database`] does.
+/// Without rules it does nothing.
 ///
 /// # Errors
 /// As [`restore_archive`], and a refusal if the rules do not fit.
@@ -230,8 +232,8 @@ pub async fn rehearse_archive(
     }
 }
 
-/// Restores a mongodump archive, plain or gzipped, detected by its first two bytes. If it can be read twice, call
-/// [`prove_archive`] first.
+/// Restores a mongodump archive, plain or gzipped, detected by its first two bytes. If it can be
+/// read twice, call [`prove_archive`] first.
 ///
 /// # Errors
 /// As [`holdfast_database::restore`].
@@ -248,7 +250,8 @@ pub async fn restore_archive(
     Ok(holdfast_database::restore(&connection, archive, &target.options, None, progress).await?)
 }
 
-/// An archive that unzips itself if needed. It detects the form at the first read, on a blocking thread.
+/// An archive that unzips itself if needed. It detects the form at the first read, on a blocking
+/// thread.
 struct PlainArchive {
     source: Option<BufReader<Box<dyn Read + Send>>>,
     plain: Option<Box<dyn Read + Send>>,

@@ -1,5 +1,5 @@
-//! Reads a stored artifact: each segment is authenticated, then decrypted, then unzipped. No byte is released before
-//! its authentication.
+//! Reads a stored artifact: each segment is authenticated, then decrypted, then unzipped. No byte
+//! is released before its authentication.
 
 use std::{
     io::{self, Read},
@@ -21,8 +21,8 @@ use crate::{Repository, RepositoryError};
 /// The one artifact of a database backup.
 ///
 /// # Errors
-/// [`RepositoryError::Corrupt`] if the manifest does not name exactly one artifact, in the folder of the backup and with
-/// segments of [`SEGMENT_BYTES`].
+/// [`RepositoryError::Corrupt`] if the manifest does not name exactly one artifact, in the folder
+/// of the backup and with segments of [`SEGMENT_BYTES`].
 pub fn dump_of(manifest: &Manifest) -> Result<&Artifact, RepositoryError> {
     match manifest.artifacts.as_slice() {
         [artifact] if artifact.key.backup().as_ref() != Some(&manifest.backup_id) => {
@@ -168,7 +168,8 @@ pub enum Depth {
     Plain,
 }
 
-/// Reads an artifact on a blocking thread. The first read opens it, because opening reads the header.
+/// Reads an artifact on a blocking thread. The first read opens it, because opening reads the
+/// header.
 pub struct ArtifactReader {
     opener: Arc<Opener>,
     stored: Option<Box<dyn Read + Send>>,
@@ -180,8 +181,9 @@ impl ArtifactReader {
     /// The artifact at `key` of the store, from its first byte.
     ///
     /// # Errors
-    /// [`RepositoryError::Corrupt`] if an artifact of a backup is missing. [`RepositoryError::Store`] if the store is
-    /// unavailable, or an object outside of backups is missing.
+    /// [`RepositoryError::Corrupt`] if an artifact of a backup is missing.
+    /// [`RepositoryError::Store`] if the store is unavailable, or an object outside of backups
+    /// is missing.
     pub async fn from_store(
         repository: &Repository,
         key: &ObjectKey,

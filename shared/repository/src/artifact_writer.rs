@@ -1,9 +1,10 @@
-//! The stages between plain bytes and an artifact, stacked on one blocking thread: `gzip → encrypt → digest → meter →
-//! parts`.
+//! The stages between plain bytes and an artifact, stacked on one blocking thread: `gzip → encrypt
+//! → digest → meter → parts`.
 //!
-//! Memory does not depend on the size: the gzip members in flight and the part buffers of the uploader. The
-//! documentation of each crate states its bound. Only [`ArtifactWriter::finish`] or [`ArtifactWriter::finish_as`] sends
-//! the end of the data. The upload of a dropped writer cannot be completed.
+//! Memory does not depend on the size: the gzip members in flight and the part buffers of the
+//! uploader. The documentation of each crate states its bound. Only [`ArtifactWriter::finish`] or
+//! [`ArtifactWriter::finish_as`] sends the end of the data. The upload of a dropped writer cannot
+//! be completed.
 
 use std::{
     io::{self, Write},
@@ -63,8 +64,8 @@ impl ArtifactWriter {
     /// Builds the stages of the recipe above an upload.
     ///
     /// # Errors
-    /// `InvalidInput` if the compression level is not from 1 to 12. Otherwise a failure of the system, if it has no
-    /// randomness or no thread.
+    /// `InvalidInput` if the compression level is not from 1 to 12. Otherwise a failure of the
+    /// system, if it has no randomness or no thread.
     pub fn new(recipe: &Recipe, meters: &Meters, sink: PartSink) -> io::Result<Self> {
         let sink = Meter::new(sink, &meters.stored);
         let encrypted = match &recipe.encryption {

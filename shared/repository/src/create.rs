@@ -1,5 +1,5 @@
-//! Creates a repository, its first master key, and its copy. Existing files are kept. Concurrent calls create one
-//! repository.
+//! Creates a repository, its first master key, and its copy. Existing files are kept. Concurrent
+//! calls create one repository.
 
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
@@ -36,11 +36,12 @@ pub struct InitReport {
 }
 
 impl Repository {
-    /// Creates the missing parts: the repository, its copy, and `with_key` its first master key. A lost
-    /// `repository.json` is restored from its copy.
+    /// Creates the missing parts: the repository, its copy, and `with_key` its first master key. A
+    /// lost `repository.json` is restored from its copy.
     ///
     /// # Errors
-    /// [`RepositoryFileError::Lost`] if both files are missing although backups exist: a new repository would orphan them.
+    /// [`RepositoryFileError::Lost`] if both files are missing although backups exist: a new
+    /// repository would orphan them.
     pub async fn init(
         &self,
         with_key: bool,
@@ -83,8 +84,8 @@ impl Repository {
         }
         if copy.as_ref() != Some(&file) {
             match self.update_copy().await {
-                // A run without keys cannot compare the wrapped keys, and needs none. The next run with keys updates
-                // the copy.
+                // A run without keys cannot compare the wrapped keys, and needs none. The next run
+                // with keys updates the copy.
                 Err(RepositoryError::Key(error)) if !with_key => {
                     tracing::warn!(reason = %error, "repository.copy.json is older than repository.json: the next run with a key updates it");
                 }
@@ -153,7 +154,8 @@ impl Repository {
         }
     }
 
-    /// Removes exactly this file from an unusable store, because the repository will be created in another store.
+    /// Removes exactly this file from an unusable store, because the repository will be created in
+    /// another store.
     async fn withdraw(&self, file: &RepositoryFile) {
         if self
             .read(&ObjectKey::repository())

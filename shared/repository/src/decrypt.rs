@@ -44,7 +44,8 @@ impl ExportedKey {
 /// Writes a stored artifact decrypted, but still compressed. Returns the number of bytes written.
 ///
 /// # Errors
-/// [`RepositoryError::Corrupt`] if it is not authentic. Each segment is checked before it is written.
+/// [`RepositoryError::Corrupt`] if it is not authentic. Each segment is checked before it is
+/// written.
 pub async fn decrypt_artifact(
     repository: &Repository,
     key: &ObjectKey,
@@ -76,8 +77,8 @@ pub async fn decrypt_artifact(
     copied.map_err(|error: io::Error| RepositoryError::from_reading(&id, &error))
 }
 
-/// Writes a downloaded artifact decrypted. Its own MAC authenticates it: one pass checks it, one decrypts it. `key` is
-/// its key in the store, because the encryption is bound to that key.
+/// Writes a downloaded artifact decrypted. Its own MAC authenticates it: one pass checks it, one
+/// decrypts it. `key` is its key in the store, because the encryption is bound to that key.
 ///
 /// # Errors
 /// Those of [`decrypt_artifact`].

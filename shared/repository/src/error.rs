@@ -70,7 +70,8 @@ impl RepositoryError {
         }
     }
 
-    /// Converts an `io::Error` of the reading stages to the underlying error of the store or the artifact.
+    /// Converts an `io::Error` of the reading stages to the underlying error of the store or the
+    /// artifact.
     #[must_use]
     pub fn from_reading(backup_id: &BackupId, error: &io::Error) -> Self {
         let store = error

@@ -1,5 +1,5 @@
-//! The copy of `repository.json`: written after the file, and replaced only if the file covers its content. After
-//! concurrent writers the newer one remains.
+//! The copy of `repository.json`: written after the file, and replaced only if the file covers its
+//! content. After concurrent writers the newer one remains.
 
 use holdfast_domain::{ObjectKey, RepositoryFile};
 use holdfast_storage::{PutMode, StoreError};
@@ -22,8 +22,9 @@ impl Repository {
     /// Makes the copy equal to the file.
     ///
     /// # Errors
-    /// [`RepositoryFileError::CopyDiffers`] if that would lose something. [`RepositoryError::Key`] if the keys were wrapped
-    /// again and no key at hand opens them. They may be forged, and the copy may hold the last right ones.
+    /// [`RepositoryFileError::CopyDiffers`] if that would lose something. [`RepositoryError::Key`]
+    /// if the keys were wrapped again and no key at hand opens them. They may be forged, and
+    /// the copy may hold the last right ones.
     pub(super) async fn update_copy(&self) -> Result<(), RepositoryError> {
         let key = ObjectKey::repository_copy();
         for _ in 0..TRIES {

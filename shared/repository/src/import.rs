@@ -8,11 +8,12 @@ use super::{InitReport, Repository, RepositoryFileError};
 use crate::{ExportedKey, RepositoryError};
 
 impl Repository {
-    /// Recreates `repository.json` and its copy, with these master keys wrapped under the keys at hand. Every readable
-    /// backup in the store must be authentic under them.
+    /// Recreates `repository.json` and its copy, with these master keys wrapped under the keys at
+    /// hand. Every readable backup in the store must be authentic under them.
     ///
     /// # Errors
-    /// [`RepositoryError::Invalid`] if a file exists, or if these are not the keys of the stored backups.
+    /// [`RepositoryError::Invalid`] if a file exists, or if these are not the keys of the stored
+    /// backups.
     pub async fn import(
         &self,
         exported: &[ExportedKey],

@@ -1,4 +1,5 @@
-//! The keys that open a repository's master keys. The settings' keys also wrap master keys. The others only open them.
+//! The keys that open a repository's master keys. The settings' keys also wrap master keys. The
+//! others only open them.
 
 use aws_sdk_kms::Client;
 use holdfast_codec::{
@@ -72,7 +73,8 @@ impl Keyring {
         self.recipient.as_ref()
     }
 
-    /// Wraps the master key under every key at hand that opens it online, and then for the recipient.
+    /// Wraps the master key under every key at hand that opens it online, and then for the
+    /// recipient.
     pub(super) async fn wrap(
         &self,
         master: &MasterKey,
@@ -94,7 +96,8 @@ impl Keyring {
         Ok(wrapped)
     }
 
-    /// As `wrap`, for the replacement of working keys. It opens each wrapped key again, if the key for it is at hand.
+    /// As `wrap`, for the replacement of working keys. It opens each wrapped key again, if the key
+    /// for it is at hand.
     pub(super) async fn wrap_anew(
         &self,
         master: &MasterKey,
@@ -128,7 +131,8 @@ impl Keyring {
             .map(|(_, master)| master)
     }
 
-    /// Opens the master key of an epoch with any key at hand. KMS comes last, because it may be unavailable.
+    /// Opens the master key of an epoch with any key at hand. KMS comes last, because it may be
+    /// unavailable.
     pub(super) async fn unwrap(
         &self,
         epoch: &KeyEpoch,

@@ -1,5 +1,5 @@
-//! A repository, by bucket and key alone: its files and keys, and the stored form of backups. This crate does not know
-//! the catalogue, so everything in it works after the loss of MongoDB.
+//! A repository, by bucket and key alone: its files and keys, and the stored form of backups. This
+//! crate does not know the catalogue, so everything in it works after the loss of MongoDB.
 
 pub mod artifact_reader;
 pub mod artifact_writer;

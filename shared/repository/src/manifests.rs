@@ -13,12 +13,14 @@ use crate::RepositoryError;
 /// Manifests read at a time during a list.
 const LIST_CONCURRENCY: usize = 4;
 
-/// A stored backup with a manifest. The manifest is not authenticated: `verify` and `restore` authenticate it.
+/// A stored backup with a manifest. The manifest is not authenticated: `verify` and `restore`
+/// authenticate it.
 #[derive(Debug, Clone)]
 pub struct StoredBackup {
     /// Its id, from the manifest's key.
     pub backup_id: BackupId,
-    /// The manifest without the digests of its artifacts' segments, or the reason for an unreadable one.
+    /// The manifest without the digests of its artifacts' segments, or the reason for an
+    /// unreadable one.
     pub manifest: Result<Manifest, String>,
 }
 
@@ -26,8 +28,8 @@ impl Repository {
     /// The manifest of a backup. If the backup is encrypted, the manifest is authenticated.
     ///
     /// # Errors
-    /// [`RepositoryError::NotFound`] if the backup does not exist, [`RepositoryError::Corrupt`] if its manifest is
-    /// damaged.
+    /// [`RepositoryError::NotFound`] if the backup does not exist, [`RepositoryError::Corrupt`] if
+    /// its manifest is damaged.
     pub async fn manifest(&self, id: &BackupId) -> Result<Manifest, RepositoryError> {
         // Boxed: the callers' types are too deep for the compiler without it.
         let bytes = Box::pin(self.manifest_bytes(id)).await?;
@@ -37,8 +39,8 @@ impl Repository {
     /// The manifest in these bytes. If the backup is encrypted, the manifest is authenticated.
     ///
     /// # Errors
-    /// [`RepositoryError::Corrupt`] if the manifest is unreadable, of another backup, or not authentic. Otherwise those of
-    /// [`Repository::master_key`].
+    /// [`RepositoryError::Corrupt`] if the manifest is unreadable, of another backup, or not
+    /// authentic. Otherwise those of [`Repository::master_key`].
     pub async fn authentic(
         &self,
         id: &BackupId,
@@ -98,8 +100,8 @@ impl Repository {
         Ok(ids)
     }
 
-    /// Summarizes each of these backups. A manifest is dropped after its summary, so memory holds at most
-    /// `LIST_CONCURRENCY` of them.
+    /// Summarizes each of these backups. A manifest is dropped after its summary, so memory holds
+    /// at most `LIST_CONCURRENCY` of them.
     pub async fn read_each<T>(
         &self,
         ids: Vec<BackupId>,
@@ -125,8 +127,8 @@ impl Repository {
     /// The namespaces of a database backup, from its manifest. They are not authenticated.
     ///
     /// # Errors
-    /// [`RepositoryError::NotFound`] if the backup does not exist, [`RepositoryError::Corrupt`] if its manifest is
-    /// unreadable.
+    /// [`RepositoryError::NotFound`] if the backup does not exist, [`RepositoryError::Corrupt`] if
+    /// its manifest is unreadable.
     pub async fn namespaces(
         &self,
         id: &BackupId,
@@ -134,7 +136,8 @@ impl Repository {
         Ok(self.unauthenticated(id).await?.namespaces)
     }
 
-    /// The manifest of a backup as stored, without the digests of its artifacts' segments. It is not authenticated.
+    /// The manifest of a backup as stored, without the digests of its artifacts' segments. It is
+    /// not authenticated.
     ///
     /// # Errors
     /// As [`Repository::manifest`], but no key is needed.
@@ -143,7 +146,8 @@ impl Repository {
         let mut manifest = file
             .manifest(id)
             .map_err(|error| RepositoryError::corrupt(id, error.to_string()))?;
-        // The digests are most of a large backup's manifest, and a list keeps all manifests at once.
+        // The digests are most of a large backup's manifest, and a list keeps all manifests at
+        // once.
         manifest
             .artifacts
             .iter_mut()
@@ -161,8 +165,8 @@ impl Repository {
     /// A manifest's file as stored.
     ///
     /// # Errors
-    /// [`RepositoryError::NotFound`] if the backup does not exist. [`RepositoryError::Store`] if the store is unavailable,
-    /// or the file exceeds [`MAX_MANIFEST_BYTES`].
+    /// [`RepositoryError::NotFound`] if the backup does not exist. [`RepositoryError::Store`] if
+    /// the store is unavailable, or the file exceeds [`MAX_MANIFEST_BYTES`].
     pub async fn manifest_bytes(&self, id: &BackupId) -> Result<Bytes, RepositoryError> {
         match read_all(
             self.store().as_ref(),

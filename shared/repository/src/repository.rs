@@ -1,4 +1,5 @@
-//! A repository: a place in a store, and the keys for it. The store is the truth. Nothing here reads MongoDB.
+//! A repository: a place in a store, and the keys for it. The store is the truth. Nothing here
+//! reads MongoDB.
 
 use std::sync::Arc;
 
@@ -28,7 +29,8 @@ struct Inner {
     masters: Mutex<Vec<Opened>>,
 }
 
-/// A master key with its repository and wrapped form: a recreated repository has another key under the same number.
+/// A master key with its repository and wrapped form: a recreated repository has another key under
+/// the same number.
 struct Opened {
     repository: RepositoryId,
     epoch: KeyEpoch,
@@ -81,7 +83,8 @@ impl Repository {
         } else {
             RepositoryFileError::NotInitialised(location)
         };
-        // The file is written before its copy and before any backup. So after a concurrent creation it exists now.
+        // The file is written before its copy and before any backup. So after a concurrent creation
+        // it exists now.
         self.read(&ObjectKey::repository())
             .await?
             .ok_or_else(|| missing.into())
@@ -94,7 +97,8 @@ impl Repository {
     pub async fn master_key(&self, epoch: u32) -> Result<Arc<MasterKey>, RepositoryError> {
         match self.listed(epoch).await {
             Ok((repository, listed)) => self.unwrapped(&repository, &listed).await,
-            // The exported key needs no file with a wrapped form. It authenticates all that it opens.
+            // The exported key needs no file with a wrapped form. It authenticates all that it
+            // opens.
             Err(error) => self
                 .keyring()
                 .exported(epoch)
@@ -113,7 +117,8 @@ impl Repository {
         Ok((id, listed.ok_or_else(unknown)?))
     }
 
-    /// Unwraps the master key of a listed epoch, once. It may take a passphrase's time, or a call of KMS.
+    /// Unwraps the master key of a listed epoch, once. It may take a passphrase's time, or a call
+    /// of KMS.
     ///
     /// # Errors
     /// [`RepositoryError::Key`] if no key at hand opens it.

@@ -1,7 +1,7 @@
 //! Changes the keys that open the master keys, without touching data.
 //!
-//! It first replaces `repository.json`, only if it is unchanged since its reading, and then its copy. After a crash in
-//! between, the next writing run updates the copy.
+//! It first replaces `repository.json`, only if it is unchanged since its reading, and then its
+//! copy. After a crash in between, the next writing run updates the copy.
 
 use holdfast_codec::{AgeRecipient, MasterKey};
 use holdfast_domain::{KeyEpoch, ObjectKey, RepositoryFile, RepositoryId, WrappedKey};
@@ -93,8 +93,9 @@ impl Repository {
     /// Opens every master key with the keys at hand, and wraps it for the change. Writes nothing.
     ///
     /// # Errors
-    /// [`RepositoryError::Key`] if an epoch does not open, or a new wrapped key does not open again.
-    /// [`RepositoryError::Invalid`] if the recipient to remove is unknown, or if no other key would remain.
+    /// [`RepositoryError::Key`] if an epoch does not open, or a new wrapped key does not open
+    /// again. [`RepositoryError::Invalid`] if the recipient to remove is unknown, or if no
+    /// other key would remain.
     pub async fn prepare_rewrap(&self, change: &KeyChange) -> Result<Rewrap, RepositoryError> {
         // The etag first: if the file changes later, its replacement is refused.
         let marked = self.store().head(&ObjectKey::repository()).await;
@@ -135,8 +136,8 @@ impl Repository {
     /// Writes a change: the file, then its copy.
     ///
     /// # Errors
-    /// [`RepositoryFileError::Changed`] if the file changed since the preparation: nothing was written. After any other
-    /// error the file may be written, but it is complete in any case.
+    /// [`RepositoryFileError::Changed`] if the file changed since the preparation: nothing was
+    /// written. After any other error the file may be written, but it is complete in any case.
     pub async fn rewrap(&self, change: Rewrap) -> Result<RewrapReport, RepositoryError> {
         let Rewrap { file, etag, report } = change;
         match self

@@ -1,7 +1,7 @@
 //! The sources of a repository's backups, from its manifests.
 //!
-//! A backup of another source, or of a suddenly empty one, is worth a warning. Usual causes are a misspelt name and a
-//! wiped database.
+//! A backup of another source, or of a suddenly empty one, is worth a warning. Usual causes are a
+//! misspelt name and a wiped database.
 
 use std::{collections::BTreeSet, fmt};
 
@@ -40,7 +40,8 @@ impl SourceName {
         }
     }
 
-    /// Whether both name one source: the same database of one deployment. Either may list other members.
+    /// Whether both name one source: the same database of one deployment. Either may list other
+    /// members.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         self.database == other.database && !self.hosts.is_disjoint(&other.hosts)
@@ -213,8 +214,8 @@ fn is_of(backup: &StoredBackup, kind: BackupType, source: &SourceName) -> bool {
     })
 }
 
-/// The warnings about the source of an uncommitted backup, compared with the newest stored backups. An unavailable
-/// store fails no backup.
+/// The warnings about the source of an uncommitted backup, compared with the newest stored backups.
+/// An unavailable store fails no backup.
 pub async fn source_warnings_before(repository: &Repository, manifest: &Manifest) -> Vec<String> {
     let warnings = match newest(repository, manifest.backup_type).await {
         Ok(earlier) => {

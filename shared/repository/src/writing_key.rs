@@ -23,9 +23,9 @@ pub struct WritingKey {
 /// Opens or creates the repository, and with encryption opens its newest key. Fails closed.
 ///
 /// # Errors
-/// [`RepositoryError::File`] if the repository's files are lost, unreadable, contradictory, or changed by another run.
-/// [`RepositoryError::Key`] if the master key cannot be created, or no key at hand opens it. [`RepositoryError::Store`] if
-/// the store is unavailable.
+/// [`RepositoryError::File`] if the repository's files are lost, unreadable, contradictory, or
+/// changed by another run. [`RepositoryError::Key`] if the master key cannot be created, or no key
+/// at hand opens it. [`RepositoryError::Store`] if the store is unavailable.
 pub async fn writing_key(
     repository: &Repository,
     encrypt: bool,

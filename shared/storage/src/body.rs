@@ -1,5 +1,5 @@
-//! The body of an object during a read. A broken body is resumed at the same byte, a few times, and only on the same
-//! content. A body shorter than promised counts as broken, not as complete.
+//! The body of an object during a read. A broken body is resumed at the same byte, a few times, and
+//! only on the same content. A body shorter than promised counts as broken, not as complete.
 
 use std::ops::Range;
 
@@ -10,14 +10,16 @@ use holdfast_domain::ObjectKey;
 
 use crate::{ByteStream, RetryPolicy, StoreError};
 
-/// After this many bytes without a break, the count of breaks restarts: a long read has more breaks than a short one.
+/// After this many bytes without a break, the count of breaks restarts: a long read has more breaks
+/// than a short one.
 const FORGIVEN_AFTER: u64 = 8 * 1024 * 1024;
 
 /// A store reached over a network.
 #[async_trait]
 pub(crate) trait Origin: Send + Sync + 'static {
-    /// One request with its retries. With an `etag`, other content is [`StoreError::AlreadyExists`]. An answer with
-    /// another beginning than `range` is an error.
+    /// One request with its retries. With an `etag`, other content is
+    /// [`StoreError::AlreadyExists`]. An answer with another beginning than `range` is an
+    /// error.
     async fn ask(
         &self,
         key: &ObjectKey,

@@ -7,7 +7,8 @@ use bytes::Bytes;
 use holdfast_domain::Sha256Digest;
 use sha2::{Digest, Sha256};
 
-/// The checksum of a stored object. Displayed in S3's form: base64, and `-<parts>` after a composite one.
+/// The checksum of a stored object. Displayed in S3's form: base64, and `-<parts>` after a
+/// composite one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Checksum {
     /// SHA-256 of the complete object, sent in one piece.
@@ -76,7 +77,8 @@ impl Md5 {
         STANDARD.encode(self.0)
     }
 
-    /// Whether an `ETag` is this MD5. A different `ETag` proves nothing, because it may be no checksum.
+    /// Whether an `ETag` is this MD5. A different `ETag` proves nothing, because it may be no
+    /// checksum.
     pub(crate) fn is(self, etag: &str) -> bool {
         etag.trim_matches('"')
             .eq_ignore_ascii_case(&hex::encode(self.0))

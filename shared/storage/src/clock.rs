@@ -1,4 +1,5 @@
-//! Compares this machine's clock with a store's. Stores refuse a request if its signature is 15 minutes off.
+//! Compares this machine's clock with a store's. Stores refuse a request if its signature is 15
+//! minutes off.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -23,7 +24,8 @@ impl CorrectedClock {
         .unwrap_or(now)
     }
 
-    /// Adopts the store's time from the `Date` of an answer, if it differs too much. Returns the difference.
+    /// Adopts the store's time from the `Date` of an answer, if it differs too much. Returns the
+    /// difference.
     pub(crate) fn correct(&self, date: Option<&str>) -> Option<SignedDuration> {
         skew(date, self.now())?;
         let ahead = skew(date, Timestamp::now()).unwrap_or(SignedDuration::ZERO);

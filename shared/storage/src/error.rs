@@ -21,7 +21,8 @@ pub enum StoreError {
         /// The store's reason.
         cause: String,
     },
-    /// Wrong, missing or insufficient credentials: check the policies of the role, the bucket and the key.
+    /// Wrong, missing or insufficient credentials: check the policies of the role, the bucket and
+    /// the key.
     #[error(
         "the store denied access to `{key}`: {cause}. Check credentials, policies, or the directory's owner"
     )]
@@ -63,7 +64,8 @@ pub enum StoreError {
         /// The missing feature.
         cause: String,
     },
-    /// The store refused a signature because of its time, and then a second one with the store's time.
+    /// The store refused a signature because of its time, and then a second one with the store's
+    /// time.
     #[error("the store refused the request for `{key}` because of its time: {cause}")]
     WrongClock {
         /// The object.

@@ -1,5 +1,6 @@
-//! The store: S3, Azure and directories, streamed both ways, with every written byte checked. Keys are relative to the
-//! repository's root. Memory is bounded by a few parts. This crate has no concept of backups.
+//! The store: S3, Azure and directories, streamed both ways, with every written byte checked. Keys
+//! are relative to the repository's root. Memory is bounded by a few parts. This crate has no
+//! concept of backups.
 
 mod azure;
 mod body;

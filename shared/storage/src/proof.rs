@@ -1,5 +1,5 @@
-//! Proof by reading, for stores without a SHA-256 of their objects. The stored object is read and compared with the
-//! sent one, part by part.
+//! Proof by reading, for stores without a SHA-256 of their objects. The stored object is read and
+//! compared with the sent one, part by part.
 
 use std::{ops::Range, sync::Arc};
 
@@ -45,7 +45,8 @@ pub(crate) fn whole(parts: &[UploadedPart]) -> Stored {
     }
 }
 
-/// Reads an object of the right size. Fails with [`StoreError::Corrupt`] at the first different piece.
+/// Reads an object of the right size. Fails with [`StoreError::Corrupt`] at the first different
+/// piece.
 pub(crate) async fn by_reading(
     store: &dyn Store,
     key: &ObjectKey,
@@ -89,8 +90,8 @@ pub(crate) fn is_of_size(key: &ObjectKey, sent: u64, stored: u64) -> Result<(), 
     })
 }
 
-/// [`Store::copy`] for a store without proof of its copies: the bytes go through this process, each part is compared,
-/// and the copy is completed like an upload. Memory: a few parts.
+/// [`Store::copy`] for a store without proof of its copies: the bytes go through this process, each
+/// part is compared, and the copy is completed like an upload. Memory: a few parts.
 pub(crate) async fn copy_through_here(
     store: Arc<dyn Store>,
     from: &ObjectKey,

@@ -1,5 +1,5 @@
-//! Readers of a store's stream: a blocking `Read`, or a complete small object. A failed or dropped stream is an error
-//! for the reader, never an early end.
+//! Readers of a store's stream: a blocking `Read`, or a complete small object. A failed or dropped
+//! stream is an error for the reader, never an early end.
 
 use std::io::{self, Read};
 
@@ -10,7 +10,8 @@ use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::{ByteStream, Store, StoreError};
 
-/// Chunks that wait for the reader. Each has at most the bytes of one read from the connection (some 100 KiB).
+/// Chunks that wait for the reader. Each has at most the bytes of one read from the connection
+/// (some 100 KiB).
 const WAITING_CHUNKS: usize = 4;
 
 enum Message {
@@ -19,7 +20,8 @@ enum Message {
     End,
 }
 
-/// A [`ByteStream`] as [`Read`], for a blocking thread. A [`StoreError`] arrives inside an [`io::Error`].
+/// A [`ByteStream`] as [`Read`], for a blocking thread. A [`StoreError`] arrives inside an
+/// [`io::Error`].
 pub struct ByteReader {
     messages: mpsc::Receiver<Message>,
     chunk: Bytes,
@@ -28,7 +30,8 @@ pub struct ByteReader {
 }
 
 impl ByteReader {
-    /// Starts reading ahead of the reader. Must be called inside a tokio runtime, and read outside of its tasks.
+    /// Starts reading ahead of the reader. Must be called inside a tokio runtime, and read outside
+    /// of its tasks.
     #[must_use]
     pub fn new(stream: ByteStream) -> Self {
         let (sender, messages) = mpsc::channel(WAITING_CHUNKS);

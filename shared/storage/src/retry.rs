@@ -1,5 +1,6 @@
-//! Retries a call to the store after transient faults, with growing waits, a bounded number of times. Only this layer
-//! retries, and it logs each retry with its reason. The SDK's own retries are off.
+//! Retries a call to the store after transient faults, with growing waits, a bounded number of
+//! times. Only this layer retries, and it logs each retry with its reason. The SDK's own retries
+//! are off.
 
 use std::{
     future::Future,
@@ -76,7 +77,8 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// The first answer corrects a wrong clock, so the second attempt shows whether the clock was the cause.
+    /// The first answer corrects a wrong clock, so the second attempt shows whether the clock was
+    /// the cause.
     fn is_worth_repeating(&self, error: &StoreError, number: u32) -> bool {
         if matches!(error, StoreError::WrongClock { .. }) {
             return number == 1;
@@ -132,7 +134,8 @@ impl RetryPolicy {
         tokio::time::sleep(wait).await;
     }
 
-    /// Between half and all of the doubled wait, so that throttled clients do not retry at the same moment.
+    /// Between half and all of the doubled wait, so that throttled clients do not retry at the same
+    /// moment.
     fn wait_after(&self, number: u32) -> Duration {
         let doubled = self
             .first_wait

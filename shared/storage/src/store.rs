@@ -20,10 +20,12 @@ pub type ObjectStream = BoxStream<'static, Result<ObjectInfo, StoreError>>;
 pub enum PutMode {
     /// Replace it.
     Replace,
-    /// Keep it: [`StoreError::AlreadyExists`], or success for the same content. In a store without conditional writes,
-    /// a request checks the key first. There, a lease must exclude other processes that write this key.
+    /// Keep it: [`StoreError::AlreadyExists`], or success for the same content. In a store without
+    /// conditional writes, a request checks the key first. There, a lease must exclude other
+    /// processes that write this key.
     IfAbsent,
-    /// Replace only the content with this `ETag`. [`StoreError::AlreadyExists`] if the content has changed.
+    /// Replace only the content with this `ETag`. [`StoreError::AlreadyExists`] if the content has
+    /// changed.
     IfUnchanged(String),
 }
 
@@ -71,8 +73,8 @@ pub struct Link {
 pub struct Stored {
     /// The object's length in bytes.
     pub size_bytes: u64,
-    /// The checksum of the sent bytes. It was compared with the store's own, or with the bytes read back if the store
-    /// has no checksum.
+    /// The checksum of the sent bytes. It was compared with the store's own, or with the bytes
+    /// read back if the store has no checksum.
     pub checksum: Checksum,
 }
 
@@ -106,12 +108,13 @@ pub struct UnfinishedUpload {
 
 /// The storage of a repository's bytes.
 ///
-/// Transient faults are retried inside, so an error is final for the caller. A transient error then means that the
-/// store was unavailable for a while.
+/// Transient faults are retried inside, so an error is final for the caller. A transient error then
+/// means that the store was unavailable for a while.
 #[async_trait]
 pub trait Store: Send + Sync {
-    /// Prepares the place for a repository, if the store has places that can be missing. Existing content stays. Call
-    /// it only on a person's request: otherwise a missing disk could be replaced with an empty place.
+    /// Prepares the place for a repository, if the store has places that can be missing. Existing
+    /// content stays. Call it only on a person's request: otherwise a missing disk could be
+    /// replaced with an empty place.
     ///
     /// # Errors
     /// Those of [`StoreError`].
@@ -122,7 +125,8 @@ pub trait Store: Send + Sync {
     /// Puts a complete small object, and compares size and SHA-256 with the stored object.
     ///
     /// # Errors
-    /// [`StoreError::AlreadyExists`] if the mode forbids replacing the existing object. Others by their kind.
+    /// [`StoreError::AlreadyExists`] if the mode forbids replacing the existing object. Others by
+    /// their kind.
     async fn put(&self, key: &ObjectKey, body: Bytes, mode: PutMode) -> Result<Stored, StoreError>;
 
     /// Begins an upload in parts. Nothing is visible under the key until it is completed.
@@ -143,12 +147,12 @@ pub trait Store: Send + Sync {
         body: Bytes,
     ) -> Result<UploadedPart, StoreError>;
 
-    /// Makes one object from the parts, and compares its size and composite checksum. Also succeeds if the same object
-    /// exists because of an earlier lost answer.
+    /// Makes one object from the parts, and compares its size and composite checksum. Also succeeds
+    /// if the same object exists because of an earlier lost answer.
     ///
     /// # Errors
-    /// [`StoreError::AlreadyExists`] for a different object under the key, which stays. [`StoreError::Corrupt`] if the
-    /// new object is not the sent content. Others by their kind.
+    /// [`StoreError::AlreadyExists`] for a different object under the key, which stays.
+    /// [`StoreError::Corrupt`] if the new object is not the sent content. Others by their kind.
     async fn complete_upload(
         &self,
         key: &ObjectKey,
@@ -162,13 +166,14 @@ pub trait Store: Send + Sync {
     /// Those of [`StoreError`].
     async fn abort_upload(&self, key: &ObjectKey, upload: &UploadId) -> Result<(), StoreError>;
 
-    /// Copies an object inside the store, in its original parts, and proves the copy's bytes. Never replaces an object
-    /// under `to`. Also succeeds if the same object exists there.
+    /// Copies an object inside the store, in its original parts, and proves the copy's bytes. Never
+    /// replaces an object under `to`. Also succeeds if the same object exists there.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`] without an object under `from`. [`StoreError::AlreadyExists`] for a different object
-    /// under `to`, which stays. [`StoreError::Corrupt`] if `from` or the copy does not have these parts. Nothing then
-    /// remains under `to`. Others by their kind. After [`StoreError::Unavailable`] the copy may exist.
+    /// [`StoreError::NotFound`] without an object under `from`. [`StoreError::AlreadyExists`] for a
+    /// different object under `to`, which stays. [`StoreError::Corrupt`] if `from` or the copy
+    /// does not have these parts. Nothing then remains under `to`. Others by their kind. After
+    /// [`StoreError::Unavailable`] the copy may exist.
     async fn copy(
         &self,
         from: &ObjectKey,
@@ -176,11 +181,12 @@ pub trait Store: Send + Sync {
         parts: &[UploadedPart],
     ) -> Result<Stored, StoreError>;
 
-    /// Reads an object, or a range of it. A broken body is resumed at the same byte, on the same content only.
+    /// Reads an object, or a range of it. A broken body is resumed at the same byte, on the same
+    /// content only.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`]. [`StoreError::Invalid`] for a range that starts past the end. Inside the stream,
-    /// [`StoreError::Corrupt`] for a replaced object or a wrong checksum.
+    /// [`StoreError::NotFound`]. [`StoreError::Invalid`] for a range that starts past the end.
+    /// Inside the stream, [`StoreError::Corrupt`] for a replaced object or a wrong checksum.
     async fn get(
         &self,
         key: &ObjectKey,
@@ -193,7 +199,8 @@ pub trait Store: Send + Sync {
     /// [`StoreError::NotFound`], or others by their kind.
     async fn head(&self, key: &ObjectKey) -> Result<ObjectInfo, StoreError>;
 
-    /// All objects with this `prefix` (empty: all), in key order. Names outside Holdfast's form are left out.
+    /// All objects with this `prefix` (empty: all), in key order. Names outside Holdfast's form are
+    /// left out.
     fn list(&self, prefix: &str) -> ObjectStream;
 
     /// Deletes an object. A missing object is success.
@@ -202,16 +209,16 @@ pub trait Store: Send + Sync {
     /// Those of [`StoreError`].
     async fn delete(&self, key: &ObjectKey) -> Result<(), StoreError>;
 
-    /// Reads the locks on deletion of an object. Empty for a store without locks. Call it before a delete: a delete may
-    /// succeed on a locked object too, and hide it.
+    /// Reads the locks on deletion of an object. Empty for a store without locks. Call it before a
+    /// delete: a delete may succeed on a locked object too, and hide it.
     ///
     /// # Errors
-    /// [`StoreError::Denied`] without permission to read the lock. Others by their kind. Treat the object as locked
-    /// after an error.
+    /// [`StoreError::Denied`] without permission to read the lock. Others by their kind. Treat the
+    /// object as locked after an error.
     async fn lock(&self, key: &ObjectKey) -> Result<Lock, StoreError>;
 
-    /// A temporary URL for reading an object without credentials during `lifetime`. `None` if the store cannot make
-    /// one. The object's existence is not checked.
+    /// A temporary URL for reading an object without credentials during `lifetime`. `None` if the
+    /// store cannot make one. The object's existence is not checked.
     ///
     /// # Errors
     /// [`StoreError::Denied`] without credentials for the signature. Others by their kind.

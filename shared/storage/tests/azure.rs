@@ -1,4 +1,5 @@
-//! Faults possible only in Azure: keys, uncommitted blocks under a blob's name, remains of an abort, links.
+//! Faults possible only in Azure: keys, uncommitted blocks under a blob's name, remains of an
+//! abort, links.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! Copies inside S3: proved by S3's checksums of the parts, or else by reading. No fault on the wire leaves a partial
-//! copy.
+//! Copies inside S3: proved by S3's checksums of the parts, or else by reading. No fault on the
+//! wire leaves a partial copy.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::{
@@ -30,8 +30,8 @@ use sha2::{Digest, Sha256};
 
 const PART: usize = 5 * 1024 * 1024;
 
-/// Gives the local S3 AWS's checksums of copied parts: a part's copy is sent as an upload of the same bytes, and
-/// answered as a copy.
+/// Gives the local S3 AWS's checksums of copied parts: a part's copy is sent as an upload of the
+/// same bytes, and answered as a copy.
 #[derive(Debug, Clone, Default)]
 struct LikeAws {
     /// The copied object.
@@ -104,7 +104,8 @@ impl Intercept for LikeAws {
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let response = context.response_mut();
-        // The answer to an upload of a part. A complete object's checksum ends with a number of parts.
+        // The answer to an upload of a part. A complete object's checksum ends with a number of
+        // parts.
         let checksum = response
             .headers()
             .get("x-amz-checksum-sha256")

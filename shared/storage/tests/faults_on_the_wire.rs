@@ -1,5 +1,5 @@
-//! S3 denies, throttles, resets, loses answers, or answers 200 with an error. Useful retries are made, and no such
-//! answer is trusted.
+//! S3 denies, throttles, resets, loses answers, or answers 200 with an error. Useful retries are
+//! made, and no such answer is trusted.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use bytes::Bytes;

@@ -1,4 +1,5 @@
-//! Requests to a store with only S3's basic calls: without AWS's own features, and with a proof of every write.
+//! Requests to a store with only S3's basic calls: without AWS's own features, and with a proof of
+//! every write.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use bytes::Bytes;

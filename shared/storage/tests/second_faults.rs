@@ -1,5 +1,5 @@
-//! Faults of the stores for a second copy. After every fault of the wire or the server, the stored object is either the
-//! sent one or missing. The error names the kind of fault.
+//! Faults of the stores for a second copy. After every fault of the wire or the server, the stored
+//! object is either the sent one or missing. The error names the kind of fault.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io::Write as _;

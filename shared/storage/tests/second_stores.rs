@@ -1,4 +1,5 @@
-//! The stores for a second copy pass the conformance suite of all stores, each on a real server of its kind.
+//! The stores for a second copy pass the conformance suite of all stores, each on a real server of
+//! its kind.
 
 use holdfast_domain::Secret;
 use holdfast_storage::{AzureKey, AzureStore};

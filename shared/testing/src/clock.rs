@@ -11,8 +11,8 @@ use crate::{
 /// The tolerance of S3.
 const TOLERATED: SignedDuration = SignedDuration::from_mins(15);
 
-/// The refusal of a request, if its signature's clock differs too much from the store's. The store's clock is ahead by
-/// this number of seconds.
+/// The refusal of a request, if its signature's clock differs too much from the store's. The
+/// store's clock is ahead by this number of seconds.
 pub(crate) fn refusal(head: &Head, seconds_ahead: i64) -> Option<Vec<u8>> {
     let signed_at = head
         .header("x-amz-date")

@@ -1,6 +1,7 @@
 //! Secrets in the wrong place: in public settings.
 
-/// Public settings, each with a plausible value that contains a secret of [`EXPOSED_SECRETS`]. All are refused.
+/// Public settings, each with a plausible value that contains a secret of [`EXPOSED_SECRETS`]. All
+/// are refused.
 pub const EXPOSING_SETTINGS: [(&str, &str); 12] = [
     ("BACKUP_STORE", "s3://AKIAIOSFODNN7EXAMPLE:hunter2@backups"),
     (

@@ -62,10 +62,11 @@ pub enum Fault {
     Late(Duration),
     /// It is done, but reported as [`StoreError::Unavailable`].
     LostAnswer,
-    /// Silently flips a bit of the body. For puts and parts in the store, with the correct digests in the result. For
-    /// gets in the returned body. Other calls are unchanged.
+    /// Silently flips a bit of the body. For puts and parts in the store, with the correct digests
+    /// in the result. For gets in the returned body. Other calls are unchanged.
     Alter,
-    /// A body ends with [`StoreError::Unavailable`] after its first chunk. Other calls are unchanged.
+    /// A body ends with [`StoreError::Unavailable`] after its first chunk. Other calls are
+    /// unchanged.
     Cut,
 }
 

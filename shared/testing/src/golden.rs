@@ -20,7 +20,8 @@ pub struct ExpectedCollection {
     pub indexes: Vec<String>,
 }
 
-/// The unchanged bytes of a golden archive from mongodump (`platform-gzip` is gzipped by the tool itself).
+/// The unchanged bytes of a golden archive from mongodump (`platform-gzip` is gzipped by the tool
+/// itself).
 ///
 /// # Panics
 /// If there is no archive of that name.

@@ -1,5 +1,5 @@
-//! Only for tests: the local parts, fixtures, golden archives, injected faults. All functions panic if a test cannot
-//! continue, with the remedy.
+//! Only for tests: the local parts, fixtures, golden archives, injected faults. All functions panic
+//! if a test cannot continue, with the remedy.
 
 mod clock;
 pub mod conformance;

@@ -1,4 +1,5 @@
-//! A store in memory with its own clock, for histories of years in seconds. It passes the suite of all stores.
+//! A store in memory with its own clock, for histories of years in seconds. It passes the suite of
+//! all stores.
 
 use std::{
     collections::BTreeMap,
@@ -99,7 +100,8 @@ impl State {
         })
     }
 
-    /// Builds an object from parts if its key is free. An identical existing object counts as a success.
+    /// Builds an object from parts if its key is free. An identical existing object counts as a
+    /// success.
     fn complete(
         &mut self,
         key: &ObjectKey,

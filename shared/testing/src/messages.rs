@@ -17,8 +17,8 @@ pub(crate) async fn relay_messages(
     }
 }
 
-/// A message of the wire protocol, with its header: length, number, the number that it answers, kind. For a length
-/// below that of the header, the header alone.
+/// A message of the wire protocol, with its header: length, number, the number that it answers,
+/// kind. For a length below that of the header, the header alone.
 pub(crate) async fn read_message(from: &mut (impl AsyncReadExt + Unpin)) -> io::Result<Vec<u8>> {
     let mut message = vec![0; 16];
     from.read_exact(&mut message).await?;

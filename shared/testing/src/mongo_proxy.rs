@@ -1,4 +1,5 @@
-//! A proxy between a client and a MongoDB server that answers chosen commands itself, or changes the server's answers.
+//! A proxy between a client and a MongoDB server that answers chosen commands itself, or changes
+//! the server's answers.
 #![expect(
     clippy::expect_used,
     clippy::missing_panics_doc,
@@ -42,7 +43,8 @@ pub enum Rule {
     Pass,
     /// The server never sees it. The client gets this answer.
     Answer(Document),
-    /// The server executes it, and the client gets the answer with these fields in the place of the server's.
+    /// The server executes it, and the client gets the answer with these fields in the place of the
+    /// server's.
     Change(Document),
 }
 
@@ -55,7 +57,8 @@ pub struct MongoProxy {
 }
 
 impl MongoProxy {
-    /// Starts a proxy in front of the tests' MongoDB server. The rules see each command without its document sequences.
+    /// Starts a proxy in front of the tests' MongoDB server. The rules see each command without its
+    /// document sequences.
     pub async fn start(rules: impl Fn(&Document) -> Rule + Send + Sync + 'static) -> Self {
         Self::before(mongodb_host(), rules).await
     }
@@ -103,7 +106,8 @@ pub fn server_error(code: i32, name: &str, message: &str) -> Document {
     bson::doc! { "ok": 0.0, "code": code, "codeName": name, "errmsg": message }
 }
 
-/// Rules of a server whose capped collection rolls over: the next `times` reads of it lose their position.
+/// Rules of a server whose capped collection rolls over: the next `times` reads of it lose their
+/// position.
 pub fn losing_position(
     collection: &'static str,
     times: &Arc<AtomicU64>,

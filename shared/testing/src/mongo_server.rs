@@ -119,7 +119,8 @@ impl Drop for MongoServer {
     }
 }
 
-/// A port that was free a moment ago. Nothing better is possible for a server that must restart on the same port.
+/// A port that was free a moment ago. Nothing better is possible for a server that must restart on
+/// the same port.
 fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0")
         .expect("a port")

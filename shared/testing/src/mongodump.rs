@@ -1,5 +1,5 @@
-//! The official mongodump, if this machine has it, and a stand-in: a shell script that records its input and behaves as
-//! a test requires.
+//! The official mongodump, if this machine has it, and a stand-in: a shell script that records its
+//! input and behaves as a test requires.
 
 use std::{
     fs,
@@ -35,7 +35,8 @@ pub struct StandIn {
     folder: TempDir,
 }
 
-/// Prints its version on request, and records arguments, environment and options file of any other run.
+/// Prints its version on request, and records arguments, environment and options file of any other
+/// run.
 const BEGINNING: &str = r#"#!/bin/sh
 here=${0%/*}
 if [ "$1" = --version ]; then
@@ -87,8 +88,8 @@ impl StandIn {
             tempfile::tempdir().unwrap_or_else(|error| panic!("a folder for a stand-in: {error}"));
         let stand_in = Self { folder };
         stand_in.keep("program", program);
-        // Written by another process. A child started meanwhile on another thread would inherit this process's open
-        // file, and a file open for writing cannot be run.
+        // Written by another process. A child started meanwhile on another thread would inherit
+        // this process's open file, and a file open for writing cannot be run.
         let mut install = Command::new("install");
         install
             .arg(format!("-m{mode:o}"))

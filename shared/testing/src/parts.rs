@@ -1,4 +1,5 @@
-//! Addresses of the real local parts of the tests. `cargo xtask test` starts them and sets the environment.
+//! Addresses of the real local parts of the tests. `cargo xtask test` starts them and sets the
+//! environment.
 
 use std::{
     collections::BTreeMap,

@@ -1,5 +1,6 @@
-//! A proxy between the SDK and the local S3 that breaks the real protocol on demand: throttling, resets, lost and
-//! truncated responses, altered bodies. Plain HTTP/1.1, one request for each connection, only bodies with a length.
+//! A proxy between the SDK and the local S3 that breaks the real protocol on demand: throttling,
+//! resets, lost and truncated responses, altered bodies. Plain HTTP/1.1, one request for each
+//! connection, only bodies with a length.
 
 use std::{
     io,
@@ -41,8 +42,8 @@ pub enum WireFault {
     Hang,
     /// S3 executes it, but the response loses all headers with this prefix.
     WithoutHeaders(&'static str),
-    /// The store's clock is ahead by this number of seconds: its responses show it, and signatures that differ by 15
-    /// minutes are refused.
+    /// The store's clock is ahead by this number of seconds: its responses show it, and signatures
+    /// that differ by 15 minutes are refused.
     ClockAhead(i64),
 }
 
@@ -98,7 +99,8 @@ impl FaultProxy {
         Self::before(&crate::parts().aws_endpoint).await
     }
 
-    /// Starts a proxy in front of another server. If that address has a path, the proxy's address has it too.
+    /// Starts a proxy in front of another server. If that address has a path, the proxy's address
+    /// has it too.
     ///
     /// # Panics
     /// If no port is free.
@@ -134,7 +136,8 @@ impl FaultProxy {
         &self.endpoint
     }
 
-    /// The next `times` requests of this method fail, if their path and query contain `target_part`.
+    /// The next `times` requests of this method fail, if their path and query contain
+    /// `target_part`.
     pub fn fail(&self, method: &'static str, target_part: &str, times: u32, fault: WireFault) {
         let rule = Rule {
             method,

@@ -12,7 +12,8 @@ use tokio::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Network {
     Up,
-    /// Nothing arrives, in either direction. It arrives once the network is up again, as TCP sends it again.
+    /// Nothing arrives, in either direction. It arrives once the network is up again, as TCP sends
+    /// it again.
     Silent,
     /// Connections break, and new ones are refused.
     Down,
@@ -89,7 +90,8 @@ impl Drop for Relay {
     }
 }
 
-/// The connection string of a database of the tests' MongoDB server, with another address for clients.
+/// The connection string of a database of the tests' MongoDB server, with another address for
+/// clients.
 pub(crate) fn mongodb_uri_at(address: &str, database: &str) -> String {
     crate::parts()
         .mongodb_uri

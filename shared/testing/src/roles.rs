@@ -57,8 +57,8 @@ impl Role {
         doc! { "createRole": &self.name, "privileges": self.privileges.clone(), "roles": [] }
     }
 
-    /// The same role under another name, once for each of its actions: without that action. Each comes with the action
-    /// and its resource.
+    /// The same role under another name, once for each of its actions: without that action. Each
+    /// comes with the action and its resource.
     #[must_use]
     pub fn each_without_one(&self) -> Vec<(Self, String, Document)> {
         let mut all = Vec::new();

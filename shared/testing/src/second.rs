@@ -1,5 +1,5 @@
-//! Stores for a second copy, each in its own bucket or container: in Azure, in a service with S3's calls only, in
-//! another region of AWS.
+//! Stores for a second copy, each in its own bucket or container: in Azure, in a service with S3's
+//! calls only, in another region of AWS.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -42,7 +42,8 @@ impl SecondStore {
         Self::azure_at(&parts().azure_endpoint()).await
     }
 
-    /// In Azure, with requests to `endpoint` (a [`crate::proxy::FaultProxy`]) and short waits between attempts.
+    /// In Azure, with requests to `endpoint` (a [`crate::proxy::FaultProxy`]) and short waits
+    /// between attempts.
     ///
     /// # Panics
     /// If the container cannot be created.

@@ -32,8 +32,8 @@ impl TestStore {
         Self::at(&crate::parts().aws_endpoint).await
     }
 
-    /// The same, with the store's requests to `endpoint` (a [`crate::proxy::FaultProxy`]) and short waits between
-    /// attempts.
+    /// The same, with the store's requests to `endpoint` (a [`crate::proxy::FaultProxy`]) and short
+    /// waits between attempts.
     pub async fn at(endpoint: &str) -> Self {
         let bucket = fresh_bucket().await;
         let prefix = "tests/repository".to_owned();

@@ -1,4 +1,5 @@
-//! A relay in front of MongoDB. It makes a successful write appear unacknowledged by a majority in time.
+//! A relay in front of MongoDB. It makes a successful write appear unacknowledged by a majority in
+//! time.
 
 use std::{
     collections::BTreeSet,
@@ -59,7 +60,8 @@ impl UnsureWrites {
         mongodb_uri_at(&self.address, database)
     }
 
-    /// Executes the next insert into this collection, but its response reports a time-out of the write concern.
+    /// Executes the next insert into this collection, but its response reports a time-out of the
+    /// write concern.
     pub fn doubt_next_insert(&self, collection: &str) {
         lock(&self.state).doubted = Some(collection.to_owned());
     }
@@ -109,7 +111,8 @@ fn note(message: &[u8], state: &Mutex<State>) {
     }
 }
 
-/// Adds the error to the response's document. It follows the header, the flags and a byte for the kind of section.
+/// Adds the error to the response's document. It follows the header, the flags and a byte for the
+/// kind of section.
 fn change(message: &mut Vec<u8>, state: &Mutex<State>) {
     const DOCUMENT_AT: usize = 21;
     let answers: [u8; 4] = message[8..12].try_into().unwrap_or_default();

@@ -1,4 +1,5 @@
-//! The head of an HTTP/1.1 request, read from a socket, for servers that misbehave below the level of a library.
+//! The head of an HTTP/1.1 request, read from a socket, for servers that misbehave below the level
+//! of a library.
 
 use std::io;
 

@@ -1,4 +1,5 @@
-//! A relay before MongoDB whose answers report a wrong time, as if this machine's clock were wrong by as much.
+//! A relay before MongoDB whose answers report a wrong time, as if this machine's clock were wrong
+//! by as much.
 
 use std::io;
 
@@ -22,8 +23,8 @@ pub struct WrongClock {
 }
 
 impl WrongClock {
-    /// Starts a relay in front of the tests' MongoDB server. The server's clock is ahead of this machine's by so many
-    /// seconds, or behind if there are fewer than none.
+    /// Starts a relay in front of the tests' MongoDB server. The server's clock is ahead of this
+    /// machine's by so many seconds, or behind if there are fewer than none.
     ///
     /// # Panics
     /// If no port is free.

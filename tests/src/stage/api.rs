@@ -102,7 +102,8 @@ impl Api {
             .clone()
     }
 
-    /// The job, once it is settled. The limit is a time without progress, so that a slow machine only takes longer.
+    /// The job, once it is settled. The limit is a time without progress, so that a slow machine
+    /// only takes longer.
     pub(crate) async fn settled(&self, id: &str) -> Value {
         let mut seen = Value::Null;
         let mut changed_at = Instant::now();

@@ -91,7 +91,8 @@ impl Aws {
         }
     }
 
-    /// Sends a function an event as EventBridge does: without waiting, and again after the death of the function.
+    /// Sends a function an event as EventBridge does: without waiting, and again after the death of
+    /// the function.
     pub(crate) async fn deliver(&self, function: &str, event: &Value) {
         let path = format!("/2015-03-31/functions/{function}/invocations");
         let request = self

@@ -31,7 +31,8 @@ impl Server {
         }
     }
 
-    /// Creates a user with write access to these databases. The first one is its authentication database.
+    /// Creates a user with write access to these databases. The first one is its authentication
+    /// database.
     pub(crate) async fn add_user(&self, user: &str, password: &str, databases: [&str; 2]) {
         let roles = databases.map(|database| doc! { "role": "readWrite", "db": database });
         let command = doc! { "createUser": user, "pwd": password, "roles": roles.to_vec() };
@@ -62,7 +63,8 @@ impl Server {
     }
 }
 
-/// The server's connection string for a user with the authentication database `home`, and this database.
+/// The server's connection string for a user with the authentication database `home`, and this
+/// database.
 pub(crate) fn uri_of(user: &str, password: &str, home: &str, database: &str) -> String {
     let uri = &holdfast_testing::parts().mongodb_uri;
     let (scheme, rest) = uri.split_once("://").unwrap();
@@ -134,8 +136,8 @@ pub(crate) struct Collection {
     kind: String,
     options: Document,
     indexes: BTreeSet<String>,
-    /// None for a view, because its options are its content. Buckets are internal to the server and may be rebuilt, so
-    /// a time series is compared by its measurements.
+    /// None for a view, because its options are its content. Buckets are internal to the server
+    /// and may be rebuilt, so a time series is compared by its measurements.
     content: Option<CollectionContent>,
 }
 

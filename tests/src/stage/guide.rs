@@ -7,8 +7,8 @@ use tempfile::TempDir;
 
 use super::Variant;
 
-/// Follows a backup's guide with its keys, and returns the folder. The downloads by the AWS command line are already
-/// done: the files of these keys exist.
+/// Follows a backup's guide with its keys, and returns the folder. The downloads by the AWS command
+/// line are already done: the files of these keys exist.
 pub(crate) async fn follow(
     variant: &Variant,
     id: &str,

@@ -1,4 +1,5 @@
-//! The base of the scenarios: a deployed stack, its databases, its API, the operator's command line.
+//! The base of the scenarios: a deployed stack, its databases, its API, the operator's command
+//! line.
 
 mod api;
 mod aws;

@@ -1,5 +1,5 @@
-//! The official mongodump of a deployment: the real one if this machine has it, else a stand-in that replays the
-//! source. It reports the choice.
+//! The official mongodump of a deployment: the real one if this machine has it, else a stand-in
+//! that replays the source. It reports the choice.
 
 use std::{
     fs::File,
@@ -68,7 +68,8 @@ impl Mongodump {
             .to_owned()
     }
 
-    /// Sets a stand-in to replay the present state of this connection string's database. The real one reads it itself.
+    /// Sets a stand-in to replay the present state of this connection string's database. The real
+    /// one reads it itself.
     pub(crate) async fn sees(&self, uri: &str) {
         let Self::StandIn(stand_in) = self else {
             return;

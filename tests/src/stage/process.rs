@@ -1,4 +1,5 @@
-//! The processes of functions in the local AWS, and their children, as the machine's owner sees and controls them.
+//! The processes of functions in the local AWS, and their children, as the machine's owner sees and
+//! controls them.
 
 use std::{fs, process::Command};
 

@@ -1,5 +1,5 @@
-//! A stack deployed next to the others from the same packaged template, with its own parameters. Its source, catalogue,
-//! user and secrets are private to it.
+//! A stack deployed next to the others from the same packaged template, with its own parameters.
+//! Its source, catalogue, user and secrets are private to it.
 
 mod content;
 mod downloads;

@@ -1,5 +1,5 @@
-//! Content backups of many small files, by the command line: time, files a second, memory. The memory must not grow with
-//! their number.
+//! Content backups of many small files, by the command line: time, files a second, memory. The
+//! memory must not grow with their number.
 
 use anyhow::{Result, ensure};
 use mongodb::{
@@ -70,7 +70,8 @@ async fn refill(node: &Node<'_>, database: &Database, number: u32) -> Result<()>
     Ok(())
 }
 
-/// Large enough for an archive of several parts with a thousand files. Fewer would hide the memory of the buffers.
+/// Large enough for an archive of several parts with a thousand files. Fewer would hide the memory
+/// of the buffers.
 fn small_file(random: &mut Random) -> Vec<u8> {
     let length = 10_000 + random.below(20_000).unsigned_abs();
     random.bytes_of(length as usize)

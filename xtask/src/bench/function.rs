@@ -1,4 +1,5 @@
-//! The deployed function, measured by the kernel: its own process backs up, and its peak memory is read afterwards.
+//! The deployed function, measured by the kernel: its own process backs up, and its peak memory is
+//! read afterwards.
 
 use std::{fmt, fs, path::PathBuf};
 

@@ -1,5 +1,6 @@
-//! The benchmark, on release builds: memory and start of the deployed function, speed of the engine, costs of compression,
-//! many files of content. Compare only figures of one run. Nothing else should run on the machine.
+//! The benchmark, on release builds: memory and start of the deployed function, speed of the
+//! engine, costs of compression, many files of content. Compare only figures of one run. Nothing
+//! else should run on the machine.
 
 mod content;
 mod dataset;

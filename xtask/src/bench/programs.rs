@@ -1,5 +1,5 @@
-//! The command line's dump: time, processor and memory, with compression by level, compared with stock gzip, and with
-//! mongodump if it is installed.
+//! The command line's dump: time, processor and memory, with compression by level, compared with
+//! stock gzip, and with mongodump if it is installed.
 
 use std::{
     fs,

@@ -1,5 +1,5 @@
-//! The start of a function: from the start of its process to its first request to Lambda's runtime API. A listener here
-//! replaces the runtime API, and every setting is a plain value.
+//! The start of a function: from the start of its process to its first request to Lambda's runtime
+//! API. A listener here replaces the runtime API, and every setting is a plain value.
 
 use std::{
     path::Path,

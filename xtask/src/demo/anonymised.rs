@@ -1,5 +1,5 @@
-//! The demonstration's database without personal data: restored by the example rules of the documentation, and read
-//! without any code of the restore.
+//! The demonstration's database without personal data: restored by the example rules of the
+//! documentation, and read without any code of the restore.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -37,7 +37,8 @@ pub(crate) struct Anonymised {
     pub(crate) references: usize,
 }
 
-/// Searches the copy, byte by byte, for all personal data of the original, and follows every reference.
+/// Searches the copy, byte by byte, for all personal data of the original, and follows every
+/// reference.
 pub(crate) async fn compare(client: &Client, original: &str, copy: &str) -> Result<Anonymised> {
     let (original, copy) = (client.database(original), client.database(copy));
     let mut originals = HashSet::new();

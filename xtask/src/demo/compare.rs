@@ -1,5 +1,5 @@
-//! Compares two databases by reading both, without any code of the backup or the restore: documents byte by byte, the
-//! options of every collection, and its indexes.
+//! Compares two databases by reading both, without any code of the backup or the restore: documents
+//! byte by byte, the options of every collection, and its indexes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,7 +21,8 @@ pub(crate) struct Collection {
     index_documents: BTreeSet<String>,
 }
 
-/// Reads both databases. Returns the collections if both are equal, else an error with the difference.
+/// Reads both databases. Returns the collections if both are equal, else an error with the
+/// difference.
 pub(crate) async fn databases(
     client: &Client,
     left: &str,
@@ -111,8 +112,8 @@ async fn collection(database: &Database, name: &str, options: Document) -> Resul
     })
 }
 
-/// An index without the namespace of older servers, and without the simple collation. Only some servers list this
-/// collation. The order of its fields has no meaning. The order of its key has.
+/// An index without the namespace of older servers, and without the simple collation. Only some
+/// servers list this collation. The order of its fields has no meaning. The order of its key has.
 fn normalized(mut index: Document) -> String {
     index.remove("ns");
     if index

@@ -1,5 +1,5 @@
-//! The demonstration's second copy: the deployed function makes it meanwhile. The restore uses nothing else: no AWS, and
-//! no catalogue.
+//! The demonstration's second copy: the deployed function makes it meanwhile. The restore uses
+//! nothing else: no AWS, and no catalogue.
 
 use std::time::Duration;
 
@@ -33,7 +33,8 @@ pub(super) struct Backups<'a> {
     pub(super) content: &'a str,
 }
 
-/// Waits until all are copied, then restores database and content from the copies alone, and compares both.
+/// Waits until all are copied, then restores database and content from the copies alone, and
+/// compares both.
 pub(super) async fn restore(
     stack: &Stack,
     api: &Api<'_>,

@@ -1,4 +1,5 @@
-//! One document with a value of every BSON type, including the deprecated ones. A faithful backup keeps all of them.
+//! One document with a value of every BSON type, including the deprecated ones. A faithful backup
+//! keeps all of them.
 
 use anyhow::Result;
 use mongodb::bson::{

@@ -1,6 +1,7 @@
-//! The demonstration: it backs up a sample database and its files through the deployed API, verifies both, restores them
-//! and compares them. It restores the database once more without personal data, and everything once more from the second
-//! copy alone. Any difference ends it with an error.
+//! The demonstration: it backs up a sample database and its files through the deployed API,
+//! verifies both, restores them and compares them. It restores the database once more without
+//! personal data, and everything once more from the second copy alone. Any difference ends it with
+//! an error.
 
 mod anonymised;
 pub(crate) mod api;

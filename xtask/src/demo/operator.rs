@@ -1,5 +1,5 @@
-//! The demonstration as an operator: verifies and restores by the command line, with only the stack's variables, or
-//! with only the variables of the second store.
+//! The demonstration as an operator: verifies and restores by the command line, with only the
+//! stack's variables, or with only the variables of the second store.
 
 use std::{ffi::OsStr, path::Path};
 
@@ -16,7 +16,8 @@ const NOWHERE: &str = "mongodb://127.0.0.1:1/gone?serverSelectionTimeoutMS=1000"
 pub(crate) enum Given {
     /// The variables of `holdfast` for the stack.
     Stack,
-    /// The second store, its keys, and a MongoDB to restore into. There are no variables of AWS, and no catalogue.
+    /// The second store, its keys, and a MongoDB to restore into. There are no variables of AWS,
+    /// and no catalogue.
     CopyAlone,
 }
 

@@ -1,5 +1,6 @@
-//! Documents of the platform's shape: its nine collections, the same at every run, with valid references. A buyer is a
-//! user, a flag refers to a content, and each remaining content has its file.
+//! Documents of the platform's shape: its nine collections, the same at every run, with valid
+//! references. A buyer is a user, a flag refers to a content, and each remaining content has its
+//! file.
 
 use anyhow::{Context as _, Result};
 use mongodb::{
@@ -345,7 +346,8 @@ fn address(user: i32) -> String {
     format!("SP{}", digits.chain(['0'; 7]).collect::<String>())
 }
 
-/// The CID, version 1, of a raw block with this content: multibase base32, codec 0x55, multihash SHA-256.
+/// The CID, version 1, of a raw block with this content: multibase base32, codec 0x55, multihash
+/// SHA-256.
 fn cid(content: &[u8]) -> String {
     const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
     let bytes = [&[0x01, 0x55, 0x12, 0x20][..], &Sha256::digest(content)].concat();

@@ -1,5 +1,5 @@
-//! A recording of the demonstration: its printed lines as an SVG image of a terminal. `anstyle-svg` draws the text.
-//! This module adds a title, a scalable size, and colours for dark and light pages.
+//! A recording of the demonstration: its printed lines as an SVG image of a terminal. `anstyle-svg`
+//! draws the text. This module adds a title, a scalable size, and colours for dark and light pages.
 
 use std::{fs, path::Path};
 

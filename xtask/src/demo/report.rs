@@ -1,4 +1,5 @@
-//! The output at the end: the report on stderr, below the steps. The addresses of a running stack go to stdout.
+//! The output at the end: the report on stderr, below the steps. The addresses of a running stack
+//! go to stdout.
 
 use std::time::Duration;
 

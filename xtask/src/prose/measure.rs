@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 const RELATIVE: [&str; 10] = [
     "that", "which", "what", "where", "who", "whose", "whom", "whatever", "wherever", "whoever",
 ];
-/// Phrases of a literal translation. A plain sentence has a subject and a standard verb in their place.
+/// Phrases of a literal translation. A plain sentence has a subject and a standard verb in their
+/// place.
 const BANNED: [&str; 17] = [
     "told",
     "tells",
@@ -95,7 +96,8 @@ impl Figures {
     }
 }
 
-/// Whether a sentence raises a figure above the goal: long, or with a relative word, a semicolon or a banned phrase.
+/// Whether a sentence raises a figure above the goal: long, or with a relative word, a semicolon or
+/// a banned phrase.
 pub(super) fn is_hard(sentence: &str) -> bool {
     let words = words(sentence);
     words.len() > 25

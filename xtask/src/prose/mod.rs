@@ -1,5 +1,6 @@
-//! Measures the prose of documents, comments and messages, and refuses a text that becomes harder to read. The accepted figures are
-//! in `xtask/prose.json`, one line for each document, and two for each crate.
+//! Measures the prose of documents, comments and messages, and refuses a text that becomes harder
+//! to read. The accepted figures are in `xtask/prose.json`, one line for each document, and two for
+//! each crate.
 
 #[cfg(test)]
 mod links;
@@ -32,8 +33,8 @@ const NEW: Figures = Figures {
     banned: 0,
 };
 
-/// Measures everything. With `accept` the figures become the accepted ones. Otherwise each figure worse than before is
-/// named, and the result is `false`.
+/// Measures everything. With `accept` the figures become the accepted ones. Otherwise each figure
+/// worse than before is named, and the result is `false`.
 pub(crate) fn run(purpose: Purpose) -> Result<bool> {
     let measured = measure()?;
     let file = files::workspace().join(ACCEPTED);

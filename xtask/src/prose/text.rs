@@ -1,7 +1,7 @@
 //! Prose out of Markdown and Rust: sentences, without code.
 
-/// The sentences of a Markdown document, without code blocks and inline code. A table cell and a list item end a
-/// sentence.
+/// The sentences of a Markdown document, without code blocks and inline code. A table cell and a
+/// list item end a sentence.
 pub(super) fn of_markdown(document: &str) -> Vec<String> {
     let mut text = String::new();
     let mut is_code = false;

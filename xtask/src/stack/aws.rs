@@ -1,5 +1,5 @@
-//! The local AWS: one process, and the few calls of a deployment. Its root key is `test`. The functions run under their
-//! own roles, and it evaluates their policies.
+//! The local AWS: one process, and the few calls of a deployment. Its root key is `test`. The
+//! functions run under their own roles, and it evaluates their policies.
 
 use std::{collections::BTreeMap, net::TcpListener, time::Duration};
 
@@ -118,7 +118,8 @@ impl LocalAws {
         answer(request, &format!("cloudformation:{action}")).await
     }
 
-    /// A request of the root key. Its signature is not checked. The credential's scope names the service.
+    /// A request of the root key. Its signature is not checked. The credential's scope names the
+    /// service.
     fn request(&self, method: Method, path: &str, service: &str) -> RequestBuilder {
         let credential = format!("{ACCESS_KEY}/20260101/{REGION}/{service}/aws4_request");
         let authorization = format!(
@@ -133,7 +134,8 @@ impl LocalAws {
     }
 }
 
-/// The functions inherit the environment of the local AWS, so nothing of our own environment is in it.
+/// The functions inherit the environment of the local AWS, so nothing of our own environment is in
+/// it.
 fn command(tools: &Tools, supervisor: &Supervisor, port: u16) -> Command {
     let run = supervisor.run_directory();
     let mut command = Command::new(tools.program("ministack"));

@@ -1,5 +1,5 @@
-//! Creates the CloudFormation stack, waits for it, and reads its outputs. The error of a failed creation has the
-//! reasons of every failed resource.
+//! Creates the CloudFormation stack, waits for it, and reads its outputs. The error of a failed
+//! creation has the reasons of every failed resource.
 
 use std::{
     collections::BTreeMap,

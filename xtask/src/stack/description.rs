@@ -1,4 +1,5 @@
-//! The description of a stack for scripts and tests: the line printed by `cargo xtask demo --keep --json`.
+//! The description of a stack for scripts and tests: the line printed by `cargo xtask demo --keep
+//! --json`.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +22,8 @@ pub(crate) struct Description {
     /// The database to back up.
     pub(crate) mongodb_uri: String,
     pub(crate) aws_endpoint: String,
-    /// The IPFS gateway (`/ipfs/…`) and Gaia origin (`/gaia/…`). `tests/ipfs-node` describes its control API.
+    /// The IPFS gateway (`/ipfs/…`) and Gaia origin (`/gaia/…`). `tests/ipfs-node` describes its
+    /// control API.
     pub(crate) ipfs_node: String,
     /// Stores for a second copy.
     pub(crate) second: Second,

@@ -1,5 +1,5 @@
-//! Packages the program of the functions, and the template that refers to it. The local AWS deploys `template.yaml`
-//! itself, with its one `CodeUri` replaced by the address of the package.
+//! Packages the program of the functions, and the template that refers to it. The local AWS deploys
+//! `template.yaml` itself, with its one `CodeUri` replaced by the address of the package.
 
 use std::fs;
 
@@ -75,7 +75,8 @@ pub(crate) async fn package(
         LAYER,
         &format!("ContentUri: s3://{BUCKET}/mongodump-layer.zip\n"),
     )?;
-    // The local AWS keeps a number parameter as text, and cannot compare it. The default replaces all of them.
+    // The local AWS keeps a number parameter as text, and cannot compare it. The default replaces
+    // all of them.
     template = replaced(&template, DOWNLOADS_AT_A_TIME, "MaximumConcurrency: 3")?;
     aws.put_object(BUCKET, "template.yaml", template.into_bytes())
         .await?;

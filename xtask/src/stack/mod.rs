@@ -1,5 +1,6 @@
-//! The stack on this machine: a MongoDB server, an IPFS gateway and Gaia origin, the local AWS, and `template.yaml`
-//! deployed to it with the functions built by cargo. It lives as long as its supervisor.
+//! The stack on this machine: a MongoDB server, an IPFS gateway and Gaia origin, the local AWS, and
+//! `template.yaml` deployed to it with the functions built by cargo. It lives as long as its
+//! supervisor.
 
 mod announced;
 mod aws;

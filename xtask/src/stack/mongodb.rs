@@ -1,5 +1,6 @@
-//! The MongoDB server of the stack: an external one, the machine's own `mongod`, or the stand-in. On an external
-//! server, only databases with names of this run are used, and they are dropped at the end.
+//! The MongoDB server of the stack: an external one, the machine's own `mongod`, or the stand-in.
+//! On an external server, only databases with names of this run are used, and they are dropped at
+//! the end.
 
 use std::{net::TcpListener, time::Duration};
 
@@ -228,8 +229,8 @@ async fn announced_port(service: &mut Service) -> Result<u16> {
     )
 }
 
-/// A connection string, split at its database. Several hosts are not changed, although the syntax of URLs does not
-/// allow them.
+/// A connection string, split at its database. Several hosts are not changed, although the syntax
+/// of URLs does not allow them.
 struct Uri {
     authority: String,
     options: String,

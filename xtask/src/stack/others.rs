@@ -1,5 +1,6 @@
-//! Stores for a second copy, in addition to another region of the local AWS: a local Azure Blob Storage with one
-//! account, and another implementation of S3. Both choose their port and keep no data.
+//! Stores for a second copy, in addition to another region of the local AWS: a local Azure Blob
+//! Storage with one account, and another implementation of S3. Both choose their port and keep no
+//! data.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Issues tokens for the local stack: an `OpenID` provider of two objects in a bucket, and a key with the lifetime of
-//! this process.
+//! Issues tokens for the local stack: an `OpenID` provider of two objects in a bucket, and a key
+//! with the lifetime of this process.
 
 use std::time::{Duration, SystemTime};
 
@@ -98,8 +98,8 @@ impl Issuer {
     }
 }
 
-/// The modulus of a 2,048-bit public key with exponent 65,537, from its `RSAPublicKey` in DER (RFC 8017, A.1.1). With
-/// both given, all bytes around it are constant.
+/// The modulus of a 2,048-bit public key with exponent 65,537, from its `RSAPublicKey` in DER (RFC
+/// 8017, A.1.1). With both given, all bytes around it are constant.
 fn modulus(der: &[u8]) -> Option<&[u8]> {
     let sequence_and_length = [0x30, 0x82, 0x01, 0x0a, 0x02, 0x82, 0x01, 0x01, 0x00];
     der.strip_prefix(&sequence_and_length)?

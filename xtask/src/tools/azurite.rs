@@ -1,6 +1,6 @@
-//! The local Azure Blob Storage (`infra/local/azurite`): an npm package, completely pinned by a lock. Node.js is the
-//! machine's own if it is new enough and has npm, else a Python wheel. npm downloads from the registry in its own
-//! settings.
+//! The local Azure Blob Storage (`infra/local/azurite`): an npm package, completely pinned by a
+//! lock. Node.js is the machine's own if it is new enough and has npm, else a Python wheel. npm
+//! downloads from the registry in its own settings.
 
 use std::{
     fs,

@@ -1,6 +1,6 @@
-//! Installs the pinned tools of the local parts into `.holdfast/` (or the folder in `HOLDFAST_CACHE`). The marker of an
-//! installation is written last, so an interrupted one is repeated. A lock prevents two runs from installing the same
-//! tool.
+//! Installs the pinned tools of the local parts into `.holdfast/` (or the folder in
+//! `HOLDFAST_CACHE`). The marker of an installation is written last, so an interrupted one is
+//! repeated. A lock prevents two runs from installing the same tool.
 
 mod azurite;
 mod go;
@@ -179,7 +179,8 @@ impl Installer<'_> {
             .await
     }
 
-    /// The Python environment of these very requirements. It cannot be moved, so it is made in its place.
+    /// The Python environment of these very requirements. It cannot be moved, so it is made in its
+    /// place.
     async fn python_environment(
         &self,
         python: &Path,

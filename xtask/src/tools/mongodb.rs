@@ -1,5 +1,5 @@
-//! The MongoDB stand-in for machines without `mongod`: a Python wheel for the demonstration, slow but without a
-//! compiler, and a compiled server for tests and the benchmark.
+//! The MongoDB stand-in for machines without `mongod`: a Python wheel for the demonstration, slow
+//! but without a compiler, and a compiled server for tests and the benchmark.
 
 use std::{
     fs,
@@ -53,8 +53,8 @@ impl StandIn {
 }
 
 impl Installer<'_> {
-    /// The program of the Python wheel. `None` if there is no wheel for this machine. An installed compiled server is
-    /// faster, and used instead.
+    /// The program of the Python wheel. `None` if there is no wheel for this machine. An installed
+    /// compiled server is faster, and used instead.
     pub(super) async fn mongodb_wheel(&self, python: &Path) -> Result<Option<StandIn>> {
         let compiled = self.compiled_root();
         if is_installed(&compiled) {
@@ -80,7 +80,8 @@ impl Installer<'_> {
         }
     }
 
-    /// The compiled server. The build needs `cmake` and `libclang`, and they come from the Python environment.
+    /// The compiled server. The build needs `cmake` and `libclang`, and they come from the Python
+    /// environment.
     pub(super) async fn mongodb_stand_in(&self, venv: &Path) -> Result<PathBuf> {
         let (name, version) = COMPILED;
         let root = self.compiled_root();

@@ -1,5 +1,5 @@
-//! `holdfast key export`: prints the master keys, to be kept offline. They open encrypted backups without the settings
-//! and without KMS.
+//! `holdfast key export`: prints the master keys, to be kept offline. They open encrypted backups
+//! without the settings and without KMS.
 
 use std::io::{self, IsTerminal};
 

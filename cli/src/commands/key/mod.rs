@@ -24,11 +24,13 @@ pub(crate) struct Arguments {
 enum What {
     /// Show the key epochs and the wrappings of each master key. Shows no secret and needs no key
     Show,
-    /// Print the repository ID and the master keys, in plain and wrapped form, for safekeeping offline
+    /// Print the repository ID and the master keys, in plain and wrapped form, for safekeeping
+    /// offline
     Export(export::Arguments),
     /// Recreate lost repository files from exported master keys, wrapped under the current keys
     Import(import::Arguments),
-    /// Wrap the master keys under the current keys, and remove all other wrappings. Data stay unchanged
+    /// Wrap the master keys under the current keys, and remove all other wrappings. Data stay
+    /// unchanged
     Rotate(rewrap::Rotate),
     /// Also wrap the master keys for an age recipient. Keep its identity offline
     AddRecipient(rewrap::Recipient),

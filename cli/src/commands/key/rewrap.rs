@@ -1,5 +1,5 @@
-//! `holdfast key rotate`, `add-recipient`, `remove-recipient`: change the wrapping of the master keys, never the keys
-//! themselves or the data under them.
+//! `holdfast key rotate`, `add-recipient`, `remove-recipient`: change the wrapping of the master
+//! keys, never the keys themselves or the data under them.
 
 use std::{fmt::Write as _, path::PathBuf};
 
@@ -26,8 +26,8 @@ const OLD_VERSIONS: &str = "If the bucket keeps versions, older versions of repo
 pub(crate) struct Rotate {
     #[command(flatten)]
     pub(super) opening: Opening,
-    /// The file with the previous key, instead of `BACKUP_ENCRYPTION_KEY_PREVIOUS`. `BACKUP_ENCRYPTION_KEY` is the new
-    /// key
+    /// The file with the previous key, instead of `BACKUP_ENCRYPTION_KEY_PREVIOUS`.
+    /// `BACKUP_ENCRYPTION_KEY` is the new key
     #[arg(long, value_name = "FILE")]
     old_key_file: Option<PathBuf>,
     /// Change the keys without confirmation

@@ -1,5 +1,5 @@
-//! `holdfast run`: runs the use cases of the functions in this process, without a deadline. Ctrl-C cancels the backup
-//! and waits for its cleanup. A second Ctrl-C exits at once.
+//! `holdfast run`: runs the use cases of the functions in this process, without a deadline. Ctrl-C
+//! cancels the backup and waits for its cleanup. A second Ctrl-C exits at once.
 
 mod resuming;
 mod screen;
@@ -26,8 +26,8 @@ use crate::{
 
 /// Interval of attempts to acquire a lease that another run holds.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(2);
-/// Delays before each new attempt of a run that could not reach the catalogue. Events of functions have the same
-/// delays.
+/// Delays before each new attempt of a run that could not reach the catalogue. Events of functions
+/// have the same delays.
 const RETRY_AFTER: [Duration; 3] = [
     Duration::from_secs(20),
     Duration::from_mins(1),
@@ -44,7 +44,8 @@ pub(crate) struct Arguments {
 enum What {
     /// Back up the database of `MONGODB_URI` now, in this process and without a time limit
     Database(When),
-    /// Back up the IPFS and Gaia files of the database's content items now, in this process and without a time limit
+    /// Back up the IPFS and Gaia files of the database's content items now, in this process and
+    /// without a time limit
     Content(When),
     /// Back up database and content at the same time, as one backup. `BACKUP_DATABASE_ENABLED` and
     /// `BACKUP_CONTENT_ENABLED` can switch off a part
@@ -135,7 +136,8 @@ async fn begin(h: &Holdfast, kind: BackupType) -> Result<Begun, OperationError> 
     })
 }
 
-/// Runs all of it. At the first Ctrl-C it is cancelled, and runs on until it has cleaned up after itself.
+/// Runs all of it. At the first Ctrl-C it is cancelled, and runs on until it has cleaned up after
+/// itself.
 async fn to_their_ends(
     h: &Holdfast,
     begun: &Begun,

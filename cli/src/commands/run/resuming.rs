@@ -1,4 +1,5 @@
-//! An earlier backup that blocks a new one: an interrupted one is resumed, a running one causes a refusal.
+//! An earlier backup that blocks a new one: an interrupted one is resumed, a running one causes a
+//! refusal.
 
 use holdfast_catalog::CatalogError;
 use holdfast_domain::{BackupId, BackupType, Job, JobStatus};
@@ -9,8 +10,8 @@ use super::{Begun, begin, screen::Screen, to_its_end};
 /// Maximum number of rounds with a blocking backup before the command fails.
 const MOST_ROUNDS: u32 = 5;
 
-/// Begins a backup of this type. An interrupted content backup is resumed, and is then the backup of this command. A
-/// full backup begins after it.
+/// Begins a backup of this type. An interrupted content backup is resumed, and is then the backup
+/// of this command. A full backup begins after it.
 pub(super) async fn begin_or_resume(
     h: &Holdfast,
     kind: BackupType,
@@ -71,8 +72,9 @@ async fn resume(
     }
 }
 
-/// Whether the job has work to resume. A content backup keeps its files, and a request without a run is still pending.
-/// A dead database backup is settled by the next one, which dumps from the beginning.
+/// Whether the job has work to resume. A content backup keeps its files, and a request without a
+/// run is still pending. A dead database backup is settled by the next one, which dumps from the
+/// beginning.
 fn has_work_to_resume(job: &Job) -> bool {
     job.backup_type == BackupType::Content || (job.status == JobStatus::Pending && job.fence == 0)
 }

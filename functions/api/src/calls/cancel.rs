@@ -1,4 +1,5 @@
-//! `POST /jobs/{backupId}/cancel`: stops a backup. The call settles the job, and its run stops at the next heartbeat.
+//! `POST /jobs/{backupId}/cancel`: stops a backup. The call settles the job, and its run stops at
+//! the next heartbeat.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! `POST /cleanup`: requests a run of retention. The answer contains the plan. Another function with enough time and
-//! the permission to delete executes the run.
+//! `POST /cleanup`: requests a run of retention. The answer contains the plan. Another function
+//! with enough time and the permission to delete executes the run.
 
 use std::sync::Arc;
 
@@ -34,8 +34,9 @@ pub(crate) struct Cleanup {
     /// The plan as of now. The run decides each deletion again immediately before the deletion.
     #[schema(value_type = schema::retention::RetentionPlan)]
     plan: RetentionPlan,
-    /// Number of backups that the plan counts but does not list, because the answer would be too large. Kept backups
-    /// are omitted first, the oldest before newer ones. Then backups to delete are omitted, the newest first.
+    /// Number of backups that the plan counts but does not list, because the answer would be too
+    /// large. Kept backups are omitted first, the oldest before newer ones. Then backups to
+    /// delete are omitted, the newest first.
     omitted: u64,
 }
 

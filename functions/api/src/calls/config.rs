@@ -1,4 +1,5 @@
-//! `GET /config`: the effective settings and all their faults. This call answers even if all others fail.
+//! `GET /config`: the effective settings and all their faults. This call answers even if all others
+//! fail.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -42,7 +43,8 @@ struct Fault {
     message: String,
 }
 
-/// Returns the effective settings and their validation. If a setting is invalid, every other call answers 503.
+/// Returns the effective settings and their validation. If a setting is invalid, every other call
+/// answers 503.
 #[utoipa::path(
     get,
     path = "/api/backups/config",
@@ -60,7 +62,8 @@ pub(crate) async fn config(
 }
 
 impl Configuration {
-    /// The stack's settings replace those of this function, because it does not need or may not have all of them.
+    /// The stack's settings replace those of this function, because it does not need or may not
+    /// have all of them.
     fn of(reading: Reading, of_the_stack: Vec<(String, String)>) -> Self {
         let warnings = reading
             .settings

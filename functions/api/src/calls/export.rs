@@ -1,4 +1,5 @@
-//! `POST /export`: writes all metadata as one JSON object to the store, and returns a short-lived link to it.
+//! `POST /export`: writes all metadata as one JSON object to the store, and returns a short-lived
+//! link to it.
 
 use std::sync::Arc;
 
@@ -14,8 +15,8 @@ use crate::{
     schema,
 };
 
-/// Writes all metadata to the store: jobs, verifications, policies, statistics and the repository's identity. No body
-/// is needed.
+/// Writes all metadata to the store: jobs, verifications, policies, statistics and the repository's
+/// identity. No body is needed.
 #[utoipa::path(
     post,
     path = "/api/backups/export",

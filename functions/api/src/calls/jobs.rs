@@ -19,7 +19,8 @@ use crate::{
 /// One page of jobs.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct JobsPage {
-    /// Jobs, newest first, without `namespaces`. `GET /jobs/{backupId}` and its `/namespaces` return those.
+    /// Jobs, newest first, without `namespaces`. `GET /jobs/{backupId}` and its `/namespaces`
+    /// return those.
     #[schema(value_type = Vec<schema::Job>)]
     jobs: Vec<Job>,
     /// Position of this page.

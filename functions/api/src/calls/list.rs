@@ -1,4 +1,5 @@
-//! `GET /list`: backups in the store, from the manifests only. It works without MongoDB, which may be lost.
+//! `GET /list`: backups in the store, from the manifests only. It works without MongoDB, which may
+//! be lost.
 
 use std::sync::Arc;
 
@@ -100,8 +101,8 @@ struct Unreadable {
     error: String,
 }
 
-/// Lists the backups in the store from their manifests. This call does not check the authenticity of manifests, which
-/// verification and restore do.
+/// Lists the backups in the store from their manifests. This call does not check the authenticity
+/// of manifests, which verification and restore do.
 #[utoipa::path(
     get,
     path = "/api/backups/list",

@@ -1,4 +1,5 @@
-//! `GET /jobs/{backupId}/namespaces`: namespaces of a database backup, in pages, from its manifest in the store.
+//! `GET /jobs/{backupId}/namespaces`: namespaces of a database backup, in pages, from its manifest
+//! in the store.
 
 use std::sync::Arc;
 
@@ -38,8 +39,8 @@ struct ListedNamespace {
     indexes: usize,
 }
 
-/// Lists the namespaces of a database backup from its manifest. This call does not check the authenticity of the
-/// manifest, which verification and restore do.
+/// Lists the namespaces of a database backup from its manifest. This call does not check the
+/// authenticity of the manifest, which verification and restore do.
 #[utoipa::path(
     get,
     path = "/api/backups/jobs/{backupId}/namespaces",

@@ -5,7 +5,8 @@ use utoipa::openapi::OpenApi;
 
 use crate::{answer::Failure, contract, request::NoQuery};
 
-/// Returns this contract. It is the only answer without an envelope, so that tools can read it directly.
+/// Returns this contract. It is the only answer without an envelope, so that tools can read it
+/// directly.
 #[utoipa::path(
     get,
     path = "/api/backups/openapi.json",

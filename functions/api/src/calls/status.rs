@@ -13,7 +13,8 @@ use crate::{
     schema,
 };
 
-/// Returns the status: schedules, running backups, the newest backup of each source, and statistics.
+/// Returns the status: schedules, running backups, the newest backup of each source, and
+/// statistics.
 #[utoipa::path(
     get,
     path = "/api/backups/status",

@@ -1,5 +1,5 @@
-//! `POST /database`, `/content`, `/full`: starts a backup. The call writes the job and dispatches it by EventBridge, so
-//! that manual and scheduled runs share one path.
+//! `POST /database`, `/content`, `/full`: starts a backup. The call writes the job and dispatches
+//! it by EventBridge, so that manual and scheduled runs share one path.
 
 use std::sync::Arc;
 
@@ -158,8 +158,9 @@ async fn back_up(
     Ok((StatusCode::ACCEPTED, Answer::new(Requested::of(job))).into_response())
 }
 
-/// Dispatches jobs to their workers. If a dispatch fails, no worker runs the job. It is therefore settled here, so that
-/// the next trigger is not refused, and the remaining jobs are not started. If that fails, the sweep settles the job.
+/// Dispatches jobs to their workers. If a dispatch fails, no worker runs the job. It is therefore
+/// settled here, so that the next trigger is not refused, and the remaining jobs are not started.
+/// If that fails, the sweep settles the job.
 async fn hand_over(holdfast: &Holdfast, events: &Events, jobs: &[Job]) -> Result<(), Failure> {
     let mut refused: Option<EventError> = None;
     for job in jobs {

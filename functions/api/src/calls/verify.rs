@@ -1,5 +1,5 @@
-//! `POST /jobs/{backupId}/verify`: verifies a small backup during the call. Another function with enough time verifies
-//! a large backup, and runs every drill.
+//! `POST /jobs/{backupId}/verify`: verifies a small backup during the call. Another function with
+//! enough time verifies a large backup, and runs every drill.
 
 use std::{sync::Arc, time::Duration};
 
@@ -51,7 +51,8 @@ pub(crate) struct Verified {
     #[serde(flatten)]
     #[schema(value_type = schema::verification::Verification)]
     verification: Verification,
-    /// Number of problems, notes and namespaces that are omitted because the answer would be too large.
+    /// Number of problems, notes and namespaces that are omitted because the answer would be too
+    /// large.
     omitted: u64,
 }
 
@@ -134,8 +135,8 @@ pub(crate) async fn verify(
         .into_response())
 }
 
-/// Limits running verifications to the number of backups that may run. Each verification uses the account's function
-/// concurrency, which backups need.
+/// Limits running verifications to the number of backups that may run. Each verification uses the
+/// account's function concurrency, which backups need.
 async fn admit(holdfast: &Holdfast, id: &BackupId, now: Timestamp) -> Result<(), Failure> {
     let busy = holdfast
         .catalog

@@ -35,7 +35,8 @@ pub(crate) struct Export {
 pub(crate) struct ExportLink {
     /// The URL. Anyone with this URL can read the export.
     url: String,
-    /// When the link expires at the latest. It expires earlier if the credentials of the signing function do.
+    /// When the link expires at the latest. It expires earlier if the credentials of the signing
+    /// function do.
     #[schema(format = DateTime)]
     expires_at: String,
 }

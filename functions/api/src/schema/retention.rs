@@ -38,12 +38,14 @@ pub(crate) struct TypePlan {
     keep: u64,
     /// Bytes of the backups to delete.
     bytes: u64,
-    /// Backups whose manifest is missing although no deletion was decided. Retention deletes nothing of them.
+    /// Backups whose manifest is missing although no deletion was decided. Retention deletes
+    /// nothing of them.
     lost: Vec<String>,
     /// Lost backups whose manifest exists again. The run sets them back to `completed`.
     returned: Vec<String>,
-    /// Why the run changes nothing. Present if the store holds fewer than half of the catalogue's completed backups, or
-    /// if the policy is not confirmed since a rebuild. In the second case the plan follows the settings.
+    /// Why the run changes nothing. Present if the store holds fewer than half of the catalogue's
+    /// completed backups, or if the policy is not confirmed since a rebuild. In the second
+    /// case the plan follows the settings.
     #[schema(required = false)]
     suspended: Option<String>,
     /// Every backup, newest first.

@@ -10,8 +10,8 @@ use super::{BackupType, JobStatus, VerificationLevel, VerificationStatus};
 pub(crate) struct Statistics {
     /// Jobs by type and state.
     jobs: Vec<JobStatistics>,
-    /// Percentage (0–100) of completed backups among completed and failed ones, including backups deleted since then.
-    /// Null before the first.
+    /// Percentage (0–100) of completed backups among completed and failed ones, including backups
+    /// deleted since then. Null before the first.
     success_rate_percent: Option<f64>,
     /// Bytes stored by completed jobs. Here and below, a full backup counts as its parts.
     stored_bytes: u64,
@@ -91,8 +91,8 @@ pub(crate) struct RetentionStatistics {
 pub(crate) struct TypeStatistics {
     /// The newest backup without a failed verification.
     last_good_backup: Option<GoodBackup>,
-    /// When the next backup is due, according to the configured interval. Null if backups of this type are disabled, or
-    /// before the first good backup.
+    /// When the next backup is due, according to the configured interval. Null if backups of this
+    /// type are disabled, or before the first good backup.
     #[schema(format = DateTime)]
     next_due_at: Option<String>,
     /// Success rates of the jobs.
@@ -103,10 +103,11 @@ pub(crate) struct TypeStatistics {
     stored: Stored,
     /// Bytes of the existing backups before compression and encryption.
     original_bytes: u64,
-    /// Stored bytes as a percentage of the original bytes. Shared content objects are not included.
+    /// Stored bytes as a percentage of the original bytes. Shared content objects are not
+    /// included.
     stored_percent: Option<f64>,
-    /// Percentage by which the newest backup is larger than the backups of the week before it. Null if there are too
-    /// few backups.
+    /// Percentage by which the newest backup is larger than the backups of the week before it.
+    /// Null if there are too few backups.
     growth_percent: Option<f64>,
 }
 
@@ -170,7 +171,8 @@ pub(crate) struct Stored {
     backups: u64,
     /// Bytes of the backups' own artifacts: dumps, or item lists and archives.
     backup_bytes: u64,
-    /// Number of content objects, which backups share. Null if there are too many to count in time.
+    /// Number of content objects, which backups share. Null if there are too many to count in
+    /// time.
     objects: Option<u64>,
     /// Bytes of the content objects.
     object_bytes: Option<u64>,

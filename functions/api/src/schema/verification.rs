@@ -47,7 +47,8 @@ pub(crate) struct Namespace {
     documents: u64,
     /// Bytes of BSON.
     bytes: u64,
-    /// Sum modulo 2²⁵⁶ of the SHA-256 of all documents. If the backup is encrypted, the HMAC of that sum.
+    /// Sum modulo 2²⁵⁶ of the SHA-256 of all documents. If the backup is encrypted, the HMAC of
+    /// that sum.
     content_hash: String,
     /// Names of the indexes.
     indexes: Vec<String>,

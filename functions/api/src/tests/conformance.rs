@@ -1,4 +1,5 @@
-//! Compares every sent response with the contract. An undocumented or wrongly documented part is a fault.
+//! Compares every sent response with the contract. An undocumented or wrongly documented part is a
+//! fault.
 
 use holdfast_domain::{
     BackupId, BackupType, Consistency, CopyStatus, DeletionCause, EngineInfo, FailureCode,

@@ -1,4 +1,5 @@
-//! Calls as API Gateway sends them, by the events in `events/`. Every answer is compared with the contract.
+//! Calls as API Gateway sends them, by the events in `events/`. Every answer is compared with the
+//! contract.
 
 mod conformance;
 mod limits;

@@ -1,4 +1,5 @@
-//! Refusals before any request to MongoDB or the store, and the responses while these are unreachable.
+//! Refusals before any request to MongoDB or the store, and the responses while these are
+//! unreachable.
 
 use holdfast_testing::{EXPOSED_SECRETS, EXPOSING_SETTINGS};
 use serde_json::json;

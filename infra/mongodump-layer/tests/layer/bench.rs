@@ -40,7 +40,8 @@ impl Bench {
         self.build_with(architecture, &[("MONGODUMP_FEED_URL", feed.as_ref())])
     }
 
-    /// Builds from a file, or with another word for `MONGODUMP_BINARY`. No site is there to be asked.
+    /// Builds from a file, or with another word for `MONGODUMP_BINARY`. No site is there to be
+    /// asked.
     pub(crate) fn build_from(&self, architecture: &str, binary: &Path) -> Built {
         let nowhere = Path::new("http://127.0.0.1:1/");
         self.build_with(

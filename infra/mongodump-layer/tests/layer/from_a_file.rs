@@ -1,4 +1,5 @@
-//! `MONGODUMP_BINARY`: a file at hand, or none. The vendor is not asked, and the lock says nothing of it.
+//! `MONGODUMP_BINARY`: a file at hand, or none. The vendor is not asked, and the lock says nothing
+//! of it.
 
 use crate::{
     bench::Bench,

@@ -1,4 +1,5 @@
-//! The builder as `sam build` runs it: its program, its Makefiles, and a local server in place of the vendor's site.
+//! The builder as `sam build` runs it: its program, its Makefiles, and a local server in place of
+//! the vendor's site.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bench;

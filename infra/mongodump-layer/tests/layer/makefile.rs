@@ -1,4 +1,5 @@
-//! The Makefiles, run as SAM runs them: from a copy of their folder, where only they themselves are found by full path.
+//! The Makefiles, run as SAM runs them: from a copy of their folder, where only they themselves are
+//! found by full path.
 
 use std::{
     fs,
@@ -98,7 +99,8 @@ fn make(bench: &Bench, architecture: &str, target: &str, feed: &str) -> Built {
     bench::run(&mut command)
 }
 
-/// A folder with an `aws` that writes down what it was asked, and answers as `publish-layer-version` does.
+/// A folder with an `aws` that writes down what it was asked, and answers as
+/// `publish-layer-version` does.
 fn stand_in_for_aws(bench: &Bench) -> PathBuf {
     let folder = bench.path("aws");
     fs::create_dir(&folder).unwrap();

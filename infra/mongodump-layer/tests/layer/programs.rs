@@ -1,4 +1,5 @@
-//! Programs to put into layers: for any processor as bytes made here, and for this machine by its compiler.
+//! Programs to put into layers: for any processor as bytes made here, and for this machine by its
+//! compiler.
 
 use std::{
     io::Write as _,
@@ -28,8 +29,8 @@ const HEADER_BYTES: u64 = 64;
 const SEGMENT_BYTES: u64 = 56;
 const DYNAMIC_AT: u64 = HEADER_BYTES + 2 * SEGMENT_BYTES;
 
-/// The smallest ELF program for that processor that links these libraries: a header, two segments (all of it, loaded;
-/// the dynamic section), the dynamic section, its names.
+/// The smallest ELF program for that processor that links these libraries: a header, two segments
+/// (all of it, loaded; the dynamic section), the dynamic section, its names.
 pub(crate) fn program(architecture: &str, libraries: &[&str]) -> Vec<u8> {
     let machine = MACHINES
         .into_iter()

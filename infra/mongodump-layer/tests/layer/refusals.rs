@@ -1,4 +1,5 @@
-//! What can go wrong on the way from the vendor: a sentence that says what to do, and nothing left behind.
+//! What can go wrong on the way from the vendor: a sentence that says what to do, and nothing left
+//! behind.
 
 use std::net::TcpListener;
 

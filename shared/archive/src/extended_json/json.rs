@@ -1,9 +1,11 @@
-//! JSON texts as trees, with the Go tools' additions to RFC 8259: `NaN`, `Infinity`, `undefined`, and Go's own escapes.
-//! A key records whether its `$` was escaped. This distinguishes a document from a wrapper.
+//! JSON texts as trees, with the Go tools' additions to RFC 8259: `NaN`, `Infinity`, `undefined`,
+//! and Go's own escapes. A key records whether its `$` was escaped. This distinguishes a document
+//! from a wrapper.
 
 use std::{iter::Peekable, str::CharIndices};
 
-/// Levels of arrays and objects in one text. Servers take documents of 200 levels, and wrappers add two.
+/// Levels of arrays and objects in one text. Servers take documents of 200 levels, and wrappers add
+/// two.
 const MAX_DEPTH: usize = 256;
 
 /// A JSON value.

@@ -1,8 +1,9 @@
-//! Extended JSON. Writing: mongodump's form, canonical version 2, equal to the byte. Reading: version 2 or 1, canonical
-//! or relaxed, from any tool.
+//! Extended JSON. Writing: mongodump's form, canonical version 2, equal to the byte. Reading:
+//! version 2 or 1, canonical or relaxed, from any tool.
 //!
-//! In metadata, data and query operators have keys with `$` too. An object is a wrapper only if it has exactly a
-//! wrapper's shape. In a document of the same shape, `$` is written as `\u0024`, so that it is read as a document.
+//! In metadata, data and query operators have keys with `$` too. An object is a wrapper only if it
+//! has exactly a wrapper's shape. In a document of the same shape, `$` is written as `\u0024`, so
+//! that it is read as a document.
 
 mod json;
 mod read;

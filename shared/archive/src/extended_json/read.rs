@@ -59,7 +59,8 @@ impl Reader {
             .collect()
     }
 
-    /// The value inside an object with exactly the shape of a wrapper. With an escaped `$` the object is a document.
+    /// The value inside an object with exactly the shape of a wrapper. With an escaped `$` the
+    /// object is a document.
     fn wrapped(self, fields: &[(Key, Json)]) -> Option<Bson> {
         if fields.iter().any(|(key, _)| key.is_escaped) {
             return None;

@@ -1,5 +1,5 @@
-//! Canonical extended JSON, in the text of Go's driver. One difference: in a document with the shape of a wrapper, the
-//! `$` of the keys is escaped.
+//! Canonical extended JSON, in the text of Go's driver. One difference: in a document with the
+//! shape of a wrapper, the `$` of the keys is escaped.
 
 use std::fmt::Write as _;
 
@@ -33,7 +33,8 @@ const WRAPPERS: [&str; 15] = [
     "$dbPointer",
 ];
 
-/// Whether a reader could mistake the document for a wrapper. Each wrapper of two fields has one of these too.
+/// Whether a reader could mistake the document for a wrapper. Each wrapper of two fields has one of
+/// these too.
 fn resembles_wrapper(document: &Document) -> bool {
     document.len() <= 2 && document.keys().any(|key| WRAPPERS.contains(&key.as_str()))
 }
@@ -56,7 +57,8 @@ pub(crate) fn push_document(out: &mut String, document: &Document) {
     out.push('}');
 }
 
-/// Writes a key with its first `$` escaped. Other tools read the same key. Our reader recognizes it as data.
+/// Writes a key with its first `$` escaped. Other tools read the same key. Our reader recognizes it
+/// as data.
 fn push_escaped(out: &mut String, key: &str) {
     let Some(rest) = key.strip_prefix('$') else {
         return push_text(out, key);
@@ -148,7 +150,8 @@ fn push_wrapped(out: &mut String, name: &str, text: &str) {
     out.push('}');
 }
 
-/// Escapes the characters of JSON and, like Go, the two line separators of Unicode. `<`, `>` and `&` stay.
+/// Escapes the characters of JSON and, like Go, the two line separators of Unicode. `<`, `>` and
+/// `&` stay.
 pub(crate) fn push_text(out: &mut String, text: &str) {
     out.push('"');
     for character in text.chars() {
@@ -169,8 +172,8 @@ pub(crate) fn push_text(out: &mut String, text: &str) {
     out.push('"');
 }
 
-/// Go's `%G` with as many digits as it takes: an exponent of two digits or more below 1e-4 and from 1e6 on, else a
-/// decimal point always.
+/// Go's `%G` with as many digits as it takes: an exponent of two digits or more below 1e-4 and from
+/// 1e6 on, else a decimal point always.
 fn double(number: f64) -> String {
     if number.is_nan() {
         return "NaN".to_owned();

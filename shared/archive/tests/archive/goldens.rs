@@ -180,8 +180,9 @@ fn a_dump_without_the_oplog_that_it_declares_is_refused() {
     );
 }
 
-/// 101 of 1,200 documents with perfect framing and CRC. The archive itself reveals nothing. Only the exit status and
-/// the stderr of the tool do. A dump's verdict is therefore read before its commit.
+/// 101 of 1,200 documents with perfect framing and CRC. The archive itself reveals nothing. Only
+/// the exit status and the stderr of the tool do. A dump's verdict is therefore read before its
+/// commit.
 #[test]
 fn a_cut_dump_with_perfect_framing_passes_and_must_be_refused_by_the_engines_verdict() {
     let summary = summary(&golden("cut-but-whole")).unwrap();
@@ -215,7 +216,8 @@ fn every_sound_golden_is_written_again_byte_for_byte() {
     }
 }
 
-/// Writes the visited documents in mongodump's way: a block continues until another namespace comes.
+/// Writes the visited documents in mongodump's way: a block continues until another namespace
+/// comes.
 #[derive(Default)]
 struct Again {
     writer: Option<BlockWriter>,

@@ -1,4 +1,5 @@
-//! Laws: written archives are readable in pieces of any size. Incomplete or changed archives are refused.
+//! Laws: written archives are readable in pieces of any size. Incomplete or changed archives are
+//! refused.
 
 use crate::support::{Everything, golden, summary, walk};
 use bson::{Document, doc};

@@ -73,7 +73,8 @@ struct Upload {
 }
 
 impl Catalog {
-    /// Completed backups without a complete copy in this store, newest first. A `full` backup has no copy of its own.
+    /// Completed backups without a complete copy in this store, newest first. A `full` backup has
+    /// no copy of its own.
     ///
     /// # Errors
     /// Those of the server.

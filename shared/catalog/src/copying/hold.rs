@@ -1,6 +1,6 @@
-//! The exclusive right to remove content objects from the second store: one document next to the leases. A copying run
-//! first writes its own row, then reads this document. A collecting run first writes this document, then reads the
-//! rows. So the later of the two always sees the earlier one.
+//! The exclusive right to remove content objects from the second store: one document next to the
+//! leases. A copying run first writes its own row, then reads this document. A collecting run first
+//! writes this document, then reads the rows. So the later of the two always sees the earlier one.
 
 use bson::{Bson, doc};
 use holdfast_domain::Timestamp;
@@ -16,8 +16,8 @@ use crate::{
 pub(crate) const COLLECTION_OF_COPIES: &str = "copies";
 
 impl Catalog {
-    /// Takes the collection of the second store's content objects for this run, unless another run has a beat after
-    /// `stale_at`. Returns whether it succeeded.
+    /// Takes the collection of the second store's content objects for this run, unless another run
+    /// has a beat after `stale_at`. Returns whether it succeeded.
     ///
     /// # Errors
     /// Those of the server.
@@ -70,7 +70,8 @@ impl Catalog {
             .map(drop)
     }
 
-    /// Whether a run with a beat after `stale_at` collects. An unreadable document counts as such a run.
+    /// Whether a run with a beat after `stale_at` collects. An unreadable document counts as such a
+    /// run.
     ///
     /// # Errors
     /// Those of the server.

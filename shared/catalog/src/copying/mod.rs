@@ -1,5 +1,6 @@
-//! A copy in progress, in the job's row under `copyWork`: its run and its progress. It outlives a dead run, so that the
-//! next one resumes. It is removed when the copy is complete, and is no part of the job.
+//! A copy in progress, in the job's row under `copyWork`: its run and its progress. It outlives a
+//! dead run, so that the next one resumes. It is removed when the copy is complete, and is no part
+//! of the job.
 
 mod due;
 mod hold;
@@ -31,7 +32,8 @@ pub struct CopyWork {
     pub bytes: u64,
     /// The object being sent in parts.
     pub upload: Option<CopyUpload>,
-    /// Whether a repair began and did not succeed. The size of an existing object then proves nothing.
+    /// Whether a repair began and did not succeed. The size of an existing object then proves
+    /// nothing.
     pub to_repair: bool,
 }
 
@@ -43,7 +45,8 @@ pub struct CopyUpload {
     pub key: ObjectKey,
     /// The object's bytes.
     pub size: u64,
-    /// The SHA-256 of the sent stored form. An object may be stored again in another form of the same size.
+    /// The SHA-256 of the sent stored form. An object may be stored again in another form of the
+    /// same size.
     #[serde(default)]
     pub form: Option<Sha256Digest>,
     /// Bytes of each part except the last.
@@ -101,8 +104,8 @@ struct Row {
 }
 
 impl Catalog {
-    /// Takes the copy of a completed backup to this store for this run, unless another run has a beat after
-    /// `stale_at`. The job then has a running copy.
+    /// Takes the copy of a completed backup to this store for this run, unless another run has a
+    /// beat after `stale_at`. The job then has a running copy.
     ///
     /// # Errors
     /// Those of the server.
@@ -156,8 +159,8 @@ impl Catalog {
         }
     }
 
-    /// Renews the hold of a run, and writes its progress if given. Returns `false` if another run has the copy, or if
-    /// the backup was deleted.
+    /// Renews the hold of a run, and writes its progress if given. Returns `false` if another run
+    /// has the copy, or if the backup was deleted.
     ///
     /// # Errors
     /// Those of the server.
@@ -178,8 +181,8 @@ impl Catalog {
         Ok(call("record a copy", record).await?.matched_count == 1)
     }
 
-    /// Ends a run's copy: writes the result into the job, and the progress for the next run. The progress of a complete
-    /// copy is removed. Returns `false` if the run no longer had it.
+    /// Ends a run's copy: writes the result into the job, and the progress for the next run. The
+    /// progress of a complete copy is removed. Returns `false` if the run no longer had it.
     ///
     /// # Errors
     /// Those of the server.

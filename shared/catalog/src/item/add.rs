@@ -1,4 +1,5 @@
-//! Adds the discovered items. The run after a killed one may find them again, and existing rows stay unchanged.
+//! Adds the discovered items. The run after a killed one may find them again, and existing rows
+//! stay unchanged.
 
 use std::collections::HashMap;
 
@@ -16,7 +17,8 @@ use crate::{
 /// Most items of one call.
 pub const MAX_ADDED: usize = 1_000;
 
-/// An item from a document of the platform's database. Its texts are stored unchanged. The finder limits their size.
+/// An item from a document of the platform's database. Its texts are stored unchanged. The finder
+/// limits their size.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoundItem {
     /// The item, under the platform's own content id.
@@ -59,14 +61,16 @@ impl Candidate<'_> {
 }
 
 impl Catalog {
-    /// Adds a `pending` row for each item without one, and returns the state of each row, in the given order.
+    /// Adds a `pending` row for each item without one, and returns the state of each row, in the
+    /// given order.
     ///
-    /// A content id is replaced by its start and its hash if it is longer than 200 bytes, or has a `~`. If another
-    /// document already has the row of this name, the item is called `<contentId>~<docId>`.
+    /// A content id is replaced by its start and its hash if it is longer than 200 bytes, or has a
+    /// `~`. If another document already has the row of this name, the item is called
+    /// `<contentId>~<docId>`.
     ///
     /// # Errors
-    /// [`CatalogError::Invalid`] if there are more than [`MAX_ADDED`]. Those of the server: some rows may have been
-    /// added, and the call may be repeated.
+    /// [`CatalogError::Invalid`] if there are more than [`MAX_ADDED`]. Those of the server: some
+    /// rows may have been added, and the call may be repeated.
     pub async fn add_items(
         &self,
         backup: &BackupId,
@@ -101,7 +105,8 @@ impl Catalog {
             .collect()
     }
 
-    /// Inserts rows, and returns the state of each. `None` if another document has the row of its name.
+    /// Inserts rows, and returns the state of each. `None` if another document has the row of its
+    /// name.
     async fn place(
         &self,
         backup: &BackupId,

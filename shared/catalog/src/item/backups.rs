@@ -10,7 +10,8 @@ use crate::{
 };
 
 impl Catalog {
-    /// The backups with rows of items, in the order of their ids. Each takes one look-up, however many rows it has.
+    /// The backups with rows of items, in the order of their ids. Each takes one look-up, however
+    /// many rows it has.
     ///
     /// # Errors
     /// Those of the server.

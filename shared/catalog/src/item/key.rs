@@ -1,8 +1,9 @@
-//! The name of an item inside a backup. Content ids and document ids come from a database with many writers. They may
-//! be long, odd, or imitate another id.
+//! The name of an item inside a backup. Content ids and document ids come from a database with many
+//! writers. They may be long, odd, or imitate another id.
 //!
-//! The names have three distinct forms: a content id without `~`, `<start>~~<hash>` for any other, and one of these
-//! with `~<document>` for a further document of the same content id. `<document>` has no `~`.
+//! The names have three distinct forms: a content id without `~`, `<start>~~<hash>` for any other,
+//! and one of these with `~<document>` for a further document of the same content id. `<document>`
+//! has no `~`.
 
 use bson::{Document, doc};
 use holdfast_domain::BackupId;

@@ -1,7 +1,7 @@
 //! The items of content backups: one row for each, `pending` until it is settled once.
 //!
-//! A row's `_id` is `<backupId>/<contentId>`, and no backup's id has a `/`. So no content id reaches another backup's
-//! rows.
+//! A row's `_id` is `<backupId>/<contentId>`, and no backup's id has a `/`. So no content id
+//! reaches another backup's rows.
 
 mod add;
 mod backups;

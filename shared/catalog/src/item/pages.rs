@@ -30,8 +30,8 @@ impl Kept {
 }
 
 impl Catalog {
-    /// A page of a backup's items by content id, in byte order. The next page begins `after` its last item. A page
-    /// shorter than `limit` is the last.
+    /// A page of a backup's items by content id, in byte order. The next page begins `after` its
+    /// last item. A page shorter than `limit` is the last.
     ///
     /// # Errors
     /// [`CatalogError::Corrupt`] if a row is not an item: a backup never omits an item silently.
@@ -49,8 +49,9 @@ impl Catalog {
         .await
     }
 
-    /// A page of the items with such an object, by the object's key and then by content id. The store lists objects in
-    /// the same order. The next page begins `after` its last item. A page shorter than `limit` is the last.
+    /// A page of the items with such an object, by the object's key and then by content id. The
+    /// store lists objects in the same order. The next page begins `after` its last item. A
+    /// page shorter than `limit` is the last.
     ///
     /// # Errors
     /// Those of [`Catalog::items_after`].
@@ -94,7 +95,8 @@ impl Catalog {
         Ok(groups.iter().fold(ItemCounts::default(), counted))
     }
 
-    /// Removes all items of a backup, page by page, and returns their number. Repeat the call after a failure.
+    /// Removes all items of a backup, page by page, and returns their number. Repeat the call after
+    /// a failure.
     ///
     /// # Errors
     /// Those of the server: some items may be left.
@@ -115,7 +117,8 @@ impl Catalog {
         let collection = self.collection(ITEMS);
         let mut deleted = 0;
         while has_time() {
-            // Each delete ends at the last row of a page, so that it stays within the time limit of a call.
+            // Each delete ends at the last row of a page, so that it stays within the time limit of
+            // a call.
             let all = doc! { "_id": key::range(backup, None) };
             let find = collection
                 .find(all.clone())

@@ -12,7 +12,8 @@ use crate::{
 };
 
 impl Catalog {
-    /// Whether any item of a backup is unsettled. This is one look-up in an index, however many items there are.
+    /// Whether any item of a backup is unsettled. This is one look-up in an index, however many
+    /// items there are.
     ///
     /// # Errors
     /// Those of the server.
@@ -24,8 +25,8 @@ impl Catalog {
         Ok(call("look for pending items", find).await?.is_some())
     }
 
-    /// A page of the pending items neither sent nor begun since `older_than`, by content id. The next page begins
-    /// `after` its last item. An empty page is the last.
+    /// A page of the pending items neither sent nor begun since `older_than`, by content id. The
+    /// next page begins `after` its last item. An empty page is the last.
     ///
     /// # Errors
     /// Those of the server.

@@ -30,7 +30,8 @@ pub enum Settled<'a> {
         /// The file.
         file: &'a KeptFile,
     },
-    /// Its file could not be fetched today. A held file replaces it, because that may be the only copy.
+    /// Its file could not be fetched today. A held file replaces it, because that may be the only
+    /// copy.
     Stale {
         /// The name of the file in the archive.
         file_name: &'a str,
@@ -69,7 +70,8 @@ impl Settled<'_> {
 }
 
 impl Catalog {
-    /// Counts an attempt to settle a pending item, and returns its new row. `None` if it is settled, or does not exist.
+    /// Counts an attempt to settle a pending item, and returns its new row. `None` if it is
+    /// settled, or does not exist.
     ///
     /// # Errors
     /// [`CatalogError::Corrupt`] if its row is not an item. The attempt was counted nevertheless.
@@ -88,8 +90,9 @@ impl Catalog {
         call("begin an item", begin).await?.map(read).transpose()
     }
 
-    /// Takes back a counted attempt of a pending item, because it sent no request. Returns the time since which the item
-    /// waits for a host that is down, or `None` if it does not wait for one, or is settled.
+    /// Takes back a counted attempt of a pending item, because it sent no request. Returns the time
+    /// since which the item waits for a host that is down, or `None` if it does not wait for
+    /// one, or is settled.
     ///
     /// A host in the state `Down` starts that time. `Failing` keeps it, and `Working` ends it.
     ///
@@ -135,8 +138,9 @@ impl Catalog {
         call("end an item's wait for its host", end).await.map(drop)
     }
 
-    /// Takes one attempt back of each pending item with `most` begun attempts, and returns the number of these items.
-    /// The last attempt of such an item was interrupted, because a completed one settles the item.
+    /// Takes one attempt back of each pending item with `most` begun attempts, and returns the
+    /// number of these items. The last attempt of such an item was interrupted, because a
+    /// completed one settles the item.
     ///
     /// # Errors
     /// Those of the server.
@@ -156,7 +160,8 @@ impl Catalog {
             .matched_count)
     }
 
-    /// Settles a pending item. Returns `true` if this call did it, `false` if it is settled already or does not exist.
+    /// Settles a pending item. Returns `true` if this call did it, `false` if it is settled already
+    /// or does not exist.
     ///
     /// # Errors
     /// Those of the server: the item may or may not be settled, and the call may be repeated.
@@ -174,8 +179,8 @@ impl Catalog {
         Ok(call("settle an item", settle).await?.matched_count == 1)
     }
 
-    /// Changes an item to failed, because its object `missing` is not in the store. Removes the file from its row.
-    /// Returns `false` if it has another object, or has failed already.
+    /// Changes an item to failed, because its object `missing` is not in the store. Removes the
+    /// file from its row. Returns `false` if it has another object, or has failed already.
     ///
     /// # Errors
     /// Those of the server.

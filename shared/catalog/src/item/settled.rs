@@ -1,5 +1,5 @@
-//! The items of an existing backup, from its own list: adds the missing rows. These rows lack the ids of the platform's
-//! documents, because a list does not contain them.
+//! The items of an existing backup, from its own list: adds the missing rows. These rows lack the
+//! ids of the platform's documents, because a list does not contain them.
 
 use bson::{Document, doc};
 use holdfast_domain::{BackupId, ItemRecord, ItemStatus};
@@ -12,11 +12,12 @@ use crate::{
 };
 
 impl Catalog {
-    /// Adds the missing rows of settled items, and returns their number. An existing row is not changed.
+    /// Adds the missing rows of settled items, and returns their number. An existing row is not
+    /// changed.
     ///
     /// # Errors
-    /// [`CatalogError::Invalid`] if one is not settled, or if there are more than [`MAX_ADDED`]. Those of the server:
-    /// some rows may have been added, and the call may be repeated.
+    /// [`CatalogError::Invalid`] if one is not settled, or if there are more than [`MAX_ADDED`].
+    /// Those of the server: some rows may have been added, and the call may be repeated.
     pub async fn add_settled_items(
         &self,
         backup: &BackupId,

@@ -1,7 +1,9 @@
-//! Acquires a lease: first the source, then a slot. Then it writes the slot's number into the lease.
+//! Acquires a lease: first the source, then a slot. Then it writes the slot's number into the
+//! lease.
 //!
-//! The last step decides: any call of the same holder may give up a lease without a slot, and none may give up one with
-//! a slot. So repeated or concurrent calls agree on one lease and one slot, also after a crash.
+//! The last step decides: any call of the same holder may give up a lease without a slot, and none
+//! may give up one with a slot. So repeated or concurrent calls agree on one lease and one slot,
+//! also after a crash.
 
 use std::collections::BTreeMap;
 
@@ -27,7 +29,8 @@ enum Round {
 }
 
 impl Catalog {
-    /// Leases a source, and one of `max_concurrent` slots, to a backup. A repeated call of the same holder succeeds.
+    /// Leases a source, and one of `max_concurrent` slots, to a backup. A repeated call of the same
+    /// holder succeeds.
     ///
     /// # Errors
     /// [`LeaseError::SourceLeased`], or [`LeaseError::ConcurrencyLimit`] without any remains.
@@ -62,7 +65,8 @@ impl Catalog {
         .into())
     }
 
-    /// The source's lease, new or existing. `None` if an existing lease disappeared before it was read.
+    /// The source's lease, new or existing. `None` if an existing lease disappeared before it was
+    /// read.
     async fn lease_source(
         &self,
         source: Source,
@@ -140,7 +144,8 @@ impl Catalog {
         Ok(Round::Again)
     }
 
-    /// Releases the lease of the source, unless another call of this holder found a slot for it meanwhile.
+    /// Releases the lease of the source, unless another call of this holder found a slot for it
+    /// meanwhile.
     async fn give_up(
         &self,
         source: Source,

@@ -12,11 +12,11 @@ use crate::{
 };
 
 impl Catalog {
-    /// Makes the caller the newest run of the lease's holder, and returns its fencing number. A waiting lease ends its
-    /// wait.
+    /// Makes the caller the newest run of the lease's holder, and returns its fencing number. A
+    /// waiting lease ends its wait.
     ///
-    /// `seen_fence` is the number at the time of the caller's decision. Among several callers with the same number, one
-    /// succeeds. `deadline_at` is the deadline of this run.
+    /// `seen_fence` is the number at the time of the caller's decision. Among several callers with
+    /// the same number, one succeeds. `deadline_at` is the deadline of this run.
     ///
     /// # Errors
     /// [`LeaseError::Lost`] if another backup has the lease, or if its fencing number has changed.
@@ -63,8 +63,9 @@ impl Catalog {
         Ok(call("beat", beat).await?.matched_count == 1)
     }
 
-    /// Marks the lease as waiting: it has no active run, and needs none before `until`. The next run may take it over
-    /// at once. Returns `false` if this run lost the lease. A repeated call changes the end of the wait.
+    /// Marks the lease as waiting: it has no active run, and needs none before `until`. The next
+    /// run may take it over at once. Returns `false` if this run lost the lease. A repeated
+    /// call changes the end of the wait.
     ///
     /// # Errors
     /// Those of the server.
@@ -82,8 +83,8 @@ impl Catalog {
         Ok(call("wait with a lease", wait).await?.matched_count == 1)
     }
 
-    /// Releases the holder's lease and slot. Returns `false` if it had neither. Call it after the job was settled. Any
-    /// caller may do this, under any fencing number.
+    /// Releases the holder's lease and slot. Returns `false` if it had neither. Call it after the
+    /// job was settled. Any caller may do this, under any fencing number.
     ///
     /// # Errors
     /// Those of the server. [`Catalog::orphan_leases`] then finds the remains.

@@ -1,7 +1,7 @@
 //! Leases: one document for each source, and one for each slot of `BACKUP_MAX_CONCURRENT`.
 //!
-//! Exclusion relies only on `_id`, and a delete frees it at once. A lease is valid once it contains its slot. The
-//! caller decides when a run is dead.
+//! Exclusion relies only on `_id`, and a delete frees it at once. A lease is valid once it contains
+//! its slot. The caller decides when a run is dead.
 
 mod acquire;
 mod hold;
@@ -35,7 +35,8 @@ pub enum Source {
 }
 
 impl Source {
-    /// The source of a backup of this type. A `full` backup has none, because it is the parent of two others.
+    /// The source of a backup of this type. A `full` backup has none, because it is the parent of
+    /// two others.
     #[must_use]
     pub const fn of(kind: BackupType) -> Option<Self> {
         match kind {
@@ -82,7 +83,8 @@ pub struct Lease {
     /// The deadline of the newest run, if it has one.
     #[serde(default)]
     pub deadline_at: Option<Timestamp>,
-    /// Set while no run is active. Until then the lease waits for an external event or for a requested run.
+    /// Set while no run is active. Until then the lease waits for an external event or for a
+    /// requested run.
     #[serde(default)]
     pub waits_until: Option<Timestamp>,
 }
@@ -136,7 +138,8 @@ pub enum LeaseError {
         /// The running backups.
         holders: Vec<BackupId>,
     },
-    /// The lease changed since the caller read it: another run has taken it over, or it was released.
+    /// The lease changed since the caller read it: another run has taken it over, or it was
+    /// released.
     #[error("the lease of {holder} is no longer its own")]
     Lost {
         /// The expected holder.

@@ -14,10 +14,11 @@ use crate::{
     row,
 };
 
-/// Longest time of a lease without a job after a run took it over. A collection of content objects holds such a lease.
+/// Longest time of a lease without a job after a run took it over. A collection of content objects
+/// holds such a lease.
 pub const UNKNOWN_HOLDER_GRACE: SignedDuration = SignedDuration::from_mins(10);
-/// Longest time of a lease without a job before a run takes it over. A trigger takes the lease and writes the job
-/// directly after it, within the time limits of five calls.
+/// Longest time of a lease without a job before a run takes it over. A trigger takes the lease and
+/// writes the job directly after it, within the time limits of five calls.
 pub const UNSTARTED_GRACE: SignedDuration = SignedDuration::from_mins(2);
 
 /// The document of a lease.
@@ -61,8 +62,8 @@ pub struct OrphanLease {
 }
 
 impl Catalog {
-    /// Leases and slots with a settled or missing job. A missing job counts after [`UNKNOWN_HOLDER_GRACE`], or after
-    /// [`UNSTARTED_GRACE`] if no run took the lease over.
+    /// Leases and slots with a settled or missing job. A missing job counts after
+    /// [`UNKNOWN_HOLDER_GRACE`], or after [`UNSTARTED_GRACE`] if no run took the lease over.
     ///
     /// # Errors
     /// Those of the server.
@@ -127,7 +128,8 @@ impl Catalog {
         )
     }
 
-    /// The states of these backups' jobs. `None` for an unreadable state: this is uncertain, so its lease is kept.
+    /// The states of these backups' jobs. `None` for an unreadable state: this is uncertain, so its
+    /// lease is kept.
     async fn states(
         &self,
         ids: impl Iterator<Item = &BackupId>,

@@ -1,4 +1,5 @@
-//! A catalogue in a fresh database for each test. It is dropped at the end of the test, whether this fails or not.
+//! A catalogue in a fresh database for each test. It is dropped at the end of the test, whether
+//! this fails or not.
 
 use std::panic::{AssertUnwindSafe, resume_unwind};
 

@@ -1,4 +1,5 @@
-//! The catalogue on the real server: every rule of its rows, changes of state, items and leases, including races.
+//! The catalogue on the real server: every rule of its rows, changes of state, items and leases,
+//! including races.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

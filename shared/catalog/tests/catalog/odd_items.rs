@@ -80,7 +80,8 @@ async fn an_odd_content_id_is_an_item_like_any_other() {
 #[tokio::test]
 async fn no_content_id_reaches_another_backups_items() {
     on_catalog(async |fixture| {
-        // One id begins with the other. Further ids imitate rows of these backups, before, between and after them.
+        // One id begins with the other. Further ids imitate rows of these backups, before, between
+        // and after them.
         let [short, long]: [BackupId; 2] =
             ["content_1_a", "content_1_a0"].map(|id| id.parse().unwrap());
         fixture.add(&long, &["victim"]).await;

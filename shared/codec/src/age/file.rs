@@ -1,5 +1,5 @@
-//! The bytes of an age file: a header of four lines, a nonce and one sealed chunk. The file's own key is the key of the
-//! header's MAC.
+//! The bytes of an age file: a header of four lines, a nonce and one sealed chunk. The file's own
+//! key is the key of the header's MAC.
 
 use aws_lc_rs::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 use base64::{Engine, prelude::BASE64_STANDARD_NO_PAD};

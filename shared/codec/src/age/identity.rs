@@ -23,7 +23,8 @@ impl AgeIdentity {
     /// Reads the identities of a file in the form of `age-keygen`: one line each, and comments.
     ///
     /// # Errors
-    /// [`KeyError::Identity`] if the file has no identity, or another kind of line. The line is not shown.
+    /// [`KeyError::Identity`] if the file has no identity, or another kind of line. The line is not
+    /// shown.
     pub fn read_file(text: &Secret) -> Result<Vec<Self>, KeyError> {
         let invalid = |reason| KeyError::Identity { reason };
         let text = text.expose();
@@ -67,8 +68,8 @@ impl AgeIdentity {
     /// Unwraps the master key of a file for this identity's recipient.
     ///
     /// # Errors
-    /// [`KeyError::WrongIdentity`] for another recipient's file. [`KeyError::Corrupt`] for another kind of file, or a
-    /// changed one.
+    /// [`KeyError::WrongIdentity`] for another recipient's file. [`KeyError::Corrupt`] for another
+    /// kind of file, or a changed one.
     pub fn unwrap(&self, file: &[u8]) -> Result<MasterKey, KeyError> {
         let corrupt = |reason: &str| KeyError::Corrupt {
             reason: reason.to_owned(),

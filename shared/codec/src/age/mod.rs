@@ -1,5 +1,5 @@
-//! The master key, wrapped for the owner of an offline key pair. The file equals the output of `age -r <recipient>` for
-//! the 32 bytes, and `age -d -i <identity>` opens it.
+//! The master key, wrapped for the owner of an offline key pair. The file equals the output of `age
+//! -r <recipient>` for the 32 bytes, and `age -d -i <identity>` opens it.
 //!
 //! Only one form of age (<https://age-encryption.org/v1>) is written: one X25519 recipient, one chunk.
 
@@ -16,8 +16,8 @@ use zeroize::Zeroizing;
 
 use crate::keys::hkdf;
 
-/// The key for sealing one file's own key: the result of the exchange, equal on both sides. `None` for a point of small
-/// order, because its result is not secret.
+/// The key for sealing one file's own key: the result of the exchange, equal on both sides. `None`
+/// for a point of small order, because its result is not secret.
 fn agreed_key(
     secret: &PrivateKey,
     other: &[u8; 32],
@@ -34,7 +34,8 @@ fn public(secret: &PrivateKey) -> Option<[u8; 32]> {
     secret.compute_public_key().ok()?.as_ref().try_into().ok()
 }
 
-/// The 32 bytes of a Bech32 text after this prefix. `None` for another prefix, and for any form but the canonical one.
+/// The 32 bytes of a Bech32 text after this prefix. `None` for another prefix, and for any form but
+/// the canonical one.
 fn from_bech32(text: &str, prefix: &str) -> Option<Zeroizing<[u8; 32]>> {
     let text = Zeroizing::new(text.to_ascii_lowercase());
     let checked = CheckedHrpstring::new::<Bech32>(&text).ok()?;

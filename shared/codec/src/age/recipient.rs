@@ -22,7 +22,8 @@ impl AgeRecipient {
     /// Reads a recipient in the form of `age-keygen`.
     ///
     /// # Errors
-    /// [`KeyError::Recipient`] for everything else. The text is left out: a wrongly given identity is a secret.
+    /// [`KeyError::Recipient`] for everything else. The text is left out: a wrongly given identity
+    /// is a secret.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
         let invalid = |reason| KeyError::Recipient { reason };
         let text = text.trim();

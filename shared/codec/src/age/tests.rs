@@ -38,7 +38,8 @@ fn other_identity() -> AgeIdentity {
     .remove(0)
 }
 
-/// Points of the orders 1, 2, 4 and 8, as recipients. The result of every exchange with them is zero.
+/// Points of the orders 1, 2, 4 and 8, as recipients. The result of every exchange with them is
+/// zero.
 fn points_of_small_order() -> Vec<[u8; 32]> {
     let mut points = vec![[0; 32], [0; 32]];
     points[1][0] = 1;

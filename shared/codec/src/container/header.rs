@@ -1,5 +1,5 @@
-//! The header: 1,024 bytes of ASCII. A line `HOLDFAST1`, six lines `name=value` in fixed order, newlines to the end. A
-//! header has exactly one valid form.
+//! The header: 1,024 bytes of ASCII. A line `HOLDFAST1`, six lines `name=value` in fixed order,
+//! newlines to the end. A header has exactly one valid form.
 
 use std::io::{self, Read};
 
@@ -59,8 +59,8 @@ impl Header {
             .ok_or(HeaderError::Magic)?;
         let lines = std::str::from_utf8(lines).map_err(|_| HeaderError::Form)?;
         let header = Self::from_values(values(lines)?)?;
-        // Parsing accepts upper case, leading zeros and other padding. The comparison with the rendered header refuses
-        // them.
+        // Parsing accepts upper case, leading zeros and other padding. The comparison with the
+        // rendered header refuses them.
         if header.render() == bytes {
             Ok(header)
         } else {
@@ -87,7 +87,8 @@ impl Header {
         })
     }
 
-    /// Whether the header was made under this master key. A header with a changed salt or commitment does not match.
+    /// Whether the header was made under this master key. A header with a changed salt or
+    /// commitment does not match.
     #[must_use]
     pub fn is_committed_to(&self, master: &MasterKey) -> bool {
         master

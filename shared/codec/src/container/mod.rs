@@ -1,6 +1,7 @@
-//! The encrypted file: a header of 1,024 bytes, AES-256-CBC ciphertext, and an HMAC-SHA256 of 32 bytes. The HMAC covers
-//! header, ciphertext, the object's key in the repository and the key's length in four decimal digits. It binds an
-//! artifact to its place. The openssl command can check and open the file.
+//! The encrypted file: a header of 1,024 bytes, AES-256-CBC ciphertext, and an HMAC-SHA256 of 32
+//! bytes. The HMAC covers header, ciphertext, the object's key in the repository and the key's
+//! length in four decimal digits. It binds an artifact to its place. The openssl command can check
+//! and open the file.
 
 mod header;
 mod reader;
@@ -20,7 +21,8 @@ pub use writer::{EncryptSummary, EncryptWriter};
 
 use crate::{ArtifactError, ArtifactKeys, KeyError, MasterKey, keys::random_bytes};
 
-/// Bytes of an AES block. Header, trailer and segments are multiples of it, so no block is split between two segments.
+/// Bytes of an AES block. Header, trailer and segments are multiples of it, so no block is split
+/// between two segments.
 const BLOCK_BYTES: usize = 16;
 
 /// The place of an artifact, and its master key.
@@ -34,7 +36,8 @@ pub struct ArtifactPlace {
     pub object_key: ObjectKey,
 }
 
-/// Random values of one artifact, never used for a second one. They are not secret: the header contains both.
+/// Random values of one artifact, never used for a second one. They are not secret: the header
+/// contains both.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ArtifactSecrets {
     /// Salt for deriving the artifact's keys from the master key.
@@ -56,8 +59,8 @@ impl ArtifactSecrets {
     }
 }
 
-/// Reads the header, and derives the artifact's keys. The commitment is checked first, so a wrong key is not reported
-/// as damage.
+/// Reads the header, and derives the artifact's keys. The commitment is checked first, so a wrong
+/// key is not reported as damage.
 fn unlock(
     bytes: &[u8],
     master: &MasterKey,

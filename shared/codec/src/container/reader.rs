@@ -1,5 +1,6 @@
-//! Decrypts a stored artifact segment by segment. A segment's plaintext is released after its digest matched. The
-//! segment with the trailer also waits for the trailer's check. Memory: one segment of 8 MiB, decrypted in place.
+//! Decrypts a stored artifact segment by segment. A segment's plaintext is released after its
+//! digest matched. The segment with the trailer also waits for the trailer's check. Memory: one
+//! segment of 8 MiB, decrypted in place.
 
 use std::{
     io::{self, Chain, Cursor, Read},
@@ -17,8 +18,8 @@ use super::{
 };
 use crate::{ArtifactDigest, ArtifactError, MasterKey, SegmentReader, digest::SEGMENT};
 
-/// The plaintext of an encrypted artifact, checked by the manifest's digests. Read to `Ok(0)`. After an error, every
-/// further read fails.
+/// The plaintext of an encrypted artifact, checked by the manifest's digests. Read to `Ok(0)`.
+/// After an error, every further read fails.
 pub struct DecryptReader<R> {
     segments: SegmentReader<Chain<Cursor<Vec<u8>>, R>>,
     cipher: cbc::Decryptor<Aes256>,
@@ -33,11 +34,12 @@ pub struct DecryptReader<R> {
 }
 
 impl<R: Read> DecryptReader<R> {
-    /// Reads the header, and checks that it fits `master` and `place`. `expected` comes from an authentic manifest, or
-    /// from [`verify`](crate::verify).
+    /// Reads the header, and checks that it fits `master` and `place`. `expected` comes from an
+    /// authentic manifest, or from [`verify`](crate::verify).
     ///
     /// # Errors
-    /// [`ArtifactError`] for a fault of the artifact. A wrong key is reported before other faults. The reader's errors.
+    /// [`ArtifactError`] for a fault of the artifact. A wrong key is reported before other faults.
+    /// The reader's errors.
     pub fn open(
         inner: R,
         master: &MasterKey,
@@ -58,7 +60,8 @@ impl<R: Read> DecryptReader<R> {
         check_length(size_bytes)?;
         let bytes = read_header(&mut inner, size_bytes, segment_bytes)?;
         let (header, keys) = unlock(bytes.get_ref(), master, place)?;
-        // The header is part of the first segment. It is read again, and authenticated like all other bytes.
+        // The header is part of the first segment. It is read again, and authenticated like all
+        // other bytes.
         let whole = bytes.chain(inner);
         Ok(Self {
             segments: SegmentReader::with_segments(
@@ -123,7 +126,8 @@ impl<R: Read> Read for DecryptReader<R> {
     }
 }
 
-/// Number of padding bytes at the end. They are authentic at this point, so a padding oracle is impossible.
+/// Number of padding bytes at the end. They are authentic at this point, so a padding oracle is
+/// impossible.
 fn padding(plain: &[u8]) -> Result<usize, ArtifactError> {
     let padding = plain.last().map_or(0, |byte| usize::from(*byte));
     let well_formed = (1..=BLOCK_BYTES).contains(&padding)

@@ -1,4 +1,5 @@
-//! The laws of the container, tried on small segments: `verify.rs`, `reader.rs` and `writer.rs` together.
+//! The laws of the container, tried on small segments: `verify.rs`, `reader.rs` and `writer.rs`
+//! together.
 
 use std::io::{self, Read, Write};
 
@@ -8,10 +9,12 @@ use proptest::prelude::*;
 use super::{reader::DecryptReader, verify::verify_segments, *};
 use crate::{ArtifactDigest, DigestWriter};
 
-/// Twice the header's length: the first segment holds ciphertext too, and some trailers cross a boundary.
+/// Twice the header's length: the first segment holds ciphertext too, and some trailers cross a
+/// boundary.
 const SEGMENT: usize = 2048;
 
-/// Plaintext length. The padded plaintext ends exactly with the first segment, and the trailer begins the second.
+/// Plaintext length. The padded plaintext ends exactly with the first segment, and the trailer
+/// begins the second.
 const TO_FIRST_END: usize = SEGMENT - HEADER_BYTES - 1;
 const TO_SECOND_END: usize = 2 * SEGMENT - HEADER_BYTES - TRAILER_BYTES - 1;
 

@@ -1,5 +1,5 @@
-//! The first of two passes over a file without its manifest. It proves the HMAC, and makes the digests for the second
-//! pass. The second pass releases only bytes that the first pass read.
+//! The first of two passes over a file without its manifest. It proves the HMAC, and makes the
+//! digests for the second pass. The second pass releases only bytes that the first pass read.
 
 use std::io::{self, Read, Write};
 
@@ -9,10 +9,12 @@ use crate::{ArtifactDigest, ArtifactError, DigestWriter, MasterKey, digest::SEGM
 const BUFFER_BYTES: usize = 128 * 1024;
 
 /// Reads an encrypted file of `size_bytes` to its end, and checks its HMAC. Pass the digests to
-/// [`DecryptReader::open`](crate::DecryptReader::open) for the second pass, so that it detects a change in between.
+/// [`DecryptReader::open`](crate::DecryptReader::open) for the second pass, so that it detects a
+/// change in between.
 ///
 /// # Errors
-/// [`ArtifactError`] for a fault of the file. A wrong key is reported before other faults. The reader's errors.
+/// [`ArtifactError`] for a fault of the file. A wrong key is reported before other faults. The
+/// reader's errors.
 pub fn verify<R: Read>(
     inner: R,
     size_bytes: u64,

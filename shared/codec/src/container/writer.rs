@@ -1,5 +1,5 @@
-//! Encrypts a stream: header, ciphertext, trailer. The trailer alone makes a file valid, and binds it to its place.
-//! Only `finish_as` writes it. Memory: one buffer of 128 KiB, encrypted in place.
+//! Encrypts a stream: header, ciphertext, trailer. The trailer alone makes a file valid, and binds
+//! it to its place. Only `finish_as` writes it. Memory: one buffer of 128 KiB, encrypted in place.
 
 use std::io::{self, Write};
 
@@ -34,8 +34,9 @@ pub struct EncryptWriter<W> {
 }
 
 impl<W: Write> EncryptWriter<W> {
-    /// A stage with output to `inner`, for an artifact of `repository` under its master key of `key_epoch`. It writes
-    /// the header at once. `keys` and `iv` must be new for this artifact.
+    /// A stage with output to `inner`, for an artifact of `repository` under its master key of
+    /// `key_epoch`. It writes the header at once. `keys` and `iv` must be new for this
+    /// artifact.
     ///
     /// # Errors
     /// Those of `inner`.
@@ -67,8 +68,8 @@ impl<W: Write> EncryptWriter<W> {
         Ok(writer)
     }
 
-    /// Pads, and writes the last blocks and the trailer. The file is valid only at `object_key`. The key is an argument
-    /// of this last call because it may depend on the content.
+    /// Pads, and writes the last blocks and the trailer. The file is valid only at `object_key`.
+    /// The key is an argument of this last call because it may depend on the content.
     ///
     /// # Errors
     /// Those of `inner`.

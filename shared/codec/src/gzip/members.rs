@@ -1,5 +1,6 @@
-//! Reads only gzip in Holdfast's own form. A general gunzip skips the header fields of a member, so it does not notice
-//! a changed one. This reader compares them, and the checksum and length of each member.
+//! Reads only gzip in Holdfast's own form. A general gunzip skips the header fields of a member, so
+//! it does not notice a changed one. This reader compares them, and the checksum and length of each
+//! member.
 
 use std::io::{self, BufRead, BufReader, Read};
 
@@ -15,7 +16,8 @@ const HEADER_BEGINS: [u8; 8] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0];
 const EXTRA_FLAGS: [u8; 3] = [0, 2, 4];
 const UNKNOWN_SYSTEM: u8 = 255;
 
-/// The content of a gzip stream of one or more members. Read to `Ok(0)`. After an error, every further read fails.
+/// The content of a gzip stream of one or more members. Read to `Ok(0)`. After an error, every
+/// further read fails.
 pub struct MemberReader<R> {
     inner: BufReader<R>,
     inflater: Decompress,

@@ -1,4 +1,5 @@
-//! Gzip (RFC 1952) of many members, as every gunzip reads it: written on all cores, read with a limit.
+//! Gzip (RFC 1952) of many members, as every gunzip reads it: written on all cores, read with a
+//! limit.
 
 mod members;
 mod reader;

@@ -1,5 +1,6 @@
-//! Reads gzip of any number of members to the very end. A cut inside a member, a wrong checksum and bytes after the
-//! last member are errors. A cut between two members is invisible here. Digests detect it.
+//! Reads gzip of any number of members to the very end. A cut inside a member, a wrong checksum and
+//! bytes after the last member are errors. A cut between two members is invisible here. Digests
+//! detect it.
 
 use std::io::{self, BufReader, Read};
 
@@ -9,8 +10,8 @@ use crate::ArtifactError;
 
 const BUFFER_BYTES: usize = 128 * 1024;
 
-/// The content of a gzip stream. Read to `Ok(0)`: only then are the last checksum and the end of the stream checked.
-/// After an error, every further read fails.
+/// The content of a gzip stream. Read to `Ok(0)`: only then are the last checksum and the end of
+/// the stream checked. After an error, every further read fails.
 pub struct GunzipReader<R> {
     decoder: MultiGzDecoder<BufReader<Watched<R>>>,
     limit_bytes: u64,
@@ -19,13 +20,14 @@ pub struct GunzipReader<R> {
 }
 
 impl<R: Read> GunzipReader<R> {
-    /// A reader without a limit. It reads the first member's header at once. A fault in the header fails the first
-    /// read.
+    /// A reader without a limit. It reads the first member's header at once. A fault in the header
+    /// fails the first read.
     pub fn new(inner: R) -> Self {
         Self::with_limit(inner, u64::MAX)
     }
 
-    /// A reader with a limit. It fails after `limit_bytes` of output, and releases no byte above the limit.
+    /// A reader with a limit. It fails after `limit_bytes` of output, and releases no byte above
+    /// the limit.
     pub fn with_limit(inner: R, limit_bytes: u64) -> Self {
         let watched = Watched {
             inner,

@@ -1,4 +1,5 @@
-//! Whether compression helps, by a sample. A file is stored compressed only if that makes it smaller.
+//! Whether compression helps, by a sample. A file is stored compressed only if that makes it
+//! smaller.
 
 use libdeflater::{CompressionLvl, Compressor};
 
@@ -11,8 +12,9 @@ const FASTEST: i32 = 1;
 /// Limit for the compressed size, in percent.
 const AT_MOST_OF_100: usize = 95;
 
-/// Whether gzip makes the first 64 KiB of a file smaller by at least 5%. It uses the fastest level, because compressed
-/// photographs, films and archives are recognized at any level. `false` for an empty sample.
+/// Whether gzip makes the first 64 KiB of a file smaller by at least 5%. It uses the fastest level,
+/// because compressed photographs, films and archives are recognized at any level. `false` for an
+/// empty sample.
 #[must_use]
 pub fn is_worthwhile(sample: &[u8]) -> bool {
     let look = &sample[..sample.len().min(LOOK_BYTES)];

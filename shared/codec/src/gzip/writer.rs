@@ -1,8 +1,9 @@
-//! Compresses 256 KiB at a time on worker threads. Each piece becomes one gzip member, and members keep the order of
-//! their input.
+//! Compresses 256 KiB at a time on worker threads. Each piece becomes one gzip member, and members
+//! keep the order of their input.
 //!
-//! Memory: at most two members per worker are under way, and one is being filled. Each has a buffer for input and one
-//! for output. The total is `(2 × workers + 1) × 513 KiB`, and libdeflate's state per worker: under 1 MiB up to level
+//! Memory: at most two members per worker are under way, and one is being filled. Each has a buffer
+//! for input and one for output. The total is `(2 × workers + 1) × 513 KiB`, and libdeflate's state
+//! per worker: under 1 MiB up to level
 //! 9. Start and end of a writer with one worker cost 50 µs, so small files use it too.
 
 use std::{
@@ -31,8 +32,8 @@ pub struct GzipSummary {
     pub members: u64,
 }
 
-/// A compressing stage. Empty input becomes one empty member. After an error it accepts no more input, so a stream with
-/// a gap cannot be finished.
+/// A compressing stage. Empty input becomes one empty member. After an error it accepts no more
+/// input, so a stream with a gap cannot be finished.
 pub struct GzipWriter<W> {
     inner: W,
     /// Member `n` goes to worker `n` modulo their number. This keeps the order.
@@ -54,8 +55,8 @@ struct Member {
 }
 
 impl<W: Write> GzipWriter<W> {
-    /// A stage for compression at `level` (libdeflate's: 1 is the fastest, 6 usual, 12 the smallest) on `threads`
-    /// threads.
+    /// A stage for compression at `level` (libdeflate's: 1 is the fastest, 6 usual, 12 the
+    /// smallest) on `threads` threads.
     ///
     /// # Errors
     /// `InvalidInput` for a level outside 1 to 12. The system's error if it cannot start a thread.
@@ -166,8 +167,8 @@ impl<W: Write> Write for GzipWriter<W> {
         self.guarded(|this| this.fill(bytes))
     }
 
-    /// Ends the present member, so that all bytes so far can be read. It costs compression: do not flush after each
-    /// write.
+    /// Ends the present member, so that all bytes so far can be read. It costs compression: do not
+    /// flush after each write.
     fn flush(&mut self) -> io::Result<()> {
         self.guarded(|this| {
             if !this.filling.is_empty() {
@@ -194,7 +195,8 @@ fn compress(compressor: &mut Compressor, member: &mut Member) -> bool {
     }
 }
 
-/// A thread, and its two bounded channels. Dropping it closes both, and waits for the thread to end.
+/// A thread, and its two bounded channels. Dropping it closes both, and waits for the thread to
+/// end.
 struct Worker {
     ends: Option<(SyncSender<Member>, Receiver<Member>)>,
     thread: Option<JoinHandle<()>>,
@@ -238,7 +240,8 @@ impl Drop for Worker {
     fn drop(&mut self) {
         drop(self.ends.take());
         if let Some(thread) = self.thread.take() {
-            // A panic of the worker was already an error of `take` or `submit`, or its result is not needed.
+            // A panic of the worker was already an error of `take` or `submit`, or its result is
+            // not needed.
             drop(thread.join());
         }
     }

@@ -1,5 +1,6 @@
-//! A file on IPFS, from several gateways. The trustless ones come first, in order, and each resumes at the block where
-//! the last one stopped. Plain gateways come last, and only before any bytes were passed on.
+//! A file on IPFS, from several gateways. The trustless ones come first, in order, and each resumes
+//! at the block where the last one stopped. Plain gateways come last, and only before any bytes
+//! were passed on.
 
 mod gateway;
 mod plain;
@@ -36,7 +37,8 @@ pub(crate) struct Gateways {
 #[derive(Default)]
 struct Setbacks<'a> {
     errors: Vec<FetchError>,
-    /// Honest gateways that delivered something. They are worth requests for single blocks after truncated CARs.
+    /// Honest gateways that delivered something. They are worth requests for single blocks after
+    /// truncated CARs.
     hopeful: Vec<&'a Gateway>,
 }
 
@@ -174,7 +176,8 @@ fn with_cut(error: FetchError, name: &IpfsName) -> FetchError {
     FetchError { message, ..error }
 }
 
-/// Half of the remaining time, so that a slow gateway leaves time for the next one. All of it for the last one.
+/// Half of the remaining time, so that a slow gateway leaves time for the next one. All of it for
+/// the last one.
 fn share(deadline: Instant, is_last: bool) -> Instant {
     let now = Instant::now();
     if is_last {

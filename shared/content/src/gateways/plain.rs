@@ -1,5 +1,5 @@
-//! Gateways with plain files only. The file's bytes are proved if the CID permits it. Otherwise only the connection
-//! authenticates them.
+//! Gateways with plain files only. The file's bytes are proved if the CID permits it. Otherwise
+//! only the connection authenticates them.
 
 use bytes::{Bytes, BytesMut};
 use holdfast_domain::{ItemFailureCode, Verified};
@@ -17,8 +17,8 @@ use crate::{
     ipfs::{IpfsPath, MAX_BLOCK_BYTES, RawProof, WalkedFile, is_raw},
 };
 
-/// Tries one after the other. The inner error has the reasons if none delivered the file. Once one has begun to send,
-/// no other can continue, and its failure is that of the fetch.
+/// Tries one after the other. The inner error has the reasons if none delivered the file. Once one
+/// has begun to send, no other can continue, and its failure is that of the fetch.
 pub(super) async fn fetch(
     client: &HttpClient,
     gateways: &[Gateway],

@@ -1,4 +1,5 @@
-//! The progress of a file: proved bytes stay proved and were passed on, regardless of the next gateway.
+//! The progress of a file: proved bytes stay proved and were passed on, regardless of the next
+//! gateway.
 
 use bytes::Bytes;
 use holdfast_domain::{ItemFailureCode, Verified};

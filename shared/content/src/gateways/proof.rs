@@ -1,5 +1,6 @@
-//! The proof of a file without its blocks. A raw CID is the hash of the file. The block of a one-leaf file can be
-//! rebuilt from its bytes. Larger dag-pb files, and files under a path, stay unproved.
+//! The proof of a file without its blocks. A raw CID is the hash of the file. The block of a
+//! one-leaf file can be rebuilt from its bytes. Larger dag-pb files, and files under a path, stay
+//! unproved.
 
 use bytes::Bytes;
 
@@ -16,7 +17,8 @@ pub(super) enum Verdict {
     Refuted,
 }
 
-/// Whether the CID may prove a file of this path by its bytes alone. A path takes the blocks of directories.
+/// Whether the CID may prove a file of this path by its bytes alone. A path takes the blocks of
+/// directories.
 pub(super) fn may_prove(path: &IpfsPath) -> bool {
     path.path.is_empty()
 }

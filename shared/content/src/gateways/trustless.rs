@@ -1,5 +1,5 @@
-//! The turn of one trustless gateway: the complete file as a CAR, then the missing blocks one by one. Every block is
-//! proved, so the worst gateway wastes only a bounded amount of time and bytes.
+//! The turn of one trustless gateway: the complete file as a CAR, then the missing blocks one by
+//! one. Every block is proved, so the worst gateway wastes only a bounded amount of time and bytes.
 
 use bytes::Bytes;
 use holdfast_domain::ItemFailureCode;
@@ -54,8 +54,8 @@ impl Strays {
 }
 
 impl Asking<'_> {
-    /// Delivers the file to its end, or as far as possible. A CAR begins at the root, so a started file continues block
-    /// by block.
+    /// Delivers the file to its end, or as far as possible. A CAR begins at the root, so a started
+    /// file continues block by block.
     pub(super) async fn deliver(
         &self,
         path: &IpfsPath,
@@ -66,7 +66,8 @@ impl Asking<'_> {
             return self.by_blocks(progress).await;
         }
         let was_asked = match self.by_car(path, limits, progress).await {
-            // Single blocks may still work. For a missing root, many gateways begin a CAR and truncate it.
+            // Single blocks may still work. For a missing root, many gateways begin a CAR and
+            // truncate it.
             Err(Setback::Failed(error))
                 if blocks_may_help(error.code, path) && !progress.has_begun() =>
             {
@@ -169,7 +170,8 @@ impl Asking<'_> {
             .map_err(|error| of_source(error, progress))
     }
 
-    /// Accepts a block. Even a false one proves that the host is up: it stays usable for the next file.
+    /// Accepts a block. Even a false one proves that the host is up: it stays usable for the next
+    /// file.
     async fn take(
         &self,
         answer: &Answer,
@@ -192,8 +194,8 @@ fn most_bytes(limits: WalkLimits) -> u64 {
         .saturating_add(MOST_STRAY_BYTES)
 }
 
-/// Whether single blocks may help after this response to a CAR. If a path is not found, the blocks of its directories
-/// prove it.
+/// Whether single blocks may help after this response to a CAR. If a path is not found, the blocks
+/// of its directories prove it.
 fn blocks_may_help(code: ItemFailureCode, path: &IpfsPath) -> bool {
     match code {
         ItemFailureCode::Refused | ItemFailureCode::InvalidAnswer => true,
@@ -207,8 +209,8 @@ fn unreadable(answer: &Answer, fault: &CarFault) -> Setback {
     Setback::Failed(answer.invalid(&format!("sent an incomplete CAR: {fault}")))
 }
 
-/// The meaning of a gateway's error for the file. A too large response proves nothing about the file. A missing block
-/// of an otherwise present file does not prove that the file is nowhere.
+/// The meaning of a gateway's error for the file. A too large response proves nothing about the
+/// file. A missing block of an otherwise present file does not prove that the file is nowhere.
 fn of_source(error: FetchError, progress: &Progress<'_>) -> Setback {
     let code = match error.code {
         ItemFailureCode::TooLarge => ItemFailureCode::InvalidAnswer,

@@ -1,4 +1,5 @@
-//! The error of a file after the failure of every gateway: the most informative one, with the reason of each gateway.
+//! The error of a file after the failure of every gateway: the most informative one, with the
+//! reason of each gateway.
 
 use holdfast_domain::ItemFailureCode;
 
@@ -10,8 +11,8 @@ const LONGEST_REASON: usize = 220;
 /// Maximum number of listed reasons.
 const MOST_REASONS: usize = 6;
 
-/// Temporary failures, the more informative first, then permanent ones. A file is missing only if every gateway
-/// reported it.
+/// Temporary failures, the more informative first, then permanent ones. A file is missing only if
+/// every gateway reported it.
 const TELLING: [ItemFailureCode; 7] = [
     ItemFailureCode::InvalidAnswer,
     ItemFailureCode::TimedOut,

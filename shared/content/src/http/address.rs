@@ -1,5 +1,5 @@
-//! Addresses that an untrusted URL may reach: only global unicast. An IPv4 address inside an IPv6 address is checked
-//! too. The ranges are those of IANA's special-purpose registries.
+//! Addresses that an untrusted URL may reach: only global unicast. An IPv4 address inside an IPv6
+//! address is checked too. The ranges are those of IANA's special-purpose registries.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -53,8 +53,8 @@ fn v6_refusal(address: Ipv6Addr) -> Option<&'static str> {
     Some(kind)
 }
 
-/// The IPv4 address in a mapped or a NAT64 address: a network may use those for global ones. The other forms with an
-/// IPv4 address (compatible, 6to4, Teredo) are obsolete, and always refused.
+/// The IPv4 address in a mapped or a NAT64 address: a network may use those for global ones. The
+/// other forms with an IPv4 address (compatible, 6to4, Teredo) are obsolete, and always refused.
 fn carried_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
     match address.segments() {
         [0, 0, 0, 0, 0, 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {

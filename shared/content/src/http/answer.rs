@@ -1,5 +1,5 @@
-//! A response before its body. Its bytes are counted and untrusted. A body that ends early, stops, or exceeds its limit
-//! is an error, never a normal end.
+//! A response before its body. Its bytes are counted and untrusted. A body that ends early, stops,
+//! or exceeds its limit is an error, never a normal end.
 
 use std::{sync::Arc, time::Duration};
 
@@ -87,8 +87,8 @@ impl Answer {
     /// Checks the headers.
     ///
     /// # Errors
-    /// [`ItemFailureCode::TooLarge`] if it announces more than `limit` bytes, [`ItemFailureCode::InvalidAnswer`] for an
-    /// unsupported coding of the body.
+    /// [`ItemFailureCode::TooLarge`] if it announces more than `limit` bytes,
+    /// [`ItemFailureCode::InvalidAnswer`] for an unsupported coding of the body.
     pub(super) fn begin(
         response: Response,
         host: Arc<Host>,
@@ -199,8 +199,8 @@ impl Answer {
     /// The next bytes, or the end of a complete body.
     ///
     /// # Errors
-    /// Classified by the code. The host's breaker already knows them. The caller reports a success, because only it can
-    /// judge the bytes.
+    /// Classified by the code. The host's breaker already knows them. The caller reports a success,
+    /// because only it can judge the bytes.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, FetchError> {
         self.chunk()
             .await
@@ -285,7 +285,8 @@ impl Answer {
             .lasting())
     }
 
-    /// Passes on the complete body, and returns its length. A body with an unverifiable end is refused.
+    /// Passes on the complete body, and returns its length. A body with an unverifiable end is
+    /// refused.
     pub(crate) async fn pass_on(&mut self, out: &mpsc::Sender<Bytes>) -> Result<u64, FetchError> {
         self.expect_told_end()?;
         let mut size = 0;

@@ -1,4 +1,5 @@
-//! The client: one GET, followed through at most three redirects, each hop judged as if it were the first.
+//! The client: one GET, followed through at most three redirects, each hop judged as if it were the
+//! first.
 
 use std::{error::Error, sync::Arc, time::Duration};
 
@@ -71,7 +72,8 @@ impl Request {
             410 => ItemFailureCode::Gone,
             408 => ItemFailureCode::TimedOut,
             429 => ItemFailureCode::Throttled,
-            // Accepted but not ready, misdirected, too early: the next request may get another response.
+            // Accepted but not ready, misdirected, too early: the next request may get another
+            // response.
             202 | 421 | 425 | 500..=599 => ItemFailureCode::Unavailable,
             400..=499 => ItemFailureCode::Refused,
             _ => ItemFailureCode::InvalidAnswer,
@@ -88,8 +90,8 @@ impl Request {
         })
     }
 
-    /// Whether a status concerns the host, not the file. A gateway's time-out concerns the requested file, perhaps an
-    /// invented one.
+    /// Whether a status concerns the host, not the file. A gateway's time-out concerns the
+    /// requested file, perhaps an invented one.
     fn blames_host(&self, status: StatusCode) -> bool {
         let times_out_as_gateway = status == StatusCode::GATEWAY_TIMEOUT && self.gateway.is_some();
         status == StatusCode::TOO_MANY_REQUESTS
@@ -117,7 +119,8 @@ impl HttpClient {
         })
     }
 
-    /// Sends the request, and follows redirects. The status of the response is 200, or 304 to a conditional request.
+    /// Sends the request, and follows redirects. The status of the response is 200, or 304 to a
+    /// conditional request.
     ///
     /// # Errors
     /// Classified by the code.
@@ -230,7 +233,8 @@ fn redirect(from: &Url, response: &Response, origin: &Origin) -> Option<Result<U
     }))
 }
 
-/// Translates an error of the client. `received` is the number of received bytes, after the start of a body.
+/// Translates an error of the client. `received` is the number of received bytes, after the start
+/// of a body.
 pub(super) fn transport_error(
     error: reqwest::Error,
     host: &Host,

@@ -1,7 +1,7 @@
 //! `Content-Encoding`: the decodable codings of a body, and the words to ignore.
 //!
-//! A coding is a word of IANA's HTTP Content Coding Registry. Stores replay other words from an uploader
-//! (`aws-chunked`, a charset). They change no byte, and HTTP clients ignore them.
+//! A coding is a word of IANA's HTTP Content Coding Registry. Stores replay other words from an
+//! uploader (`aws-chunked`, a charset). They change no byte, and HTTP clients ignore them.
 
 /// A removable coding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

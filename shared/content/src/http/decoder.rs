@@ -1,5 +1,5 @@
-//! Decodes a coded body piece by piece. One step returns 32 KiB at most, so a decompression bomb costs no memory: the
-//! limit of the response ends it.
+//! Decodes a coded body piece by piece. One step returns 32 KiB at most, so a decompression bomb
+//! costs no memory: the limit of the response ends it.
 
 use std::{io, io::Write};
 
@@ -21,7 +21,8 @@ pub(super) struct Decoder {
 #[derive(Debug)]
 enum Stage {
     Gzip(MultiGzDecoder<Vec<u8>>),
-    /// `deflate` is zlib's format. Many servers send the bare format instead. The first two bytes distinguish them.
+    /// `deflate` is zlib's format. Many servers send the bare format instead. The first two bytes
+    /// distinguish them.
     Unknown(Vec<u8>),
     Zlib(ZlibDecoder<Vec<u8>>),
     Deflate(DeflateDecoder<Vec<u8>>),

@@ -1,4 +1,5 @@
-//! State of each contacted origin: its concurrent requests and its breaker. The number of origins is bounded.
+//! State of each contacted origin: its concurrent requests and its breaker. The number of origins
+//! is bounded.
 
 use std::{
     collections::HashMap,
@@ -112,8 +113,9 @@ impl Host {
         locked(&self.breaker).succeeded();
     }
 
-    /// Records the result of a request. Only a missing connection, a time-out, a fault of the server and a requested
-    /// pause count against the host. A wrong response for one file does not concern the next file.
+    /// Records the result of a request. Only a missing connection, a time-out, a fault of the
+    /// server and a requested pause count against the host. A wrong response for one file does
+    /// not concern the next file.
     pub(crate) fn failed(&self, error: &FetchError) {
         if matches!(
             error.code,

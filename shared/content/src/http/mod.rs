@@ -1,5 +1,5 @@
-//! One safe GET of an untrusted URL: with rules for its target, its address, its size and its duration. It does not
-//! know IPFS or Gaia, and never retries.
+//! One safe GET of an untrusted URL: with rules for its target, its address, its size and its
+//! duration. It does not know IPFS or Gaia, and never retries.
 
 mod address;
 mod answer;

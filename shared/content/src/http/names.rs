@@ -1,5 +1,5 @@
-//! Name resolution. An untrusted name is resolved once, every address is checked, and the connection uses only checked
-//! addresses. So a second look-up cannot lead to another address.
+//! Name resolution. An untrusted name is resolved once, every address is checked, and the
+//! connection uses only checked addresses. So a second look-up cannot lead to another address.
 
 use std::{
     fmt, io,

@@ -77,7 +77,8 @@ impl FromStr for Origin {
     }
 }
 
-/// Parses an operator's URL of http or https, without user, query and fragment. A URL with a user is never shown.
+/// Parses an operator's URL of http or https, without user, query and fragment. A URL with a user
+/// is never shown.
 pub(crate) fn web_url(text: &str) -> Result<Url, OriginError> {
     let url = Url::parse(text).map_err(|error| {
         OriginError::new("the text", format!("cannot be read as a URL: {error}"))

@@ -1,5 +1,5 @@
-//! The rules for a URL before its request: scheme, port, user, and the address if the host is one. Names are checked
-//! when they are resolved (`names`).
+//! The rules for a URL before its request: scheme, port, user, and the address if the host is one.
+//! Names are checked when they are resolved (`names`).
 
 use std::{collections::HashSet, net::IpAddr};
 
@@ -18,8 +18,8 @@ pub(crate) enum Standing {
     Stranger,
 }
 
-/// The operator's origins, allowed for every URL. A gateway is not one of them. It is exempt only for its own requests,
-/// so that no untrusted URL or redirect reaches an internal one.
+/// The operator's origins, allowed for every URL. A gateway is not one of them. It is exempt only
+/// for its own requests, so that no untrusted URL or redirect reaches an internal one.
 #[derive(Debug)]
 pub(crate) struct Rules {
     allowed: HashSet<Origin>,
@@ -32,8 +32,8 @@ impl Rules {
         }
     }
 
-    /// Checks one hop alone. `gateway` is set for a request to a gateway. An exemption of the hop before does not
-    /// matter.
+    /// Checks one hop alone. `gateway` is set for a request to a gateway. An exemption of the hop
+    /// before does not matter.
     ///
     /// # Errors
     /// [`ItemFailureCode::Blocked`], with the reason.

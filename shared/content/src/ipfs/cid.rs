@@ -9,8 +9,8 @@ use sha2::{Sha256, Sha512};
 
 use super::DagFault;
 
-/// A content identifier, version 0 or 1, with up to 128 bytes of digest. This is IPFS's maximum for an identity CID,
-/// which contains its block.
+/// A content identifier, version 0 or 1, with up to 128 bytes of digest. This is IPFS's maximum for
+/// an identity CID, which contains its block.
 pub type Cid = ::cid::CidGeneric<128>;
 
 /// Codec of a CID's block.
@@ -65,8 +65,8 @@ pub(crate) fn is_raw(cid: &Cid) -> bool {
     cid.codec() == 0x55
 }
 
-/// Whether this is a raw CID without a path. The file is its one block, of any length. Its hash proves all of it, and
-/// the block can be rebuilt from the file alone.
+/// Whether this is a raw CID without a path. The file is its one block, of any length. Its hash
+/// proves all of it, and the block can be rebuilt from the file alone.
 #[must_use]
 pub fn is_raw_file(path: &str) -> bool {
     path.parse().is_ok_and(|cid: Cid| is_raw(&cid))

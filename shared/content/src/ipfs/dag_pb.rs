@@ -17,8 +17,8 @@ pub(super) struct Link {
     pub(super) name: Span,
 }
 
-/// Reads a node. Links and data may come in either order, as writers used both. Unknown and repeated fields are
-/// refused.
+/// Reads a node. Links and data may come in either order, as writers used both. Unknown and
+/// repeated fields are refused.
 pub(super) fn decode(block: &[u8]) -> Result<Node, &'static str> {
     let mut node = Node {
         links: Vec::new(),

@@ -1,5 +1,6 @@
-//! One step of a path: the entry of a name in a plain or sharded directory. A sharded directory is a tree. The next
-//! bits of the name's hash choose each level. Each link's name begins with its slot number in hex.
+//! One step of a path: the entry of a name in a plain or sharded directory. A sharded directory is
+//! a tree. The next bits of the name's hash choose each level. Each link's name begins with its
+//! slot number in hex.
 
 use super::{
     Cid, DagFault,
@@ -24,7 +25,8 @@ const MURMUR3_X64_64: u64 = 0x22;
 /// Maximum number of slots of a level, as in IPFS.
 const MAX_FANOUT: u64 = 1024;
 
-/// Searches a name in the directory of this block, or in a level of one, reached by `hash_bits` of the name's hash.
+/// Searches a name in the directory of this block, or in a level of one, reached by `hash_bits` of
+/// the name's hash.
 pub(super) fn step(cid: &Cid, block: &[u8], name: &str, hash_bits: u32) -> Result<Step, DagFault> {
     let malformed = |reason| DagFault::malformed(cid, reason);
     let no_directory = |what| DagFault::NoDirectory {

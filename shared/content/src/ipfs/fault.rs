@@ -171,7 +171,8 @@ impl DagFault {
 /// Why a walk stopped.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WalkError {
-    /// A fault of the source, not of the DAG: the walk is unchanged, and accepts the right block from another source.
+    /// A fault of the source, not of the DAG: the walk is unchanged, and accepts the right block
+    /// from another source.
     #[error("wrong block for {cid}: its hash does not match")]
     WrongBlock {
         /// The wanted block.

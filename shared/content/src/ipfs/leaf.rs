@@ -1,5 +1,5 @@
-//! A file of one dag-pb block. The block is rebuilt from the file's bytes in each form of importers, so that a file
-//! without its block can still be proved.
+//! A file of one dag-pb block. The block is rebuilt from the file's bytes in each form of
+//! importers, so that a file without its block can still be proved.
 
 use bytes::Bytes;
 

@@ -7,14 +7,15 @@ pub struct WalkLimits {
     pub depth: usize,
     /// Visited nodes. Repeated ones count again.
     pub blocks: u64,
-    /// Bytes of blocks in addition to those of the file: the size of a record. Limits the memory of a walk to about
-    /// five times this.
+    /// Bytes of blocks in addition to those of the file: the size of a record. Limits the memory
+    /// of a walk to about five times this.
     pub inner_bytes: u64,
     /// Bytes of the file.
     pub file_bytes: u64,
 }
 
-/// Deeper than importers build (five levels hold terabytes, a trickled DAG has about twenty) and paths go.
+/// Deeper than importers build (five levels hold terabytes, a trickled DAG has about twenty) and
+/// paths go.
 const MAX_DEPTH: usize = 128;
 
 /// Enough for a file of 100 GB with the usual leaves of 256 KiB.

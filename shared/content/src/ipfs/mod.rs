@@ -1,5 +1,6 @@
-//! IPFS without a network: blocks are proved against their CIDs, a file is extracted from its DAG in order, and a
-//! record of its blocks is made. No I/O, no async. All input is untrusted, so all memory is bounded.
+//! IPFS without a network: blocks are proved against their CIDs, a file is extracted from its DAG
+//! in order, and a record of its blocks is made. No I/O, no async. All input is untrusted, so all
+//! memory is bounded.
 
 mod car;
 mod cid;
@@ -28,5 +29,6 @@ pub use path::IpfsPath;
 pub use record::{DagRecord, RebuildError, RecordError};
 pub use walk::{Walk, WalkedFile};
 
-/// Size limit of a block, in bytes. Importers write 1 MiB at most, and public gateways pass on 2 MiB.
+/// Size limit of a block, in bytes. Importers write 1 MiB at most, and public gateways pass on 2
+/// MiB.
 pub const MAX_BLOCK_BYTES: usize = 4 * 1024 * 1024;

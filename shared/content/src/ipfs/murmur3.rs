@@ -1,5 +1,5 @@
-//! The hash of entries in a sharded directory: murmur3-x64-64, the first half of `MurmurHash3_x64_128` with seed 0. It
-//! proves nothing: the blocks' own hashes do.
+//! The hash of entries in a sharded directory: murmur3-x64-64, the first half of
+//! `MurmurHash3_x64_128` with seed 0. It proves nothing: the blocks' own hashes do.
 
 const C1: u64 = 0x87c3_7b91_1142_53d5;
 const C2: u64 = 0x4cf5_ad43_2745_937f;

@@ -1,5 +1,5 @@
-//! The names that a URL may mean on IPFS. A `#` or a `?` ends the path of a URL, but is also legal in a file's name:
-//! the directory decides.
+//! The names that a URL may mean on IPFS. A `#` or a `?` ends the path of a URL, but is also legal
+//! in a file's name: the directory decides.
 
 use super::IpfsPath;
 
@@ -13,7 +13,8 @@ pub struct IpfsName {
 }
 
 impl IpfsName {
-    /// A URL with its path before `rest`, and `longer` paths with more of it in their names, the longest first.
+    /// A URL with its path before `rest`, and `longer` paths with more of it in their names, the
+    /// longest first.
     pub(crate) fn new(cut: IpfsPath, rest: &str, longer: Vec<IpfsPath>) -> Self {
         let rest = if longer.is_empty() {
             String::new()
@@ -40,8 +41,8 @@ impl IpfsName {
         !self.longer.is_empty()
     }
 
-    /// One text for the name: the path, followed by the unchanged text that may be a part of the name. No path contains
-    /// a bare `#` or `?`, so the text never equals another path.
+    /// One text for the name: the path, followed by the unchanged text that may be a part of the
+    /// name. No path contains a bare `#` or `?`, so the text never equals another path.
     #[must_use]
     pub fn locator(&self) -> String {
         format!("{}{}", self.cut, self.rest)

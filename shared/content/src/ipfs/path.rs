@@ -13,8 +13,8 @@ pub struct IpfsPath {
     pub path: Vec<String>,
 }
 
-/// `<cid>/<name>/<name>`. All characters of the names except `A-Z a-z 0-9 - . _ ~` are percent-encoded, so each path
-/// has one text. The text follows `/ipfs/` in a gateway's URL.
+/// `<cid>/<name>/<name>`. All characters of the names except `A-Z a-z 0-9 - . _ ~` are
+/// percent-encoded, so each path has one text. The text follows `/ipfs/` in a gateway's URL.
 impl fmt::Display for IpfsPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.cid)?;

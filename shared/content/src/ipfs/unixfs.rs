@@ -56,7 +56,8 @@ pub(super) struct UnixFs {
     pub(super) fanout: Option<u64>,
 }
 
-/// Reads the message of a node. It may have no more sizes than the node has links, so allocations are bounded.
+/// Reads the message of a node. It may have no more sizes than the node has links, so allocations
+/// are bounded.
 pub(super) fn decode(block: &[u8], node: &Node) -> Result<UnixFs, &'static str> {
     let message = node
         .data

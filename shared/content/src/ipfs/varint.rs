@@ -7,8 +7,8 @@ const MAX_BYTES: usize = 10;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Overlong;
 
-/// The number at the beginning of these bytes, and its length. None while bytes are missing. An overlong number is
-/// accepted, as in protobuf.
+/// The number at the beginning of these bytes, and its length. None while bytes are missing. An
+/// overlong number is accepted, as in protobuf.
 pub(super) fn read(bytes: &[u8]) -> Result<Option<(u64, usize)>, Overlong> {
     let mut value = 0_u64;
     for (index, byte) in bytes.iter().take(MAX_BYTES).enumerate() {

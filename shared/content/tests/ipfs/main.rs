@@ -1,5 +1,5 @@
-//! Files walked out of blocks, kept as records and made into the same blocks again: as the format has them, and as
-//! strangers may send them.
+//! Files walked out of blocks, kept as records and made into the same blocks again: as the format
+//! has them, and as strangers may send them.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

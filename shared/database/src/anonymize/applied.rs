@@ -1,4 +1,5 @@
-//! Rules applied to one archive: their collections, their results, and the new content of the changed documents.
+//! Rules applied to one archive: their collections, their results, and the new content of the
+//! changed documents.
 
 use holdfast_archive::{NamespaceKind, Prelude, PreludeNamespace};
 
@@ -46,7 +47,8 @@ impl Applied {
     /// Assigns the rules to an archive. The namespaces with these numbers are restored.
     ///
     /// # Errors
-    /// Each rule that matches nothing in the archive, a place outside the reach of rules, or a value of another rule.
+    /// Each rule that matches nothing in the archive, a place outside the reach of rules, or a
+    /// value of another rule.
     pub(crate) fn new(
         anonymizer: &Anonymizer,
         prelude: &Prelude,

@@ -1,8 +1,10 @@
-//! The action `fake`: an invented text of the same sort. Identifying values (an e-mail, a user name, a wallet address)
-//! are drawn from a large range, so no two become equal. Names and places are few, and repeat.
+//! The action `fake`: an invented text of the same sort. Identifying values (an e-mail, a user
+//! name, a wallet address) are drawn from a large range, so no two become equal. Names and places
+//! are few, and repeat.
 //!
-//! Invented values lead nowhere: e-mail and URLs are in `example.invalid` (RFC 6761), telephone numbers under the
-//! unassigned +999, IP addresses in the ranges for documentation (RFC 5737, RFC 3849).
+//! Invented values lead nowhere: e-mail and URLs are in `example.invalid` (RFC 6761), telephone
+//! numbers under the unassigned +999, IP addresses in the ranges for documentation (RFC 5737, RFC
+//! 3849).
 
 use super::{
     key::{Draw, Key},
@@ -171,8 +173,8 @@ fn ip_address(draw: &mut Draw, text: &str) -> String {
     )
 }
 
-/// A URL of the same scheme: a content identifier without content, or an address without a server, with the file's
-/// extension.
+/// A URL of the same scheme: a content identifier without content, or an address without a server,
+/// with the file's extension.
 fn url(draw: &mut Draw, text: &str) -> String {
     if text.starts_with("ipfs://") {
         return format!("ipfs://{}", content_identifier(draw.bytes()));

@@ -1,7 +1,9 @@
-//! The action `hash`: another value of the same type. Equal values become equal everywhere, so joins still work. No two
-//! numbers of one range become equal. For other types a collision is as improbable as their length permits.
+//! The action `hash`: another value of the same type. Equal values become equal everywhere, so
+//! joins still work. No two numbers of one range become equal. For other types a collision is as
+//! improbable as their length permits.
 //!
-//! Whole numbers still join across their types (5 and 5.0), and so does an `ObjectId` with its hex text.
+//! Whole numbers still join across their types (5 and 5.0), and so does an `ObjectId` with its hex
+//! text.
 
 use bson::spec::ElementType;
 
@@ -68,7 +70,8 @@ fn binary(key: &Key, bytes: &[u8]) -> Outcome {
     const UUID: u8 = 4;
     let (header, content) = bytes.split_at_checked(HEADER_BYTES).ok_or(Unsupported)?;
     let subtype = header[HEADER_BYTES - 1];
-    // Generic, a function, a UUID old and new, MD5, user-defined. All other subtypes have an inner structure.
+    // Generic, a function, a UUID old and new, MD5, user-defined. All other subtypes have an inner
+    // structure.
     if !matches!(subtype, 0 | 1 | 3 | UUID | 5 | 0x80..) {
         return Err(Unsupported);
     }
@@ -97,7 +100,8 @@ fn double(key: &Key, value: f64) -> Outcome {
     Ok(hashed.to_le_bytes().to_vec())
 }
 
-/// Another number of the same sign and range: below 2³¹, below 2⁵³, or any. So it fits every type of the old one.
+/// Another number of the same sign and range: below 2³¹, below 2⁵³, or any. So it fits every type
+/// of the old one.
 fn number(key: &Key, value: i64) -> Result<i64, Unsupported> {
     const SMALL_HALF: u32 = 16;
     const SAFE_HALF: u32 = 27;
@@ -111,7 +115,8 @@ fn number(key: &Key, value: i64) -> Result<i64, Unsupported> {
         SMALL..SAFE_INTEGERS => ("number below 2^53", SAFE_HALF, SMALL..SAFE_INTEGERS),
         _ => ("number", ANY_HALF, SAFE_INTEGERS..ANY),
     };
-    // Repeats until the result is in the range, so the mapping stays one to one. Every second step is in the range.
+    // Repeats until the result is in the range, so the mapping stays one to one. Every second step
+    // is in the range.
     let mut hashed = key.permute(name, magnitude, half_bits);
     while !range.contains(&hashed) {
         hashed = key.permute(name, hashed, half_bits);

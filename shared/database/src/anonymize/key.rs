@@ -1,5 +1,6 @@
-//! Every replacement is drawn from the operator's secret and the original value. Equal values have equal results, in
-//! every field and every restore. Without the secret, a result reveals nothing about its original.
+//! Every replacement is drawn from the operator's secret and the original value. Equal values have
+//! equal results, in every field and every restore. Without the secret, a result reveals nothing
+//! about its original.
 
 use hmac::{Hmac, KeyInit, Mac};
 use holdfast_domain::Secret;
@@ -61,7 +62,8 @@ impl Key {
         }
     }
 
-    /// Another number of the same `2 × half_bits` bits, one to one. A balanced Feistel network of eight rounds.
+    /// Another number of the same `2 × half_bits` bits, one to one. A balanced Feistel network of
+    /// eight rounds.
     pub(super) fn permute(&self, name: &str, number: u64, half_bits: u32) -> u64 {
         const ROUNDS: u8 = 8;
         let mask = (1 << half_bits) - 1;

@@ -1,4 +1,5 @@
-//! The action `mask`: a text with covered characters, except some at its ends. A date keeps only its year.
+//! The action `mask`: a text with covered characters, except some at its ends. A date keeps only
+//! its year.
 
 use bson::spec::ElementType;
 use jiff::{Timestamp, civil::Date, tz::TimeZone};

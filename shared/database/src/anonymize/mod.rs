@@ -1,8 +1,8 @@
 //! Replaces personal data during a restore for tests.
 //!
-//! A rule names the action for a field of a collection. Results are drawn from a secret: references still join, and the
-//! next restore gives the same results. If a rule cannot replace a value, the restore fails, and the value is not kept.
-//! Fields without a rule are copied byte by byte.
+//! A rule names the action for a field of a collection. Results are drawn from a secret: references
+//! still join, and the next restore gives the same results. If a rule cannot replace a value, the
+//! restore fails, and the value is not kept. Fields without a rule are copied byte by byte.
 
 mod action;
 mod applied;

@@ -1,4 +1,5 @@
-//! Results of the rules, or of a dry run: rule by rule, with examples. Originals are never kept or shown.
+//! Results of the rules, or of a dry run: rule by rule, with examples. Originals are never kept or
+//! shown.
 
 use std::collections::BTreeMap;
 
@@ -54,8 +55,8 @@ pub struct Sample {
 }
 
 impl AnonymizeReport {
-    /// Reasons not to use these rules on this archive: each rule without a match, and each value without a possible
-    /// replacement.
+    /// Reasons not to use these rules on this archive: each rule without a match, and each value
+    /// without a possible replacement.
     #[must_use]
     pub fn problems(&self) -> Vec<String> {
         self.rules.iter().flat_map(AppliedRule::problems).collect()

@@ -1,5 +1,5 @@
-//! Applies rules to a document without decoding it: the walk uses the lengths of the fields. Fields without a rule are
-//! copied byte by byte, and the order of fields stays.
+//! Applies rules to a document without decoding it: the walk uses the lengths of the fields. Fields
+//! without a rule are copied byte by byte, and the order of fields stays.
 
 use bson::spec::ElementType;
 
@@ -146,7 +146,8 @@ impl Walk<'_> {
             });
         }
         let Ok(outcome) = action.apply(self.key, value) else {
-            // The tally makes the restore fail. The null ensures that the value is not revealed in any case.
+            // The tally makes the restore fail. The null ensures that the value is not revealed in
+            // any case.
             self.begin(NULL, element);
             self.tallies[rule].refuse(value.kind);
             return Ok(());

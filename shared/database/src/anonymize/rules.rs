@@ -47,7 +47,8 @@ impl AnonymizeRules {
     /// Reads rules.
     ///
     /// # Errors
-    /// Every fault, with its line and field. For a text that is not YAML of this form, only the first fault.
+    /// Every fault, with its line and field. For a text that is not YAML of this form, only the
+    /// first fault.
     pub fn parse(text: &str) -> Result<Self, RulesError> {
         let file: RulesFile = serde_saphyr::from_str(text)
             .map_err(|error| RulesError(vec![not_of_the_form(text, &error)]))?;
@@ -232,7 +233,8 @@ fn parse_path(path: &str, action: Option<&Action>) -> Result<Vec<String>, &'stat
     Ok(steps)
 }
 
-/// The parser reports the line, but not always the field. The field is at the beginning of the line.
+/// The parser reports the line, but not always the field. The field is at the beginning of the
+/// line.
 fn not_of_the_form(file: &str, error: &serde_saphyr::Error) -> RuleFault {
     let line = error.location().map_or(0, |location| location.line());
     let text = error.without_snippet().to_string();

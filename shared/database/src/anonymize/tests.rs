@@ -106,7 +106,8 @@ impl Laid {
     }
 }
 
-/// The result of [`ACTIONS`] for a document, by a different method: on decoded values, path by path.
+/// The result of [`ACTIONS`] for a document, by a different method: on decoded values, path by
+/// path.
 fn model(document: &Document, path: &[&str], key: &Key) -> Document {
     let mut outcome = Document::new();
     for (name, value) in document {

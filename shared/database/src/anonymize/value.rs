@@ -1,4 +1,5 @@
-//! A BSON value in its document's bytes, and the common part of all actions: empty values, and names of types.
+//! A BSON value in its document's bytes, and the common part of all actions: empty values, and
+//! names of types.
 
 use bson::{Bson, RawDocument, spec::ElementType};
 

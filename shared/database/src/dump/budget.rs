@@ -6,7 +6,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::reader::ReadError;
 
-/// The common memory of all readers: bytes of requested batches, and of batches waiting for the writer.
+/// The common memory of all readers: bytes of requested batches, and of batches waiting for the
+/// writer.
 #[derive(Clone)]
 pub(super) struct Budget {
     bytes: u32,
@@ -32,8 +33,8 @@ impl Budget {
             .map_err(|_| ReadError::SinkGone)
     }
 
-    /// Changes a share to the actual size. A share that is too small is returned first: readers that hold memory while
-    /// waiting for more could block each other.
+    /// Changes a share to the actual size. A share that is too small is returned first: readers
+    /// that hold memory while waiting for more could block each other.
     pub(super) async fn fit(
         &self,
         mut share: OwnedSemaphorePermit,

@@ -1,5 +1,5 @@
-//! Small collections are kept in memory during their read. A collection that changed in the meantime is read again.
-//! Batches of larger collections are passed on at once.
+//! Small collections are kept in memory during their read. A collection that changed in the
+//! meantime is read again. Batches of larger collections are passed on at once.
 
 use std::mem;
 

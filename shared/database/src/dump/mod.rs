@@ -1,10 +1,11 @@
-//! The native engine: several collections are read at a time, and one blocking thread writes an archive.
+//! The native engine: several collections are read at a time, and one blocking thread writes an
+//! archive.
 //!
-//! Memory: batches of about 1 MB, [`BUDGET_BYTES`] in total for requested and waiting ones, and one more while it is
-//! copied. Unexpected documents of several MB add one answer of the server (16 MB at most) per concurrent collection.
-//! Collections of up to 8 MiB are kept until they were read, 16 MiB at a time. Documents are not decoded. Each
-//! collection is read at its own moment: a dump is consistent per collection. Requests keep the cursors alive, because
-//! no cursor is idle for long.
+//! Memory: batches of about 1 MB, [`BUDGET_BYTES`] in total for requested and waiting ones, and one
+//! more while it is copied. Unexpected documents of several MB add one answer of the server (16 MB
+//! at most) per concurrent collection. Collections of up to 8 MiB are kept until they were read, 16
+//! MiB at a time. Documents are not decoded. Each collection is read at its own moment: a dump is
+//! consistent per collection. Requests keep the cursors alive, because no cursor is idle for long.
 
 mod budget;
 mod exclusions;
@@ -95,7 +96,8 @@ pub struct DumpedNamespace {
     pub bytes: u64,
     /// Names of its indexes.
     pub indexes: Vec<String>,
-    /// The server overwrote documents of this capped collection during its read: those between two parts are missing.
+    /// The server overwrote documents of this capped collection during its read: those between two
+    /// parts are missing.
     pub rolled_over: bool,
 }
 
@@ -121,8 +123,8 @@ impl DumpReport {
 
 /// Dumps this plan, `parallel` collections at a time, until it is complete or `stop` is ready.
 ///
-/// The writer works on a blocking thread. Only a complete dump returns it. In every other case, and when this future is
-/// dropped, the thread drops the writer without an end.
+/// The writer works on a blocking thread. Only a complete dump returns it. In every other case, and
+/// when this future is dropped, the thread drops the writer without an end.
 ///
 /// # Errors
 /// [`DumpError`]: the first failure of any part.

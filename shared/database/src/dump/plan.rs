@@ -1,5 +1,5 @@
-//! The plan of a dump, made before the first byte is written: the prelude, the method of reading each collection, and
-//! the total size.
+//! The plan of a dump, made before the first byte is written: the prelude, the method of reading
+//! each collection, and the total size.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -47,7 +47,8 @@ pub(super) struct Source {
 }
 
 impl Source {
-    /// Capped collections are read in natural order. A place in this order cannot be found again after a break.
+    /// Capped collections are read in natural order. A place in this order cannot be found again
+    /// after a break.
     pub(super) fn is_capped(&self) -> bool {
         self.listed.options.get_bool("capped").unwrap_or(false)
     }
@@ -93,8 +94,8 @@ impl DumpPlan {
 /// Plans a dump. `parallel` is only recorded in the archive.
 ///
 /// # Errors
-/// The server does not answer. `Refused` if the connection string names a database of the server, or if a collection
-/// requested by name does not exist.
+/// The server does not answer. `Refused` if the connection string names a database of the server,
+/// or if a collection requested by name does not exist.
 pub async fn plan(
     connection: &Connection,
     selection: &DumpSelection,
@@ -155,8 +156,8 @@ pub(super) async fn candidates(
     Ok(candidates)
 }
 
-/// `…/admin` in a connection string usually means the user's own database. A dump of it would look like a small, good
-/// backup without the platform's data.
+/// `…/admin` in a connection string usually means the user's own database. A dump of it would look
+/// like a small, good backup without the platform's data.
 fn refuse_foreign_database(connection: &Connection) -> Result<(), DatabaseError> {
     let Some(database) = connection.default_database() else {
         return Ok(());

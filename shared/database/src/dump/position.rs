@@ -64,7 +64,8 @@ impl Position {
     }
 }
 
-/// Documents after the one with this `_id`: `{_id: {$gt: x}}` would match only ids of the type of `x`.
+/// Documents after the one with this `_id`: `{_id: {$gt: x}}` would match only ids of the type of
+/// `x`.
 pub(crate) fn after(last_id: &Bson) -> Document {
     doc! { "$expr": { "$gt": ["$_id", { "$literal": last_id.clone() }] } }
 }

@@ -1,9 +1,10 @@
 //! The reading end of a dump: one collection, from its first document to its real end.
 //!
-//! Documents come in the order of `_id`. A broken read resumes after the last document, by a comparison across BSON
-//! types with the collection's collation. Capped collections have no such order. At the end of a read, the collection
-//! must still be the planned one: the empty answer of a dropped collection would look like a short collection. A
-//! collection kept in memory is read again after a break or a replacement. A larger one fails the dump.
+//! Documents come in the order of `_id`. A broken read resumes after the last document, by a
+//! comparison across BSON types with the collection's collation. Capped collections have no such
+//! order. At the end of a read, the collection must still be the planned one: the empty answer of a
+//! dropped collection would look like a short collection. A collection kept in memory is read again
+//! after a break or a replacement. A larger one fails the dump.
 
 use std::time::Duration;
 
@@ -29,7 +30,8 @@ use crate::{
     raw::{documents, id_of},
 };
 
-/// Waits before a broken read resumes: long enough for an election. The count restarts with each batch.
+/// Waits before a broken read resumes: long enough for an election. The count restarts with each
+/// batch.
 pub(crate) const WAITS: [Duration; 6] = [
     Duration::from_millis(100),
     Duration::from_millis(500),
@@ -39,7 +41,8 @@ pub(crate) const WAITS: [Duration; 6] = [
     Duration::from_secs(8),
 ];
 
-/// Time limit for a batch. Without it, the driver would wait for ever on a silently dead connection.
+/// Time limit for a batch. Without it, the driver would wait for ever on a silently dead
+/// connection.
 const ANSWER_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// Limit of repeated reads of a changed collection.
@@ -89,7 +92,8 @@ enum Lap {
     Complete,
     /// Batches were too large or too small: query again.
     Resize,
-    /// The server overwrote the next documents of a capped collection: query again from its new start.
+    /// The server overwrote the next documents of a capped collection: query again from its new
+    /// start.
     RolledOver,
 }
 
@@ -162,7 +166,8 @@ impl Reader {
         })
     }
 
-    /// Whether a repeated read helps: after a replacement, and after a break in a capped collection.
+    /// Whether a repeated read helps: after a replacement, and after a break in a capped
+    /// collection.
     fn can_read_again(&self, error: &DatabaseError, position: &Position) -> bool {
         let is_broken = self.source.is_capped() && position.has_begun && error.is_transient();
         is_broken || matches!(error, DatabaseError::Changed(_))
@@ -186,8 +191,8 @@ impl Reader {
         Ok(self.confirm_unchanged_patiently().await?)
     }
 
-    /// Documents already passed on stay: the server has overwritten them, so the new start does not repeat them. A
-    /// collection kept in memory is read again.
+    /// Documents already passed on stay: the server has overwritten them, so the new start does not
+    /// repeat them. A collection kept in memory is read again.
     fn after_rollover(&self, position: &mut Position, is_held: bool) -> Result<(), DatabaseError> {
         tracing::warn!(
             collection = self.source.name(),

@@ -1,5 +1,5 @@
-//! The selection of a dump. It never includes Holdfast's own catalogue, scratch collections of restores, or the
-//! server's internal collections.
+//! The selection of a dump. It never includes Holdfast's own catalogue, scratch collections of
+//! restores, or the server's internal collections.
 
 use holdfast_domain::settings::CollectionFilter;
 
@@ -48,7 +48,8 @@ impl DumpSelection {
     }
 }
 
-/// Whether a collection is internal to the server. Stored functions belong to the user, and mongodump keeps them too.
+/// Whether a collection is internal to the server. Stored functions belong to the user, and
+/// mongodump keeps them too.
 pub(crate) fn is_servers_own(collection: &str) -> bool {
     collection.starts_with("system.") && collection != "system.js"
 }

@@ -1,5 +1,6 @@
-//! The blocking end of a dump: one thread writes the readers' batches as an archive. A message marks the end of data. A
-//! closed channel without it is a broken dump, and leaves an archive without an end.
+//! The blocking end of a dump: one thread writes the readers' batches as an archive. A message
+//! marks the end of data. A closed channel without it is a broken dump, and leaves an archive
+//! without an end.
 
 use std::io::{self, Write};
 

@@ -1,5 +1,6 @@
-//! The expected content of another engine's dump: listed before its run, and compared with its archive. mongodump
-//! silently omits collections with `$` in their names, and a tool could include a wrong one.
+//! The expected content of another engine's dump: listed before its run, and compared with its
+//! archive. mongodump silently omits collections with `$` in their names, and a tool could include
+//! a wrong one.
 
 use std::collections::HashSet;
 
@@ -28,12 +29,12 @@ struct Found {
     collection: String,
 }
 
-/// Lists the content to dump. Refuses the same as [`crate::plan`], except for collections unreadable only by the native
-/// engine.
+/// Lists the content to dump. Refuses the same as [`crate::plan`], except for collections
+/// unreadable only by the native engine.
 ///
 /// # Errors
-/// The server does not answer. `Refused` if the connection string names a database of the server or of the catalogue,
-/// or if a collection requested by name does not exist.
+/// The server does not answer. `Refused` if the connection string names a database of the server or
+/// of the catalogue, or if a collection requested by name does not exist.
 pub async fn survey(
     connection: &Connection,
     selection: &DumpSelection,
@@ -85,8 +86,9 @@ impl Survey {
         self.found.iter().map(Found::name).collect()
     }
 
-    /// The first collection that mongodump silently omits, unless it is requested by name. mongodump treats a name with
-    /// `$` as an index of an old server, and excludes every collection with the prefix of scratch collections.
+    /// The first collection that mongodump silently omits, unless it is requested by name.
+    /// mongodump treats a name with `$` as an index of an old server, and excludes every
+    /// collection with the prefix of scratch collections.
     #[must_use]
     pub fn passed_over_by_mongodump(&self) -> Option<String> {
         let by_name = matches!(self.selection.collections, CollectionFilter::Only(_));
@@ -96,7 +98,8 @@ impl Survey {
             .map(Found::name)
     }
 
-    /// Compares an archive with the expected content: no other collection, and no missing one that still exists.
+    /// Compares an archive with the expected content: no other collection, and no missing one that
+    /// still exists.
     ///
     /// # Errors
     /// `Refused` with the names of the collections. Or the server does not answer.

@@ -1,4 +1,5 @@
-//! A trial dump: it makes all requests of a dump for each collection, for one document, and keeps nothing.
+//! A trial dump: it makes all requests of a dump for each collection, for one document, and keeps
+//! nothing.
 
 use bson::{RawDocumentBuf, doc};
 use futures_util::{StreamExt, stream};

@@ -1,5 +1,5 @@
-//! Reads a document of the platform as a content item. Users, scripts and earlier versions have written it: a field may
-//! be missing, of any type, or of any length.
+//! Reads a document of the platform as a content item. Users, scripts and earlier versions have
+//! written it: a field may be missing, of any type, or of any length.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,8 @@ const MAX_CREATOR_CHARACTERS: usize = 256;
 /// A longer id of a document is replaced by its digest.
 const MAX_ID_BYTES: usize = 100;
 
-/// A longer content id is cut, and its digest keeps it unique. The catalogue bounds the name of a row further.
+/// A longer content id is cut, and its digest keeps it unique. The catalogue bounds the name of a
+/// row further.
 const MAX_CONTENT_ID_BYTES: usize = 1024;
 
 /// Readable characters kept of a content id above the limit.
@@ -119,8 +120,8 @@ fn content_id(value: Option<RawBsonRef<'_>>) -> Option<String> {
     }
 }
 
-/// An id above the limit becomes its beginning and its digest. It is the same on every run, and different for every
-/// other id.
+/// An id above the limit becomes its beginning and its digest. It is the same on every run, and
+/// different for every other id.
 fn bounded_content_id(text: &str) -> String {
     if text.len() <= MAX_CONTENT_ID_BYTES {
         return text.to_owned();
@@ -156,8 +157,9 @@ fn creator(value: Option<RawBsonRef<'_>>) -> Option<String> {
     }
 }
 
-/// The id of a document as text, unique per document. Equal numbers are one `_id` for all number types. Text has
-/// quotes. Other types become the digest of their BSON, because their texts may be equal.
+/// The id of a document as text, unique per document. Equal numbers are one `_id` for all number
+/// types. Text has quotes. Other types become the digest of their BSON, because their texts may be
+/// equal.
 fn doc_id(id: &Bson) -> String {
     match id {
         Bson::ObjectId(id) => id.to_hex(),

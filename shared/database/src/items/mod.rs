@@ -1,9 +1,9 @@
-//! The platform's content items, streamed in the order of `_id`: items that are not removed, with files on IPFS or
-//! Gaia.
+//! The platform's content items, streamed in the order of `_id`: items that are not removed, with
+//! files on IPFS or Gaia.
 //!
-//! Memory: one batch of the server (16 MiB at most) and the requested page, for any size of collection. A broken read
-//! resumes after the last returned item. Another reader, also in another process, can continue at a recorded position.
-//! No content of a user's document fails the read.
+//! Memory: one batch of the server (16 MiB at most) and the requested page, for any size of
+//! collection. A broken read resumes after the last returned item. Another reader, also in another
+//! process, can continue at a recorded position. No content of a user's document fails the read.
 
 mod document;
 
@@ -24,8 +24,8 @@ use crate::{
 /// Items per request: with the requested fields, about a megabyte.
 const BATCH_ITEMS: u32 = 1000;
 
-/// A longer position is not recorded (in hex digits), because it is stored in a job's row. A later reader then reads
-/// some items again.
+/// A longer position is not recorded (in hex digits), because it is stored in a job's row. A later
+/// reader then reads some items again.
 const MAX_POSITION: usize = 64 * 1024;
 
 /// A content item of the collection.
@@ -52,7 +52,8 @@ pub struct ContentItems {
 }
 
 impl ContentItems {
-    /// The items of a collection, from the beginning or from an earlier reader's position. Sends no request yet.
+    /// The items of a collection, from the beginning or from an earlier reader's position. Sends no
+    /// request yet.
     ///
     /// # Errors
     /// [`DatabaseError::Invalid`] for an invalid position.
@@ -104,7 +105,8 @@ impl ContentItems {
         Ok(items)
     }
 
-    /// Position for a later reader: after the last returned item, or shortly before it if its id is very long.
+    /// Position for a later reader: after the last returned item, or shortly before it if its id is
+    /// very long.
     #[must_use]
     pub fn position(&self) -> Option<String> {
         self.position.clone()

@@ -1,5 +1,5 @@
-//! The tool's arguments, and requests impossible for it. Arguments contain no secret: the connection string is in the
-//! options file.
+//! The tool's arguments, and requests impossible for it. Arguments contain no secret: the
+//! connection string is in the options file.
 
 use std::ffi::OsString;
 
@@ -40,8 +40,9 @@ pub enum Unfit {
 }
 
 impl Invocation {
-    /// The run for this selection in the connection string's database, `parallel` collections at a time.
-    /// `read_preference` is a mode, or a document with its options, in the form of `--readPreference`.
+    /// The run for this selection in the connection string's database, `parallel` collections at a
+    /// time. `read_preference` is a mode, or a document with its options, in the form of
+    /// `--readPreference`.
     ///
     /// # Errors
     /// [`Unfit`]: the reason against one run.
@@ -68,8 +69,8 @@ impl Invocation {
         })
     }
 
-    /// The same, with a target for the tool's heap memory. It is not a limit: Go collects garbage more often, and takes
-    /// more memory if necessary.
+    /// The same, with a target for the tool's heap memory. It is not a limit: Go collects garbage
+    /// more often, and takes more memory if necessary.
     #[must_use]
     pub fn within(self, memory_bytes: Option<u64>) -> Self {
         Self {
@@ -95,9 +96,9 @@ impl Invocation {
     }
 }
 
-/// `--excludeCollection` is not allowed together with `--collection`. A collection both requested and excluded was
-/// refused earlier. Scratch collections of restores are excluded by their prefix, because one may appear during the
-/// run.
+/// `--excludeCollection` is not allowed together with `--collection`. A collection both requested
+/// and excluded was refused earlier. Scratch collections of restores are excluded by their prefix,
+/// because one may appear during the run.
 fn choice(database: &str, selection: &DumpSelection) -> Result<Vec<String>, Unfit> {
     let own = selection
         .exclude

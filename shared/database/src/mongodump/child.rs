@@ -1,5 +1,5 @@
-//! A child process in its own process group: its stdin, its outputs, its end. It leaves no zombie, and its group is
-//! killed with it.
+//! A child process in its own process group: its stdin, its outputs, its end. It leaves no zombie,
+//! and its group is killed with it.
 
 use std::{
     ffi::OsString,
@@ -16,8 +16,8 @@ use tokio::{sync::watch, task::spawn_blocking};
 
 use super::Ending;
 
-/// The child's complete environment, except for its memory limit. Our own environment contains keys and connection
-/// strings.
+/// The child's complete environment, except for its memory limit. Our own environment contains keys
+/// and connection strings.
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 const HOME: &str = "/";
 
@@ -63,7 +63,8 @@ pub(super) fn start(
         .ok_or(io::ErrorKind::BrokenPipe)?;
     let group = Group::led_by(&child);
     if let Some((mut pipe, text)) = child.stdin.take().zip(stdin) {
-        // On a thread: a pipe may be smaller than the text. A child that does not read it reports its own reason.
+        // On a thread: a pipe may be smaller than the text. A child that does not read it reports
+        // its own reason.
         spawn_blocking(move || pipe.write_all(text.expose().as_bytes()));
     }
     let (sender, ended) = watch::channel(None);
@@ -79,8 +80,8 @@ pub(super) fn start(
     })
 }
 
-/// A layer has a tool's libraries in `lib` next to `bin`. Lambda's `LD_LIBRARY_PATH` names that directory, but the
-/// child does not inherit it.
+/// A layer has a tool's libraries in `lib` next to `bin`. Lambda's `LD_LIBRARY_PATH` names that
+/// directory, but the child does not inherit it.
 fn own_libraries(program: &Path) -> Option<std::path::PathBuf> {
     let libraries = program.parent()?.parent()?.join("lib");
     (!program.starts_with("/usr") && libraries.is_dir()).then_some(libraries)
@@ -102,8 +103,8 @@ fn reap(mut child: Child, group: &Group) -> Ending {
     child.wait().map_err(|error| error.to_string())
 }
 
-/// The child's group, by the number of the child. `None` after the wait, because the number may then belong to another
-/// process.
+/// The child's group, by the number of the child. `None` after the wait, because the number may
+/// then belong to another process.
 #[derive(Clone)]
 pub(super) struct Group(Arc<Mutex<Option<Pid>>>);
 

@@ -1,7 +1,8 @@
-//! The official `mongodump` as a child process: its archive goes from its stdout into the writer, on a blocking thread.
+//! The official `mongodump` as a child process: its archive goes from its stdout into the writer,
+//! on a blocking thread.
 //!
-//! Memory here: one buffer of the copy, and 128 KiB of its stderr. Its output counts only after a successful exit
-//! without a reported failure. The stages behind the writer prove the archive.
+//! Memory here: one buffer of the copy, and 128 KiB of its stderr. Its output counts only after a
+//! successful exit without a reported failure. The stages behind the writer prove the archive.
 
 mod arguments;
 mod child;
@@ -48,12 +49,13 @@ const AFTER_THE_END: Duration = Duration::from_secs(10);
 
 /// Runs the tool into the writer, until it ends or `stop` is ready.
 ///
-/// The writer works on a blocking thread. Only a successful run returns it. After a failure, and when this future is
-/// dropped, the tool and its children are killed. The thread then drops the writer without an end.
+/// The writer works on a blocking thread. Only a successful run returns it. After a failure, and
+/// when this future is dropped, the tool and its children are killed. The thread then drops the
+/// writer without an end.
 ///
 /// # Errors
-/// [`DumpError::Database`] with the tool's message for its failure, [`DumpError::Sink`] for the writer's,
-/// [`DumpError::Stopped`].
+/// [`DumpError::Database`] with the tool's message for its failure, [`DumpError::Sink`] for the
+/// writer's, [`DumpError::Stopped`].
 pub async fn mongodump<W: Write + Send + 'static>(
     tool: &Tool,
     invocation: &Invocation,

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use holdfast_domain::Secret;
 
-/// The child's own stdin as a file. Lambda has no `/dev/fd` beyond 2, and not all systems have `/proc`.
+/// The child's own stdin as a file. Lambda has no `/dev/fd` beyond 2, and not all systems have
+/// `/proc`.
 pub(super) const ON_STDIN: &str = if cfg!(target_os = "linux") {
     "/proc/self/fd/0"
 } else {

@@ -1,4 +1,5 @@
-//! Redacts the tool's output: removes the connection string, its credentials and the values of its options.
+//! Redacts the tool's output: removes the connection string, its credentials and the values of its
+//! options.
 
 use holdfast_domain::Secret;
 
@@ -11,8 +12,8 @@ pub(super) struct Redaction {
 }
 
 impl Redaction {
-    /// For this connection string: the string, and user and password in both escaped and decoded form. Secret options
-    /// are masked too.
+    /// For this connection string: the string, and user and password in both escaped and decoded
+    /// form. Secret options are masked too.
     pub(super) fn of(uri: &Secret) -> Self {
         let uri = uri.expose();
         let mut secrets = vec![uri.to_owned()];
@@ -58,8 +59,8 @@ impl Redaction {
 
 const HOLDS_SECRETS: [&str; 2] = ["authMechanismProperties", "tlsCertificateKeyFilePassword"];
 
-/// `scheme://user:password@host` becomes `scheme://***@host`. It cuts at the last `@` before a space or a quote,
-/// because an unescaped password may contain `@`.
+/// `scheme://user:password@host` becomes `scheme://***@host`. It cuts at the last `@` before a
+/// space or a quote, because an unescaped password may contain `@`.
 fn without_credentials(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     let mut rest = text;

@@ -1,5 +1,5 @@
-//! The tool's stderr: read completely at any length, and examined line by line. The first and the last 64 KiB of the
-//! text are kept.
+//! The tool's stderr: read completely at any length, and examined line by line. The first and the
+//! last 64 KiB of the text are kept.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -121,8 +121,8 @@ fn tells_of_failure(message: &str) -> bool {
         .any(|word| message.starts_with(word))
 }
 
-/// The tool's line for each collection: ``done dumping `database.collection` (12 documents)``. Older versions omit the
-/// quotes.
+/// The tool's line for each collection: ``done dumping `database.collection` (12 documents)``.
+/// Older versions omit the quotes.
 fn count(message: &str) -> Option<(&str, u64)> {
     let (namespace, rest) = message.strip_prefix("done dumping ")?.rsplit_once(" (")?;
     let number = rest

@@ -1,5 +1,5 @@
-//! Whether the tool succeeded. The archive alone does not show it: after a lost server, a dump had perfect framing and
-//! a tenth of its documents.
+//! Whether the tool succeeded. The archive alone does not show it: after a lost server, a dump had
+//! perfect framing and a tenth of its documents.
 
 use std::{collections::BTreeMap, os::unix::process::ExitStatusExt};
 

@@ -1,5 +1,5 @@
-//! Compares a target's content with the expected content: documents, their order, options, indexes, definitions. Each
-//! difference is described.
+//! Compares a target's content with the expected content: documents, their order, options, indexes,
+//! definitions. Each difference is described.
 
 mod content;
 mod structure;

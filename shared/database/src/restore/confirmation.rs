@@ -6,7 +6,8 @@ use futures_util::future::BoxFuture;
 
 type Confirm = dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync;
 
-/// Called before a target with data is dropped or replaced. An error has the reason why it must stay.
+/// Called before a target with data is dropped or replaced. An error has the reason why it must
+/// stay.
 #[derive(Clone)]
 pub struct Confirmation(Arc<Confirm>);
 

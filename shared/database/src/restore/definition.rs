@@ -13,8 +13,8 @@ use crate::{DatabaseError, classify};
 /// The option for expiry in a clustered collection or a time series.
 const EXPIRY: &str = "expireAfterSeconds";
 
-/// Creates a collection, time series or view of this name with the target's definition. Its documents do not expire
-/// yet.
+/// Creates a collection, time series or view of this name with the target's definition. Its
+/// documents do not expire yet.
 pub(super) async fn create(target: &Target, name: &str) -> Result<(), DatabaseError> {
     let mut command = doc! { "create": name };
     command.extend(wanted_options(target));
@@ -41,7 +41,8 @@ pub(super) fn has_expiry(target: &Target) -> bool {
     target.metadata.options.contains_key(EXPIRY)
 }
 
-/// A collection's indexes to create: first those for faster reads or constraints, then those that delete.
+/// A collection's indexes to create: first those for faster reads or constraints, then those that
+/// delete.
 pub(super) struct Indexes {
     pub(super) lasting: Vec<Document>,
     pub(super) expiring: Vec<Document>,
@@ -85,8 +86,8 @@ pub(super) async fn set_expiry(
     })
 }
 
-/// Creates indexes, all by one scan of the collection. If that fails, one by one, to find the faulty ones. Returns the
-/// failures.
+/// Creates indexes, all by one scan of the collection. If that fails, one by one, to find the
+/// faulty ones. Returns the failures.
 ///
 /// # Errors
 /// The server went away, or has no free space.

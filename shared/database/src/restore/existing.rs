@@ -1,4 +1,5 @@
-//! Checks the existing content at a restore's targets. Protected content is refused here, before the first write.
+//! Checks the existing content at a restore's targets. Protected content is refused here, before
+//! the first write.
 
 use std::collections::HashMap;
 
@@ -12,7 +13,8 @@ use crate::{
     listing::{BUCKETS_PREFIX, Listed},
 };
 
-/// Finds the existing content at each target. Returns the protected content, for the plan of a dry run.
+/// Finds the existing content at each target. Returns the protected content, for the plan of a dry
+/// run.
 ///
 /// # Errors
 /// [`RestoreFault::NotEmpty`] for protected content, unless this is a dry run.

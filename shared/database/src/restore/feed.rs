@@ -1,8 +1,8 @@
-//! The reading end of a restore: one blocking thread walks the archive and passes on its documents in batches. After
-//! the prelude it waits for the decision, so that all refusals come first.
+//! The reading end of a restore: one blocking thread walks the archive and passes on its documents
+//! in batches. After the prelude it waits for the decision, so that all refusals come first.
 //!
-//! Memory: [`BATCH_BYTES`] for each namespace with interleaved blocks, [`PENDING_BYTES`] for all of them, and the
-//! channel's [`BATCHES`]. A larger document is a batch of one.
+//! Memory: [`BATCH_BYTES`] for each namespace with interleaved blocks, [`PENDING_BYTES`] for all of
+//! them, and the channel's [`BATCHES`]. A larger document is a batch of one.
 
 use std::{
     borrow::Cow,

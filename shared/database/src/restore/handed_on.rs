@@ -1,5 +1,5 @@
-//! The differences between the archive's documents and those passed to the target, and the order of the latter. A
-//! comparison of the target with the archive needs both.
+//! The differences between the archive's documents and those passed to the target, and the order of
+//! the latter. A comparison of the target with the archive needs both.
 
 use bson::{RawDocument, oid::ObjectId};
 use sha2::{Digest as _, Sha256};
@@ -39,7 +39,8 @@ impl Order {
     }
 }
 
-/// The document with a generated `_id` in front, if it has no `_id`. The server's own `_id` would be unknown here.
+/// The document with a generated `_id` in front, if it has no `_id`. The server's own `_id` would
+/// be unknown here.
 pub(super) fn with_id(document: &[u8]) -> Option<Vec<u8>> {
     const OBJECT_ID: u8 = 0x07;
     const NAME: &[u8] = b"_id\0";

@@ -28,8 +28,8 @@ pub(super) struct Outcome {
     pub(super) measurements: CollectionContent,
 }
 
-/// Inserts a batch into a collection of the target's kind: its scratch collection, or the target itself. Refused
-/// documents are part of the outcome, not an error.
+/// Inserts a batch into a collection of the target's kind: its scratch collection, or the target
+/// itself. Refused documents are part of the outcome, not an error.
 pub(super) async fn insert(
     target: &Target,
     collection: &str,
@@ -131,7 +131,8 @@ async fn command(
                 .await
                 .map_err(|error| failed(&error))
         }
-        // The answer quotes values with possibly invalid UTF-8. That is a fault of this answer, not of the connection.
+        // The answer quotes values with possibly invalid UTF-8. That is a fault of this answer, not
+        // of the connection.
         Err(error)
             if matches!(
                 error.kind.as_ref(),
@@ -163,7 +164,8 @@ async fn run(
         command.append(cstr!("bypassDocumentValidation"), true);
     }
     if keep_zero_timestamps {
-        // Without it the server replaces a Timestamp(0, 0) at a document's top level with its own time.
+        // Without it the server replaces a Timestamp(0, 0) at a document's top level with its own
+        // time.
         command.append(cstr!("bypassEmptyTsReplacement"), true);
     }
     command.append(cstr!("documents"), array);

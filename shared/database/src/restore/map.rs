@@ -1,10 +1,10 @@
-//! Maps each namespace to its target: pairs of patterns with `*`, in the form of mongorestore's `--nsFrom` and
-//! `--nsTo`. `\*` is an asterisk of the name itself, and `\\` a backslash.
+//! Maps each namespace to its target: pairs of patterns with `*`, in the form of mongorestore's
+//! `--nsFrom` and `--nsTo`. `\*` is an asterisk of the name itself, and `\\` a backslash.
 
 use std::collections::HashMap;
 
-/// Pairs of patterns over `database.collection`. The first match determines a namespace's target. A namespace without a
-/// match keeps its name.
+/// Pairs of patterns over `database.collection`. The first match determines a namespace's target. A
+/// namespace without a match keeps its name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NamespaceMap {
     rules: Vec<Rule>,
@@ -63,8 +63,9 @@ pub enum MapError {
 }
 
 impl NamespaceMap {
-    /// A map of pairs: `from[i]` becomes `to[i]`. Each `*` matches as few characters as possible, dots included. The
-    /// text of the first star replaces the first star in the target, and so on.
+    /// A map of pairs: `from[i]` becomes `to[i]`. Each `*` matches as few characters as possible,
+    /// dots included. The text of the first star replaces the first star in the target, and so
+    /// on.
     ///
     /// # Errors
     /// [`MapError`]: the unusable pattern.

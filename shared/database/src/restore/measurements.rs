@@ -1,7 +1,9 @@
-//! Extracts a time series' measurements from a bucket, for servers that store measurements and refuse buckets.
+//! Extracts a time series' measurements from a bucket, for servers that store measurements and
+//! refuse buckets.
 //!
-//! Columns (BSON binary subtype 7) are read if they contain only plain values and gaps, as written by such servers.
-//! Columns with deltas are refused, never guessed: a server that writes them also accepts its buckets.
+//! Columns (BSON binary subtype 7) are read if they contain only plain values and gaps, as written
+//! by such servers. Columns with deltas are refused, never guessed: a server that writes them also
+//! accepts its buckets.
 
 use crate::raw::value_length;
 
@@ -38,7 +40,8 @@ struct Value<'b> {
     bytes: &'b [u8],
 }
 
-/// The bucket's measurements, each as a document: first the meta field, then the others in the bucket's order.
+/// The bucket's measurements, each as a document: first the meta field, then the others in the
+/// bucket's order.
 pub(super) fn unpack(bucket: &[u8], meta_field: Option<&str>) -> Result<Vec<Vec<u8>>, UnpackError> {
     let fields = fields(bucket).ok_or(UnpackError::NotABucket)?;
     let data = fields
@@ -89,8 +92,8 @@ fn finished(mut document: Vec<u8>) -> Vec<u8> {
     document
 }
 
-/// The same document with its fields, and those of nested documents, in the order of their names: servers store
-/// measurements in their own order. Invalid BSON stays unchanged.
+/// The same document with its fields, and those of nested documents, in the order of their names:
+/// servers store measurements in their own order. Invalid BSON stays unchanged.
 pub(super) fn in_name_order(document: &[u8]) -> Vec<u8> {
     sorted(document, DEPTH, Order::Names).unwrap_or_else(|| document.to_vec())
 }

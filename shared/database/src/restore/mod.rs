@@ -1,9 +1,10 @@
 //! The restore: any mongodump archive, walked and proved on its way into a database.
 //!
-//! All refusals come before the first write. Then collections are created with their options, and documents are
-//! inserted unchanged. The written documents are read back and compared. Indexes are created, those that delete
-//! documents last. A target with content is not written to: a scratch collection is, and it replaces the target after
-//! its proof. Views come at the end. A namespace refused by the server fails alone.
+//! All refusals come before the first write. Then collections are created with their options, and
+//! documents are inserted unchanged. The written documents are read back and compared. Indexes are
+//! created, those that delete documents last. A target with content is not written to: a scratch
+//! collection is, and it replaces the target after its proof. Views come at the end. A namespace
+//! refused by the server fails alone.
 
 mod adjust;
 mod compare;
@@ -57,8 +58,8 @@ use crate::{AnonymizeReport, Connection};
 
 /// Restores an archive, read on its own blocking thread.
 ///
-/// The reader must return only authenticated bytes. Its error ends the restore. With `expected`, the content of the
-/// archive is compared with the manifest.
+/// The reader must return only authenticated bytes. Its error ends the restore. With `expected`,
+/// the content of the archive is compared with the manifest.
 ///
 /// # Errors
 /// [`RestoreError`] with the incomplete targets. Refusals come before the first write.

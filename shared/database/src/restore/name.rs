@@ -7,11 +7,12 @@ use crate::{connection::SERVER_DATABASES, dump::is_servers_own};
 const DATABASE_BYTES: usize = 63;
 const NAMESPACE_BYTES: usize = 255;
 
-/// Characters refused in a database's name by servers on Linux. Those on Windows also refuse `*<>:|?`.
+/// Characters refused in a database's name by servers on Linux. Those on Windows also refuse
+/// `*<>:|?`.
 const REFUSED: [char; 7] = ['/', '\\', '.', ' ', '"', '$', '\0'];
 
-/// Refuses names reserved for the server. An archive's own namespaces of this kind are left out, so only a rename can
-/// lead there.
+/// Refuses names reserved for the server. An archive's own namespaces of this kind are left out, so
+/// only a rename can lead there.
 pub(super) fn refuse_reserved(db: &str, collection: &str) -> Result<(), RestoreFault> {
     let reason = if SERVER_DATABASES.contains(&db) {
         format!("cannot restore {db}.{collection}: {db} is a database of the server")

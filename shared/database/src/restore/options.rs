@@ -19,14 +19,15 @@ pub struct RestoreOptions {
     pub unknown_options: UnknownOptions,
     /// Only plan, without a write.
     pub dry_run: bool,
-    /// Only these collections, by their names in the archive: `collection`, or `database.collection`.
+    /// Only these collections, by their names in the archive: `collection`, or
+    /// `database.collection`.
     pub only: Option<Vec<String>>,
     /// Only this database of the archive.
     pub database: Option<String>,
     /// Collections never written, nor read from the archive: Holdfast's own catalogue.
     pub exclude: Vec<Exclusion>,
-    /// Replaces personal data on the way. A dry run then reads the complete archive, and reports the results of each
-    /// rule.
+    /// Replaces personal data on the way. A dry run then reads the complete archive, and reports
+    /// the results of each rule.
     pub anonymizer: Option<Anonymizer>,
     /// Called before each target with data is dropped or replaced.
     pub confirmation: Option<Confirmation>,
@@ -38,8 +39,9 @@ pub enum Existing {
     /// Refuse the complete restore, before the first write.
     #[default]
     Refuse,
-    /// Replace it. The backup is restored into a scratch collection of the same database, compared, and indexed. Then
-    /// the scratch collection replaces the target. If the copy fails, the target keeps its content.
+    /// Replace it. The backup is restored into a scratch collection of the same database, compared,
+    /// and indexed. Then the scratch collection replaces the target. If the copy fails, the
+    /// target keeps its content.
     Drop,
     /// Drop the collection first. A later failure of the restore loses content.
     DropFirst,
@@ -72,7 +74,8 @@ pub enum UnknownOptions {
 pub struct Expected<'a> {
     /// All its namespaces.
     pub namespaces: &'a [ExpectedNamespace],
-    /// Converts a content hash to the manifest's value: the hash itself, or keyed for an encrypted backup.
+    /// Converts a content hash to the manifest's value: the hash itself, or keyed for an encrypted
+    /// backup.
     pub digest: &'a (dyn Fn(ContentHash) -> Sha256Digest + Sync),
 }
 

@@ -1,5 +1,5 @@
-//! Finds the user's missing privileges by the server's list, so a dry run predicts the denials of a restore. If the
-//! server lists no privileges, the check is skipped.
+//! Finds the user's missing privileges by the server's list, so a dry run predicts the denials of a
+//! restore. If the server lists no privileges, the check is skipped.
 
 use bson::{Bson, Document, doc};
 
@@ -10,7 +10,8 @@ use super::{
 };
 use crate::{Connection, DatabaseError, classify, listing::BUCKETS_PREFIX};
 
-/// Refuses each target without the privileges to create, fill, read back or index it. Writes nothing.
+/// Refuses each target without the privileges to create, fill, read back or index it. Writes
+/// nothing.
 ///
 /// # Errors
 /// The server went away.
@@ -120,8 +121,8 @@ fn may(privileges: &[Document], database: &str, collection: &str, action: &str) 
     })
 }
 
-/// Whether a privilege's resource contains a collection. Empty names match any collection, except system collections,
-/// which need their name.
+/// Whether a privilege's resource contains a collection. Empty names match any collection, except
+/// system collections, which need their name.
 fn covers(resource: &Document, database: &str, collection: &str) -> bool {
     if resource.get_bool("anyResource").unwrap_or(false) {
         return true;

@@ -1,5 +1,5 @@
-//! Checks whether targets can be replaced by a rename, without a write. Otherwise the restore is refused before it
-//! begins.
+//! Checks whether targets can be replaced by a rename, without a write. Otherwise the restore is
+//! refused before it begins.
 
 use std::collections::BTreeSet;
 

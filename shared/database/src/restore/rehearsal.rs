@@ -1,5 +1,5 @@
-//! A trial of the anonymising rules before the first write: assigned to the archive, then applied to every document,
-//! for their expected results.
+//! A trial of the anonymising rules before the first write: assigned to the archive, then applied
+//! to every document, for their expected results.
 
 use holdfast_archive::Prelude;
 

@@ -106,7 +106,8 @@ pub enum TargetState {
     Replaced(u64),
     /// This many kept documents.
     Merged(u64),
-    /// This many documents, or another definition without documents. The restore is refused because of them.
+    /// This many documents, or another definition without documents. The restore is refused because
+    /// of them.
     InTheWay(u64),
 }
 
@@ -183,7 +184,8 @@ pub struct RestoreError {
     /// Why.
     #[source]
     pub cause: RestoreFault,
-    /// The targets left incomplete. Empty if no target was written to. Scratch collections are not listed.
+    /// The targets left incomplete. Empty if no target was written to. Scratch collections are not
+    /// listed.
     pub incomplete: Vec<String>,
 }
 
@@ -204,8 +206,8 @@ pub enum RestoreFault {
     /// An impossible request.
     #[error("{0}")]
     Invalid(String),
-    /// The caller refused to drop or replace a target, because nothing protects the backup any more. Targets dropped
-    /// before are incomplete.
+    /// The caller refused to drop or replace a target, because nothing protects the backup any
+    /// more. Targets dropped before are incomplete.
     #[error("{0}. Restore a newer backup")]
     Unprotected(String),
     /// The anonymising rules do not fit the archive. Original values may remain in the target.

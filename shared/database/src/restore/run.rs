@@ -1,5 +1,6 @@
-//! The writing part of a restore, step by step. A namespace refused by the server fails alone. Only a lost server or an
-//! invalid archive ends the restore. In that case no target has been replaced yet.
+//! The writing part of a restore, step by step. A namespace refused by the server fails alone. Only
+//! a lost server or an invalid archive ends the restore. In that case no target has been replaced
+//! yet.
 
 mod comparing;
 mod finishing;
@@ -22,7 +23,8 @@ use crate::{AnonymizeReport, CollectionContent, Connection, DatabaseError, anony
 /// Number of concurrent inserts.
 const AT_A_TIME: usize = 4;
 
-/// Limit of bytes in concurrent inserts, in addition to the first batch. The driver copies each batch twice.
+/// Limit of bytes in concurrent inserts, in addition to the first batch. The driver copies each
+/// batch twice.
 const IN_FLIGHT_BYTES: usize = 16 * 1024 * 1024;
 
 /// Number of recorded failures per namespace.
@@ -267,8 +269,8 @@ impl<'a> Run<'a> {
     }
 }
 
-/// The results of the rules, if each rule had an effect. A trial preceded the restore. So a rule without an effect
-/// means a replaced archive.
+/// The results of the rules, if each rule had an effect. A trial preceded the restore. So a rule
+/// without an effect means a replaced archive.
 fn fitting(rules: Option<&Applied>) -> Result<Option<AnonymizeReport>, RestoreFault> {
     let report = rules.map(Applied::report);
     match report.as_ref().map(AnonymizeReport::problems) {

@@ -4,7 +4,8 @@ use bson::{Document, doc};
 
 use super::{adjust::comes_with_the_collection, target::Target};
 
-/// The options as `create` takes them. The metadata keep the others, to be compared with those of an existing target.
+/// The options as `create` takes them. The metadata keep the others, to be compared with those of
+/// an existing target.
 pub(super) fn creation_options(listed: &Document) -> Document {
     let mut options = listed.clone();
     if let Ok(timeseries) = options.get_document_mut("timeseries")
@@ -17,7 +18,8 @@ pub(super) fn creation_options(listed: &Document) -> Document {
     options
 }
 
-/// A collection's indexes to create: first those for faster reads or constraints, then those that delete.
+/// A collection's indexes to create: first those for faster reads or constraints, then those that
+/// delete.
 pub(super) fn lasting_and_expiring(target: &Target) -> (Vec<Document>, Vec<Document>) {
     let has_collation = target.metadata.options.contains_key("collation");
     let wanted = target

@@ -1,8 +1,8 @@
 //! Replaces a target with its proved copy.
 //!
-//! A collection replaces a collection in one step of the server. Other kinds cannot be renamed: a view is redefined or
-//! recreated, and a time series is copied from its scratch collection. In between such a target is missing or
-//! incomplete.
+//! A collection replaces a collection in one step of the server. Other kinds cannot be renamed: a
+//! view is redefined or recreated, and a time series is copied from its scratch collection. In
+//! between such a target is missing or incomplete.
 
 use bson::RawDocumentBuf;
 use futures_util::TryStreamExt;
@@ -34,7 +34,8 @@ pub(super) enum SwapFault {
     Kept(String),
     /// The target is missing or incomplete.
     Incomplete(String),
-    /// The target is missing or incomplete. The scratch collection has the only complete copy, and must stay.
+    /// The target is missing or incomplete. The scratch collection has the only complete copy, and
+    /// must stay.
     Lost(String),
 }
 
@@ -86,7 +87,8 @@ pub(super) struct Replacement<'a> {
 }
 
 impl Replacement<'_> {
-    /// Replaces the target with the scratch collection. Returns the parts of a complete copy refused by the server.
+    /// Replaces the target with the scratch collection. Returns the parts of a complete copy
+    /// refused by the server.
     pub(super) async fn swap(
         &self,
         existing: &Listed,

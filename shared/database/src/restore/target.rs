@@ -18,7 +18,8 @@ use crate::{
     listing::{BUCKETS_PREFIX, Listed, Lister},
 };
 
-/// Prefix of the collections with a database's users and roles in a dump with `--dumpDbUsersAndRoles`.
+/// Prefix of the collections with a database's users and roles in a dump with
+/// `--dumpDbUsersAndRoles`.
 const USERS_AND_ROLES: &str = "$admin.";
 
 /// One namespace to restore.
@@ -319,7 +320,8 @@ fn refuse_unknown_names(prelude: &Prelude, options: &RestoreOptions) -> Result<(
     )))
 }
 
-/// A view's source is renamed too if it stays in the view's database. Other names inside its pipeline stay unchanged.
+/// A view's source is renamed too if it stays in the view's database. Other names inside its
+/// pipeline stay unchanged.
 fn rename_view_source(
     metadata: &mut Metadata,
     map: &NamespaceMap,

@@ -16,7 +16,8 @@ use crate::{DatabaseError, classify, listing::Listed};
 /// Time limit for one document of a view. A slower view counts as readable.
 const READING_MS: i32 = 10_000;
 
-/// The numbers of the views to create, each after its source. A circle keeps its order: the server refuses it.
+/// The numbers of the views to create, each after its source. A circle keeps its order: the server
+/// refuses it.
 pub(super) fn in_order_of_creation(targets: &[Target]) -> Vec<usize> {
     let mut waiting: Vec<usize> = (0..targets.len())
         .filter(|at| targets[*at].is_view())
@@ -51,8 +52,8 @@ pub(super) async fn create_and_read(target: &Target) -> Result<(), SwapFault> {
     })
 }
 
-/// Replaces the existing namespace with the archive's view. A scratch view first proves the definition and its
-/// readability.
+/// Replaces the existing namespace with the archive's view. A scratch view first proves the
+/// definition and its readability.
 pub(super) async fn replace(target: &Target, existing: &Listed) -> Result<(), SwapFault> {
     prove(target).await.map_err(kept)?;
     if existing.kind == NamespaceKind::View && has_same_collation(target, existing) {

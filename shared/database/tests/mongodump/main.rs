@@ -1,4 +1,5 @@
-//! The official tool as a child process: a stand-in replays the real tool's output, or fails in various ways.
+//! The official tool as a child process: a stand-in replays the real tool's output, or fails in
+//! various ways.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bad_days;
@@ -40,8 +41,8 @@ async fn run_into<W: Write + Send + 'static>(
     mongodump(&found(stand_in).await, &invocation(URI), writer, pending()).await
 }
 
-/// The steps of a backup: runs the tool, ends the stages, compares the counts. Returns the archive and its content, or
-/// the reason for a failure.
+/// The steps of a backup: runs the tool, ends the stages, compares the counts. Returns the archive
+/// and its content, or the reason for a failure.
 async fn dumped(stand_in: &StandIn) -> Result<(Vec<u8>, Summary), String> {
     let (inspector, report) = run_into(stand_in, Inspector::new(Vec::new()))
         .await

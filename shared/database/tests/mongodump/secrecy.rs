@@ -10,7 +10,8 @@ use crate::{eventually, found, invocation};
 
 const ODD: &str = "mongodb://a'd\"a:p\\w%25: #{}[]&*!|>ü\u{2028}🦀@h:1/web3platform?appName=x y";
 
-/// The only value of the options file, read as YAML: a double-quoted scalar with the escapes in use.
+/// The only value of the options file, read as YAML: a double-quoted scalar with the escapes in
+/// use.
 fn value(options: &str) -> String {
     let quoted = options
         .strip_prefix("uri: \"")

@@ -226,7 +226,8 @@ async fn a_broken_read_of_a_small_capped_collection_begins_again() {
     scratch.drop().await;
 }
 
-/// A dump of a capped collection of this many documents of 50 kB. The server once overwrites the cursor's position.
+/// A dump of a capped collection of this many documents of 50 kB. The server once overwrites the
+/// cursor's position.
 async fn dumped_across_a_rollover(count: i32) -> (usize, bool) {
     let scratch = Scratch::new().await;
     scratch

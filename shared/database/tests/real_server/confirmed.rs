@@ -1,4 +1,5 @@
-//! What a restore needs before it drops or replaces a target with data: the consent of its caller, and room for the beat.
+//! What a restore needs before it drops or replaces a target with data: the consent of its caller,
+//! and room for the beat.
 
 use std::sync::{
     Arc,

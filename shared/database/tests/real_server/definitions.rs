@@ -1,5 +1,5 @@
-//! Definitions of collections from other versions and tools, and of unusual content: the restored definition, and the
-//! report.
+//! Definitions of collections from other versions and tools, and of unusual content: the restored
+//! definition, and the report.
 
 use bson::{Bson, Document, RawDocumentBuf, doc};
 use futures_util::TryStreamExt;

@@ -1,5 +1,5 @@
-//! Archives from other tools or made by hand. The server changes some of their collections. Each is restored with the
-//! intended meaning, and the differences are reported.
+//! Archives from other tools or made by hand. The server changes some of their collections. Each is
+//! restored with the intended meaning, and the differences are reported.
 
 use std::{
     io::{self, Read},
@@ -202,7 +202,8 @@ async fn what_makes_a_collection_expire_is_set_last_and_never_in_a_drill() {
             .unwrap()
             .get_document("options")
             .unwrap();
-        // The stand-in confirms the change of a clustered collection but does not make it. The report contains this.
+        // The stand-in confirms the change of a clustered collection but does not make it. The
+        // report contains this.
         let is_reported = clustered
             .notes
             .iter()

@@ -1,4 +1,5 @@
-//! Archives of the real mongodump: restored to the expected content, and dumped again to the same content.
+//! Archives of the real mongodump: restored to the expected content, and dumped again to the same
+//! content.
 
 use std::io::Read;
 

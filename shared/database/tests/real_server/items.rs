@@ -1,4 +1,5 @@
-//! The platform's content items, streamed: the selected ones, in pages, from any position, and across a lost server.
+//! The platform's content items, streamed: the selected ones, in pages, from any position, and
+//! across a lost server.
 
 use std::collections::HashSet;
 

@@ -1,5 +1,5 @@
-//! Random mixtures of accepted and refused namespaces, restored over live data of every kind. No target ever has less
-//! than before and less than the archive.
+//! Random mixtures of accepted and refused namespaces, restored over live data of every kind. No
+//! target ever has less than before and less than the archive.
 
 use std::time::Duration;
 

@@ -1,5 +1,6 @@
-//! The roles of docs/privileges.md suffice, each action of them is needed, and an error names the missing action. A user
-//! who may not rename is refused `--drop` before anything is written, and can still restore by `--drop-first`.
+//! The roles of docs/privileges.md suffice, each action of them is needed, and an error names the
+//! missing action. A user who may not rename is refused `--drop` before anything is written, and
+//! can still restore by `--drop-first`.
 
 use std::collections::BTreeSet;
 
@@ -64,7 +65,8 @@ impl Users {
     }
 }
 
-/// A server that enforces the roles of these users. `fill` runs before. The user `root` may do everything.
+/// A server that enforces the roles of these users. `fill` runs before. The user `root` may do
+/// everything.
 async fn server_of(users: Users, fill: impl AsyncFnOnce(&Connection)) -> Server {
     let server = Server::start(&[]).await;
     let admin = connect(&server.uri("", "")).await;
@@ -87,8 +89,8 @@ async fn as_user(server: &Server, user: &str, database: &str) -> Connection {
     connect(&as_user_uri(server, user, database)).await
 }
 
-/// Something of everything that takes a privilege of its own, but time series: the stand-in does not apply the resource
-/// `system_buckets`.
+/// Something of everything that takes a privilege of its own, but time series: the stand-in does
+/// not apply the resource `system_buckets`.
 async fn fill_platform(admin: &Connection) {
     let platform = admin.client().database(PLATFORM);
     for create in [
@@ -309,7 +311,8 @@ fn told(ended: &Result<RestoreReport, RestoreError>) -> String {
     }
 }
 
-/// What a dry run finds missing on a server that lists the privileges of the user. The stand-in lists none.
+/// What a dry run finds missing on a server that lists the privileges of the user. The stand-in
+/// lists none.
 async fn planned_by(server: &Server, role: &Role, archive: &[u8], existing: Existing) -> String {
     let listed = doc! { "authInfo": { "authenticatedUserPrivileges": role.privileges.clone() } };
     let uri = as_user_uri(server, &role.name, "");

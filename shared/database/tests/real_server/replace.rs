@@ -1,4 +1,5 @@
-//! `--drop` replaces: after any refusal of the server, a target has its old content or the archive's.
+//! `--drop` replaces: after any refusal of the server, a target has its old content or the
+//! archive's.
 
 use bson::doc;
 use holdfast_database::{

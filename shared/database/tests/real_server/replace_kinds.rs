@@ -1,4 +1,5 @@
-//! Targets of every kind are replaced, also by one of another kind. Definitions are compared, and views are read.
+//! Targets of every kind are replaced, also by one of another kind. Definitions are compared, and
+//! views are read.
 
 use bson::{Document, doc};
 use holdfast_archive::NamespaceKind;

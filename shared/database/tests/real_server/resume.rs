@@ -11,7 +11,8 @@ use holdfast_database::{DatabaseError, DumpError, dump, plan};
 
 use crate::support::{Proxy, Scratch, Server, connect, dumped, everything, summary_of};
 
-/// An `_id` of every possible BSON type, and strings with another order in a collation than in bytes.
+/// An `_id` of every possible BSON type, and strings with another order in a collation than in
+/// bytes.
 pub(crate) fn ids() -> Vec<Bson> {
     let binary = |byte: u8| {
         Bson::Binary(bson::Binary {

@@ -1,5 +1,5 @@
-//! Scratch collections: those of a killed restore are listed, never dumped, and removed by a later restore. Those of a
-//! running restore stay.
+//! Scratch collections: those of a killed restore are listed, never dumped, and removed by a later
+//! restore. Those of a running restore stay.
 
 use std::time::Duration;
 

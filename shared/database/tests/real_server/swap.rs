@@ -1,4 +1,5 @@
-//! Faults between the comparison of a scratch collection and its swap. The target stays, or its only copy does.
+//! Faults between the comparison of a scratch collection and its swap. The target stays, or its
+//! only copy does.
 
 use bson::doc;
 use holdfast_database::{

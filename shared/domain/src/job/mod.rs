@@ -43,7 +43,8 @@ pub struct EngineInfo {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Consistency {
-    /// Each collection is read by its own cursor. Writes during the dump may be in one collection and not in another.
+    /// Each collection is read by its own cursor. Writes during the dump may be in one collection
+    /// and not in another.
     PerCollection,
 }
 
@@ -60,7 +61,8 @@ impl NamespaceCount {
     /// Maximum number of namespaces in a job's row. The manifest lists all namespaces.
     pub const MAX_LISTED: usize = 1000;
 
-    /// The [`NamespaceCount::MAX_LISTED`] namespaces with the most documents, in their original order.
+    /// The [`NamespaceCount::MAX_LISTED`] namespaces with the most documents, in their original
+    /// order.
     #[must_use]
     pub fn listed(all: Vec<Self>) -> Vec<Self> {
         if all.len() <= Self::MAX_LISTED {
@@ -96,9 +98,11 @@ pub enum VerificationLevel {
     Exists,
     /// All bytes are read. SHA-256 and MAC equal the manifest.
     Checksum,
-    /// The backup is decrypted and decompressed. Every namespace, count and content hash equals the manifest.
+    /// The backup is decrypted and decompressed. Every namespace, count and content hash equals the
+    /// manifest.
     Structure,
-    /// The backup is restored into scratch databases, compared, and dropped. Only for database backups.
+    /// The backup is restored into scratch databases, compared, and dropped. Only for database
+    /// backups.
     Drill,
 }
 
@@ -191,7 +195,8 @@ pub struct Job {
     /// Key of the artifact in the store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<ObjectKey>,
-    /// Namespaces of a database backup, at most [`NamespaceCount::MAX_LISTED`]. Lists of jobs omit them.
+    /// Namespaces of a database backup, at most [`NamespaceCount::MAX_LISTED`]. Lists of jobs omit
+    /// them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespaces: Option<Vec<NamespaceCount>>,
     /// Number of namespaces in a database backup, listed or not.
@@ -200,7 +205,8 @@ pub struct Job {
     /// Number of documents in a database backup.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub document_count: Option<u64>,
-    /// Time of the last write applied by the source member at the start of the dump, if the server reports it.
+    /// Time of the last write applied by the source member at the start of the dump, if the server
+    /// reports it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_write_at: Option<Timestamp>,
     /// Replication lag of the source member at that time, in seconds. 0 for a primary.
@@ -230,7 +236,8 @@ pub struct Job {
     /// Informational note on a successful job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// Problems of a complete backup that need a person's attention. The message contains them too.
+    /// Problems of a complete backup that need a person's attention. The message contains them
+    /// too.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
 }

@@ -1,8 +1,9 @@
-//! The retention plan: the kept and the expired backups, computed from the existing backups, a policy and the time.
-//! Pure: it deletes nothing.
+//! The retention plan: the kept and the expired backups, computed from the existing backups, a
+//! policy and the time. Pure: it deletes nothing.
 //!
-//! Laws, held by tests: a plan never leaves fewer than `minCount` good backups. The order of the backups and repeated
-//! planning do not matter. A backup that is not good counts towards no rule. Uncertainty keeps everything.
+//! Laws, held by tests: a plan never leaves fewer than `minCount` good backups. The order of the
+//! backups and repeated planning do not matter. A backup that is not good counts towards no rule.
+//! Uncertainty keeps everything.
 
 mod calendar;
 mod plan;

@@ -11,9 +11,11 @@ use crate::{BackupId, JobStatus};
 /// The reliability of a backup, according to the store and the catalogue together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Standing {
-    /// Its manifest exists, its job is completed, and no verification has failed. It counts towards a keep.
+    /// Its manifest exists, its job is completed, and no verification has failed. It counts towards
+    /// a keep.
     Good,
-    /// It is complete but empty, and an earlier good one is not: the source was deleted or misnamed.
+    /// It is complete but empty, and an earlier good one is not: the source was deleted or
+    /// misnamed.
     Empty,
     /// Its newest verification failed.
     VerificationFailed,
@@ -170,8 +172,8 @@ pub struct RetentionDecision {
     pub reasons: Vec<RetentionReason>,
 }
 
-/// Decides about every backup of one type, newest first. Without a policy all are kept, except those with a started
-/// deletion.
+/// Decides about every backup of one type, newest first. Without a policy all are kept, except
+/// those with a started deletion.
 #[must_use]
 pub fn plan_retention(
     candidates: &[RetentionCandidate],

@@ -7,8 +7,8 @@ pub const DEFAULT_MAX_COUNT: u32 = 30;
 /// Default number of good backups that are always kept.
 pub const DEFAULT_MIN_COUNT: u32 = 3;
 
-/// Backups older than `maxAgeDays` or beyond the newest `maxCount` expire, unless a rule keeps them. A missing limit
-/// expires nothing.
+/// Backups older than `maxAgeDays` or beyond the newest `maxCount` expire, unless a rule keeps
+/// them. A missing limit expires nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RetentionPolicy {

@@ -62,11 +62,13 @@ fn kept_at(candidates: &[RetentionCandidate], policy: &RetentionPolicy, zone: &s
     kept.map(|it| it.created_at.to_string()).collect()
 }
 
-// By example ---------------------------------------------------------------------------------------------------------
+// By example
+// ---------------------------------------------------------------------------------------------------------
 
 #[test]
 fn days_are_the_operators_and_not_utcs() {
-    // 23:30 and 00:30 in Zurich, in the night of the change to summer time: one day in UTC, two in Zurich.
+    // 23:30 and 00:30 in Zurich, in the night of the change to summer time: one day in UTC, two in
+    // Zurich.
     let night = [
         good("2026-03-28T22:30:00Z"),
         good("2026-03-28T23:30:00Z"),

@@ -8,8 +8,8 @@ use crate::Secret;
 /// Settings of the second store and its access keys.
 #[derive(Debug, Clone)]
 pub struct CloudSettings {
-    /// `BACKUP_CLOUD_ENABLED`: copy every committed backup. If `false`, the other settings still open a store named by
-    /// a command.
+    /// `BACKUP_CLOUD_ENABLED`: copy every committed backup. If `false`, the other settings still
+    /// open a store named by a command.
     pub enabled: bool,
     /// `BACKUP_CLOUD_PROVIDER`.
     pub provider: CloudProvider,
@@ -103,7 +103,8 @@ fn keys(reader: &mut Reader) -> Option<CloudKeys> {
     }
 }
 
-/// Builds the store's URL from the names of each provider, and parses it like a URL written by an operator.
+/// Builds the store's URL from the names of each provider, and parses it like a URL written by an
+/// operator.
 fn location(
     provider: CloudProvider,
     bucket: &str,

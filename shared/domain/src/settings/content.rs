@@ -34,14 +34,16 @@ pub struct ContentSettings {
     pub max_file_size: u64,
     /// `BACKUP_CONTENT_ARCHIVE`: also store each backup as one archive.
     pub archive: bool,
-    /// `BACKUP_CONTENT_MAX_FAILURE_PERCENT`: percentage of failed items above which a backup fails.
+    /// `BACKUP_CONTENT_MAX_FAILURE_PERCENT`: percentage of failed items above which a backup
+    /// fails.
     pub max_failure_percent: u32,
-    /// `BACKUP_CONTENT_ALLOWED_ORIGINS`: origins that are exempt from the address rules, without path, query or user.
+    /// `BACKUP_CONTENT_ALLOWED_ORIGINS`: origins that are exempt from the address rules, without
+    /// path, query or user.
     pub allowed_origins: Vec<Url>,
     /// `BACKUP_CONTENT_COLLECTION`: the collection of the content items.
     pub collection: String,
-    /// `BACKUP_CONTENT_QUEUE`: URL of the SQS queue of files to download. The template sets it. The command line needs
-    /// no queue.
+    /// `BACKUP_CONTENT_QUEUE`: URL of the SQS queue of files to download. The template sets it.
+    /// The command line needs no queue.
     pub queue: Option<String>,
     /// `BACKUP_IPFS_GATEWAYS`: gateways in the order in which they are tried.
     pub gateways: Vec<Gateway>,
@@ -52,7 +54,8 @@ pub struct ContentSettings {
 pub struct Gateway {
     /// The origin, without path, query or user.
     pub url: Url,
-    /// Whether the gateway serves self-verifying blocks. A gateway without blocks serves plain files and is tried last.
+    /// Whether the gateway serves self-verifying blocks. A gateway without blocks serves plain
+    /// files and is tried last.
     pub trustless: bool,
 }
 

@@ -1,7 +1,9 @@
-//! Secrets in public settings. A public setting appears in `GET /config`, logs, job rows, events and exports. A value
-//! that appears to contain a secret is therefore rejected, and no part of it is shown.
+//! Secrets in public settings. A public setting appears in `GET /config`, logs, job rows, events
+//! and exports. A value that appears to contain a secret is therefore rejected, and no part of it
+//! is shown.
 //!
-//! The rules are deliberately coarse. A rejected value costs an operator a minute. An exposed value costs a key.
+//! The rules are deliberately coarse. A rejected value costs an operator a minute. An exposed value
+//! costs a key.
 
 use percent_encoding::percent_decode_str;
 
@@ -42,8 +44,8 @@ fn is_jwt(text: &str) -> bool {
         .is_some_and(|at| text.len() - at > 30 && text[at..].contains('.'))
 }
 
-/// `scheme://user:password@host`, `scheme://token@host` or `user:password@host`, even if the password contains
-/// characters that end a URL's authority.
+/// `scheme://user:password@host`, `scheme://token@host` or `user:password@host`, even if the
+/// password contains characters that end a URL's authority.
 fn has_user_info(text: &str) -> bool {
     text.match_indices("://")
         .any(|(at, separator)| authority_has_user_info(&text[at + separator.len()..]))
@@ -72,7 +74,8 @@ fn has_bare_user_info(text: &str) -> bool {
         .is_some_and(|(before, _)| before.split('/').next().unwrap_or_default().contains(':'))
 }
 
-/// `name=value` with a typical name of credentials, as in queries, Azure connection strings and options.
+/// `name=value` with a typical name of credentials, as in queries, Azure connection strings and
+/// options.
 fn has_credential_parameter(text: &str) -> bool {
     text.split(['?', '&', ';', ',', '#', ' ']).any(|part| {
         part.split_once('=')
@@ -121,7 +124,8 @@ fn has_access_key_id(text: &str) -> bool {
         })
 }
 
-/// 32 bytes or more in hexadecimal, or 30 or more in Base64: keys of encryption and secret access keys.
+/// 32 bytes or more in hexadecimal, or 30 or more in Base64: keys of encryption and secret access
+/// keys.
 fn has_key_material(text: &str) -> bool {
     let path = text.strip_prefix("file://").unwrap_or(text);
     // Container runtimes name the directories of volumes so.
@@ -137,8 +141,8 @@ const fn is_base64(character: char) -> bool {
     character.is_ascii_alphanumeric() || matches!(character, '+' | '/')
 }
 
-/// Whether the kinds of characters change as often as in random data: three in five neighbours differ in kind. In words
-/// and paths one in four does.
+/// Whether the kinds of characters change as often as in random data: three in five neighbours
+/// differ in kind. In words and paths one in four does.
 fn is_random_base64(run: &str) -> bool {
     const LEAST: usize = 40;
     let kinds: Vec<Option<u8>> = run.bytes().map(kind).collect();

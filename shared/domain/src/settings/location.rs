@@ -51,8 +51,9 @@ pub struct Directories {
 }
 
 impl Directories {
-    /// Resolves a directory of a part. A relative path starts at the repository's directory. Returns `None` if the
-    /// result is the repository's directory itself, or is outside the file system.
+    /// Resolves a directory of a part. A relative path starts at the repository's directory.
+    /// Returns `None` if the result is the repository's directory itself, or is outside the
+    /// file system.
     #[must_use]
     pub fn resolve(&self, given: &Path) -> Option<PathBuf> {
         if given.is_absolute() {
@@ -111,7 +112,8 @@ impl StoreLocation {
         self.copying(key.as_str(), "", file)
     }
 
-    /// Like `fetching`, for an object whose key is in a shell variable. The key begins with `content/`.
+    /// Like `fetching`, for an object whose key is in a shell variable. The key begins with
+    /// `content/`.
     #[must_use]
     pub fn fetching_content(&self, variable: &str, file: &str) -> String {
         self.copying("content/", &format!("\"${{{variable}#content/}}\""), file)
@@ -213,8 +215,8 @@ fn root(prefix: &str) -> Option<String> {
     })
 }
 
-/// Checks the naming rules of S3 and Google buckets and of Azure containers, as far as typing errors are likely. Dots
-/// are valid only in bucket names. <https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html>
+/// Checks the naming rules of S3 and Google buckets and of Azure containers, as far as typing
+/// errors are likely. Dots are valid only in bucket names. <https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html>
 fn is_container_name(name: &str) -> bool {
     (3..=63).contains(&name.len())
         && name

@@ -1,6 +1,8 @@
-//! Settings, parsed once from name-value pairs and validated together. All faults are reported at the same time.
+//! Settings, parsed once from name-value pairs and validated together. All faults are reported at
+//! the same time.
 //!
-//! `docs/settings.md` describes names, defaults and meaning. This module does not read the environment.
+//! `docs/settings.md` describes names, defaults and meaning. This module does not read the
+//! environment.
 
 #[macro_use]
 mod choice;
@@ -40,7 +42,8 @@ pub struct Settings {
     pub content: ContentSettings,
     /// `BACKUP_ENCRYPTION_KEY`.
     pub encryption_key: Option<Secret>,
-    /// `BACKUP_ENCRYPTION_KEY_PREVIOUS`: opens master keys that are not wrapped under the current key. Wraps nothing.
+    /// `BACKUP_ENCRYPTION_KEY_PREVIOUS`: opens master keys that are not wrapped under the current
+    /// key. Wraps nothing.
     pub encryption_key_previous: Option<Secret>,
     /// `BACKUP_KMS_KEY_ID`.
     pub kms_key_id: Option<String>,
@@ -50,7 +53,8 @@ pub struct Settings {
     pub drill: DrillSettings,
     /// `MONGODB_URI`: the database to back up.
     pub mongodb_uri: Secret,
-    /// `BACKUP_CATALOG_URI`: the catalogue of job rows, if it is not on the server that is backed up.
+    /// `BACKUP_CATALOG_URI`: the catalogue of job rows, if it is not on the server that is backed
+    /// up.
     pub catalog_uri: Option<Secret>,
     /// `BACKUP_STORE`: the store of the backups.
     pub store: Option<StoreLocation>,
@@ -62,7 +66,8 @@ pub struct Settings {
     pub event_bus: String,
     /// `BACKUP_METRICS_NAMESPACE`: the CloudWatch namespace of Holdfast's metrics.
     pub metrics_namespace: String,
-    /// Memory in MiB, inside a Lambda function. Lambda sets the variable, so it is neither documented nor shown.
+    /// Memory in MiB, inside a Lambda function. Lambda sets the variable, so it is neither
+    /// documented nor shown.
     pub function_memory_mib: Option<u32>,
     /// Settings that have no effect.
     pub warnings: Vec<SettingWarning>,
@@ -203,7 +208,8 @@ pub const SECRET_VARIABLES: [&str; 7] = [
     "MONGODB_URI",
 ];
 
-/// Reads the settings from variables. Variables of other programs are ignored. An empty value counts as unset.
+/// Reads the settings from variables. Variables of other programs are ignored. An empty value
+/// counts as unset.
 #[must_use]
 pub fn read(variables: impl IntoIterator<Item = (String, String)>) -> Reading {
     let mut reader = Reader::new(variables);
@@ -294,7 +300,8 @@ pub fn read(variables: impl IntoIterator<Item = (String, String)>) -> Reading {
     reader.finish(settings)
 }
 
-/// If unset, the connection string may contain a read preference. The connection string is not shown.
+/// If unset, the connection string may contain a read preference. The connection string is not
+/// shown.
 fn read_preference(reader: &mut Reader) -> Option<ReadPreference> {
     const NAME: &str = "BACKUP_DATABASE_READ_PREFERENCE";
     let given = reader.optional_choice(NAME, ReadPreference::WORDS);
@@ -314,8 +321,8 @@ fn mongodump(reader: &mut Reader) -> PathBuf {
     })
 }
 
-/// A recipient is public and shown. An identity passed by mistake is secret and masked. The codec crate validates the
-/// rest.
+/// A recipient is public and shown. An identity passed by mistake is secret and masked. The codec
+/// crate validates the rest.
 fn recipient(reader: &mut Reader) -> Option<String> {
     const NAME: &str = "BACKUP_BREAK_GLASS_RECIPIENT";
     if reader
@@ -333,8 +340,8 @@ fn recipient(reader: &mut Reader) -> Option<String> {
     reader.text(NAME)
 }
 
-/// Reads the store, and the directories that replace parts of a directory store. The platform's guide sets relative
-/// directories for every kind of store.
+/// Reads the store, and the directories that replace parts of a directory store. The platform's
+/// guide sets relative directories for every kind of store.
 fn store(reader: &mut Reader) -> Option<StoreLocation> {
     let mut store = reader.optional("BACKUP_STORE", StoreLocation::parse);
     for name in ["BACKUP_DATABASE_DIR", "BACKUP_CONTENT_DIR"] {

@@ -80,8 +80,8 @@ impl Reader {
         self.text(name).unwrap_or_else(|| default.to_owned())
     }
 
-    /// Parses an optional value with `parse`, whose error is the expected form. A value that appears to contain a
-    /// secret is rejected and not shown, even if `parse` accepts it.
+    /// Parses an optional value with `parse`, whose error is the expected form. A value that
+    /// appears to contain a secret is rejected and not shown, even if `parse` accepts it.
     pub(super) fn optional<T>(
         &mut self,
         name: &'static str,
@@ -107,7 +107,8 @@ impl Reader {
         }
     }
 
-    /// Reads a variable that only the platform sets. It is not shown, and an invalid value is ignored.
+    /// Reads a variable that only the platform sets. It is not shown, and an invalid value is
+    /// ignored.
     pub(super) fn ambient<T: std::str::FromStr>(&mut self, name: &str) -> Option<T> {
         self.variables.remove(name)?.parse().ok()
     }
@@ -175,8 +176,8 @@ impl Reader {
         Some(Secret::new(value))
     }
 
-    /// Reads a connection string. The driver validates hosts and credentials. This method validates scheme and options,
-    /// and never shows a value.
+    /// Reads a connection string. The driver validates hosts and credentials. This method validates
+    /// scheme and options, and never shows a value.
     pub(super) fn mongodb_uri(&mut self, name: &'static str) -> Option<Secret> {
         let uri = self.secret(name)?;
         if !uri.expose().starts_with("mongodb://") && !uri.expose().starts_with("mongodb+srv://") {

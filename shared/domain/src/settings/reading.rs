@@ -11,7 +11,8 @@ pub struct SettingError {
     pub name: String,
     /// The given value, except of a secret, and the expected form.
     pub problem: String,
-    /// Whether the unchanged setting may become valid. True if its secret could not be read at this time.
+    /// Whether the unchanged setting may become valid. True if its secret could not be read at
+    /// this time.
     pub is_transient: bool,
 }
 

@@ -1,4 +1,5 @@
-//! A message's body: JSON in ASCII only. SQS accepts the characters of XML 1.0, and an item's id may contain any other.
+//! A message's body: JSON in ASCII only. SQS accepts the characters of XML 1.0, and an item's id
+//! may contain any other.
 
 use std::fmt::Write as _;
 
@@ -42,7 +43,8 @@ impl Outgoing {
     }
 }
 
-/// Groups the messages into calls, in their order. A message that is too large for a call is refused here.
+/// Groups the messages into calls, in their order. A message that is too large for a call is
+/// refused here.
 pub(super) fn batches(
     messages: &[DownloadMessage],
     refused: &mut Vec<RefusedMessage>,

@@ -1,5 +1,5 @@
-//! Tries everything needed by backups, and returns the findings with their remedies. Test objects and rows are deleted
-//! again. It checks no backup: verification does that.
+//! Tries everything needed by backups, and returns the findings with their remedies. Test objects
+//! and rows are deleted again. It checks no backup: verification does that.
 
 mod clock;
 mod content;

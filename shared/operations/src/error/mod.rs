@@ -238,7 +238,8 @@ impl OperationError {
         }
     }
 
-    /// Whether the catalogue did not answer. The state of the job is then unknown, and the caller must retry.
+    /// Whether the catalogue did not answer. The state of the job is then unknown, and the caller
+    /// must retry.
     #[must_use]
     pub fn is_catalog_away(&self) -> bool {
         match self {

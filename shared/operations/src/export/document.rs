@@ -1,6 +1,6 @@
-//! The content of an export, field by field, as specified in `docs/formats.md`. It contains no secret: the repository
-//! by id and place, master keys by epoch. It has no settings and no wrapped keys. Of content it has only the counts of
-//! jobs.
+//! The content of an export, field by field, as specified in `docs/formats.md`. It contains no
+//! secret: the repository by id and place, master keys by epoch. It has no settings and no wrapped
+//! keys. Of content it has only the counts of jobs.
 
 use holdfast_catalog::{CatalogError, Walk};
 use holdfast_domain::{

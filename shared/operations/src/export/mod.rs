@@ -1,7 +1,7 @@
 //! The export: all metadata as one JSON object in the store, with a temporary link for reading it.
 //!
-//! It is written while the catalogue is read. Memory: a batch of rows, a few chunks of text, the uploader's three
-//! parts. An interrupted export leaves nothing. `document` defines its content.
+//! It is written while the catalogue is read. Memory: a batch of rows, a few chunks of text, the
+//! uploader's three parts. An interrupted export leaves nothing. `document` defines its content.
 
 mod document;
 mod text;
@@ -66,7 +66,8 @@ fn exposed<S: Serializer>(url: &Secret, serializer: S) -> Result<S::Ok, S::Error
 /// Writes all metadata into the store.
 ///
 /// # Errors
-/// If the catalogue cannot be read to its end, or the store refuses the export. Then nothing is left in the store.
+/// If the catalogue cannot be read to its end, or the store refuses the export. Then nothing is
+/// left in the store.
 pub async fn export_metadata(h: &Holdfast, now: Timestamp) -> Result<Export, OperationError> {
     let key = ObjectKey::metadata_export(now);
     let (sink, source) = upload::channel(upload::PART_BYTES);

@@ -1,5 +1,5 @@
-//! JSON in transit from the catalogue to the store: produced in async code, written on a blocking thread. The end is a
-//! message of its own, so an interrupted text never counts as complete.
+//! JSON in transit from the catalogue to the store: produced in async code, written on a blocking
+//! thread. The end is a message of its own, so an interrupted text never counts as complete.
 
 use std::io;
 

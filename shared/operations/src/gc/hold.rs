@@ -1,8 +1,8 @@
 //! The exclusion during the removal of objects.
 //!
-//! In the repository it is the content lease, without a job. The holder's id marks it as a collection. After a crash it
-//! expires after ten minutes, like every lease without a job. In the second store it is a mark, and copies of content
-//! check it.
+//! In the repository it is the content lease, without a job. The holder's id marks it as a
+//! collection. After a crash it expires after ten minutes, like every lease without a job. In the
+//! second store it is a mark, and copies of content check it.
 
 use std::{
     future::Future,
@@ -19,7 +19,8 @@ use crate::{
     job::{acquire, lease, run::Run, watch::Watch},
 };
 
-/// The longest delay of a scheduled backup. Its event is delivered again after one minute, and after two more minutes.
+/// The longest delay of a scheduled backup. Its event is delivered again after one minute, and
+/// after two more minutes.
 const AT_MOST: Duration = Duration::from_mins(2);
 
 /// Result of an attempt to acquire the exclusion.
@@ -41,8 +42,8 @@ enum Holding {
 }
 
 impl Hold {
-    /// Acquires the content lease, unless a content backup is active. For the second store it acquires the mark, unless
-    /// content is being copied.
+    /// Acquires the content lease, unless a content backup is active. For the second store it
+    /// acquires the mark, unless content is being copied.
     pub(super) async fn take(
         h: &Holdfast,
         of: Of<'_>,
@@ -156,7 +157,8 @@ impl Hold {
     }
 }
 
-/// The active content backup, also without the lease. The items of ended jobs count as references instead.
+/// The active content backup, also without the lease. The items of ended jobs count as references
+/// instead.
 async fn on_its_way(h: &Holdfast) -> Result<Option<String>, OperationError> {
     let active = h.catalog.active(Some(BackupType::Content)).await?;
     Ok(active

@@ -1,7 +1,7 @@
 //! The references of backups: the objects that a collection must keep.
 //!
-//! For the second store they include the references of backups in the first store. If the time ends, the next run
-//! resumes with the recorded references.
+//! For the second store they include the references of backups in the first store. If the time
+//! ends, the next run resumes with the recorded references.
 
 use std::collections::BTreeSet;
 
@@ -39,8 +39,8 @@ pub(super) enum Known {
 #[derive(Default)]
 pub(super) struct Kept {
     there: References,
-    /// For the second store: references of backups in the first store. A copy without a row, or after a long pause, may
-    /// rely on objects from its earlier check.
+    /// For the second store: references of backups in the first store. A copy without a row, or
+    /// after a long pause, may rely on objects from its earlier check.
     first: References,
     /// The next part of the store to list.
     pub(super) part: u64,
@@ -119,7 +119,8 @@ impl Kept {
         .await
     }
 
-    /// Deletes the progress after a complete listing. The next run begins at the start, with the objects of that time.
+    /// Deletes the progress after a complete listing. The next run begins at the start, with the
+    /// objects of that time.
     pub(super) async fn forget(&self, h: &Holdfast, of: Of<'_>) -> Result<(), OperationError> {
         if !self.is_continued {
             return Ok(());
@@ -138,7 +139,8 @@ impl Kept {
     }
 }
 
-/// Name of the progress record with the first store's references, for a collection in the second store.
+/// Name of the progress record with the first store's references, for a collection in the second
+/// store.
 const FIRST_OF_SECOND: &str = "second-first";
 
 async fn progress(
@@ -162,16 +164,16 @@ async fn keep(
         .await?)
 }
 
-/// Reads the recently ended jobs and the backups in the first store. Then it checks each manifest that the catalogue
-/// expects: a missing manifest may name any object.
+/// Reads the recently ended jobs and the backups in the first store. Then it checks each manifest
+/// that the catalogue expects: a missing manifest may name any object.
 pub(super) async fn read_expected(
     h: &Holdfast,
     references: &mut References,
     gone: &BTreeSet<BackupId>,
     (limits, now): (RunLimits, Timestamp),
 ) -> Result<Known, OperationError> {
-    // The jobs come first. A manifest written after this step is either listed among the backups, or its items are
-    // known.
+    // The jobs come first. A manifest written after this step is either listed among the backups,
+    // or its items are known.
     if references.read_ended_jobs(h, limits, now).await? == Reading::OutOfTime {
         return Ok(Known::OutOfTime);
     }

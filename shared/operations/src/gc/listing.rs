@@ -1,6 +1,8 @@
-//! Lists the unreferenced objects of a store in parts. A part is one of the 256 folders of objects or of DAG records.
+//! Lists the unreferenced objects of a store in parts. A part is one of the 256 folders of objects
+//! or of DAG records.
 //!
-//! The next run resumes at the part of an interrupted listing, so that each run makes progress to the end.
+//! The next run resumes at the part of an interrupted listing, so that each run makes progress to
+//! the end.
 
 use futures_util::TryStreamExt as _;
 use holdfast_domain::{ObjectKey, Timestamp};
@@ -31,7 +33,8 @@ pub(super) struct Listing {
     pub(super) is_out_of_time: bool,
 }
 
-/// Lists from this part on. It ends at the end of the store, of the time, or at the maximum number of objects per run.
+/// Lists from this part on. It ends at the end of the store, of the time, or at the maximum number
+/// of objects per run.
 pub(super) async fn list(
     repository: &Repository,
     from: u64,
@@ -49,8 +52,8 @@ pub(super) async fn list(
             listed += 1;
             found.is_out_of_time = listed.is_multiple_of(OBJECTS_PER_LOOK) && is_late(limits);
             if found.unreferenced.len() == MOST || found.is_out_of_time {
-                // One part may exceed a run's maximum, or may hold only locked objects. Then the other parts come
-                // first.
+                // One part may exceed a run's maximum, or may hold only locked objects. Then the
+                // other parts come first.
                 found.next = Some(if at == from { at + 1 } else { at });
                 return Ok(found);
             }
@@ -63,8 +66,8 @@ pub(super) async fn list(
     Ok(found)
 }
 
-/// Returns complete folders for a listing from the start. Each call lists a thousand objects, and in most stores a part
-/// has fewer.
+/// Returns complete folders for a listing from the start. Each call lists a thousand objects, and
+/// in most stores a part has fewer.
 fn prefixes(from: u64) -> Vec<(u64, String)> {
     if from == 0 || from >= PARTS * 2 {
         return vec![(0, FOLDERS[0].to_owned()), (PARTS, FOLDERS[1].to_owned())];

@@ -1,7 +1,7 @@
 //! The mark of a collection in the second store excludes copies of content.
 //!
-//! A collection first writes its mark into the catalogue and then reads the active copies. A copy first writes its row
-//! and then reads the mark. So at least one of them detects the other.
+//! A collection first writes its mark into the catalogue and then reads the active copies. A copy
+//! first writes its row and then reads the mark. So at least one of them detects the other.
 
 use std::future::Future;
 

@@ -1,8 +1,9 @@
 //! Deletes unreferenced content objects.
 //!
-//! The long reading of every manifest and list of items comes before the content lease. Under the lease no content
-//! backup is active, and the run reads the backups added meanwhile. Then it deletes rows before their objects, in
-//! batches, each after a beat. One unreadable manifest or list stops the collection.
+//! The long reading of every manifest and list of items comes before the content lease. Under the
+//! lease no content backup is active, and the run reads the backups added meanwhile. Then it
+//! deletes rows before their objects, in batches, each after a beat. One unreadable manifest or
+//! list stops the collection.
 
 mod hold;
 mod kept;
@@ -45,7 +46,8 @@ pub struct CollectionReport {
     pub unreferenced_bytes: u64,
     /// Number of deleted objects.
     pub deleted: u64,
-    /// Bytes of the deleted objects. A bucket with versioning frees them after its versions expire.
+    /// Bytes of the deleted objects. A bucket with versioning frees them after its versions
+    /// expire.
     pub bytes_freed: u64,
     /// Objects under a retention period or a legal hold.
     pub blocked: u64,
@@ -116,7 +118,8 @@ pub(super) async fn plan(
     Ok(of_candidates(&found.unreferenced))
 }
 
-/// Removes unreferenced objects. If the time ends, it records its progress, and the next run resumes there.
+/// Removes unreferenced objects. If the time ends, it records its progress, and the next run
+/// resumes there.
 pub(super) async fn collect(
     h: &Holdfast,
     of: Of<'_>,

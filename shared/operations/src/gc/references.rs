@@ -1,7 +1,8 @@
-//! The content objects of the backups in the bucket, from every manifest and every line of its list of items. A
-//! recently failed or cancelled job may still get a manifest, so its items count too.
+//! The content objects of the backups in the bucket, from every manifest and every line of its list
+//! of items. A recently failed or cancelled job may still get a manifest, so its items count too.
 //!
-//! Memory: 8 bytes and the table's overhead per distinct object. If two keys share a hash, one more object is kept.
+//! Memory: 8 bytes and the table's overhead per distinct object. If two keys share a hash, one more
+//! object is kept.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -63,8 +64,8 @@ impl References {
         }
     }
 
-    /// Reads each unread content backup in the bucket, except those in `gone`. A backup deleted during its reading has
-    /// no references.
+    /// Reads each unread content backup in the bucket, except those in `gone`. A backup deleted
+    /// during its reading has no references.
     ///
     /// # Errors
     /// If a backup cannot be read to its end, because its references are unknown then.
@@ -116,7 +117,8 @@ impl References {
         Err(OperationError::corrupt(id, problem))
     }
 
-    /// Reads the items of every content job that failed or was cancelled within [`LATE_MANIFEST_GRACE`].
+    /// Reads the items of every content job that failed or was cancelled within
+    /// [`LATE_MANIFEST_GRACE`].
     pub(super) async fn read_ended_jobs(
         &mut self,
         h: &Holdfast,
@@ -181,8 +183,8 @@ impl References {
     }
 }
 
-/// The first 8 bytes of the key's SHA-256. Runs of different versions share these hashes, so the function must not
-/// change.
+/// The first 8 bytes of the key's SHA-256. Runs of different versions share these hashes, so the
+/// function must not change.
 fn hash(key: &ObjectKey) -> u64 {
     let digest = Sha256::digest(key.as_str());
     digest

@@ -1,5 +1,6 @@
-//! The manifests that the catalogue expects, compared with those in the store. A missing manifest may name any object.
-//! So retention protects everything until the manifest is back or an operator accepts the loss.
+//! The manifests that the catalogue expects, compared with those in the store. A missing manifest
+//! may name any object. So retention protects everything until the manifest is back or an operator
+//! accepts the loss.
 
 use std::collections::BTreeSet;
 
@@ -113,8 +114,9 @@ async fn without_manifest(
     Ok(Absent { gone, unseen })
 }
 
-/// The reason for suspending retention of one type, if any: the store holds fewer than half of the catalogue's
-/// completed backups, of this type or of both types together. It is probably another store.
+/// The reason for suspending retention of one type, if any: the store holds fewer than half of the
+/// catalogue's completed backups, of this type or of both types together. It is probably another
+/// store.
 pub(crate) fn suspension(
     h: &Holdfast,
     kind: BackupType,
@@ -169,8 +171,8 @@ pub(crate) fn collection_suspension<'a>(
     ))
 }
 
-/// The reason for not deleting anything: the store of one type, or of both types together, does not match the
-/// catalogue.
+/// The reason for not deleting anything: the store of one type, or of both types together, does not
+/// match the catalogue.
 pub(crate) fn wrong_store_reason(
     h: &Holdfast,
     database: Option<&Expected>,

@@ -1,4 +1,5 @@
-//! The bucket's content for one type of backup: each backup's folder, its bytes and its manifest's creation time.
+//! The bucket's content for one type of backup: each backup's folder, its bytes and its manifest's
+//! creation time.
 
 pub(crate) mod expected;
 pub(crate) mod lock;
@@ -23,7 +24,8 @@ const CONCURRENCY: usize = 4;
 pub enum Trust {
     /// As listed, without a key. This suffices for a plan that is only displayed.
     AsListed,
-    /// Only after authentication, if it is encrypted. Otherwise a forged backup could expire a real one.
+    /// Only after authentication, if it is encrypted. Otherwise a forged backup could expire a real
+    /// one.
     Authenticated,
 }
 

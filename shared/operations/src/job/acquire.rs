@@ -9,7 +9,8 @@ use super::{
 };
 use crate::{Holdfast, OperationError};
 
-/// Leases the source to a new job and writes its `pending` row. A dead holder of the lease is settled first.
+/// Leases the source to a new job and writes its `pending` row. A dead holder of the lease is
+/// settled first.
 ///
 /// The lease is taken before the row is written, so only one of two triggers writes a row.
 pub(crate) async fn lease_and_insert(

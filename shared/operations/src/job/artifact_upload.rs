@@ -1,4 +1,5 @@
-//! Stores an artifact: uploads it while it is made, and proves it before it is completed. A failure leaves no object.
+//! Stores an artifact: uploads it while it is made, and proves it before it is completed. A failure
+//! leaves no object.
 
 use std::{
     io::{self, Write},
@@ -21,8 +22,8 @@ use tokio::task::JoinHandle;
 use super::watch::Watch;
 use crate::{Holdfast, OperationError};
 
-/// Stores the bytes that `produce` writes on a blocking thread. If the run must stop, the writer refuses more bytes,
-/// and this ends the producer.
+/// Stores the bytes that `produce` writes on a blocking thread. If the run must stop, the writer
+/// refuses more bytes, and this ends the producer.
 pub(crate) async fn store_artifact<T: Send + 'static, E: From<OperationError> + Send + 'static>(
     h: &Holdfast,
     key: &ObjectKey,
@@ -92,7 +93,8 @@ fn artifact(key: &ObjectKey, digest: ArtifactDigest) -> Artifact {
     }
 }
 
-/// The task of an upload. It ends with its source, and the caller waits for it, so that no parts remain.
+/// The task of an upload. It ends with its source, and the caller waits for it, so that no parts
+/// remain.
 pub(crate) struct Uploading(JoinHandle<Result<PendingUpload, UploadError>>);
 
 impl Uploading {
@@ -116,7 +118,8 @@ impl Uploading {
                 pending.abort().await;
                 Err(error)
             }
-            // The source failed or was stopped, and this is the cause. Otherwise the fault of the store is the cause.
+            // The source failed or was stopped, and this is the cause. Otherwise the fault of the
+            // store is the cause.
             (Err(UploadError::SourceDied { .. }), Err(error)) => Err(error),
             (Err(UploadError::SourceDied { key }), Ok(_)) => Err(OperationError::internal(
                 "end the upload",

@@ -1,5 +1,5 @@
-//! Cancels a backup for an operator. The run notices this at its next beat, at most ten seconds later. Downloads under
-//! way end by themselves and have no effect.
+//! Cancels a backup for an operator. The run notices this at its next beat, at most ten seconds
+//! later. Downloads under way end by themselves and have no effect.
 
 use holdfast_catalog::{CatalogError, JobChange};
 use holdfast_domain::{BackupId, BackupType, Job, JobStatus, Timestamp};
@@ -7,10 +7,12 @@ use holdfast_domain::{BackupId, BackupType, Job, JobStatus, Timestamp};
 use super::{lease, settle::parent::settle_parent_of};
 use crate::{Holdfast, OperationError};
 
-/// Settles a job as `cancelled`, and releases its lease. For a `full` job, the cancellable parts are cancelled too.
+/// Settles a job as `cancelled`, and releases its lease. For a `full` job, the cancellable parts
+/// are cancelled too.
 ///
 /// # Errors
-/// [`OperationError::NotFound`]. [`OperationError::NotCancellable`] if the job is settled or commits now.
+/// [`OperationError::NotFound`]. [`OperationError::NotCancellable`] if the job is settled or
+/// commits now.
 pub async fn cancel(h: &Holdfast, id: &BackupId, now: Timestamp) -> Result<Job, OperationError> {
     cancel_at(h, id, h.catalog.by_server_clock(now).await?).await
 }

@@ -1,5 +1,5 @@
-//! Claims a job: finds or creates its row, makes sure that no other run is active, and takes the lease under a new
-//! number.
+//! Claims a job: finds or creates its row, makes sure that no other run is active, and takes the
+//! lease under a new number.
 
 use std::time::Duration;
 
@@ -58,8 +58,8 @@ async fn claim_active(h: &Holdfast, job: &Job, limits: RunLimits) -> Result<Clai
     }
 }
 
-/// The event was delivered twice, or the job ended before the event came. A paused run may have written the manifest
-/// after its job had failed, so the manifest decides.
+/// The event was delivered twice, or the job ended before the event came. A paused run may have
+/// written the manifest after its job had failed, so the manifest decides.
 async fn already_settled(h: &Holdfast, job: Job) -> Result<Claim, OperationError> {
     let status = match job.status {
         JobStatus::Failed | JobStatus::Cancelled
@@ -74,7 +74,8 @@ async fn already_settled(h: &Holdfast, job: Job) -> Result<Claim, OperationError
     Ok(Claim::Skip(SkipReason::AlreadySettled(status)))
 }
 
-/// The same for a finalizing run of a content backup, whether it is the first or follows a dead run.
+/// The same for a finalizing run of a content backup, whether it is the first or follows a dead
+/// run.
 pub(crate) async fn claim_finalizing(
     h: &Holdfast,
     id: &BackupId,
@@ -128,7 +129,8 @@ async fn take_over(
             .await
     };
     let mut taken = take(seen).await;
-    // A lease that was released and taken again counts from 1. Its number must exceed all numbers of the job.
+    // A lease that was released and taken again counts from 1. Its number must exceed all numbers
+    // of the job.
     while let Ok(fence) = taken
         && fence <= job.fence
     {
@@ -156,8 +158,8 @@ async fn find_or_start(h: &Holdfast, request: &BackupRequest) -> Result<Job, Ope
     Ok(h.catalog.get(&id).await?)
 }
 
-/// The fencing number of a dead or missing run, or `None` if a run is active. Until this is clear, it waits: a run
-/// without a beat for a minute is dead.
+/// The fencing number of a dead or missing run, or `None` if a run is active. Until this is clear,
+/// it waits: a run without a beat for a minute is dead.
 async fn dead_or_unclaimed(h: &Holdfast, job: &Job) -> Result<Option<u64>, OperationError> {
     let source = lease::source_of(&job.backup_id)?;
     let mut first_beat: Option<Timestamp> = None;

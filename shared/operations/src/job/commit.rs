@@ -1,4 +1,5 @@
-//! The commit of every backup: guide, then manifest, both put-if-absent. The backup exists from that moment on.
+//! The commit of every backup: guide, then manifest, both put-if-absent. The backup exists from
+//! that moment on.
 
 use bytes::Bytes;
 use holdfast_catalog::{CatalogError, JobChange};
@@ -25,8 +26,8 @@ impl From<OperationError> for RunFault {
     }
 }
 
-/// Checks for an existing manifest, whatever the row contains. It may come from a run killed between its manifest and
-/// the last change of its job, or from a run with another catalogue.
+/// Checks for an existing manifest, whatever the row contains. It may come from a run killed
+/// between its manifest and the last change of its job, or from a run with another catalogue.
 pub(crate) async fn refuse_to_repeat(
     h: &Holdfast,
     run: &Run,
@@ -81,7 +82,8 @@ pub(crate) struct Commit<'a> {
     pub(crate) watch: &'a Watch,
     /// Creates the text of `RESTORE.md` from a manifest.
     pub(crate) guide: &'a (dyn Fn(&Manifest) -> String + Send + Sync),
-    /// Artifacts without a possible reference from another run's manifest. A failed commit removes them.
+    /// Artifacts without a possible reference from another run's manifest. A failed commit removes
+    /// them.
     pub(crate) own: &'a [ObjectKey],
 }
 
@@ -105,8 +107,9 @@ fn sealed(manifest: &Manifest, key: &WritingKey) -> Result<Bytes, OperationError
 }
 
 impl Commit<'_> {
-    /// Writes guide and manifest, and settles the job with `notes` as its message. If it fails before the manifest, or
-    /// if no reader would accept the manifest, this run's artifacts are removed.
+    /// Writes guide and manifest, and settles the job with `notes` as its message. If it fails
+    /// before the manifest, or if no reader would accept the manifest, this run's artifacts are
+    /// removed.
     pub(crate) async fn make(self, manifest: &Manifest, notes: &Notes) -> Result<Job, RunFault> {
         let prepared = async {
             let file = sealed(manifest, self.key)?;
@@ -124,7 +127,8 @@ impl Commit<'_> {
             // The run before the takeover may have been about to write its own guide.
             self.put_guide(manifest).await.map_err(RunFault::Unknown)?;
         }
-        // The backup exists. If this call cannot write its row, the next run or the sweep writes it.
+        // The backup exists. If this call cannot write its row, the next run or the sweep writes
+        // it.
         let complete = || settle::complete(self.h, &job, manifest);
         self.watch
             .persist(complete)
@@ -167,8 +171,8 @@ impl Commit<'_> {
         }
     }
 
-    /// Replaces only a guide from before this run's last beat. This run may be paused here, and a newer run may commit
-    /// meanwhile.
+    /// Replaces only a guide from before this run's last beat. This run may be paused here, and a
+    /// newer run may commit meanwhile.
     async fn put_guide_unless_taken_over(&self, manifest: &Manifest) -> Result<(), OperationError> {
         const TRIES: u32 = 3;
         let (store, key) = (
@@ -242,8 +246,8 @@ impl Commit<'_> {
         }
     }
 
-    /// Removes this run's artifacts. If another run committed meanwhile, the artifacts in its manifest stay, and its
-    /// guide is written again. If this is unknown, all of them stay.
+    /// Removes this run's artifacts. If another run committed meanwhile, the artifacts in its
+    /// manifest stay, and its guide is written again. If this is unknown, all of them stay.
     async fn withdraw(&self) {
         let id = &self.run.job.backup_id;
         match self.h.repository.manifest(id).await {

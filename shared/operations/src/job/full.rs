@@ -1,5 +1,5 @@
-//! A full backup: a job without a lease, as the parent of one backup of each type. It completes if all its parts
-//! complete, and fails if one part fails.
+//! A full backup: a job without a lease, as the parent of one backup of each type. It completes if
+//! all its parts complete, and fails if one part fails.
 
 use holdfast_catalog::{CatalogError, JobChange};
 use holdfast_codec::random_bytes;
@@ -29,12 +29,14 @@ pub struct FullTrigger {
     pub skipped: Vec<&'static str>,
 }
 
-/// Takes the leases for both parts, and writes the parent and its `pending` parts. A disabled part is omitted.
+/// Takes the leases for both parts, and writes the parent and its `pending` parts. A disabled part
+/// is omitted.
 ///
 /// # Errors
-/// [`OperationError::AlreadyRunning`] if a backup of either type is running, [`OperationError::ConcurrencyLimit`],
-/// [`OperationError::Disabled`] if both are disabled, [`OperationError::Config`] if `BACKUP_MAX_CONCURRENT` is too
-/// small for both. Nothing was begun in these cases.
+/// [`OperationError::AlreadyRunning`] if a backup of either type is running,
+/// [`OperationError::ConcurrencyLimit`], [`OperationError::Disabled`] if both are disabled,
+/// [`OperationError::Config`] if `BACKUP_MAX_CONCURRENT` is too small for both. Nothing was begun
+/// in these cases.
 pub async fn trigger_full(
     h: &Holdfast,
     by: Option<String>,
@@ -152,8 +154,8 @@ async fn write_rows(
     Ok(parent)
 }
 
-/// Settles full backups with a killed trigger or last run. Without a sweeping function, the next full backup does this.
-/// A failure is logged, and the sweep or the next full backup retries.
+/// Settles full backups with a killed trigger or last run. Without a sweeping function, the next
+/// full backup does this. A failure is logged, and the sweep or the next full backup retries.
 async fn settle_abandoned(h: &Holdfast, now: Timestamp) {
     let settling = async {
         for parent in h.catalog.active(Some(BackupType::Full)).await? {

@@ -8,8 +8,8 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use crate::OperationError;
 
-/// Beats every [`BEAT_EVERY`]. It returns the result of a beat, or nothing if no beat was answered for
-/// [`SILENCE_LIMIT`]. Each failed beat calls `failed` with the reason.
+/// Beats every [`BEAT_EVERY`]. It returns the result of a beat, or nothing if no beat was answered
+/// for [`SILENCE_LIMIT`]. Each failed beat calls `failed` with the reason.
 pub(crate) async fn beat_until_stopped<T, F>(
     beat: impl Fn() -> F,
     failed: impl Fn(&str),
@@ -40,8 +40,8 @@ where
     }
 }
 
-/// Calls the catalogue, and repeats the call without an answer for at most [`SILENCE_LIMIT`]. The call must be
-/// repeatable.
+/// Calls the catalogue, and repeats the call without an answer for at most [`SILENCE_LIMIT`]. The
+/// call must be repeatable.
 ///
 /// # Errors
 /// Those of the last call.

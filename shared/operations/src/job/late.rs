@@ -1,5 +1,5 @@
-//! Failed or cancelled jobs with manifests in the store. The manifest decides about the job: a run paused past the end
-//! of its lease may write it late.
+//! Failed or cancelled jobs with manifests in the store. The manifest decides about the job: a run
+//! paused past the end of its lease may write it late.
 
 use std::collections::BTreeMap;
 
@@ -22,8 +22,8 @@ pub(crate) struct Late {
     pub(crate) problems: Vec<String>,
 }
 
-/// Completes the failed or cancelled jobs of these backups, if every part of the backup is in the store. A failure of
-/// one job does not stop the others.
+/// Completes the failed or cancelled jobs of these backups, if every part of the backup is in the
+/// store. A failure of one job does not stop the others.
 ///
 /// # Errors
 /// If the catalogue cannot list the jobs.

@@ -1,5 +1,5 @@
-//! Full backups with a late end of a part. A part may become a backup after its parent failed, was cancelled or was
-//! deleted.
+//! Full backups with a late end of a part. A part may become a backup after its parent failed, was
+//! cancelled or was deleted.
 
 use holdfast_domain::{BackupId, BackupType, JobStatus, Timestamp};
 use jiff::SignedDuration;
@@ -35,8 +35,9 @@ pub(crate) struct LateParents {
     pub(crate) problems: Vec<(BackupId, OperationError)>,
 }
 
-/// Completes each full backup that failed or was cancelled although all of its parts are completed by now. Brings back
-/// deleted ones if a part is a backup again. A failure of one full backup does not stop the others.
+/// Completes each full backup that failed or was cancelled although all of its parts are completed
+/// by now. Brings back deleted ones if a part is a backup again. A failure of one full backup does
+/// not stop the others.
 ///
 /// # Errors
 /// If the catalogue cannot list the full backups.

@@ -1,5 +1,6 @@
-//! The lease of a source for a backup, and the death of its run. Every time here is by the catalogue's server: the
-//! clocks of two machines may differ, and a lease is written by one and judged by another.
+//! The lease of a source for a backup, and the death of its run. Every time here is by the
+//! catalogue's server: the clocks of two machines may differ, and a lease is written by one and
+//! judged by another.
 
 use holdfast_catalog::{CatalogError, Lease, LeaseError, Source};
 use holdfast_domain::heartbeat::DEAD_AFTER;
@@ -11,8 +12,8 @@ use crate::{Holdfast, OperationError, RunLimits};
 /// A `pending` job without a run for this long will never have one.
 pub(crate) const NOT_STARTED_AFTER: SignedDuration = SignedDuration::from_mins(10);
 
-/// Whether a lease has no live run: its run is silent for too long or past its deadline, or the expected next run did
-/// not come.
+/// Whether a lease has no live run: its run is silent for too long or past its deadline, or the
+/// expected next run did not come.
 pub(crate) fn is_dead(lease: &Lease, now: Timestamp) -> bool {
     if let Some(until) = lease.waits_until {
         return now > until;
@@ -21,7 +22,8 @@ pub(crate) fn is_dead(lease: &Lease, now: Timestamp) -> bool {
         || lease.deadline_at.is_some_and(|deadline| now > deadline)
 }
 
-/// Whether a run may take over the lease: it never had a run, or no run is active, or its run is dead.
+/// Whether a run may take over the lease: it never had a run, or no run is active, or its run is
+/// dead.
 pub(crate) fn may_be_taken_over(lease: &Lease, now: Timestamp) -> bool {
     lease.fence == 0 || lease.waits_until.is_some() || is_dead(lease, now)
 }

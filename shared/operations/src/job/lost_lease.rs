@@ -38,8 +38,8 @@ impl Lost {
 /// Reads the present holder of the job from the catalogue.
 ///
 /// # Errors
-/// [`StopReason::LeaseLost`] if the job is not settled and has no newer run, or if the catalogue does not answer. The
-/// event's source retries.
+/// [`StopReason::LeaseLost`] if the job is not settled and has no newer run, or if the catalogue
+/// does not answer. The event's source retries.
 pub(crate) async fn what_became_of(h: &Holdfast, run: &Run) -> Result<Lost, OperationError> {
     let id = &run.job.backup_id;
     let job = persist(|| async { Ok(h.catalog.get(id).await?) }).await?;

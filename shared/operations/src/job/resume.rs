@@ -1,4 +1,5 @@
-//! Whether the backup with the lease of its source was interrupted, so that another process may resume it.
+//! Whether the backup with the lease of its source was interrupted, so that another process may
+//! resume it.
 
 use holdfast_catalog::{CatalogError, Lease, UNSTARTED_GRACE};
 use holdfast_domain::heartbeat::DEAD_AFTER;
@@ -21,8 +22,9 @@ enum Liveness {
     Dead,
 }
 
-/// Whether the backup with the lease of its source has no active run, because its run died or never began. It waits
-/// until this is clear. A beat within about ten seconds proves a live run. No beat for a minute proves a dead one.
+/// Whether the backup with the lease of its source has no active run, because its run died or never
+/// began. It waits until this is clear. A beat within about ten seconds proves a live run. No beat
+/// for a minute proves a dead one.
 ///
 /// # Errors
 /// Those of the catalogue.

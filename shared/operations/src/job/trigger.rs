@@ -1,4 +1,5 @@
-//! A requested backup: takes the lease and writes the `pending` job now. The run follows in another process.
+//! A requested backup: takes the lease and writes the `pending` job now. The run follows in another
+//! process.
 
 use holdfast_catalog::{Catalog, CatalogError, JobChange};
 use holdfast_codec::random_bytes;
@@ -13,8 +14,8 @@ use crate::{BackupRequest, Holdfast, OperationError};
 /// Takes the lease for a backup of this type, and writes its `pending` job.
 ///
 /// # Errors
-/// [`OperationError::AlreadyRunning`], [`OperationError::ConcurrencyLimit`], [`OperationError::Disabled`]. Nothing was
-/// written in these cases.
+/// [`OperationError::AlreadyRunning`], [`OperationError::ConcurrencyLimit`],
+/// [`OperationError::Disabled`]. Nothing was written in these cases.
 pub async fn trigger(
     h: &Holdfast,
     kind: BackupType,
@@ -36,7 +37,8 @@ pub async fn trigger(
     );
     if let Err(error) = acquire::lease_and_insert(h, &job, now).await {
         if error.is_catalog_away() {
-            // The lease may have been written although the call failed. The id is new, so no other run has it.
+            // The lease may have been written although the call failed. The id is new, so no other
+            // run has it.
             lease::release(h, &job.backup_id).await;
         }
         return Err(error);

@@ -94,8 +94,8 @@ impl Watch {
         }
     }
 
-    /// Makes a repeatable call of the catalogue. It is repeated while the catalogue does not answer, unless the run
-    /// must stop.
+    /// Makes a repeatable call of the catalogue. It is repeated while the catalogue does not
+    /// answer, unless the run must stop.
     pub(crate) async fn persist<T, F>(&self, call: impl Fn() -> F) -> Result<T, OperationError>
     where
         F: Future<Output = Result<T, OperationError>>,
@@ -159,7 +159,8 @@ async fn until_deadline(
 }
 
 impl Heart {
-    /// Beats, and records the progress. It ends if a beat matches no lease, or if no beat was answered for too long.
+    /// Beats, and records the progress. It ends if a beat matches no lease, or if no beat was
+    /// answered for too long.
     async fn beat_until_stopped(&self, progress: &impl Fn() -> Option<Progress>) -> StopReason {
         // At the first beat there is no progress yet.
         let is_first = AtomicBool::new(true);

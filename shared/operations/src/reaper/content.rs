@@ -1,5 +1,6 @@
-//! Continues abandoned content backups: dispatches the next run after a lost event, and sends items again after a lost
-//! message. It settles a backup after its deadline. It also removes the remains of their uploads.
+//! Continues abandoned content backups: dispatches the next run after a lost event, and sends items
+//! again after a lost message. It settles a backup after its deadline. It also removes the remains
+//! of their uploads.
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use holdfast_catalog::{Lease, Source};
@@ -29,7 +30,8 @@ const SEND_AGAIN_AFTER: SignedDuration = SignedDuration::from_mins(30);
 const INCOMING_LASTS: SignedDuration = SignedDuration::from_hours(24);
 /// Items read in one call.
 const PAGE: u32 = 1000;
-/// Maximum number of messages that one sweep sends again. Other work follows, and a merely waiting message is no loss.
+/// Maximum number of messages that one sweep sends again. Other work follows, and a merely waiting
+/// message is no loss.
 const MOST_SENT_AGAIN: u64 = 50_000;
 /// Items settled at a time.
 const CONCURRENCY: usize = 32;

@@ -1,5 +1,5 @@
-//! The sweep: settles dead jobs, releases their leases, and reports overdue backups. A failed step does not stop the
-//! others.
+//! The sweep: settles dead jobs, releases their leases, and reports overdue backups. A failed step
+//! does not stop the others.
 
 mod content;
 mod orphans;
@@ -22,7 +22,8 @@ use crate::{
     schedule::hours_overdue,
 };
 
-/// An upload without a job in this catalogue stays for this long, because another catalogue may have the job.
+/// An upload without a job in this catalogue stays for this long, because another catalogue may
+/// have the job.
 const UNKNOWN_UPLOAD_AFTER: SignedDuration = SignedDuration::from_hours(24);
 
 /// Result of a sweep.
@@ -57,7 +58,8 @@ pub struct SweepReport {
     pub content_hours_overdue: f64,
     /// Bytes of removed objects without a database backup.
     pub database_orphan_bytes: u64,
-    /// The same for content backups, including incoming files that were never moved to their place.
+    /// The same for content backups, including incoming files that were never moved to their
+    /// place.
     pub content_orphan_bytes: u64,
     /// Stored data of database backups, if it could be measured.
     pub database_measured: Option<Measured>,
@@ -99,7 +101,8 @@ pub async fn sweep(
     sweep_within(h, queue, RunLimits::none(), now).await
 }
 
-/// Sweeps within a function's time. The report names interrupted steps, and the next sweep resumes them.
+/// Sweeps within a function's time. The report names interrupted steps, and the next sweep resumes
+/// them.
 ///
 /// # Errors
 /// As [`sweep`].
@@ -231,8 +234,9 @@ async fn abort_orphan_uploads(
     Ok(())
 }
 
-/// Whether this upload is abandoned: its job is settled, or a later run of the job has its own upload. The key of an
-/// incoming file does not name its backup, so it stays as long as an upload without a job.
+/// Whether this upload is abandoned: its job is settled, or a later run of the job has its own
+/// upload. The key of an incoming file does not name its backup, so it stays as long as an upload
+/// without a job.
 async fn is_orphan(
     h: &Holdfast,
     upload: &UnfinishedUpload,

@@ -1,5 +1,5 @@
-//! Compares the folders of backups with the catalogue. A failed or cancelled job with a manifest becomes completed.
-//! Unnamed objects are removed only if a late manifest cannot name them.
+//! Compares the folders of backups with the catalogue. A failed or cancelled job with a manifest
+//! becomes completed. Unnamed objects are removed only if a late manifest cannot name them.
 
 use futures_util::TryStreamExt as _;
 use holdfast_catalog::{CatalogError, CollectingProgress};
@@ -16,7 +16,8 @@ use crate::{
     job::{late, run::is_late},
 };
 
-/// An object that no manifest names stays for this long, because a paused run may still write the manifest.
+/// An object that no manifest names stays for this long, because a paused run may still write the
+/// manifest.
 const LEFT_ALONE_FOR: SignedDuration = SignedDuration::from_hours(24);
 
 /// Jobs read in one call.
@@ -43,8 +44,8 @@ impl StoreCheck {
     }
 }
 
-/// Processes every backup's folder in order. If the time ends, it records the current folder, and the next sweep
-/// resumes there.
+/// Processes every backup's folder in order. If the time ends, it records the current folder, and
+/// the next sweep resumes there.
 pub(super) async fn look_after(
     h: &Holdfast,
     limits: RunLimits,
@@ -215,8 +216,8 @@ async fn delete(h: &Holdfast, id: &BackupId, orphans: &[&ObjectInfo], report: &m
     }
 }
 
-/// Manifest, guide, and one dump, or one list and one archive: a normal folder. Verification compares these objects
-/// with the manifest.
+/// Manifest, guide, and one dump, or one list and one archive: a normal folder. Verification
+/// compares these objects with the manifest.
 fn is_as_it_should_be(id: &BackupId, folder: &[ObjectInfo]) -> bool {
     let has = |key: ObjectKey| folder.iter().any(|object| object.key == key);
     let most = if id.backup_type() == BackupType::Content {

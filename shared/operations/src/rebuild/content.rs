@@ -1,5 +1,5 @@
-//! Restores the items of a content backup from its list: their rows, and the held objects of their sources. Memory
-//! holds one batch of the list.
+//! Restores the items of a content backup from its list: their rows, and the held objects of their
+//! sources. Memory holds one batch of the list.
 
 use holdfast_catalog::HoldSource;
 use holdfast_domain::{ItemRecord, ItemStatus, KeptFile, Sha256Digest, StorageType};
@@ -21,8 +21,8 @@ pub(super) struct Filled {
 }
 
 impl Rebuild<'_> {
-    /// Writes the items of the list. Each segment is authenticated before its lines are parsed, so all rows written
-    /// before damage are right.
+    /// Writes the items of the list. Each segment is authenticated before its lines are parsed, so
+    /// all rows written before damage are right.
     pub(super) async fn fill_from(
         &mut self,
         backup: &StoredContent,
@@ -76,7 +76,8 @@ impl Rebuild<'_> {
             return Err(OperationError::corrupt(backup.id(), problem));
         }
         let catalog = &self.h.catalog;
-        // The list of an unencrypted backup is not authenticated, so it does not vouch for encrypted objects.
+        // The list of an unencrypted backup is not authenticated, so it does not vouch for
+        // encrypted objects.
         let is_vouched_for = backup.manifest.encryption.is_some();
         let may_tell = |held: &Held<'_>| is_vouched_for || held.file.object.encryption.is_none();
         let held: Vec<_> = batch.iter().filter_map(Held::of).filter(may_tell).collect();
@@ -107,7 +108,8 @@ struct Held<'a> {
 }
 
 impl<'a> Held<'a> {
-    /// `None` if there is no file, or if its row would vouch for another file. Then the file is fetched again.
+    /// `None` if there is no file, or if its row would vouch for another file. Then the file is
+    /// fetched again.
     fn of(record: &'a ItemRecord) -> Option<Self> {
         let file = record.file.as_ref()?;
         let source = ItemSource::of(&record.item).ok()?;

@@ -1,5 +1,5 @@
-//! The folders of backups in the bucket, newest first. A newer backup has the better record of a source's objects, so
-//! its rows must be written first.
+//! The folders of backups in the bucket, newest first. A newer backup has the better record of a
+//! source's objects, so its rows must be written first.
 
 use std::{cmp::Reverse, collections::BTreeMap};
 

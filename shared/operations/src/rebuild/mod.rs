@@ -1,15 +1,16 @@
-//! Fills a catalogue from the bucket alone: the job of every backup with a manifest, the items of content backups, and
-//! the held objects of each source.
+//! Fills a catalogue from the bucket alone: the job of every backup with a manifest, the items of
+//! content backups, and the held objects of each source.
 //!
-//! Existing rows of a source stay, so a rebuild may run twice or crash anywhere. A backup's job is written last, and
-//! the next run resumes with the backups without a job. A failed, cancelled or lost job with a manifest becomes
-//! completed, and a completed content backup gets its missing rows of items. Other jobs stay unchanged. While a backup
-//! is read, a reader's lease keeps retention from deleting it. A dry run reads manifests alone, and writes no lease.
+//! Existing rows of a source stay, so a rebuild may run twice or crash anywhere. A backup's job is
+//! written last, and the next run resumes with the backups without a job. A failed, cancelled or
+//! lost job with a manifest becomes completed, and a completed content backup gets its missing rows
+//! of items. Other jobs stay unchanged. While a backup is read, a reader's lease keeps retention
+//! from deleting it. A dry run reads manifests alone, and writes no lease.
 //!
-//! No lease of a source is needed, because no run works on a backup with a manifest and without a job. A source's row
-//! carries the time of its fetch, so it never replaces the row of a concurrent backup. Each reader of such a row first
-//! checks that the object exists, so a concurrent collection is harmless. Schedules may continue: they fetch the files
-//! still unknown.
+//! No lease of a source is needed, because no run works on a backup with a manifest and without a
+//! job. A source's row carries the time of its fetch, so it never replaces the row of a concurrent
+//! backup. Each reader of such a row first checks that the object exists, so a concurrent
+//! collection is harmless. Schedules may continue: they fetch the files still unknown.
 //!
 //! No event is sent for the jobs, because their changes of state are old.
 
@@ -49,8 +50,8 @@ const PAGE: usize = 100;
 /// Fills the catalogue. `progress` runs after each backup, and during backups with many items.
 ///
 /// # Errors
-/// If the store or the catalogue is unavailable. The rows added so far stay, and the next run resumes. The report
-/// contains the faults of single backups.
+/// If the store or the catalogue is unavailable. The rows added so far stay, and the next run
+/// resumes. The report contains the faults of single backups.
 pub async fn rebuild_catalog(
     h: &Holdfast,
     progress: &(dyn Fn(&RebuildProgress) + Sync),
@@ -58,7 +59,8 @@ pub async fn rebuild_catalog(
     Box::pin(Rebuild::new(h, Mode::Write, progress).run()).await
 }
 
-/// The additions of [`rebuild_catalog`] at this moment. It writes nothing and reads no lists of items.
+/// The additions of [`rebuild_catalog`] at this moment. It writes nothing and reads no lists of
+/// items.
 ///
 /// # Errors
 /// As [`rebuild_catalog`].
@@ -188,7 +190,8 @@ impl<'a> Rebuild<'a> {
         }
     }
 
-    /// A backup with a failed or cancelled job: its run paused past its lease, and wrote the manifest later.
+    /// A backup with a failed or cancelled job: its run paused past its lease, and wrote the
+    /// manifest later.
     async fn complete(&mut self, id: &BackupId) -> Result<(), OperationError> {
         let Some((manifest, _)) = self.believed(id).await? else {
             return Ok(());
@@ -254,7 +257,8 @@ impl<'a> Rebuild<'a> {
         Ok(())
     }
 
-    /// Before the first job: retention must not delete by the settings if a lost policy kept these backups.
+    /// Before the first job: retention must not delete by the settings if a lost policy kept these
+    /// backups.
     async fn hold_retention(&self, kind: BackupType) -> Result<(), OperationError> {
         if self.mode == Mode::Plan {
             return Ok(());
@@ -341,7 +345,8 @@ impl<'a> Rebuild<'a> {
         Ok(())
     }
 
-    /// A manifest of this repository, authenticated as far as possible, and the job described by it.
+    /// A manifest of this repository, authenticated as far as possible, and the job described by
+    /// it.
     async fn believed(&mut self, id: &BackupId) -> Result<Option<(Manifest, Job)>, OperationError> {
         let read = match self.h.repository.manifest(id).await {
             Ok(manifest) => self
@@ -367,7 +372,8 @@ impl<'a> Rebuild<'a> {
         Ok(None)
     }
 
-    /// The manifest of an unencrypted backup is not authenticated, so it must at least be consistent.
+    /// The manifest of an unencrypted backup is not authenticated, so it must at least be
+    /// consistent.
     fn expect_own(&self, manifest: &Manifest) -> Result<(), OperationError> {
         let (id, kind) = (&manifest.backup_id, manifest.backup_type);
         let is_elsewhere = |artifact: &&Artifact| artifact.key.backup().as_ref() != Some(id);
@@ -422,7 +428,8 @@ impl<'a> Rebuild<'a> {
         self.fill_from(&backup).await
     }
 
-    /// The manifest exists, so the backup does. Its job records the damage, so retention does not count it as good.
+    /// The manifest exists, so the backup does. Its job records the damage, so retention does not
+    /// count it as good.
     fn damaged(&mut self, job: &mut Job, level: VerificationLevel, problem: String) {
         tracing::error!(backupId = %job.backup_id, problem, "a backup in the store is damaged");
         job.verification = Some(row::failed(level, Timestamp::now()));

@@ -1,5 +1,6 @@
-//! Restores the jobs of full backups. A full backup has no manifest, so it is known only from its parts, if all of them
-//! exist. If one part is missing, it may have failed, been disabled or been deleted. Then the full backup gets no row.
+//! Restores the jobs of full backups. A full backup has no manifest, so it is known only from its
+//! parts, if all of them exist. If one part is missing, it may have failed, been disabled or been
+//! deleted. Then the full backup gets no row.
 
 use std::collections::BTreeSet;
 

@@ -28,7 +28,8 @@ pub struct RebuildReport {
     pub stood: u64,
     /// Lost backups among them, completed again because their manifest is back.
     pub returned: Vec<BackupId>,
-    /// Failed or cancelled jobs with a backup in the bucket, and full ones with completed parts. They are completed now.
+    /// Failed or cancelled jobs with a backup in the bucket, and full ones with completed parts.
+    /// They are completed now.
     pub completed: Vec<BackupId>,
     /// Deleted full backups brought back, because a part is a backup again.
     pub brought_back: Vec<BroughtBack>,
@@ -40,7 +41,8 @@ pub struct RebuildReport {
     pub sources: u64,
     /// Backups in the bucket without a new job, with the reason.
     pub unread: Vec<UnreadBackup>,
-    /// Backups with a right manifest but damaged artifacts. The new job records a failed verification.
+    /// Backups with a right manifest but damaged artifacts. The new job records a failed
+    /// verification.
     pub damaged: Vec<DamagedBackup>,
     /// Folders without a backup and without a job.
     pub without_manifest: Vec<BackupId>,

@@ -1,5 +1,5 @@
-//! A job's row from a manifest. It equals the row of the original run, except for the run's unrecorded data, its
-//! notes, and verifications.
+//! A job's row from a manifest. It equals the row of the original run, except for the run's
+//! unrecorded data, its notes, and verifications.
 
 use holdfast_catalog::{CatalogError, JobChange};
 use holdfast_domain::{

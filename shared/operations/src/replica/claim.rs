@@ -1,5 +1,5 @@
-//! A run's claim on one copy: recorded in the job's row, and renewed with the progress. After a minute without a beat
-//! another run resumes the copy.
+//! A run's claim on one copy: recorded in the job's row, and renewed with the progress. After a
+//! minute without a beat another run resumes the copy.
 
 use std::time::Duration;
 
@@ -21,8 +21,8 @@ use crate::{
     job::heartbeat::{beat_until_stopped, persist},
 };
 
-/// For this long a run trusts an earlier run's checks of objects in the second store. A collection there waits twice as
-/// long after the last beat of a content copy.
+/// For this long a run trusts an earlier run's checks of objects in the second store. A collection
+/// there waits twice as long after the last beat of a content copy.
 const SEEN_FOR: SignedDuration = SignedDuration::from_mins(30);
 /// Reserve before the function's end, for the last write.
 const MARGIN: SignedDuration = SignedDuration::from_secs(30);
@@ -119,8 +119,8 @@ impl Claim {
     /// The decision about a backup whose job is no longer completed.
     pub(super) async fn decision(&self, copier: &Copier<'_>) -> Result<Decision, OperationError> {
         let job = self.catalog.get(&self.backup_id).await?;
-        // An accepted loss does not hold for a manifest that is in the store. Retention may also have completed the job
-        // again since the beat.
+        // An accepted loss does not hold for a manifest that is in the store. Retention may also
+        // have completed the job again since the beat.
         let is_decided = job.status == JobStatus::Deleted && !job.is_lost();
         let is_back = (!is_decided || job.is_accepted_loss()) && !copier.is_gone().await?;
         if !is_decided && !is_back {

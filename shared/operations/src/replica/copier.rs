@@ -1,4 +1,5 @@
-//! One run's copy of a backup, from the repository's files to the manifest. Its progress can be read at any time.
+//! One run's copy of a backup, from the repository's files to the manifest. Its progress can be
+//! read at any time.
 //!
 //! Memory: [`SMALL_AT_A_TIME`] objects of at most 8 MiB, or the active parts of one larger object.
 
@@ -119,7 +120,8 @@ impl<'a> Copier<'a> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Copies the backup. A deletion of the backup meanwhile is no fault, even if objects were missing.
+    /// Copies the backup. A deletion of the backup meanwhile is no fault, even if objects were
+    /// missing.
     pub(super) async fn run(&self) -> Result<Copied, OperationError> {
         match Box::pin(self.copy()).await {
             Err(OperationError::NotFound(_)) => Ok(Copied::Gone),
@@ -217,7 +219,8 @@ impl<'a> Copier<'a> {
         Ok(())
     }
 
-    /// Copies one object: skips a present one, sends a missing one, and replaces a damaged one in a repair.
+    /// Copies one object: skips a present one, sends a missing one, and replaces a damaged one in a
+    /// repair.
     async fn object(&self, wanted: &Wanted<'_>) -> Result<(), OperationError> {
         let artifact = &wanted.stored().artifact;
         let key = &artifact.key;
@@ -264,8 +267,8 @@ impl<'a> Copier<'a> {
             .map_or(Found::AsItShouldBe, Found::Altered))
     }
 
-    /// Whether an object of the right size is authentic, judged by its header and trailer. If it is not, it must be
-    /// read.
+    /// Whether an object of the right size is authentic, judged by its header and trailer. If it is
+    /// not, it must be read.
     async fn is_as_stored(&self, wanted: &Wanted<'_>) -> Result<bool, OperationError> {
         let object = wanted.stored();
         if object.encryption.is_none() {
@@ -384,8 +387,8 @@ impl<'a> Copier<'a> {
         }
     }
 
-    /// Removes the partial copy of a deleted backup as far as possible now. Retention in the second store removes the
-    /// rest, shared objects, and copies with a manifest.
+    /// Removes the partial copy of a deleted backup as far as possible now. Retention in the second
+    /// store removes the rest, shared objects, and copies with a manifest.
     pub(super) async fn discard(&self) {
         self.abort_upload().await;
         if let Err(error) = self.remove_folder().await {

@@ -1,5 +1,5 @@
-//! Selects the copies to start: those of committed backups after a lost event, copies of dead runs, and failed copies
-//! after growing waits.
+//! Selects the copies to start: those of committed backups after a lost event, copies of dead runs,
+//! and failed copies after growing waits.
 
 use holdfast_catalog::Uncopied;
 use holdfast_domain::heartbeat::DEAD_AFTER;
@@ -32,7 +32,8 @@ pub struct DueCopies {
     pub overdue: Vec<BackupId>,
 }
 
-/// Counts the completed backups without a complete copy in this store, and selects the ones to copy now.
+/// Counts the completed backups without a complete copy in this store, and selects the ones to copy
+/// now.
 ///
 /// # Errors
 /// If the catalogue is unavailable.
@@ -90,7 +91,8 @@ fn is_due(backup: &Uncopied, store: &str, now: Timestamp) -> bool {
     let Some(copy) = backup.copy.as_ref().filter(|copy| copy.store == store) else {
         return true;
     };
-    // An operator resumes a repair, from a machine without a deadline. Until then the copy becomes overdue.
+    // An operator resumes a repair, from a machine without a deadline. Until then the copy becomes
+    // overdue.
     if backup.to_repair {
         return false;
     }

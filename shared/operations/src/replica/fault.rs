@@ -1,4 +1,5 @@
-//! Faults of the second store. Operators first need to know the failed store, so each message names it.
+//! Faults of the second store. Operators first need to know the failed store, so each message names
+//! it.
 
 use holdfast_domain::{FailureCode, ObjectKey, RepositoryId};
 use holdfast_storage::StoreError;

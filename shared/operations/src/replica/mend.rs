@@ -1,5 +1,6 @@
-//! Repairs a copy: reads it completely, and replaces damaged objects by sound ones from the first store, after a
-//! complete reading there. An object is sound in any authentic form, because other backups may name that form.
+//! Repairs a copy: reads it completely, and replaces damaged objects by sound ones from the first
+//! store, after a complete reading there. An object is sound in any authentic form, because other
+//! backups may name that form.
 
 use holdfast_domain::StoredObject;
 use holdfast_storage::Store;
@@ -28,8 +29,8 @@ impl Copier<'_> {
         }
     }
 
-    /// Replaces an object. It is missing between its deletion and the end of the upload, and after a crash the next run
-    /// sends it.
+    /// Replaces an object. It is missing between its deletion and the end of the upload, and after
+    /// a crash the next run sends it.
     pub(super) async fn replace(&self, wanted: &Wanted<'_>) -> Result<(), OperationError> {
         let form = self
             .sound_form(wanted)

@@ -1,8 +1,9 @@
 //! The second copy of a backup, in a store of its own.
 //!
-//! The repository's files come first, then the objects, then the manifest. So a committed copy can be listed, verified
-//! and restored from that store alone. Damaged objects of the first store are never sent. Objects of the second store
-//! are never overwritten, unless a repair proves their damage. Two concurrent copiers only repeat work.
+//! The repository's files come first, then the objects, then the manifest. So a committed copy can
+//! be listed, verified and restored from that store alone. Damaged objects of the first store are
+//! never sent. Objects of the second store are never overwritten, unless a repair proves their
+//! damage. Two concurrent copiers only repeat work.
 
 mod claim;
 mod copier;
@@ -34,9 +35,11 @@ use crate::{Holdfast, OperationError, RunLimits, StopReason, readers::protect};
 /// Depth of the checks, and the treatment of damage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CopyMode {
-    /// Sends missing objects. Present objects are compared by size, and encrypted ones also by header and trailer.
+    /// Sends missing objects. Present objects are compared by size, and encrypted ones also by
+    /// header and trailer.
     Missing,
-    /// Also reads the present objects completely. It replaces damaged objects, if the first store has sound ones.
+    /// Also reads the present objects completely. It replaces damaged objects, if the first store
+    /// has sound ones.
     Repair,
 }
 
@@ -69,11 +72,12 @@ pub enum CopyStep {
     Gone,
 }
 
-/// Copies a backup, and records the progress in its job. `progress` receives the processed bytes and their total.
+/// Copies a backup, and records the progress in its job. `progress` receives the processed bytes
+/// and their total.
 ///
 /// # Errors
-/// If a part of the backup is unreadable or damaged, or the second store refuses it. The job's copy records the
-/// failure, and the job stays unchanged.
+/// If a part of the backup is unreadable or damaged, or the second store refuses it. The job's copy
+/// records the failure, and the job stays unchanged.
 pub async fn copy_backup(
     h: &Holdfast,
     second: &Repository,
@@ -188,7 +192,8 @@ async fn settle(
             Ok(CopyStep::Continue)
         }
         Ended::Elsewhere => Ok(CopyStep::Busy("another run took the copy over".to_owned())),
-        // The sent bytes stay. The message is delivered again, and the next run resumes at the last beat.
+        // The sent bytes stay. The message is delivered again, and the next run resumes at the last
+        // beat.
         Ended::Silent => Err(StopReason::CatalogSilent.into()),
     }
 }

@@ -1,5 +1,5 @@
-//! Checks an object's bytes segment by segment, each against its own digest. So altered bytes are never sent, and each
-//! part can be checked alone.
+//! Checks an object's bytes segment by segment, each against its own digest. So altered bytes are
+//! never sent, and each part can be checked alone.
 
 use std::{ops::Range, sync::Arc};
 
@@ -113,7 +113,8 @@ impl Checker {
     }
 }
 
-/// The header and the trailer of an encrypted object. They are equal if and only if the stored bytes are equal.
+/// The header and the trailer of an encrypted object. They are equal if and only if the stored
+/// bytes are equal.
 #[derive(PartialEq, Eq)]
 pub(super) struct Ends {
     header: Bytes,
@@ -139,8 +140,9 @@ impl Ends {
 }
 
 impl Checker {
-    /// Whether the second store has another authentic form of the first store's object. A different salt distinguishes
-    /// another form from damage, because the header is committed to the salt.
+    /// Whether the second store has another authentic form of the first store's object. A different
+    /// salt distinguishes another form from damage, because the header is committed to the
+    /// salt.
     pub(super) async fn is_another_form(
         &self,
         first: &Ends,

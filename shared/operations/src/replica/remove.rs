@@ -1,5 +1,5 @@
-//! Retention in the second store: it deletes the copies of deleted backups in the order of the first store's retention,
-//! then unreferenced objects and abandoned uploads.
+//! Retention in the second store: it deletes the copies of deleted backups in the order of the
+//! first store's retention, then unreferenced objects and abandoned uploads.
 //!
 //! In doubt, data is kept. A lost backup has only its copy, so that copy stays.
 
@@ -43,7 +43,8 @@ pub struct RemovedCopies {
     pub uploads_aborted: u64,
     /// Content objects without a reference in either store.
     pub collection: CollectionReport,
-    /// The reason for a suspended run: the first store holds fewer than half of the catalogue's completed backups.
+    /// The reason for a suspended run: the first store holds fewer than half of the catalogue's
+    /// completed backups.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub suspended: Option<String>,
     /// Failed steps.
@@ -60,8 +61,8 @@ impl RemovedCopies {
 /// Deletes from the second store the copies of backups deleted by retention.
 ///
 /// # Errors
-/// [`OperationError::Disabled`], and a fault if the store holds another repository. The report lists failed steps, and
-/// the other steps still run.
+/// [`OperationError::Disabled`], and a fault if the store holds another repository. The report
+/// lists failed steps, and the other steps still run.
 pub async fn remove_copies(
     h: &Holdfast,
     second: &Repository,
@@ -211,7 +212,8 @@ async fn one(
     Ok(())
 }
 
-/// Whether the backup's manifest is certainly missing from the first store. Until then the deletion may be unfinished.
+/// Whether the backup's manifest is certainly missing from the first store. Until then the deletion
+/// may be unfinished.
 async fn is_gone(h: &Holdfast, id: &BackupId) -> Result<bool, OperationError> {
     match h.repository.store().head(&ObjectKey::manifest(id)).await {
         Ok(_) => Ok(false),

@@ -1,5 +1,6 @@
-//! The repository's own files in the second store, identical to those of the first. They are renewed after keys were
-//! wrapped again. They are never replaced by older files, and never replace another repository's files.
+//! The repository's own files in the second store, identical to those of the first. They are
+//! renewed after keys were wrapped again. They are never replaced by older files, and never replace
+//! another repository's files.
 
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
@@ -135,7 +136,8 @@ impl RepositoryFiles<'_> {
         Err(second.bad_file(key, "is changed again and again by other runs".to_owned()))
     }
 
-    /// Checks that the keys of a replacing file open, because the replaced file may hold the last working ones.
+    /// Checks that the keys of a replacing file open, because the replaced file may hold the last
+    /// working ones.
     async fn expect_wrapped_well(
         &self,
         new: &RepositoryFile,

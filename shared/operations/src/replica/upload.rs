@@ -1,5 +1,5 @@
-//! Sends an object to the second store: one segment in one request, a larger object in parts. The receipts of the parts
-//! are recorded, so another run resumes the same upload.
+//! Sends an object to the second store: one segment in one request, a larger object in parts. The
+//! receipts of the parts are recorded, so another run resumes the same upload.
 
 use std::ops::Range;
 
@@ -21,8 +21,8 @@ const PARTS_AT_A_TIME: usize = 3;
 const LARGE_PART: u64 = 64 << 20;
 
 impl Copier<'_> {
-    /// Sends a missing object, and checks each byte before. If the first store has another authentic form than the
-    /// record, that form is sent.
+    /// Sends a missing object, and checks each byte before. If the first store has another
+    /// authentic form than the record, that form is sent.
     pub(super) async fn send(&self, wanted: &Wanted<'_>) -> Result<(), OperationError> {
         match self.send_form(wanted.stored()).await {
             Err(SendFault::First(Unreadable::Damaged(problem))) => {
@@ -77,7 +77,8 @@ impl Copier<'_> {
         self.send_in_parts(object, &judge).await
     }
 
-    /// Resumes the upload of an earlier run. If the second store does not know it, a new one begins.
+    /// Resumes the upload of an earlier run. If the second store does not know it, a new one
+    /// begins.
     async fn send_in_parts(&self, object: &StoredObject, judge: &Judge) -> Result<(), SendFault> {
         let is_resumed = self
             .work()
@@ -252,8 +253,8 @@ impl From<Unreadable> for SendFault {
     }
 }
 
-/// Bytes of a part: complete segments, so that each part can be checked alone, and enough for the maximum number of
-/// parts.
+/// Bytes of a part: complete segments, so that each part can be checked alone, and enough for the
+/// maximum number of parts.
 fn part_bytes(size: u64) -> u64 {
     size.div_ceil(SEGMENT_BYTES * u64::from(MAX_PARTS)).max(1) * SEGMENT_BYTES
 }

@@ -1,5 +1,5 @@
-//! The objects of a copy. Artifacts are written once, and the manifest has their digests. Content objects may have any
-//! authentic form.
+//! The objects of a copy. Artifacts are written once, and the manifest has their digests. Content
+//! objects may have any authentic form.
 
 use holdfast_domain::{RepositoryId, StoredObject};
 use holdfast_repository::{
@@ -45,7 +45,8 @@ impl Wanted<'_> {
         }
     }
 
-    /// The first store's form, if it is not the named one. Without an authentic form it returns `problem`.
+    /// The first store's form, if it is not the named one. Without an authentic form it returns
+    /// `problem`.
     pub(super) async fn form_in_first(&self, problem: String) -> Result<StoredObject, Unreadable> {
         match self {
             Self::Artifact(_) => Err(Unreadable::Damaged(problem)),

@@ -1,7 +1,7 @@
 //! Deletes the expired backups of one type, oldest first, and counts the rest.
 //!
-//! Each deletion is decided again right before it. So a failed verification, a changed policy or a concurrent run takes
-//! effect at once.
+//! Each deletion is decided again right before it. So a failed verification, a changed policy or a
+//! concurrent run takes effect at once.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -58,9 +58,9 @@ pub(super) async fn retain(
     Ok(())
 }
 
-/// Completes failed or cancelled jobs with a manifest in the store. Without this step and without a sweep, retention
-/// would delete good backups. Returns backups that may be whole and could not be completed, with the reason: the plan
-/// keeps them.
+/// Completes failed or cancelled jobs with a manifest in the store. Without this step and without a
+/// sweep, retention would delete good backups. Returns backups that may be whole and could not be
+/// completed, with the reason: the plan keeps them.
 async fn complete_late(
     h: &Holdfast,
     inventory: &Inventory,
@@ -127,8 +127,8 @@ async fn delete_one(
     }
 }
 
-/// Deletes the rest of backups after a decided deletion, if their manifest is gone. A run was killed, or an operator
-/// accepted a loss. The folder of a lost backup stays untouched.
+/// Deletes the rest of backups after a decided deletion, if their manifest is gone. A run was
+/// killed, or an operator accepted a loss. The folder of a lost backup stays untouched.
 async fn finish_killed_deletions(
     h: &Holdfast,
     inventory: &Inventory,
@@ -185,8 +185,8 @@ fn count(plan: &TypePlan, report: &mut TypeReport) {
     report.past_limits = past.count() as u64;
 }
 
-/// Records the lost backups, and completes those with a returned manifest. Returns the completed ones: this run does
-/// not delete them, because the operator's plan did not contain their deletion.
+/// Records the lost backups, and completes those with a returned manifest. Returns the completed
+/// ones: this run does not delete them, because the operator's plan did not contain their deletion.
 async fn settle_lost(
     h: &Holdfast,
     expected: &Expected,

@@ -1,5 +1,5 @@
-//! Compares this machine's clock with the clock of the catalogue's server, because retention depends on age. S3 refuses
-//! a wrong clock. A directory does not.
+//! Compares this machine's clock with the clock of the catalogue's server, because retention
+//! depends on age. S3 refuses a wrong clock. A directory does not.
 
 use holdfast_catalog::Catalog;
 use holdfast_domain::Timestamp;

@@ -1,7 +1,7 @@
 //! Deletes one backup, in an order that a later run can finish.
 //!
-//! It reads the locks and readers, then records the decision and the status `deleted`, then reads the readers again.
-//! Then it deletes the manifest, the objects and the rows of items.
+//! It reads the locks and readers, then records the decision and the status `deleted`, then reads
+//! the readers again. Then it deletes the manifest, the objects and the rows of items.
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use holdfast_catalog::{CatalogError, JobChange};
@@ -52,8 +52,8 @@ pub(crate) async fn backup(
             status: JobStatus::Deleted,
             ..
         }) => {
-            // A lost backup is `deleted` too, but without a decision. An accepted loss is void if the manifest is in
-            // the store.
+            // A lost backup is `deleted` too, but without a decision. An accepted loss is void if
+            // the manifest is in the store.
             let job = h.catalog.get(id).await?;
             if job.is_lost() || job.is_accepted_loss() {
                 return Ok(Deletion::InUse(JobStatus::Deleted));

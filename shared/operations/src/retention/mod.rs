@@ -1,6 +1,7 @@
 //! Retention: the expired backups, the order of their deletion, and unreferenced content objects.
 //!
-//! In doubt, data is kept. After a crash at any point the next run converges. A failed step does not stop the others.
+//! In doubt, data is kept. After a crash at any point the next run converges. A failed step does
+//! not stop the others.
 
 pub(crate) mod backups;
 mod clock;
@@ -117,8 +118,8 @@ pub async fn plan_collection(
 /// Deletes the expired backups, and then the unreferenced content objects.
 ///
 /// # Errors
-/// [`OperationError::Disabled`], and [`OperationError::Clock`] if this machine's clock is wrong. The report lists
-/// failed steps, and the other steps still run.
+/// [`OperationError::Disabled`], and [`OperationError::Clock`] if this machine's clock is wrong.
+/// The report lists failed steps, and the other steps still run.
 pub async fn retain(
     h: &Holdfast,
     limits: RunLimits,

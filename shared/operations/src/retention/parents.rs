@@ -11,8 +11,8 @@ use crate::{Holdfast, OperationError, RunLimits, job::settle::parent::is_gone};
 const PAGE: u32 = 500;
 const PAGES: u64 = 10;
 
-/// Marks each full backup without remaining parts as deleted. Marked rows are not read again, so the next run resumes
-/// after them.
+/// Marks each full backup without remaining parts as deleted. Marked rows are not read again, so
+/// the next run resumes after them.
 pub(super) async fn delete(
     h: &Holdfast,
     limits: RunLimits,

@@ -1,5 +1,5 @@
-//! A plan for one type: the backups in the bucket, with the state of their jobs in the catalogue, under the current
-//! policy.
+//! A plan for one type: the backups in the bucket, with the state of their jobs in the catalogue,
+//! under the current policy.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +29,8 @@ pub enum PolicyOrigin {
     Settings,
     /// The stored policy is unreadable, so all backups are kept.
     Unreadable,
-    /// The catalogue was rebuilt, and an operator has not confirmed the settings. All backups are kept.
+    /// The catalogue was rebuilt, and an operator has not confirmed the settings. All backups are
+    /// kept.
     Unconfirmed,
 }
 
@@ -84,12 +85,14 @@ pub struct TypePlan {
     pub keep: u64,
     /// Bytes of the backups to delete.
     pub bytes: u64,
-    /// Backups with a missing manifest, but without a decided deletion. Nothing of them is deleted.
+    /// Backups with a missing manifest, but without a decided deletion. Nothing of them is
+    /// deleted.
     pub lost: Vec<BackupId>,
     /// Lost backups with a returned manifest. A run completes them again.
     pub returned: Vec<BackupId>,
-    /// The reason for a suspended run: the store holds fewer than half of the catalogue's completed backups, or the
-    /// policy is not confirmed since a rebuild. In the second case the plan follows the settings.
+    /// The reason for a suspended run: the store holds fewer than half of the catalogue's
+    /// completed backups, or the policy is not confirmed since a rebuild. In the second case
+    /// the plan follows the settings.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub suspended: Option<String>,
     /// Every backup, newest first.
@@ -112,7 +115,8 @@ pub struct RetentionPlan {
 }
 
 impl RetentionPlan {
-    /// Whether an operator must decide: a manifest is missing, or the store does not match the catalogue.
+    /// Whether an operator must decide: a manifest is missing, or the store does not match the
+    /// catalogue.
     #[must_use]
     pub fn needs_attention(&self) -> bool {
         let needs = |plan: &TypePlan| !plan.lost.is_empty() || plan.suspended.is_some();
@@ -140,8 +144,8 @@ impl TypePlan {
     }
 }
 
-/// Decides on all backups of an inventory, by the current policy and the current catalogue. An unsure backup is kept with
-/// its reason if its job failed or was cancelled.
+/// Decides on all backups of an inventory, by the current policy and the current catalogue. An
+/// unsure backup is kept with its reason if its job failed or was cancelled.
 pub(super) async fn of_type(
     h: &Holdfast,
     inventory: &Inventory,
@@ -291,8 +295,8 @@ async fn candidates(
     Ok(candidates)
 }
 
-/// Judges jobs that failed or were cancelled as a run does: it first completes those whose backup is whole in the store. A
-/// backup that may be whole is kept.
+/// Judges jobs that failed or were cancelled as a run does: it first completes those whose backup
+/// is whole in the store. A backup that may be whole is kept.
 async fn expect_late(h: &Holdfast, candidates: &mut [RetentionCandidate]) {
     for candidate in candidates
         .iter_mut()
@@ -343,7 +347,8 @@ async fn listed(
     Ok(candidates)
 }
 
-/// An empty backup is good if it precedes the first good one with content: the source was always empty.
+/// An empty backup is good if it precedes the first good one with content: the source was always
+/// empty.
 fn of_an_empty_source(candidates: &mut [RetentionCandidate]) {
     let good = candidates
         .iter()

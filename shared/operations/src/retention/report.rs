@@ -41,17 +41,18 @@ pub struct TypeReport {
     pub good: u64,
     /// Bytes of the deleted backups.
     pub bytes_freed: u64,
-    /// Number of expired, unlocked backups after the run, without returned ones. A deletion failed, or the time ended.
+    /// Number of expired, unlocked backups after the run, without returned ones. A deletion
+    /// failed, or the time ended.
     pub past_limits: u64,
     /// Number of good backups missing to the policy's minimum, if the minimum was reached once.
     pub too_few: u64,
-    /// Backups with a missing manifest, but without a decided deletion. They stay here until the manifest is back or
-    /// the loss is accepted.
+    /// Backups with a missing manifest, but without a decided deletion. They stay here until the
+    /// manifest is back or the loss is accepted.
     pub lost: Vec<BackupId>,
     /// Lost backups, completed again by this run after their manifest returned.
     pub returned: Vec<BackupId>,
-    /// The reason for a suspended run: the store holds fewer than half of the catalogue's completed backups, or the
-    /// policy is not confirmed since a rebuild.
+    /// The reason for a suspended run: the store holds fewer than half of the catalogue's
+    /// completed backups, or the policy is not confirmed since a rebuild.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub suspended: Option<String>,
     /// Number of removed objects from the deletions of killed runs.
@@ -120,7 +121,8 @@ impl RetentionReport {
         }
     }
 
-    /// Whether an operator must decide: a manifest is missing, or the store does not match the catalogue.
+    /// Whether an operator must decide: a manifest is missing, or the store does not match the
+    /// catalogue.
     #[must_use]
     pub fn needs_attention(&self) -> bool {
         let needs = |of_type: &TypeReport| !of_type.lost.is_empty() || of_type.suspended.is_some();

@@ -1,5 +1,5 @@
-//! Deletes rows of items without a backup: those of deleted backups at once, those of failed or cancelled backups
-//! later.
+//! Deletes rows of items without a backup: those of deleted backups at once, those of failed or
+//! cancelled backups later.
 
 use holdfast_domain::{BackupId, JobStatus, ObjectKey, Timestamp};
 use holdfast_storage::StoreError;
@@ -9,7 +9,8 @@ use super::RetentionReport;
 use crate::job::run::is_late;
 use crate::{Holdfast, OperationError, RunLimits};
 
-/// Retention time of the items of failed or cancelled backups, because the items record the failures.
+/// Retention time of the items of failed or cancelled backups, because the items record the
+/// failures.
 const KEPT_FOR: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// Deletes the rows in pages. Deleted rows are not read again, so the next run resumes after them.

@@ -57,7 +57,8 @@ pub struct SourceStatus {
     pub total_backups: u64,
     /// Number of failed jobs.
     pub failed_backups: u64,
-    /// Backups with a missing manifest, but without a decided deletion, as found by the last retention run.
+    /// Backups with a missing manifest, but without a decided deletion, as found by the last
+    /// retention run.
     pub lost_backups: u64,
     /// Hours since a backup was due, also before the first good one, or 0.
     pub hours_overdue: f64,

@@ -13,8 +13,8 @@ use crate::measure::Stored;
 pub struct Statistics {
     /// Jobs of each type in each status.
     pub jobs: Vec<JobStatistics>,
-    /// Percentage of backups, including deleted ones, among all completed and failed jobs, 0–100. `None` before the
-    /// first.
+    /// Percentage of backups, including deleted ones, among all completed and failed jobs, 0–100.
+    /// `None` before the first.
     pub success_rate_percent: Option<f64>,
     /// Bytes stored by completed jobs.
     pub stored_bytes: u64,
@@ -94,8 +94,8 @@ pub struct RetentionStatistics {
 pub struct TypeStatistics {
     /// The newest backup without a failed verification.
     pub last_good_backup: Option<GoodBackup>,
-    /// Due time of the next backup, by the interval of the settings. `None` if the type is disabled, or before the
-    /// first good backup.
+    /// Due time of the next backup, by the interval of the settings. `None` if the type is
+    /// disabled, or before the first good backup.
     pub next_due_at: Option<Timestamp>,
     /// Proportion of jobs with a backup.
     pub success_rate: SuccessRates,
@@ -105,10 +105,11 @@ pub struct TypeStatistics {
     pub stored: Stored,
     /// Bytes of those backups before compression and encryption.
     pub original_bytes: u64,
-    /// Stored bytes in percent of the original bytes. For content without the objects. `None` for empty backups.
+    /// Stored bytes in percent of the original bytes. For content without the objects. `None` for
+    /// empty backups.
     pub stored_percent: Option<f64>,
-    /// Growth of the newest backup in percent, compared with those of the week before it. `None` before there are
-    /// enough.
+    /// Growth of the newest backup in percent, compared with those of the week before it. `None`
+    /// before there are enough.
     pub growth_percent: Option<f64>,
 }
 

@@ -1,4 +1,5 @@
-//! Computes statistics from the catalogue's rows. The server sums most of them, and a limit bounds the rest.
+//! Computes statistics from the catalogue's rows. The server sums most of them, and a limit bounds
+//! the rest.
 
 use std::time::Duration;
 

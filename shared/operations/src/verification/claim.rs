@@ -1,4 +1,5 @@
-//! A run's claim on the verification of one backup. It excludes concurrent runs, and another run resumes after a crash.
+//! A run's claim on the verification of one backup. It excludes concurrent runs, and another run
+//! resumes after a crash.
 
 use holdfast_catalog::{Catalog, VerificationClaim, VerifiedSoFar};
 use holdfast_codec::random_bytes;

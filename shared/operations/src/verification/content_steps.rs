@@ -1,4 +1,5 @@
-//! Reads the objects of a content backup item by item, if one function's time is too short for all of them.
+//! Reads the objects of a content backup item by item, if one function's time is too short for all
+//! of them.
 
 use futures_util::future::try_join_all;
 use holdfast_domain::{ItemCounts, ItemRecord, Manifest, VerificationLevel};
@@ -10,7 +11,8 @@ use holdfast_repository::content::stored::StoredContent;
 use super::steps::{Reached, Steps};
 use crate::OperationError;
 
-/// Resumes at the last run's item. Each run reads the list from its beginning, so the counts, and those of unproved files, are complete at the end.
+/// Resumes at the last run's item. Each run reads the list from its beginning, so the counts, and
+/// those of unproved files, are complete at the end.
 pub(super) async fn read_items_on(
     steps: &mut Steps<'_>,
     manifest: &Manifest,

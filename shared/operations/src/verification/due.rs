@@ -1,6 +1,6 @@
-//! Runs the due verifications: every new backup by checksum, daily one backup of each type by structure, and the newest
-//! database backup in a drill. They run one after another. If the function's time is too short for one, the next tick
-//! runs it.
+//! Runs the due verifications: every new backup by checksum, daily one backup of each type by
+//! structure, and the newest database backup in a drill. They run one after another. If the
+//! function's time is too short for one, the next tick runs it.
 
 use std::time::Duration;
 
@@ -37,7 +37,8 @@ const KINDS: [BackupType; 2] = [BackupType::Database, BackupType::Content];
 pub struct DueReport {
     /// Verifications with a result.
     pub verified: Vec<Verification>,
-    /// Backups too large for one function's time. The caller requests each again at level checksum.
+    /// Backups too large for one function's time. The caller requests each again at level
+    /// checksum.
     pub hand_on: Vec<BackupId>,
     /// Backups without a verdict although nothing was unavailable, with the reason.
     pub unjudged: Vec<(BackupId, String)>,
@@ -157,8 +158,8 @@ async fn read_new_ones(
     }
 }
 
-/// Verifies one backup of this type in depth: the newest if it is unverified, or else the one with the oldest
-/// verification.
+/// Verifies one backup of this type in depth: the newest if it is unverified, or else the one with
+/// the oldest verification.
 async fn sample(
     h: &Holdfast,
     kind: BackupType,

@@ -1,4 +1,5 @@
-//! Compares the catalogue's row with the manifest. The API shows the row, but the manifest is right.
+//! Compares the catalogue's row with the manifest. The API shows the row, but the manifest is
+//! right.
 
 use holdfast_catalog::{Catalog, CatalogError};
 use holdfast_domain::{Job, JobStatus, Manifest, NamespaceCount};
@@ -7,8 +8,8 @@ use holdfast_repository::Repository;
 
 use crate::{OperationError, job::settle};
 
-/// Adds the problems of the backup's row in the catalogue to a verification. A missing row is only a note: the backup
-/// may belong to another catalogue, or to a lost one.
+/// Adds the problems of the backup's row in the catalogue to a verification. A missing row is only
+/// a note: the backup may belong to another catalogue, or to a lost one.
 ///
 /// # Errors
 /// If the catalogue or the store is unavailable.

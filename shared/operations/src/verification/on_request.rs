@@ -139,8 +139,8 @@ pub async fn is_small(repository: &Repository, id: &BackupId, level: Verificatio
 /// Verifies a backup and records the result.
 ///
 /// # Errors
-/// As [`verify`] and [`drill`]. [`OperationError::Unfinished`] if the function's time is too short for a level that
-/// cannot be resumed.
+/// As [`verify`] and [`drill`]. [`OperationError::Unfinished`] if the function's time is too short
+/// for a level that cannot be resumed.
 pub async fn verify_on_request(
     h: &Holdfast,
     id: &BackupId,
@@ -168,8 +168,8 @@ pub(super) async fn verify_at(
     end(h, claim, verified).await
 }
 
-/// Verifies while the caller waits. Returns `None` after the caller's patience, and then leaves the verification to a
-/// later request.
+/// Verifies while the caller waits. Returns `None` after the caller's patience, and then leaves the
+/// verification to a later request.
 ///
 /// # Errors
 /// As [`verify_on_request`].

@@ -1,5 +1,5 @@
-//! Verification by checksum in steps, for backups too large for one function's time. Each 8 MiB segment has its own
-//! digest in the manifest, so it is checked alone and never read again.
+//! Verification by checksum in steps, for backups too large for one function's time. Each 8 MiB
+//! segment has its own digest in the manifest, so it is checked alone and never read again.
 //!
 //! Memory: [`SEGMENTS_AT_A_TIME`] segments of 8 MiB.
 

@@ -1,5 +1,5 @@
-//! A machine with a clock that is an hour ahead or behind. Leases and jobs follow the clock of the catalogue's server. So
-//! the machine neither loses a living lease nor keeps a dead one.
+//! A machine with a clock that is an hour ahead or behind. Leases and jobs follow the clock of the
+//! catalogue's server. So the machine neither loses a living lease nor keeps a dead one.
 
 use std::{sync::Arc, time::Duration};
 

@@ -32,7 +32,8 @@ async fn put(f: &Fixture, key: &ObjectKey, bytes: Vec<u8>) {
 /// Verification names the change, and a restore is refused before it writes anything.
 async fn is_found(f: &Fixture, id: &BackupId, what: &str) {
     let now = holdfast_domain::Timestamp::now();
-    // Boxed, here and below: the futures of entire use cases are too deep types for the compiler's layout.
+    // Boxed, here and below: the futures of entire use cases are too deep types for the compiler's
+    // layout.
     let seen = Box::pin(verify(
         &f.holdfast.repository,
         id,

@@ -1,5 +1,5 @@
-//! The choice of the engine, and the official tool from end to end. Without the real tool on this machine, a stand-in
-//! replays an archive. Each end-to-end test prints its choice.
+//! The choice of the engine, and the official tool from end to end. Without the real tool on this
+//! machine, a stand-in replays an archive. Each end-to-end test prints its choice.
 
 use std::{
     future::pending,

@@ -1,4 +1,5 @@
-//! Failures: each ends in a failed job with a reason, without remains in the store and without a secret in its message.
+//! Failures: each ends in a failed job with a reason, without remains in the store and without a
+//! secret in its message.
 
 use std::{sync::Arc, time::Duration};
 

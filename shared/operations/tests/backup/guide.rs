@@ -12,8 +12,8 @@ use crate::{
     keys_offline::{IDENTITY, RECIPIENT},
 };
 
-/// The shell commands of a guide, in order. Commands of the AWS command line, and commands with unavailable values, are
-/// omitted.
+/// The shell commands of a guide, in order. Commands of the AWS command line, and commands with
+/// unavailable values, are omitted.
 fn commands(guide: &str, pasted: &[(&str, String)]) -> String {
     let blocks = guide.split("```").skip(1).step_by(2);
     let shell = blocks.filter_map(|block| {

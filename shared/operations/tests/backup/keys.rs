@@ -1,4 +1,5 @@
-//! Changes of the keys that open the master keys: none of them locks the repository, and a dropped key opens nothing.
+//! Changes of the keys that open the master keys: none of them locks the repository, and a dropped
+//! key opens nothing.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -264,8 +265,8 @@ async fn killed_between_the_two_files_it_opens_and_the_next_run_brings_the_copy_
     );
     assert_eq!(file(&test.store, &ObjectKey::repository_copy()).await, old);
 
-    // A process without a key cannot compare the files, so it continues and leaves the copy unchanged. A process with
-    // the old key finds that it opens nothing any more.
+    // A process without a key cannot compare the files, so it continues and leaves the copy
+    // unchanged. A process with the old key finds that it opens nothing any more.
     repository(Arc::clone(&test.store), Keyring::none())
         .init(false, Timestamp::now())
         .await

@@ -1,4 +1,5 @@
-//! Keys kept offline open everything after all else is lost: an age identity, and exported master keys.
+//! Keys kept offline open everything after all else is lost: an age identity, and exported master
+//! keys.
 
 use std::sync::Arc;
 

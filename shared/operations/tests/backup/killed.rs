@@ -1,4 +1,5 @@
-//! A run dies at any await, or is paused past its lease. The next run converges, and no record is false.
+//! A run dies at any await, or is paused past its lease. The next run converges, and no record is
+//! false.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,8 +12,8 @@ use tokio::task::JoinHandle;
 
 use crate::fixture::{Fixture, completed, run};
 
-/// The invariants without an active run: a job is completed if and only if its manifest exists, and every artifact of a
-/// manifest exists.
+/// The invariants without an active run: a job is completed if and only if its manifest exists, and
+/// every artifact of a manifest exists.
 async fn the_catalogue_tells_the_truth(f: &Fixture) {
     let listed = f.holdfast.repository.list().await.unwrap();
     for backup in &listed {

@@ -1,4 +1,5 @@
-//! A manifest decides the state of its job: a failed or cancelled job becomes completed after its manifest is found.
+//! A manifest decides the state of its job: a failed or cancelled job becomes completed after its
+//! manifest is found.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,5 +1,5 @@
-//! A database of very many collections. Its backup is committed, its row fits into the catalogue, and the next backup
-//! runs.
+//! A database of very many collections. Its backup is committed, its row fits into the catalogue,
+//! and the next backup runs.
 
 use holdfast_catalog::JobFilter;
 use holdfast_domain::{

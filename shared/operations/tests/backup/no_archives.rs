@@ -1,4 +1,5 @@
-//! Files that are no archives. Each is refused with its kind and a remedy, before anything is written.
+//! Files that are no archives. Each is refused with its kind and a remedy, before anything is
+//! written.
 
 use std::{io::Cursor, io::Write as _, num::NonZeroUsize};
 

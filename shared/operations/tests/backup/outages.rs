@@ -1,5 +1,6 @@
-//! The catalogue does not answer during a backup of the database. A short outage has no effect. A long one ends in an
-//! error, and the event's source retries. A run without its lease reports the state of the job.
+//! The catalogue does not answer during a backup of the database. A short outage has no effect. A
+//! long one ends in an error, and the event's source retries. A run without its lease reports the
+//! state of the job.
 
 use std::{sync::Arc, time::Duration};
 
@@ -36,7 +37,8 @@ async fn behind(relay: &Relay, f: &Fixture, h: Holdfast) -> Holdfast {
     }
 }
 
-/// Runs a backup. The catalogue is away for `lasts` from this put on, and the put itself takes `takes`.
+/// Runs a backup. The catalogue is away for `lasts` from this put on, and the put itself takes
+/// `takes`.
 async fn through_outage(
     f: &Fixture,
     id: &BackupId,
@@ -180,8 +182,8 @@ async fn a_beat_that_hangs_does_not_hide_the_deadline() {
     faults.on(Operation::UploadPart, 2, Fault::Hang);
     let h = behind(&relay, &f, f.over(faults.clone())).await;
     let id = f.trigger().await;
-    // The run stops 20 s before its deadline, at 14 s. The second beat begins at 10 s and hangs then. The run waits ten
-    // more seconds for the hanging part.
+    // The run stops 20 s before its deadline, at 14 s. The second beat begins at 10 s and hangs
+    // then. The run waits ten more seconds for the hanging part.
     let limits = RunLimits {
         deadline: Some(Timestamp::now() + SignedDuration::from_secs(34)),
     };

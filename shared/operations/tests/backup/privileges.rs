@@ -1,4 +1,5 @@
-//! Whole runs as users with exactly the roles of docs/privileges.md, and what happens with one action less.
+//! Whole runs as users with exactly the roles of docs/privileges.md, and what happens with one
+//! action less.
 
 use std::{future::pending, time::Duration};
 

@@ -1,4 +1,5 @@
-//! Discovery in pages, by runs that end early, are repeated or die. Also items without a need for a download.
+//! Discovery in pages, by runs that end early, are repeated or die. Also items without a need for a
+//! download.
 
 use std::{collections::BTreeSet, sync::atomic::Ordering, time::Duration};
 
@@ -478,7 +479,8 @@ async fn encryption_turned_on_over_content_kept_plain_fetches_it_again() {
         assert_eq!(f.content_of(&file).await, file_of(content_id));
     }
     f.finish(&id).await;
-    // The plain backup is unchanged, and encrypted content is good enough after encryption is off again.
+    // The plain backup is unchanged, and encrypted content is good enough after encryption is off
+    // again.
     assert_eq!(
         f.content_of(&f.item(&plain.backup_id, "1").await.file.unwrap())
             .await,

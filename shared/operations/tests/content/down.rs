@@ -1,5 +1,6 @@
-//! Many items wait for a host that is down. They wait for an hour, and fail with the host's last fault. Items of other
-//! hosts are settled before. A short outage, a busy host and requested pauses fail no item.
+//! Many items wait for a host that is down. They wait for an hour, and fail with the host's last
+//! fault. Items of other hosts are settled before. A short outage, a busy host and requested pauses
+//! fail no item.
 
 use std::time::Duration;
 
@@ -15,7 +16,8 @@ use crate::fixture::{Fixture, file_of, item};
 const FILES: usize = 30;
 const ATTEMPTS: usize = 3;
 
-/// One round through the queue, as after its visibility time-out. Returns what is to be tried again.
+/// One round through the queue, as after its visibility time-out. Returns what is to be tried
+/// again.
 async fn round(f: &Fixture) -> usize {
     let mut again: Vec<DownloadMessage> = Vec::new();
     for message in f.queue.take() {

@@ -1,5 +1,5 @@
-//! The outcomes of messages: each file is stored once, complete and readable. Each item is settled once, despite
-//! repetitions.
+//! The outcomes of messages: each file is stored once, complete and readable. Each item is settled
+//! once, despite repetitions.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,7 +16,8 @@ use crate::fixture::{Fixture, KEY, file_of, item, noise};
 
 const MIB: usize = 1024 * 1024;
 
-/// Sizes around those of a part, of blocks and of an empty file. Compressible and incompressible ones.
+/// Sizes around those of a part, of blocks and of an empty file. Compressible and incompressible
+/// ones.
 async fn files_of_many_shapes(f: &Fixture) -> Vec<Vec<u8>> {
     let files = vec![
         vec![],
@@ -267,7 +268,8 @@ async fn an_object_whose_answer_was_lost_is_taken_for_what_it_is() {
         f.discover(&id).await;
         let faults = FaultStore::new(Arc::clone(&f.store.store));
         let h = f.over(faults.clone());
-        // The record of blocks, the small file, and the copy of the large one are stored, but their answers are lost.
+        // The record of blocks, the small file, and the copy of the large one are stored, but their
+        // answers are lost.
         faults.on(Operation::Put, 1, Fault::LostAnswer);
         faults.on(Operation::Put, 3, Fault::LostAnswer);
         faults.on(Operation::Copy, 1, Fault::LostAnswer);

@@ -1,5 +1,5 @@
-//! One host with healthy and faulty files. The faulty ones cost a bounded number of requests, and every healthy file is
-//! stored at its first attempt.
+//! One host with healthy and faulty files. The faulty ones cost a bounded number of requests, and
+//! every healthy file is stored at its first attempt.
 
 use holdfast_domain::{ItemStatus, JobStatus, Timestamp};
 use holdfast_operations::{DownloadOutcome, finalize_if_settled};

@@ -1,4 +1,5 @@
-//! The end of a backup: its content, its omissions, and the effects of time limits, damage and repeated runs.
+//! The end of a backup: its content, its omissions, and the effects of time limits, damage and
+//! repeated runs.
 
 use std::sync::Arc;
 

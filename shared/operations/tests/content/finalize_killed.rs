@@ -1,4 +1,5 @@
-//! Finalizing runs that die, or lose the store, at any point. The next run converges, and no record is false.
+//! Finalizing runs that die, or lose the store, at any point. The next run converges, and no record
+//! is false.
 
 use std::{sync::Arc, time::Duration};
 

@@ -114,7 +114,8 @@ impl Fixture {
             .collect()
     }
 
-    /// Replaces the bytes of an artifact, and adapts the manifest, so that only a deeper verification finds the change.
+    /// Replaces the bytes of an artifact, and adapts the manifest, so that only a deeper
+    /// verification finds the change.
     pub(crate) async fn forge(
         &self,
         id: &BackupId,

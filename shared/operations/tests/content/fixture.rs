@@ -1,4 +1,5 @@
-//! A platform with content on IPFS and Gaia, an empty repository, and a catalogue, separate for each test.
+//! A platform with content on IPFS and Gaia, an empty repository, and a catalogue, separate for
+//! each test.
 
 use std::{
     collections::BTreeMap,
@@ -161,7 +162,8 @@ impl Fixture {
         self.downloader = Downloader::new(&self.holdfast.settings).unwrap();
     }
 
-    // The platform's items -----------------------------------------------------------------------------------------
+    // The platform's items
+    // -----------------------------------------------------------------------------------------
 
     pub(crate) async fn insert(&self, items: impl IntoIterator<Item = Document>) {
         self.client
@@ -193,8 +195,8 @@ impl Fixture {
         url
     }
 
-    /// This many items with ids from 1 on, each with a small file of its own: the even ones on Gaia, the odd ones on
-    /// IPFS.
+    /// This many items with ids from 1 on, each with a small file of its own: the even ones on
+    /// Gaia, the odd ones on IPFS.
     pub(crate) async fn fill(&self, count: i64) {
         let files: Vec<Vec<u8>> = (1..=count).map(file_of).collect();
         let cids = self.node.add_many(&files, &FileShape::v1()).await;
@@ -373,7 +375,8 @@ impl Fixture {
         content
     }
 
-    /// Asserts that no upload is left, neither finished nor begun. It waits a moment for work in the background.
+    /// Asserts that no upload is left, neither finished nor begun. It waits a moment for work in
+    /// the background.
     pub(crate) async fn assert_nothing_on_its_way(&self) {
         for _ in 0..100 {
             if self.store.unfinished_uploads().await == 0
@@ -409,7 +412,8 @@ impl Fixture {
             .collect()
     }
 
-    // Rows of old and killed runs ----------------------------------------------------------------------------------
+    // Rows of old and killed runs
+    // ----------------------------------------------------------------------------------
 
     /// A collection of the catalogue.
     pub(crate) fn rows(&self, collection: &str) -> mongodb::Collection<Document> {

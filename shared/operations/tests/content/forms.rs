@@ -1,4 +1,5 @@
-//! Objects with a stored size different from their row, because they were stored again at another compression level.
+//! Objects with a stored size different from their row, because they were stored again at another
+//! compression level.
 
 use std::{io::Write as _, num::NonZeroUsize};
 
@@ -115,7 +116,8 @@ async fn a_form_that_begins_like_the_recorded_one_is_restored_without_a_seam() {
     let id = f.back_up().await.backup_id;
     let key = f.item(&id, "1").await.file.unwrap().object.artifact.key;
     let before = f.object(&key).await;
-    // The first segment of 8 MiB is the same, so its content is released before the next one differs.
+    // The first segment of 8 MiB is the same, so its content is released before the next one
+    // differs.
     let (same, other) = file.split_at(16 << 20);
     let again = [gzip(same, 6), gzip(other, 12)].concat();
     assert!(again[..8 << 20] == before[..8 << 20] && again != before);

@@ -15,7 +15,8 @@ const ENCRYPTED: [(&str, &str); 2] = [
     ("BACKUP_ENCRYPTION_KEY", KEY),
 ];
 
-/// Replaces the AWS command line: `aws s3 cp s3://bucket/prefix/key place` copies from a folder of objects.
+/// Replaces the AWS command line: `aws s3 cp s3://bucket/prefix/key place` copies from a folder of
+/// objects.
 const AWS: &str = r#"aws() {
   [ "$1 $2" = 's3 cp' ] || { echo "aws $*" >&2; return 1; }
   KEY_OF_OBJECT=${3#"$STORE"}
@@ -32,7 +33,8 @@ async fn mirror(f: &Fixture, to: &Path) {
     }
 }
 
-/// Follows the guide in an empty folder. `pasted` has the values for a person to paste. Returns the folder.
+/// Follows the guide in an empty folder. `pasted` has the values for a person to paste. Returns the
+/// folder.
 async fn follow(
     f: &Fixture,
     id: &BackupId,

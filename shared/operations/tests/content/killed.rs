@@ -1,4 +1,5 @@
-//! Runs and workers that die at any await. The next run resumes, and nothing is lost, repeated or left over.
+//! Runs and workers that die at any await. The next run resumes, and nothing is lost, repeated or
+//! left over.
 
 use std::{collections::BTreeSet, time::Duration};
 

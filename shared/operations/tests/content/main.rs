@@ -1,5 +1,5 @@
-//! Content backups with the real parts: a MongoDB server, S3, an IPFS gateway and a Gaia origin. Also with a faulty
-//! origin.
+//! Content backups with the real parts: a MongoDB server, S3, an IPFS gateway and a Gaia origin.
+//! Also with a faulty origin.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod discovery;

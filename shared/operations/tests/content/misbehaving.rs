@@ -1,5 +1,5 @@
-//! Faulty origins and gateways. Transient faults are retried with growing waits, permanent ones settle at once, and no
-//! partial file is stored.
+//! Faulty origins and gateways. Transient faults are retried with growing waits, permanent ones
+//! settle at once, and no partial file is stored.
 
 use std::time::Duration;
 

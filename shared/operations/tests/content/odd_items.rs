@@ -1,5 +1,5 @@
-//! Odd items, as written by users, scripts and old versions. Each of them is an item of its own, and fails by itself
-//! only.
+//! Odd items, as written by users, scripts and old versions. Each of them is an item of its own,
+//! and fails by itself only.
 
 use std::collections::BTreeSet;
 
@@ -137,7 +137,8 @@ async fn add_odd_items(f: &Fixture, url: &str) -> usize {
         .into_iter()
         .zip(1000..)
         .map(|(title, number)| with("title", title, number));
-    // Arrays, regular expressions and undefined cannot be an `_id`, and equal values cannot be a second one.
+    // Arrays, regular expressions and undefined cannot be an `_id`, and equal values cannot be a
+    // second one.
     let is_id = |id: &Bson| {
         !matches!(
             id,

@@ -1,5 +1,5 @@
-//! The catalogue does not answer during a content backup. A short outage has no effect. A long one ends in an error,
-//! and the next run resumes.
+//! The catalogue does not answer during a content backup. A short outage has no effect. A long one
+//! ends in an error, and the next run resumes.
 
 use std::{
     sync::{
@@ -107,7 +107,8 @@ async fn a_finalizer_continues_after_30_seconds_without_the_catalogue() {
     f.remove().await;
 }
 
-/// A discovery whose catalogue is away for so long ends in an error, and the event's next delivery resumes it.
+/// A discovery whose catalogue is away for so long ends in an error, and the event's next delivery
+/// resumes it.
 async fn discovery_is_retried_after(seconds: u64) {
     let f = Fixture::new(&[]).await;
     f.insert((1..=20_000).map(|id| item(id, "gaia", &format!("https://h.example/{id}"))))
@@ -312,8 +313,8 @@ fn take_one(left: &AtomicU32) -> bool {
     .is_ok()
 }
 
-/// A catalogue that answers so many counts of items, and then neither `counts` further ones nor `ends` calls that settle the
-/// job as failed.
+/// A catalogue that answers so many counts of items, and then neither `counts` further ones nor
+/// `ends` calls that settle the job as failed.
 struct Outage {
     answered: AtomicU32,
     counts: AtomicU32,

@@ -1,5 +1,5 @@
-//! A content backup in one process, killed in any state. The next run resumes it, completes it once, and leaves no
-//! remains.
+//! A content backup in one process, killed in any state. The next run resumes it, completes it
+//! once, and leaves no remains.
 
 use std::{sync::Arc, time::Duration};
 
@@ -29,7 +29,8 @@ async fn here(h: &Holdfast, id: &BackupId) -> BackupOutcome {
     .unwrap()
 }
 
-/// Runs over a store with this call hanging forever, and dies there. Returns `false` if the run ended before it.
+/// Runs over a store with this call hanging forever, and dies there. Returns `false` if the run
+/// ended before it.
 async fn dies_at(f: &Fixture, id: &BackupId, operation: Operation, nth: u32) -> bool {
     let faults = FaultStore::new(Arc::clone(&f.store.store));
     faults.on(operation, nth, Fault::Hang);
@@ -56,7 +57,8 @@ async fn resumed(f: &Fixture, id: &BackupId) -> Job {
     }
 }
 
-/// Asserts that the backup is completed once, with this many items, without remains, and with free leases.
+/// Asserts that the backup is completed once, with this many items, without remains, and with free
+/// leases.
 async fn assert_completed_once(f: &Fixture, job: &Job, items: u64, died: &str) {
     let counts = job.items.unwrap();
     assert_eq!(
@@ -90,8 +92,8 @@ async fn assert_completed_once(f: &Fixture, job: &Job, items: u64, died: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_killed_at_any_call_of_the_store_is_resumed() {
-    // The repository's two files. Objects of files and of blocks, each with its listing. Archive, list, guide,
-    // manifest.
+    // The repository's two files. Objects of files and of blocks, each with its listing. Archive,
+    // list, guide, manifest.
     let puts = (1..=16).map(|nth| (Operation::Put, nth));
     let others = [
         (Operation::Get, 1),

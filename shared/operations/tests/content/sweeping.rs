@@ -1,5 +1,5 @@
-//! The sweep of content backups: it repeats lost events and messages, settles overdue items, and removes abandoned
-//! remains.
+//! The sweep of content backups: it repeats lost events and messages, settles overdue items, and
+//! removes abandoned remains.
 
 use std::time::Duration;
 

@@ -54,7 +54,8 @@ async fn look_in_steps(f: &Fixture, id: &BackupId) -> (Verification, u32) {
 /// A change of an artifact's bytes.
 type Alteration = fn(&mut Vec<u8>);
 
-/// Asserts that `from` is the first level with this problem, and that all deeper levels report it too.
+/// Asserts that `from` is the first level with this problem, and that all deeper levels report it
+/// too.
 async fn found_from(f: &Fixture, id: &BackupId, from: VerificationLevel, problem: &str) {
     for level in LEVELS {
         let verification = look(f, id, level).await;

@@ -1,5 +1,5 @@
-//! Failures of copies. The job names the store and the reason, damaged data are not sent, and the backup stays as good
-//! as it was. The next attempt completes the copy.
+//! Failures of copies. The job names the store and the reason, damaged data are not sent, and the
+//! backup stays as good as it was. The next attempt completes the copy.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,5 +1,5 @@
-//! A copy has the same objects, byte for byte. It is enough to list, verify and restore a backup, and to recreate its
-//! job.
+//! A copy has the same objects, byte for byte. It is enough to list, verify and restore a backup,
+//! and to recreate its job.
 
 use std::sync::Mutex;
 
@@ -183,7 +183,8 @@ async fn the_dump_of_another_backup_is_not_taken_for_another_form_of_a_dump() {
     let second = Second::new();
     copied(&f.holdfast, &second.repository, &one.backup_id).await;
     let key = one.key.unwrap();
-    // The same size, and a header by a holder of the key. Only the salt and its consequences differ.
+    // The same size, and a header by a holder of the key. Only the salt and its consequences
+    // differ.
     let foreign = read(f.store.store.as_ref(), &other.key.unwrap()).await;
     assert_eq!(foreign.len(), second.object(&key).await.len());
     second.replace(&key, foreign).await;

@@ -1,5 +1,6 @@
-//! The repository's own files in the second store. They equal those of the first store, and are renewed after its keys
-//! were wrapped again. They replace neither another repository's files nor newer ones.
+//! The repository's own files in the second store. They equal those of the first store, and are
+//! renewed after its keys were wrapped again. They replace neither another repository's files nor
+//! newer ones.
 
 use holdfast_codec::KeyEncryptionKey;
 use holdfast_domain::{
@@ -85,7 +86,8 @@ async fn keys_that_do_not_open_never_take_the_place_of_those_that_do() {
     let (id, second) = (f.back_up().await.backup_id, Second::new());
     copied(&f.holdfast, &second.repository, &id).await;
     let good = second.object(&ObjectKey::repository()).await;
-    // An attacker with write access to the first store claims a new wrapping. An unencrypted backup needs no key.
+    // An attacker with write access to the first store claims a new wrapping. An unencrypted backup
+    // needs no key.
     let mut bad: RepositoryFile = serde_json::from_slice(&good).unwrap();
     bad.revision += 1;
     bad.epochs[0].keys = vec![WrappedKey::Key {

@@ -1,5 +1,5 @@
-//! Objects that were stored again with another salt or compression level. Every backup with such an object is verified
-//! and restored from both stores, in each order of copies and repairs.
+//! Objects that were stored again with another salt or compression level. Every backup with such an
+//! object is verified and restored from both stores, in each order of copies and repairs.
 
 use std::{collections::BTreeMap, fs};
 
@@ -26,7 +26,8 @@ const LEVELS: [VerificationLevel; 3] = [
     VerificationLevel::Structure,
 ];
 
-/// Two backups of the same files. Between them every object was deleted in the first store and stored again.
+/// Two backups of the same files. Between them every object was deleted in the first store and
+/// stored again.
 struct Twice {
     f: Fixture,
     second: Second,
@@ -80,7 +81,8 @@ impl Twice {
         assert_eq!((report.copied, report.mended.len()), (0, 0), "{report:?}");
     }
 
-    /// Asserts that all these backups are good in this repository, at every level and by every way to restore.
+    /// Asserts that all these backups are good in this repository, at every level and by every way
+    /// to restore.
     async fn good_in(&self, repository: &Repository, ids: &[&BackupId]) {
         for id in ids {
             for level in LEVELS {

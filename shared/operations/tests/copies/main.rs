@@ -1,5 +1,5 @@
-//! The second copy: a separate repository, consistent after every fault. Damage in the first store is never sent, and
-//! damage in the second is named and repaired. Retention deletes in both.
+//! The second copy: a separate repository, consistent after every fault. Damage in the first store
+//! is never sent, and damage in the second is named and repaired. Retention deletes in both.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,

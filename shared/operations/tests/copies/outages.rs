@@ -1,5 +1,5 @@
-//! The catalogue does not answer during a copy. A short outage has no effect. A long one ends in an error, and the next
-//! run resumes.
+//! The catalogue does not answer during a copy. A short outage has no effect. A long one ends in an
+//! error, and the next run resumes.
 
 use std::time::Duration;
 

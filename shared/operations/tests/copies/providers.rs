@@ -1,5 +1,5 @@
-//! The life of a copy on a real server of each kind: interrupted inside an object, resumed, read completely, repaired,
-//! deleted.
+//! The life of a copy on a real server of each kind: interrupted inside an object, resumed, read
+//! completely, repaired, deleted.
 
 use holdfast_catalog::JobChange;
 use holdfast_codec::KeyEncryptionKey;

@@ -1,5 +1,5 @@
-//! Verification names a corrupted copy, and the first store repairs it. A damaged object in the first store repairs
-//! nothing, and no repair goes the other way.
+//! Verification names a corrupted copy, and the first store repairs it. A damaged object in the
+//! first store repairs nothing, and no repair goes the other way.
 
 use holdfast_domain::{
     BackupId, CopyStatus, ObjectKey, Timestamp, VerificationLevel, VerificationStatus,

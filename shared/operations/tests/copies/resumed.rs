@@ -1,5 +1,5 @@
-//! The next run resumes the upload of an object too large for one run. After a kill at any point, the next run
-//! converges. Two concurrent runs do no harm.
+//! The next run resumes the upload of an object too large for one run. After a kill at any point,
+//! the next run converges. Two concurrent runs do no harm.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Retention in the second store: it deletes the copies of deleted backups only, and keeps uncertain data.
+//! Retention in the second store: it deletes the copies of deleted backups only, and keeps
+//! uncertain data.
 
 use std::{sync::Arc, time::Duration};
 
@@ -395,7 +396,8 @@ async fn nothing_is_collected_while_content_is_copied() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_copier_may_count_on_stays_however_long_it_was_not_heard_of() {
     let (copies, ..) = with_a_file_that_no_copy_needs().await;
-    // Every run that copies this backup saw its file there, even without a row, or from a sleeping machine.
+    // Every run that copies this backup saw its file there, even without a row, or from a sleeping
+    // machine.
     copies.world.back_up_content(&["a", "d"]).await.unwrap();
     let report = copies.remove_copies().await;
     assert_eq!(

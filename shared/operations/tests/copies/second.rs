@@ -55,7 +55,8 @@ impl Second {
         self.replace(key, bytes).await;
     }
 
-    /// Asserts that the copy equals the first store, byte for byte, except for objects outside backups.
+    /// Asserts that the copy equals the first store, byte for byte, except for objects outside
+    /// backups.
     pub(crate) async fn assert_equals(&self, first: &dyn Store) {
         let keys: Vec<ObjectKey> = first
             .list("")

@@ -75,8 +75,8 @@ pub(crate) async fn put(store: &Arc<dyn Store>, key: &ObjectKey, bytes: Vec<u8>)
         .unwrap();
 }
 
-/// Breaks an object in each of these ways. Asserts that a verification at `level`, in one run and in steps, fails and
-/// reports one of `names`. Then asserts that the intact backup is good again.
+/// Breaks an object in each of these ways. Asserts that a verification at `level`, in one run and
+/// in steps, fails and reports one of `names`. Then asserts that the intact backup is good again.
 pub(crate) async fn each_way_is_named(
     h: &Holdfast,
     id: &BackupId,
@@ -133,8 +133,8 @@ pub(crate) async fn is_named(
     }
 }
 
-/// Asserts that a verification reports one of these as a fault of the repository, and that the backup does not fail
-/// because of it.
+/// Asserts that a verification reports one of these as a fault of the repository, and that the
+/// backup does not fail because of it.
 pub(crate) async fn is_of_the_repository(
     h: &Holdfast,
     id: &BackupId,

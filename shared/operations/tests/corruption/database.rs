@@ -82,7 +82,8 @@ async fn an_encrypted_backups_manifest_is_named_however_it_is_broken() {
     f.remove().await;
 }
 
-/// A flipped letter of a plain manifest may give another valid text. The test changes the relevant fields instead.
+/// A flipped letter of a plain manifest may give another valid text. The test changes the relevant
+/// fields instead.
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_matters_in_a_plain_manifest_is_named() {
     let f = Fixture::new(&[]).await;

@@ -77,7 +77,8 @@ async fn a_good_backup_comes_back_collection_by_collection_and_nothing_expires()
         .options(ttl)
         .build();
     let sessions = platform.collection::<Document>("sessions");
-    // The server deletes expired documents in the background. The backup is made before its next pass.
+    // The server deletes expired documents in the background. The backup is made before its next
+    // pass.
     sessions.create_index(index).await.unwrap();
     let adults = doc! { "create": "named", "viewOn": "users", "pipeline": [{ "$match": { "name": "user 1" } }] };
     platform.run_command(adults).await.unwrap();

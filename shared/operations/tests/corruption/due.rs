@@ -45,8 +45,8 @@ async fn every_new_backup_is_read_one_is_looked_into_and_the_newest_is_drilled()
     );
     let now = Timestamp::now();
     let first = due(&h, now).await;
-    // A drill has read everything, so it replaces the checksum of the newest backup and counts as the sample of the
-    // day.
+    // A drill has read everything, so it replaces the checksum of the newest backup and counts as
+    // the sample of the day.
     assert_eq!(
         done(&first),
         [(two.clone(), drill), (one.clone(), checksum)]

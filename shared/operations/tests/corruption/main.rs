@@ -1,5 +1,5 @@
-//! Verification names every damage of a backup, and passes intact backups. Also restore drills, verification in steps,
-//! and scheduled verifications.
+//! Verification names every damage of a backup, and passes intact backups. Also restore drills,
+//! verification in steps, and scheduled verifications.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod breaking;

@@ -1,4 +1,5 @@
-//! The repository's own files, broken in every way. Each verification names them, and no backup fails because of them.
+//! The repository's own files, broken in every way. Each verification names them, and no backup
+//! fails because of them.
 
 use holdfast_domain::{ObjectKey, RepositoryFile, VerificationLevel};
 

@@ -1,5 +1,5 @@
-//! A lost catalogue, rebuilt from the bucket alone. The rebuilt rows equal the lost ones, existing rows stay unchanged,
-//! and unauthenticated data are reported.
+//! A lost catalogue, rebuilt from the bucket alone. The rebuilt rows equal the lost ones, existing
+//! rows stay unchanged, and unauthenticated data are reported.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod believed;

@@ -1,4 +1,5 @@
-//! Content backups of many items, made of a list and a manifest only. These tests do not use their objects.
+//! Content backups of many items, made of a list and a manifest only. These tests do not use their
+//! objects.
 
 use std::{io::Write as _, num::NonZeroUsize, ops::Range};
 

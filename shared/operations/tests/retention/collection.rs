@@ -1,4 +1,5 @@
-//! Unreferenced content objects: their deletion, its obstacles, and the order of rows before objects.
+//! Unreferenced content objects: their deletion, its obstacles, and the order of rows before
+//! objects.
 
 use std::{sync::Arc, time::Duration};
 
@@ -162,7 +163,8 @@ async fn a_backup_that_was_committed_while_the_bucket_was_looked_through_counts(
         )
         .await;
     let faults = FaultStore::new(Arc::clone(&world.store));
-    // Two manifests are read for the plan. Then the manifest and the list of the remaining backup are read.
+    // Two manifests are read for the plan. Then the manifest and the list of the remaining backup
+    // are read.
     faults.on(Operation::Get, 4, Fault::Late(Duration::from_millis(500)));
     let h = world.through(faults.clone());
     let committing = async {

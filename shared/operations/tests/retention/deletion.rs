@@ -1,4 +1,5 @@
-//! The expired backups, the order of their deletion, and the remains of a dead run for the next one.
+//! The expired backups, the order of their deletion, and the remains of a dead run for the next
+//! one.
 
 use std::{sync::Arc, time::Duration};
 

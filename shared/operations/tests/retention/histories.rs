@@ -1,5 +1,6 @@
-//! Random histories of backups, failures, passing time, changed policies, failed verifications, locks, overlapping
-//! runs, killed runs, lost and returned manifests, and runs with another store. The laws hold after each step.
+//! Random histories of backups, failures, passing time, changed policies, failed verifications,
+//! locks, overlapping runs, killed runs, lost and returned manifests, and runs with another store.
+//! The laws hold after each step.
 
 use std::{sync::Arc, time::Duration};
 
@@ -223,7 +224,8 @@ impl History {
         ]
     }
 
-    /// The first law: the number of remaining good backups is that of the policy, or all earlier ones.
+    /// The first law: the number of remaining good backups is that of the policy, or all earlier
+    /// ones.
     async fn enough_are_left(&self, before: [usize; 2]) {
         let after = self.good().await;
         for ((before, after), policy) in before.into_iter().zip(after).zip(self.policies) {

@@ -1,5 +1,5 @@
-//! A failed or cancelled job may get a late manifest from a paused run. Until this period is over, no object of a
-//! possible manifest is removed.
+//! A failed or cancelled job may get a late manifest from a paused run. Until this period is over,
+//! no object of a possible manifest is removed.
 
 use holdfast_catalog::JobChange;
 use holdfast_domain::{
@@ -272,7 +272,8 @@ async fn a_job_whose_late_manifest_cannot_be_checked_is_kept() {
     world.remove().await;
 }
 
-/// A full backup whose content failed, and whose database backup expires. Its content's run is paused.
+/// A full backup whose content failed, and whose database backup expires. Its content's run is
+/// paused.
 async fn full_with_a_paused_part(world: &World) -> (BackupId, OnItsWay) {
     let policy = RetentionPolicy {
         max_count: Some(1),

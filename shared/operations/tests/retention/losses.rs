@@ -54,7 +54,8 @@ impl Losses {
         self.0.keys().cloned().collect()
     }
 
-    /// Asserts that the store has every object of a missing manifest, and the catalogue its rows of items.
+    /// Asserts that the store has every object of a missing manifest, and the catalogue its rows of
+    /// items.
     pub(crate) async fn keep_everything(&self, world: &World) {
         for (id, Loss { named, .. }) in &self.0 {
             for key in named {

@@ -1,4 +1,5 @@
-//! A missing manifest protects all its possible objects, until it is back or an operator accepts the loss.
+//! A missing manifest protects all its possible objects, until it is back or an operator accepts
+//! the loss.
 
 use holdfast_domain::{
     BackupId, BackupType, DeletionCause, FailureCode, JobFailure, JobStatus, ObjectKey,

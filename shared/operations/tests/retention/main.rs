@@ -1,5 +1,6 @@
-//! Retention with a catalogue on the real server, over a store in memory with its own clock, and on the real S3. It
-//! tests the deleted and the kept objects, their order, and the laws after any history with killed runs.
+//! Retention with a catalogue on the real server, over a store in memory with its own clock, and on
+//! the real S3. It tests the deleted and the kept objects, their order, and the laws after any
+//! history with killed runs.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,4 +1,5 @@
-//! Readers: a backup is not deleted during its restore, verification or copy. A dead reader protects nothing.
+//! Readers: a backup is not deleted during its restore, verification or copy. A dead reader
+//! protects nothing.
 
 use std::{sync::Arc, time::Duration};
 
@@ -264,7 +265,8 @@ async fn the_rest_of_a_backup_without_a_manifest_stays_while_it_is_read() {
     world.remove().await;
 }
 
-/// Makes a lease look as dead as if its process had been suspended: its row is old, and its clock goes on.
+/// Makes a lease look as dead as if its process had been suspended: its row is old, and its clock
+/// goes on.
 async fn suspended(world: &World, id: &BackupId) -> Timestamp {
     let rows = world
         .h

@@ -1,5 +1,5 @@
-//! Real encrypted content backups on the real S3. Retention runs all the time, with a clock that makes every object
-//! old.
+//! Real encrypted content backups on the real S3. Retention runs all the time, with a clock that
+//! makes every object old.
 
 use std::{
     collections::BTreeMap,
@@ -213,7 +213,8 @@ async fn real_backups_lose_nothing_while_retention_is_at_it() {
     stage.back_up().await;
     let (mut skipped, mut collected) = (0, 0);
     for round in 0..5 {
-        // Two items are removed, two are added, and a removed one returns. Its file may have been collected.
+        // Two items are removed, two are added, and a removed one returns. Its file may have been
+        // collected.
         for number in [round * 2, round * 2 + 1] {
             stage
                 .contents()

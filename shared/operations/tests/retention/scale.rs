@@ -1,5 +1,5 @@
-//! A run at the end of its time reports in time, and the next run continues. The test has lists of a million lines, and
-//! more objects than one run lists.
+//! A run at the end of its time reports in time, and the next run continues. The test has lists of
+//! a million lines, and more objects than one run lists.
 
 use std::time::{Duration, Instant};
 

@@ -27,8 +27,8 @@ pub(crate) async fn good(world: &World, kind: BackupType) -> BTreeSet<BackupId> 
     good
 }
 
-/// Asserts that every backup with a manifest is complete: its artifacts, and every object of its list. Returns the
-/// number of manifests in the store.
+/// Asserts that every backup with a manifest is complete: its artifacts, and every object of its
+/// list. Returns the number of manifests in the store.
 pub(crate) async fn no_live_backup_lost_anything(world: &World) -> usize {
     let mut seen: BTreeMap<ObjectKey, bool> = BTreeMap::new();
     let backups = world.h.repository.list().await.unwrap();

@@ -1,5 +1,5 @@
-//! A rebuilt catalogue does not know whether a policy was stored. Retention waits until an operator stores one or
-//! confirms the settings.
+//! A rebuilt catalogue does not know whether a policy was stored. Retention waits until an operator
+//! stores one or confirms the settings.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! A repository and a catalogue, with backups that follow the protocol of real ones step by step: leases, rows, objects
-//! under their addresses, list, manifest, job. Their files have a few bytes.
+//! A repository and a catalogue, with backups that follow the protocol of real ones step by step:
+//! leases, rows, objects under their addresses, list, manifest, job. Their files have a few bytes.
 
 #[path = "world/content.rs"]
 pub(crate) mod content;
@@ -131,7 +131,8 @@ impl World {
         accept_loss(&self.h, store, id, Some("ada".to_owned()), self.now()).await
     }
 
-    /// Writes the row of an accepted loss, based on another store. An older version did not refuse this.
+    /// Writes the row of an accepted loss, based on another store. An older version did not refuse
+    /// this.
     pub(crate) async fn accept_elsewhere(&self, id: &BackupId) {
         let error = JobFailure {
             code: FailureCode::StoreCorrupt,

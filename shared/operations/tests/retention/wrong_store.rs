@@ -1,5 +1,5 @@
-//! A store with fewer than half of the completed backups of its catalogue is the wrong store, or incomplete. Nothing is
-//! changed.
+//! A store with fewer than half of the completed backups of its catalogue is the wrong store, or
+//! incomplete. Nothing is changed.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -92,7 +92,8 @@ async fn a_catalogue_beside_an_empty_store_is_left_as_it_is() {
 
 #[tokio::test]
 async fn fewer_than_half_of_one_type_suspends_it_and_of_both_together_suspends_all() {
-    // The numbers of missing manifests of 4 database and 2 content backups, and the suspended types.
+    // The numbers of missing manifests of 4 database and 2 content backups, and the suspended
+    // types.
     for (databases, contents, suspended) in [
         (0, 0, (false, false)),
         (2, 1, (false, false)),
@@ -159,8 +160,8 @@ async fn fewer_than_half_of_one_type_suspends_it_and_of_both_together_suspends_a
     }
 }
 
-/// Copies everything into a new store, object by object in the order of keys, like `aws s3 sync`. Retention runs
-/// between any two objects.
+/// Copies everything into a new store, object by object in the order of keys, like `aws s3 sync`.
+/// Retention runs between any two objects.
 #[tokio::test]
 async fn a_move_into_a_new_store_loses_nothing_whenever_retention_runs() {
     let world = filled().await;

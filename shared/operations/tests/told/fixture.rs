@@ -103,7 +103,8 @@ impl Fixture {
         id
     }
 
-    /// A backup of this size, and twice the original size. Its duration in milliseconds equals its age in hours.
+    /// A backup of this size, and twice the original size. Its duration in milliseconds equals its
+    /// age in hours.
     pub(crate) async fn backed_up(&self, kind: BackupType, hours: i64, size: u64) -> BackupId {
         let id = self.begun(kind, hours).await;
         let change = JobChange {

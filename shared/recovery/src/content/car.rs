@@ -1,5 +1,6 @@
-//! Writes the IPFS blocks of a backup's files, under their own CIDs, as a CAR for `ipfs dag import`. Inner blocks come
-//! from their records, the bytes of the leaves from the files. Every block is proved before it is written.
+//! Writes the IPFS blocks of a backup's files, under their own CIDs, as a CAR for `ipfs dag
+//! import`. Inner blocks come from their records, the bytes of the leaves from the files. Every
+//! block is proved before it is written.
 
 use std::{
     collections::HashSet,
@@ -29,15 +30,16 @@ pub struct CarReport {
     pub blocks: u64,
     /// Bytes written.
     pub bytes: u64,
-    /// Items with a file but without a record of blocks: from Gaia, or from a gateway without proof.
+    /// Items with a file but without a record of blocks: from Gaia, or from a gateway without
+    /// proof.
     pub without_blocks: u64,
 }
 
 /// Writes the blocks of a backup's files, or of one item's file.
 ///
 /// # Errors
-/// If the backup is unreadable, a file does not match its blocks, or `out` cannot be written. The output so far is no
-/// complete CAR.
+/// If the backup is unreadable, a file does not match its blocks, or `out` cannot be written. The
+/// output so far is no complete CAR.
 pub async fn export_car(
     repository: &Repository,
     id: &BackupId,
@@ -65,7 +67,8 @@ struct Export {
 }
 
 impl Export {
-    /// A CAR begins with its roots: each file's own CID. The record also knows it for a file requested by a path.
+    /// A CAR begins with its roots: each file's own CID. The record also knows it for a file
+    /// requested by a path.
     fn roots(&self) -> Result<(CarReport, Vec<Cid>), ReadFault> {
         let mut report = CarReport::default();
         let (mut roots, mut seen, mut found) = (Vec::new(), HashSet::new(), None);

@@ -1,5 +1,5 @@
-//! Writes one file into the directory: first to a temporary file in the same directory, then proved and made durable,
-//! and only then renamed.
+//! Writes one file into the directory: first to a temporary file in the same directory, then proved
+//! and made durable, and only then renamed.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -170,7 +170,8 @@ async fn look_at(path: &Path, expected: Plain) -> Result<Option<Outcome>, Reposi
     }))
 }
 
-/// Writes a temporary file in the same directory, under a name that no restored file has, and makes it durable.
+/// Writes a temporary file in the same directory, under a name that no restored file has, and makes
+/// it durable.
 fn write_beside<T>(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<File>) -> Result<T, WriteFault>,

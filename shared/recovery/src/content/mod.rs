@@ -1,4 +1,5 @@
-//! Restores a content backup from the store alone: its files into a directory, or their IPFS blocks into a CAR.
+//! Restores a content backup from the store alone: its files into a directory, or their IPFS blocks
+//! into a CAR.
 
 mod car;
 mod files;
@@ -60,12 +61,13 @@ pub struct NotRestored {
     pub reason: String,
 }
 
-/// Restores the files of a backup into a directory, or the file of one item. With all files it writes `manifest.json`,
-/// so the directory equals the folder in the backup's archive. Existing files are never overwritten. An interrupted
-/// restore resumes at the missing files.
+/// Restores the files of a backup into a directory, or the file of one item. With all files it
+/// writes `manifest.json`, so the directory equals the folder in the backup's archive. Existing
+/// files are never overwritten. An interrupted restore resumes at the missing files.
 ///
 /// # Errors
-/// If the backup, its list, the store or the directory is unusable. The report contains the faults of single files.
+/// If the backup, its list, the store or the directory is unusable. The report contains the faults
+/// of single files.
 pub async fn restore_content(
     repository: &Repository,
     id: &BackupId,

@@ -1,5 +1,5 @@
-//! A reader's lease: recorded before the backup is read, renewed during the work, and released at its end in every
-//! case. A killed process releases nothing, but its lease expires without a beat.
+//! A reader's lease: recorded before the backup is read, renewed during the work, and released at
+//! its end in every case. A killed process releases nothing, but its lease expires without a beat.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -32,7 +32,8 @@ struct Held {
     known: Mutex<Known>,
 }
 
-/// What the catalogue last said. Times are of the wall clock: others stand still while a machine is suspended.
+/// What the catalogue last said. Times are of the wall clock: others stand still while a machine is
+/// suspended.
 struct Known {
     protection: Protection,
     /// The last answer.
@@ -42,7 +43,8 @@ struct Known {
 }
 
 impl Held {
-    /// Renews the lease. If other runs may have taken the reader for dead, the backup's job is judged again.
+    /// Renews the lease. If other runs may have taken the reader for dead, the backup's job is
+    /// judged again.
     async fn renew(&self, now: Timestamp) -> Result<(), LeaseError> {
         if !self.is_overdue(now) {
             self.leases.beat(&self.reader).await?;
@@ -65,8 +67,8 @@ impl Held {
             .is_none_or(|at| now.duration_since(at).unsigned_abs() > SILENCE_LIMIT)
     }
 
-    /// Refuses if retention began to delete the backup while the lease was dead. A catalogue that does not answer
-    /// refuses nothing.
+    /// Refuses if retention began to delete the backup while the lease was dead. A catalogue that
+    /// does not answer refuses nothing.
     async fn confirm(&self, now: Timestamp) -> Result<(), String> {
         let was_just_asked =
             now.duration_since(self.known().asked_at).abs() < SignedDuration::from_secs(10);
@@ -97,8 +99,8 @@ fn lost(id: &BackupId) -> String {
 }
 
 impl ReaderLease {
-    /// Acquires a lease on a backup of this repository. A failure does not prevent the reading: [`Self::protection`]
-    /// then contains the reason.
+    /// Acquires a lease on a backup of this repository. A failure does not prevent the reading:
+    /// [`Self::protection`] then contains the reason.
     pub async fn acquire(
         leases: Arc<dyn ReaderLeases>,
         repository: &Repository,
@@ -147,7 +149,8 @@ impl ReaderLease {
         &self.protection
     }
 
-    /// Checks the lease again, if the process was suspended or the catalogue was away for longer than the lease lives.
+    /// Checks the lease again, if the process was suspended or the catalogue was away for longer
+    /// than the lease lives.
     ///
     /// # Errors
     /// The reason, if retention began to delete the backup meanwhile.

@@ -1,6 +1,6 @@
-//! Reader leases: retention deletes no backup during its restore, verification, copy or decryption. Reading code knows
-//! only this trait, and no catalogue. Reading never waits for a lease: without one, the reader logs a warning and
-//! continues.
+//! Reader leases: retention deletes no backup during its restore, verification, copy or decryption.
+//! Reading code knows only this trait, and no catalogue. Reading never waits for a lease: without
+//! one, the reader logs a warning and continues.
 
 mod lease;
 

@@ -1,5 +1,6 @@
-//! The restore drill restores a database backup into scratch databases, compares them with its manifest, and drops
-//! them. The restore is the same as an operator's, but without indexes that delete documents.
+//! The restore drill restores a database backup into scratch databases, compares them with its
+//! manifest, and drops them. The restore is the same as an operator's, but without indexes that
+//! delete documents.
 
 use std::collections::BTreeMap;
 
@@ -21,8 +22,8 @@ use super::{
 };
 use crate::{RecoveryError, RestoreTarget, restore_database};
 
-/// Restores a backup into scratch databases of `server`, and drops them in every case. If `stop` completes first, it
-/// returns an error without a result.
+/// Restores a backup into scratch databases of `server`, and drops them in every case. If `stop`
+/// completes first, it returns an error without a result.
 ///
 /// # Errors
 /// As [`super::verify`]. [`RecoveryError::Drill`] if the server is at fault or unavailable.
@@ -108,7 +109,8 @@ fn stopped(id: &BackupId) -> RecoveryError {
     ))
 }
 
-/// Describes a failed restore as a problem of the backup. Returns an error for a fault of the server or the store.
+/// Describes a failed restore as a problem of the backup. Returns an error for a fault of the
+/// server or the store.
 fn problem(error: RecoveryError) -> Result<String, RecoveryError> {
     match error {
         RecoveryError::Restore(RestoreError {
@@ -136,7 +138,8 @@ fn problem(error: RecoveryError) -> Result<String, RecoveryError> {
     }
 }
 
-/// Whether the server refused the restored data. A missing privilege or a full disk is no fault of the backup.
+/// Whether the server refused the restored data. A missing privilege or a full disk is no fault of
+/// the backup.
 const fn is_refusal(fault: &DatabaseError) -> bool {
     matches!(fault, DatabaseError::Refused(_))
 }

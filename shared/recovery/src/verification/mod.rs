@@ -1,5 +1,6 @@
-//! Verification, in levels: present, unaltered, consistent with the manifest, and restorable. It only reads stored
-//! data. A drill also writes into scratch databases of its own server, and drops them again.
+//! Verification, in levels: present, unaltered, consistent with the manifest, and restorable. It
+//! only reads stored data. A drill also writes into scratch databases of its own server, and drops
+//! them again.
 
 pub mod content;
 mod database;
@@ -34,8 +35,8 @@ pub struct Verification {
     pub status: VerificationStatus,
     /// The exact problems. Empty for a good backup.
     pub problems: Vec<String>,
-    /// Problems of the repository's own files. They are the same for every backup, so the status of the backup does not
-    /// depend on them.
+    /// Problems of the repository's own files. They are the same for every backup, so the status
+    /// of the backup does not depend on them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub repository_problems: Vec<String>,
     /// Useful facts that are no problem of the stored data.
@@ -73,13 +74,14 @@ fn status_of(problems: &[String]) -> VerificationStatus {
     }
 }
 
-/// Verifies a backup as deep as possible without a restore. `progress` receives the stored bytes read so far, and their
-/// total.
+/// Verifies a backup as deep as possible without a restore. `progress` receives the stored bytes
+/// read so far, and their total.
 ///
 /// # Errors
-/// If no verdict is possible: the store is unavailable, no key at hand opens the backup, or the backup does not exist.
-/// Damage is no error, but part of the report. Faults of the repository's files are a separate part of the report. They
-/// are an error only if the backup is unreadable without these files.
+/// If no verdict is possible: the store is unavailable, no key at hand opens the backup, or the
+/// backup does not exist. Damage is no error, but part of the report. Faults of the repository's
+/// files are a separate part of the report. They are an error only if the backup is unreadable
+/// without these files.
 pub async fn verify(
     repository: &Repository,
     id: &BackupId,
@@ -116,7 +118,8 @@ pub struct Findings {
     collections: Vec<DrilledCollection>,
 }
 
-/// The steps from the repository's own files to the verification. An encrypted backup opens only with these files.
+/// The steps from the repository's own files to the verification. An encrypted backup opens only
+/// with these files.
 pub struct Judgement {
     backup_id: BackupId,
     level: VerificationLevel,
@@ -147,11 +150,12 @@ impl Judgement {
         })
     }
 
-    /// Ends with the findings in the backup, or the reason for their end. Damage of the backup becomes a problem.
+    /// Ends with the findings in the backup, or the reason for their end. Damage of the backup
+    /// becomes a problem.
     ///
     /// # Errors
-    /// Any other reason. [`RepositoryFileError::Faulty`] if the repository's files are faulty, and the reason may follow
-    /// from it.
+    /// Any other reason. [`RepositoryFileError::Faulty`] if the repository's files are faulty, and
+    /// the reason may follow from it.
     pub fn end(
         self,
         mut found: Findings,

@@ -1,5 +1,5 @@
-//! The repository's own files. Without them an encrypted backup opens only with an exported key, and no new backup is
-//! written to the repository.
+//! The repository's own files. Without them an encrypted backup opens only with an exported key,
+//! and no new backup is written to the repository.
 
 use holdfast_domain::{BackupId, RepositoryFile};
 use holdfast_repository::{Repository, RepositoryError, RepositoryFileError};

@@ -1,5 +1,5 @@
-//! The scratch databases of a drill. Their name is unique, and they are always dropped. After a crash their beat stops,
-//! and the next drill on that server drops them.
+//! The scratch databases of a drill. Their name is unique, and they are always dropped. After a
+//! crash their beat stops, and the next drill on that server drops them.
 
 use std::time::Duration;
 
@@ -120,8 +120,8 @@ impl Scratch {
         format!("{}_{BEAT}", self.name)
     }
 
-    /// Removes the databases after a failed restore. The server may still execute a pending write, and creates the
-    /// database again for it.
+    /// Removes the databases after a failed restore. The server may still execute a pending write,
+    /// and creates the database again for it.
     pub(crate) async fn remove_and_watch(&self) -> Vec<String> {
         for _ in 0..MOST_REMOVALS {
             let left = self.remove().await;
@@ -161,7 +161,8 @@ impl Scratch {
     }
 }
 
-/// Executes the steps of a drill in a scratch database on the server of the drills, and drops the database.
+/// Executes the steps of a drill in a scratch database on the server of the drills, and drops the
+/// database.
 ///
 /// # Errors
 /// [`RecoveryError::Drill`] if the server is unavailable, refuses a step, or keeps the database.

@@ -1,5 +1,6 @@
-//! The list of items, one line of JSON each. It is also the document `manifest.json` in an archive and in a restored
-//! directory. The document made from the rows and the one made from the list are byte-identical.
+//! The list of items, one line of JSON each. It is also the document `manifest.json` in an archive
+//! and in a restored directory. The document made from the rows and the one made from the list are
+//! byte-identical.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 
@@ -14,7 +15,8 @@ pub const DOCUMENT_NAME: &str = "manifest.json";
 /// Longest line. Holdfast writes no longer one.
 const MAX_LINE_BYTES: u64 = 16 * 1024 * 1024;
 
-/// The line of an item without its line end, and the item in it. The item has its name in the archive.
+/// The line of an item without its line end, and the item in it. The item has its name in the
+/// archive.
 ///
 /// # Errors
 /// [`RepositoryError::Internal`] if the item cannot be encoded.
@@ -25,8 +27,9 @@ pub fn line_of(mut record: ItemRecord) -> Result<(String, ItemRecord), Repositor
     Ok((line, record))
 }
 
-/// The name of an item's file. The name in the row is unique if the content id has only letters and digits. For any
-/// other id, 16 digits of its SHA-256 are added, because two ids could give the same name.
+/// The name of an item's file. The name in the row is unique if the content id has only letters and
+/// digits. For any other id, 16 digits of its SHA-256 are added, because two ids could give the
+/// same name.
 fn archive_name(record: &ItemRecord) -> Option<String> {
     let name = record.file_name.as_deref()?;
     let id = &record.item.content_id;
@@ -40,7 +43,8 @@ fn archive_name(record: &ItemRecord) -> Option<String> {
     Some(format!("{stem}~{mark}{extension}"))
 }
 
-/// Whether a name from a list is one plain file in the directory: letters, digits, `_`, `~` and single dots inside.
+/// Whether a name from a list is one plain file in the directory: letters, digits, `_`, `~` and
+/// single dots inside.
 #[must_use]
 pub fn is_safe_name(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'~' | b'.');
@@ -108,7 +112,8 @@ impl<R: Read> ItemLines<R> {
     /// The next line and its item. Returns `None` at the end of the list, after the last checks.
     ///
     /// # Errors
-    /// `InvalidData` if a line has no end within 16 MiB, or is no item. Otherwise those of the list's reader.
+    /// `InvalidData` if a line has no end within 16 MiB, or is no item. Otherwise those of the
+    /// list's reader.
     pub fn next_item(&mut self) -> io::Result<Option<(String, ItemRecord)>> {
         let mut line = Vec::new();
         let length = self

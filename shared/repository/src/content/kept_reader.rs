@@ -1,5 +1,5 @@
-//! Reads a content object by its record. If the object was stored again, its own proof replaces the record. The reader
-//! sees the same content in either case.
+//! Reads a content object by its record. If the object was stored again, its own proof replaces the
+//! record. The reader sees the same content in either case.
 
 use std::io::{self, Read};
 
@@ -13,7 +13,8 @@ use crate::{
     },
 };
 
-/// The content of an object, for a blocking thread. Read it to its end, because the last checks happen there.
+/// The content of an object, for a blocking thread. Read it to its end, because the last checks
+/// happen there.
 pub struct KeptReader {
     source: ObjectSource,
     object: ContentObject,
@@ -27,8 +28,8 @@ impl ObjectSource {
     /// Opens an object of a file. Call it inside a runtime.
     ///
     /// # Errors
-    /// [`ReadFault::Damaged`] if the object is missing, or its record names another segment size. [`ReadFault::Other`] if
-    /// the store is unavailable, or no key at hand opens the object.
+    /// [`ReadFault::Damaged`] if the object is missing, or its record names another segment size.
+    /// [`ReadFault::Other`] if the store is unavailable, or no key at hand opens the object.
     pub async fn open_kept(&self, object: ContentObject) -> Result<KeptReader, ReadFault> {
         let reader = self.open_to(&object.stored, Depth::Plain).await?;
         let (source, handle) = (self.clone(), Handle::current());
@@ -44,8 +45,8 @@ impl ObjectSource {
 }
 
 impl KeptReader {
-    /// Continues with the present form of the object. The bytes read so far came from authentic segments of the
-    /// recorded form, so they are the beginning of the same content.
+    /// Continues with the present form of the object. The bytes read so far came from authentic
+    /// segments of the recorded form, so they are the beginning of the same content.
     fn switch_to_present_form(&mut self, problem: String) -> Result<(), ReadFault> {
         let form = self
             .handle

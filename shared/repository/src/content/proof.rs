@@ -1,6 +1,7 @@
-//! Content objects, and the proof inside each. The key follows from the content. The same content may be stored again
-//! as other bytes: with another salt, compression level, library or key. So neither the size nor the digest of the
-//! stored bytes decides whether an object is right. Its trailer and its content decide.
+//! Content objects, and the proof inside each. The key follows from the content. The same content
+//! may be stored again as other bytes: with another salt, compression level, library or key. So
+//! neither the size nor the digest of the stored bytes decides whether an object is right. Its
+//! trailer and its content decide.
 
 use holdfast_domain::{KeptFile, ObjectKey, StoredObject};
 
@@ -84,7 +85,8 @@ impl ContentObject {
         &self.stored.artifact.key
     }
 
-    /// Whether an object may have other right forms. A file without compression and encryption has one form.
+    /// Whether an object may have other right forms. A file without compression and encryption has
+    /// one form.
     pub(super) const fn has_other_forms(&self) -> bool {
         let is_file_as_it_is =
             self.stored.encryption.is_none() && self.stored.compression.is_none();

@@ -22,8 +22,8 @@ impl ObjectSource {
     /// Reads an object to its end and returns its present stored form.
     ///
     /// # Errors
-    /// [`ReadFault::Damaged`] if it is missing, its trailer does not match, or it holds other content. [`ReadFault::Other`] if the
-    /// store is unavailable, or no key at hand opens it.
+    /// [`ReadFault::Damaged`] if it is missing, its trailer does not match, or it holds other
+    /// content. [`ReadFault::Other`] if the store is unavailable, or no key at hand opens it.
     pub async fn prove(&self, object: &ContentObject) -> Result<StoredObject, ReadFault> {
         self.expect_plausible_size(object).await?;
         let form = self.present_form(&object.stored).await?;
@@ -37,12 +37,12 @@ impl ObjectSource {
         Ok(form)
     }
 
-    /// Reads and checks every stored byte: against the record, or after a second storing against the object's own
-    /// proof.
+    /// Reads and checks every stored byte: against the record, or after a second storing against
+    /// the object's own proof.
     ///
     /// # Errors
-    /// [`ReadFault::Damaged`] if the object is missing, or neither check succeeds. [`ReadFault::Other`] if the store is
-    /// unavailable, or no key at hand opens the object.
+    /// [`ReadFault::Damaged`] if the object is missing, or neither check succeeds.
+    /// [`ReadFault::Other`] if the store is unavailable, or no key at hand opens the object.
     pub async fn authenticate(&self, object: &ContentObject) -> Result<(), ReadFault> {
         let read = async {
             let mut reader = self.open_to(&object.stored, Depth::Decrypted).await?;
@@ -56,7 +56,8 @@ impl ObjectSource {
         }
     }
 
-    /// Returns the problem of an object with this many bytes, if any. An object of the recorded size is not read.
+    /// Returns the problem of an object with this many bytes, if any. An object of the recorded
+    /// size is not read.
     ///
     /// # Errors
     /// If the store is unavailable, or no key at hand opens the object.
@@ -80,12 +81,12 @@ impl ObjectSource {
         }
     }
 
-    /// The present form of an object, if it has a valid one. Its recorded form was not found. `problem` is the damage
-    /// otherwise.
+    /// The present form of an object, if it has a valid one. Its recorded form was not found.
+    /// `problem` is the damage otherwise.
     ///
     /// # Errors
-    /// [`ReadFault::Damaged`] with `problem` if the object has no valid form. [`ReadFault::Other`] if the store is
-    /// unavailable, or no key at hand opens the object.
+    /// [`ReadFault::Damaged`] with `problem` if the object has no valid form. [`ReadFault::Other`]
+    /// if the store is unavailable, or no key at hand opens the object.
     pub async fn prove_or(
         &self,
         object: &ContentObject,
@@ -108,7 +109,8 @@ impl ObjectSource {
         }
     }
 
-    /// Bounds every read: an attacker with write access to the store could put an endless object there.
+    /// Bounds every read: an attacker with write access to the store could put an endless object
+    /// there.
     async fn expect_plausible_size(&self, object: &ContentObject) -> Result<(), ReadFault> {
         let found = self.store().head(object.key()).await?.size_bytes;
         if found <= object.holds.most_stored_bytes() {
@@ -248,8 +250,8 @@ impl ObjectSource {
         )))
     }
 
-    /// The content of a form, at most `limit_bytes` of it. Without encryption nothing else proves the bytes of a gzip
-    /// stream, so only Holdfast's own gzip form is accepted.
+    /// The content of a form, at most `limit_bytes` of it. Without encryption nothing else proves
+    /// the bytes of a gzip stream, so only Holdfast's own gzip form is accepted.
     async fn content<T: Send + 'static>(
         &self,
         form: &StoredObject,

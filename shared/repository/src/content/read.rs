@@ -1,5 +1,5 @@
-//! Reads stored objects by their records: authenticated, decrypted, unzipped. Damage to an object is distinct from a
-//! fault of its environment.
+//! Reads stored objects by their records: authenticated, decrypted, unzipped. Damage to an object
+//! is distinct from a fault of its environment.
 
 use std::{
     collections::HashMap,
@@ -79,7 +79,8 @@ impl ObjectSource {
         &self.id
     }
 
-    /// Number of objects proved by their content so far, because their stored digest differs from the record's.
+    /// Number of objects proved by their content so far, because their stored digest differs from
+    /// the record's.
     #[must_use]
     pub fn other_forms(&self) -> u64 {
         self.other_forms.load(Ordering::Relaxed)
@@ -89,8 +90,8 @@ impl ObjectSource {
         self.other_forms.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Opens the content of an object with one form. Read it to its end on a blocking thread, because the last checks
-    /// happen there.
+    /// Opens the content of an object with one form. Read it to its end on a blocking thread,
+    /// because the last checks happen there.
     pub(super) async fn open(&self, object: &StoredObject) -> Result<ArtifactReader, ReadFault> {
         self.open_to(object, Depth::Plain).await
     }
@@ -98,8 +99,8 @@ impl ObjectSource {
     /// The same, to the given depth.
     ///
     /// # Errors
-    /// [`ReadFault::Damaged`] if the object is missing, or its record names another segment size. [`ReadFault::Other`] if
-    /// the store is unavailable, or no key at hand opens the object.
+    /// [`ReadFault::Damaged`] if the object is missing, or its record names another segment size.
+    /// [`ReadFault::Other`] if the store is unavailable, or no key at hand opens the object.
     pub async fn open_to(
         &self,
         object: &StoredObject,

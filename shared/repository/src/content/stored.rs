@@ -1,4 +1,5 @@
-//! A content backup as the store has it: its manifest authenticated, its list read line by line, its objects opened.
+//! A content backup as the store has it: its manifest authenticated, its list read line by line,
+//! its objects opened.
 
 use std::io::{self, Read};
 
@@ -36,8 +37,8 @@ impl StoredContent {
     /// Reads and authenticates the manifest of a backup.
     ///
     /// # Errors
-    /// [`RepositoryError::Invalid`] if the id is not of a content backup. Otherwise those of [`Repository::manifest`] and
-    /// [`Self::of`].
+    /// [`RepositoryError::Invalid`] if the id is not of a content backup. Otherwise those of
+    /// [`Repository::manifest`] and [`Self::of`].
     pub async fn open(repository: &Repository, id: &BackupId) -> Result<Self, RepositoryError> {
         if id.backup_type() != BackupType::Content {
             return Err(RepositoryError::Invalid(format!(
@@ -50,7 +51,8 @@ impl StoredContent {
     /// A backup of an authenticated manifest. All its artifacts must be in its own folder.
     ///
     /// # Errors
-    /// [`RepositoryError::Corrupt`] if an artifact is elsewhere, or the manifest has no list of items.
+    /// [`RepositoryError::Corrupt`] if an artifact is elsewhere, or the manifest has no list of
+    /// items.
     pub fn of(repository: &Repository, manifest: Manifest) -> Result<Self, RepositoryError> {
         let id = &manifest.backup_id;
         let Some(content) = manifest.content.clone() else {
@@ -103,8 +105,8 @@ impl StoredContent {
     /// Its items, for a blocking thread.
     ///
     /// # Errors
-    /// [`ReadFault::Damaged`] if the list is missing, or the manifest does not describe it. [`ReadFault::Other`] if the
-    /// store is unavailable, or no key at hand opens the list.
+    /// [`ReadFault::Damaged`] if the list is missing, or the manifest does not describe it.
+    /// [`ReadFault::Other`] if the store is unavailable, or no key at hand opens the list.
     pub async fn lines(&self) -> Result<ItemLines<ArtifactReader>, ReadFault> {
         Ok(ItemLines::new(
             self.artifact(&self.content.item_list).await?,
@@ -114,8 +116,8 @@ impl StoredContent {
     /// Its items while they are read. The list is complete if the receiver ends without an error.
     ///
     /// # Errors
-    /// [`RepositoryError::Corrupt`] if the list is missing, or the manifest does not describe it. Otherwise as
-    /// [`Self::lines`]. The receiver yields the later errors.
+    /// [`RepositoryError::Corrupt`] if the list is missing, or the manifest does not describe it.
+    /// Otherwise as [`Self::lines`]. The receiver yields the later errors.
     pub async fn items(
         &self,
     ) -> Result<mpsc::Receiver<Result<ItemRecord, RepositoryError>>, RepositoryError> {
@@ -144,8 +146,8 @@ impl StoredContent {
     /// The record of a file's blocks, if there is one. For a blocking thread.
     ///
     /// # Errors
-    /// [`ReadFault::Damaged`] if the record is missing, altered, or of another file. [`ReadFault::Other`] if the store is
-    /// unavailable, or no key at hand opens the record.
+    /// [`ReadFault::Damaged`] if the record is missing, altered, or of another file.
+    /// [`ReadFault::Other`] if the store is unavailable, or no key at hand opens the record.
     pub fn dag_record(
         &self,
         handle: &Handle,

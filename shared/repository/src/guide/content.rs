@@ -1,5 +1,5 @@
-//! The guide of a content backup: unpack its archive or fetch its files one by one, then check them and bring them
-//! back.
+//! The guide of a content backup: unpack its archive or fetch its files one by one, then check them
+//! and bring them back.
 
 use std::fmt::Write as _;
 
@@ -10,8 +10,8 @@ use holdfast_domain::{
 
 use super::{decrypted_name, decrypting};
 
-/// Extracts an item's file name and its file's SHA-256 from its line of JSON. Inside of text, a quote is always
-/// escaped.
+/// Extracts an item's file name and its file's SHA-256 from its line of JSON. Inside of text, a
+/// quote is always escaped.
 const DIGEST_AND_NAME: &str =
     r#"s/.*"fileName":"\([^"]*\)".*"fileSha256":"\([0-9a-f]*\)".*/\2  \1/p"#;
 

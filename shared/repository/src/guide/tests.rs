@@ -1,4 +1,5 @@
-//! Every variable in a guide is set earlier in the same guide, and a guide names the command for lost key files.
+//! Every variable in a guide is set earlier in the same guide, and a guide names the command for
+//! lost key files.
 
 use std::collections::BTreeSet;
 
@@ -145,7 +146,8 @@ fn set(line: &str) -> Vec<&str> {
     assigned.chain(read.split_whitespace()).collect()
 }
 
-/// Uses of variables that nothing set before. What a function uses must be set where the function ends.
+/// Uses of variables that nothing set before. What a function uses must be set where the function
+/// ends.
 fn unset(guide: &str) -> Vec<&str> {
     let (mut known, mut in_function, mut unset) = (BTreeSet::new(), Vec::new(), Vec::new());
     let mut is_in_function = false;

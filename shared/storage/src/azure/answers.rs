@@ -199,7 +199,8 @@ pub(super) fn timestamp(key: &str, text: Option<&str>) -> Result<Timestamp, Stor
         .map_err(|_| malformed(key, "an impossible time"))
 }
 
-/// An answer that violates the protocol. Such a server is temporarily unreliable, so the error is transient.
+/// An answer that violates the protocol. Such a server is temporarily unreliable, so the error is
+/// transient.
 fn malformed(key: &str, what: &str) -> StoreError {
     StoreError::Unavailable {
         key: key.to_owned(),

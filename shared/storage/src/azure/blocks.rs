@@ -1,5 +1,6 @@
-//! The names of blocks. Azure has no uploads, only uncommitted blocks under a blob's name. A block's name therefore
-//! contains its upload, the upload's beginning, and the SHA-256 of the block.
+//! The names of blocks. Azure has no uploads, only uncommitted blocks under a blob's name. A
+//! block's name therefore contains its upload, the upload's beginning, and the SHA-256 of the
+//! block.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use holdfast_domain::{ObjectKey, Sha256Digest, Timestamp};
@@ -8,8 +9,8 @@ use crate::{StoreError, UploadId, UploadedPart};
 
 /// Milliseconds since 1970, then random bytes to distinguish uploads of the same millisecond.
 const NAME_BYTES: usize = 16;
-/// The upload's name, the part's number, its SHA-256. Azure allows 64 bytes, and requires the same length for all
-/// blocks of a blob.
+/// The upload's name, the part's number, its SHA-256. Azure allows 64 bytes, and requires the same
+/// length for all blocks of a blob.
 const BLOCK_BYTES: usize = NAME_BYTES + 4 + 32;
 
 /// Name of an upload.

@@ -1,6 +1,6 @@
-//! The store in Azure Blob Storage: block blobs. Every body has an MD5, and Azure checks it. The SHA-256 of the sent
-//! bytes is in the blob's metadata and in the name of each block. Only flat accounts are supported, no hierarchical
-//! namespaces.
+//! The store in Azure Blob Storage: block blobs. Every body has an MD5, and Azure checks it. The
+//! SHA-256 of the sent bytes is in the blob's metadata and in the name of each block. Only flat
+//! accounts are supported, no hierarchical namespaces.
 
 mod account;
 mod answers;
@@ -49,9 +49,9 @@ pub struct AzureStore {
 }
 
 impl AzureStore {
-    /// The repository at `prefix` (may be empty) in `container` of this storage account. `key` is the account's key.
-    /// `endpoint` is the address of the account's blobs, if it is not Azure's own. Some servers need the account in its
-    /// path.
+    /// The repository at `prefix` (may be empty) in `container` of this storage account. `key` is
+    /// the account's key. `endpoint` is the address of the account's blobs, if it is not
+    /// Azure's own. Some servers need the account in its path.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] if no HTTP client can be made.

@@ -1,6 +1,7 @@
-//! Discards the uncommitted blocks of an aborted upload. Azure can discard them only by a commit of other blocks. An
-//! aborted upload is therefore committed as a marked empty blob, and deleted at once. If the process dies in between,
-//! the store treats the marked blob as missing: lists, reads and writes ignore it.
+//! Discards the uncommitted blocks of an aborted upload. Azure can discard them only by a commit of
+//! other blocks. An aborted upload is therefore committed as a marked empty blob, and deleted at
+//! once. If the process dies in between, the store treats the marked blob as missing: lists, reads
+//! and writes ignore it.
 
 use bytes::Bytes;
 use holdfast_domain::ObjectKey;
@@ -15,8 +16,8 @@ use super::{
 };
 use crate::{StoreError, retry::Call};
 
-/// Discards all uncommitted blocks under a name. If a blob exists there, the blocks stay, and Azure drops them after a
-/// week.
+/// Discards all uncommitted blocks under a name. If a blob exists there, the blocks stay, and Azure
+/// drops them after a week.
 pub(super) async fn discard(
     store: &AzureStore,
     key: &ObjectKey,
@@ -30,13 +31,15 @@ pub(super) async fn discard(
             .body(Bytes::from(empty_list()))
     });
     match committed.await {
-        // An existing blob is either the mark of an abort with a lost answer, or an object. An object stays.
+        // An existing blob is either the mark of an abort with a lost answer, or an object. An
+        // object stays.
         Ok(_) | Err(StoreError::AlreadyExists { .. }) => clear(store, key).await.map(drop),
         Err(error) => Err(error),
     }
 }
 
-/// Whether the mark of an abort made a write fail. The mark is then deleted, and the write can be retried.
+/// Whether the mark of an abort made a write fail. The mark is then deleted, and the write can be
+/// retried.
 pub(super) async fn stand_in_the_way(
     store: &AzureStore,
     key: &ObjectKey,

@@ -20,8 +20,8 @@ use crate::{
     retry::Call,
 };
 
-/// Another upload's blocks under the same name are kept for this time, because it may be running. No function runs
-/// longer.
+/// Another upload's blocks under the same name are kept for this time, because it may be running.
+/// No function runs longer.
 const MAY_BE_RUNNING: SignedDuration = SignedDuration::from_hours(24);
 
 /// Sends nothing: an upload exists from its first block on.

@@ -1,5 +1,6 @@
-//! Writes and deletes complete blobs. After a write, size and SHA-256 of the blob are compared. Azure checks the MD5 of
-//! the bytes when it stores this SHA-256. A blob of another program has no SHA-256, so Holdfast reads the blob.
+//! Writes and deletes complete blobs. After a write, size and SHA-256 of the blob are compared.
+//! Azure checks the MD5 of the bytes when it stores this SHA-256. A blob of another program has no
+//! SHA-256, so Holdfast reads the blob.
 
 use bytes::Bytes;
 use holdfast_domain::ObjectKey;

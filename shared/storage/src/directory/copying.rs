@@ -1,6 +1,6 @@
-//! Copies an object. If the file system has hard links, the copy is a second name of the same file: it needs no space
-//! and no time, because files are never changed in place. Otherwise the copy is a new file. In both cases the bytes are
-//! read and compared with the parts.
+//! Copies an object. If the file system has hard links, the copy is a second name of the same file:
+//! it needs no space and no time, because files are never changed in place. Otherwise the copy is a
+//! new file. In both cases the bytes are read and compared with the parts.
 
 use std::{fs::File, io, path::Path, time::SystemTime};
 

@@ -1,4 +1,5 @@
-//! Translates the system's errors to the caller's choices. The system's error codes are used only here.
+//! Translates the system's errors to the caller's choices. The system's error codes are used only
+//! here.
 
 use std::{
     io::{self, ErrorKind},

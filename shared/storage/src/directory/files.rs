@@ -1,5 +1,5 @@
-//! Files and directories of the store. They are readable only by their user. They are synced before they count. One
-//! atomic step gives a file its name.
+//! Files and directories of the store. They are readable only by their user. They are synced before
+//! they count. One atomic step gives a file its name.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError},
@@ -45,8 +45,8 @@ pub(super) fn create_anew(path: &Path) -> io::Result<File> {
     }
 }
 
-/// Makes a directory, accessible only by its owner with any umask. An existing one stays unchanged. Returns whether it
-/// was made.
+/// Makes a directory, accessible only by its owner with any umask. An existing one stays unchanged.
+/// Returns whether it was made.
 pub(super) fn create_directory(path: &Path) -> io::Result<bool> {
     match DirBuilder::new().mode(0o700).create(path) {
         Ok(()) => {}
@@ -64,8 +64,8 @@ pub(super) fn create_directory(path: &Path) -> io::Result<bool> {
     Ok(true)
 }
 
-/// An error is acceptable: the initial mode was already as narrow, or the file system has no modes. A umask can only
-/// narrow it further.
+/// An error is acceptable: the initial mode was already as narrow, or the file system has no modes.
+/// A umask can only narrow it further.
 fn give_back(outcome: io::Result<()>) -> io::Result<()> {
     outcome.or_else(|error| {
         if is_unsupported(&error) {
@@ -87,8 +87,9 @@ pub(super) fn create_directories(top: &Path, directory: &Path) -> io::Result<()>
     Ok(())
 }
 
-/// Syncs the written bytes to the disk, and drops them from the system's cache, so that the next read comes from the
-/// disk. The modification time is set at the clock's full resolution, because it is part of the content's mark.
+/// Syncs the written bytes to the disk, and drops them from the system's cache, so that the next
+/// read comes from the disk. The modification time is set at the clock's full resolution, because
+/// it is part of the content's mark.
 pub(super) fn settle(file: &File) -> io::Result<()> {
     file.set_modified(SystemTime::now())?;
     file.sync_all()?;
@@ -121,8 +122,8 @@ fn sync_opened(directory: &File) -> io::Result<()> {
     })
 }
 
-/// SHA-256 of consecutive pieces of these lengths. If the file ends early, the last piece is shorter and the rest is
-/// missing.
+/// SHA-256 of consecutive pieces of these lengths. If the file ends early, the last piece is
+/// shorter and the rest is missing.
 pub(super) fn digests(
     file: &File,
     lengths: impl Iterator<Item = u64>,
@@ -173,7 +174,8 @@ pub(super) fn link_if_absent(from: &Path, to: &Path) -> io::Result<bool> {
     }
 }
 
-/// The lock for changing names in an area, across processes. It is released on drop, or at the end of the process.
+/// The lock for changing names in an area, across processes. It is released on drop, or at the end
+/// of the process.
 pub(super) struct Naming {
     _lock: File,
 }
@@ -219,7 +221,8 @@ fn open_lock(path: &Path) -> io::Result<File> {
     }
 }
 
-/// Gives `file` its name by `rename` under the lock, and syncs the directory. Returns whether the name was free.
+/// Gives `file` its name by `rename` under the lock, and syncs the directory. Returns whether the
+/// name was free.
 pub(super) fn publish(
     key: &str,
     area: Area<'_>,

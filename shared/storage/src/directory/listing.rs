@@ -1,5 +1,6 @@
-//! Lists the directories in the order of the keys. The walk opens one directory at a time, on a thread for blocking
-//! work, and pauses after each page. It skips links, and names outside Holdfast's form.
+//! Lists the directories in the order of the keys. The walk opens one directory at a time, on a
+//! thread for blocking work, and pauses after each page. It skips links, and names outside
+//! Holdfast's form.
 
 use std::{
     fs::{self, DirEntry},

@@ -1,5 +1,5 @@
-//! Prepares a place for a repository: only on an operator's request, never for a backup. Existing content stays. A part
-//! in another place is not created a second time.
+//! Prepares a place for a repository: only on an operator's request, never for a backup. Existing
+//! content stays. A part in another place is not created a second time.
 
 use std::{
     fs,
@@ -34,7 +34,8 @@ pub(super) fn prepare(places: &Places) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Refuses a part elsewhere if its first place contains objects, or if its directory has lost the mark.
+/// Refuses a part elsewhere if its first place contains objects, or if its directory has lost the
+/// mark.
 fn check_aside(root: Area<'_>, area: Area<'_>) -> Result<(), StoreError> {
     let (directory, setting) = (area.directory.display(), area.setting);
     let first = root.directory.join(area.prefix);
@@ -113,8 +114,8 @@ fn create_between(root: &Path, directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes the last directory of the path, or accepts a link to one. It never makes the directories above: they may be
-/// mount points.
+/// Makes the last directory of the path, or accepts a link to one. It never makes the directories
+/// above: they may be mount points.
 fn create_in_parent(directory: &Path) -> io::Result<()> {
     if !fs::metadata(directory).is_ok_and(|found| found.is_dir()) {
         create_directory(directory)?;

@@ -1,5 +1,6 @@
-//! The store in directories of this machine. An object is a file with its key's name, always complete. It is written to
-//! a temporary file in the same file system, synced, read back, and only then renamed. There is no object lock.
+//! The store in directories of this machine. An object is a file with its key's name, always
+//! complete. It is written to a temporary file in the same file system, synced, read back, and only
+//! then renamed. There is no object lock.
 
 mod copying;
 mod errors;
@@ -34,10 +35,11 @@ use place::Places;
 /// Returns the free bytes at a path.
 type FreeSpace = Arc<dyn Fn(&Path) -> io::Result<u64> + Send + Sync>;
 
-/// A repository in a directory. `database/` and `content/` may be directories elsewhere. Cheap to clone.
+/// A repository in a directory. `database/` and `content/` may be directories elsewhere. Cheap to
+/// clone.
 ///
-/// Nothing is written without an earlier `holdfast init`. So a disk that is not mounted is an error, not an empty
-/// repository.
+/// Nothing is written without an earlier `holdfast init`. So a disk that is not mounted is an
+/// error, not an empty repository.
 #[derive(Clone)]
 pub struct DirectoryStore {
     places: Arc<Places>,
@@ -75,7 +77,8 @@ impl DirectoryStore {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs this on a thread for blocking work. It always runs to its end, even if the caller is gone.
+    /// Runs this on a thread for blocking work. It always runs to its end, even if the caller is
+    /// gone.
     async fn on_disk<T: Send + 'static>(
         &self,
         key: &str,

@@ -1,5 +1,5 @@
-//! Places of keys, and whether such a place was prepared. A directory without the mark may be the mount point of a
-//! missing disk. Links below a place are not followed.
+//! Places of keys, and whether such a place was prepared. A directory without the mark may be the
+//! mount point of a missing disk. Links below a place are not followed.
 
 use std::{
     fs,
@@ -148,8 +148,8 @@ impl Places {
         Ok(())
     }
 
-    /// Whether a path is the mark or `lost+found` at the top of a place, or another place. Neither contains this
-    /// place's objects.
+    /// Whether a path is the mark or `lost+found` at the top of a place, or another place. Neither
+    /// contains this place's objects.
     pub(super) fn is_aside(&self, path: &Path, at_the_top: bool) -> bool {
         let name = path.file_name().unwrap_or_default();
         (at_the_top && (name == MARK || name == LOST_AND_FOUND))

@@ -1,5 +1,5 @@
-//! Reads one file, opened once. An object replaced during a read is read to its old end. A change in the file is
-//! detected by its length and time, recorded when it was opened.
+//! Reads one file, opened once. An object replaced during a read is read to its old end. A change
+//! in the file is detected by its length and time, recorded when it was opened.
 
 use std::{
     fs::{self, File, Metadata},

@@ -1,12 +1,13 @@
-//! Free space on the disk, checked before each write. A full disk is reported while other programs still have some
-//! space.
+//! Free space on the disk, checked before each write. A full disk is reported while other programs
+//! still have some space.
 
 use std::{io, path::Path};
 
 use super::{DirectoryStore, errors::translate};
 use crate::StoreError;
 
-/// Reserved free bytes: for the manifest and the guide of the present run, and for other users of the disk.
+/// Reserved free bytes: for the manifest and the guide of the present run, and for other users of
+/// the disk.
 const RESERVE_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Free bytes for an unprivileged user at `path`.

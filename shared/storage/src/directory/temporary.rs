@@ -1,5 +1,6 @@
-//! Unfinished objects: files in a place's mark, in the same file system as the finished ones. Their name is
-//! `<upload>.<piece>.<key>`. So the remains of a killed process show their upload, and can be swept.
+//! Unfinished objects: files in a place's mark, in the same file system as the finished ones. Their
+//! name is `<upload>.<piece>.<key>`. So the remains of a killed process show their upload, and can
+//! be swept.
 
 use std::{
     fs::{self, File},

@@ -1,5 +1,5 @@
-//! Uploads in parts. A part goes directly to its place in one file, if all parts before it have the size of the first.
-//! A part with an unknown place gets a file until the upload is completed.
+//! Uploads in parts. A part goes directly to its place in one file, if all parts before it have the
+//! size of the first. A part with an unknown place gets a file until the upload is completed.
 
 use std::{
     fs::{self, File, OpenOptions},

@@ -1,4 +1,5 @@
-//! Writes and deletes complete objects. The written bytes are read back from the disk before the file gets its name.
+//! Writes and deletes complete objects. The written bytes are read back from the disk before the
+//! file gets its name.
 
 use std::{fs, io::Write, path::Path};
 

@@ -21,9 +21,9 @@ const STALLED_AFTER: Duration = Duration::from_secs(30);
 
 /// An S3 client for [`super::S3Store`]. `force_path_style` is for stores other than AWS.
 ///
-/// The SDK's retries are off: the store's own retries handle parts, and log each attempt. The store also has the time
-/// limits for calls, because they grow with the sent bytes. The client has only the limits for connecting and for a
-/// stalled stream.
+/// The SDK's retries are off: the store's own retries handle parts, and log each attempt. The store
+/// also has the time limits for calls, because they grow with the sent bytes. The client has only
+/// the limits for connecting and for a stalled stream.
 #[must_use]
 pub fn s3_client(config: &aws_config::SdkConfig, force_path_style: bool) -> Client {
     Client::from_conf(settings(config, force_path_style).build())

@@ -1,6 +1,7 @@
-//! Copies inside S3, part by part, without a download. The SHA-256 of each copied part, if S3 returns it, is compared
-//! before the copy becomes visible. The complete object's checksum is compared afterwards. A store without checksums of
-//! copies is not trusted: the copy is read back, and deleted if it differs.
+//! Copies inside S3, part by part, without a download. The SHA-256 of each copied part, if S3
+//! returns it, is compared before the copy becomes visible. The complete object's checksum is
+//! compared afterwards. A store without checksums of copies is not trusted: the copy is read back,
+//! and deleted if it differs.
 
 use std::sync::Arc;
 
@@ -127,7 +128,8 @@ impl Copying<'_> {
         Ok(entry.set_checksum_sha256(copied.checksum_sha256).build())
     }
 
-    /// This copy has just made the object. If it is not the sent content, it is deleted before a reader can find it.
+    /// This copy has just made the object. If it is not the sent content, it is deleted before a
+    /// reader can find it.
     async fn keep_what_is_proved(&self) -> Result<Stored, StoreError> {
         let proved = self.prove().await;
         if let Err(StoreError::Corrupt { .. }) = &proved
@@ -171,7 +173,8 @@ fn range_header(piece: &Piece) -> String {
     )
 }
 
-/// Bucket and key in the form of S3's copy header: all escaped, except `/` and unreserved characters.
+/// Bucket and key in the form of S3's copy header: all escaped, except `/` and unreserved
+/// characters.
 fn source_header(store: &S3Store, key: &ObjectKey) -> String {
     let name = format!("{}/{}", store.bucket, store.full_key(key));
     let escaped = name.bytes().map(|byte| match byte {

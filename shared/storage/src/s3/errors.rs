@@ -35,8 +35,8 @@ where
     kind.error(key, cause(error))
 }
 
-/// A refusal of a signature because of its time. An answer to HEAD has no code. There, the store's time distinguishes
-/// it from a denial. The SDK signs the next request with the store's time.
+/// A refusal of a signature because of its time. An answer to HEAD has no code. There, the store's
+/// time distinguishes it from a denial. The SDK signs the next request with the store's time.
 fn clock_fault<E>(error: &SdkError<E, HttpResponse>) -> Option<String>
 where
     E: ProvideErrorMetadata + Error + 'static,
@@ -101,7 +101,8 @@ enum Kind {
 }
 
 impl Kind {
-    /// Codes are decisive: an error inside an answer of 200 has only its code, and 400 and 403 have many meanings.
+    /// Codes are decisive: an error inside an answer of 200 has only its code, and 400 and 403 have
+    /// many meanings.
     fn of_answer(code: Option<&str>, status: u16) -> Self {
         match code.unwrap_or_default() {
             "NoSuchKey" | "NoSuchUpload" | "NoSuchVersion" | "NotFound" => Self::NotFound,

@@ -1,7 +1,7 @@
-//! Writes to a store with S3's calls, but without SHA-256 of its objects and without conditional writes. A body has an
-//! MD5, and such stores check it. The stored checksum is then compared, or the object is read back. A request checks
-//! first whether the name is free. Inside this process, a second writer of a name waits for the first. A lease must
-//! separate writers in two processes.
+//! Writes to a store with S3's calls, but without SHA-256 of its objects and without conditional
+//! writes. A body has an MD5, and such stores check it. The stored checksum is then compared, or
+//! the object is read back. A request checks first whether the name is free. Inside this process, a
+//! second writer of a name waits for the first. A lease must separate writers in two processes.
 
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
@@ -21,8 +21,8 @@ use crate::{
     retry::Call,
 };
 
-/// Locks for names in use by writers. Two names may share a lock: the second writer then waits unnecessarily, without
-/// harm.
+/// Locks for names in use by writers. Two names may share a lock: the second writer then waits
+/// unnecessarily, without harm.
 #[derive(Default)]
 pub(super) struct Names([Mutex<()>; 32]);
 
@@ -96,7 +96,8 @@ pub(super) async fn put(
             }
         }
         Err(error @ StoreError::Corrupt { .. }) => {
-            // The name was free, so this write made the object. It is deleted before a reader can find it.
+            // The name was free, so this write made the object. It is deleted before a reader can
+            // find it.
             if mode == PutMode::IfAbsent {
                 delete_damaged(store, key).await;
             }
@@ -166,7 +167,8 @@ async fn of_an_upload(
     }
 }
 
-/// This upload has just made the object. If it is not the sent content, it is deleted before a reader can find it.
+/// This upload has just made the object. If it is not the sent content, it is deleted before a
+/// reader can find it.
 async fn keep_what_is_proved(
     store: &S3Store,
     key: &ObjectKey,

@@ -1,5 +1,5 @@
-//! Links: a signed GET request for another client. Making it sends nothing. At its use, it has the signer's rights on
-//! one object. It ends earlier if the signing credentials end earlier.
+//! Links: a signed GET request for another client. Making it sends nothing. At its use, it has the
+//! signer's rights on one object. It ends earlier if the signing credentials end earlier.
 
 use std::time::{Duration, SystemTime};
 

@@ -1,5 +1,6 @@
-//! Reads the locks on deletion of an object. On a versioned bucket, a delete without a version succeeds on a locked
-//! object too, and hides it. So the lock is read before a delete, and a failed read is an error.
+//! Reads the locks on deletion of an object. On a versioned bucket, a delete without a version
+//! succeeds on a locked object too, and hides it. So the lock is read before a delete, and a failed
+//! read is an error.
 
 use aws_sdk_s3::{
     config::http::HttpResponse,

@@ -69,8 +69,8 @@ impl S3Store {
         }
     }
 
-    /// A repository in a store with S3's calls, but without its SHA-256 and its conditional writes, such as Google's
-    /// S3-compatible interface. `client` comes from [`interoperable_client`].
+    /// A repository in a store with S3's calls, but without its SHA-256 and its conditional writes,
+    /// such as Google's S3-compatible interface. `client` comes from [`interoperable_client`].
     #[must_use]
     pub fn interoperable(
         client: Client,
@@ -281,7 +281,8 @@ fn timestamp(key: &str, time: Option<&DateTime>) -> Result<Timestamp, StoreError
     Timestamp::new(time.secs(), nanoseconds).map_err(|_| malformed(key, "an impossible time"))
 }
 
-/// An answer that violates the protocol. Such a server is temporarily unreliable, so the error is transient.
+/// An answer that violates the protocol. Such a server is temporarily unreliable, so the error is
+/// transient.
 fn malformed(key: &str, what: &str) -> StoreError {
     StoreError::Unavailable {
         key: key.to_owned(),

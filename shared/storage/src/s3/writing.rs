@@ -1,5 +1,5 @@
-//! Writes to S3. Every body has its SHA-256 in a signed header, and S3 refuses altered bytes. Afterwards S3's stored
-//! checksum is compared with ours, so a lost answer leaves no doubt.
+//! Writes to S3. Every body has its SHA-256 in a signed header, and S3 refuses altered bytes.
+//! Afterwards S3's stored checksum is compared with ours, so a lost answer leaves no doubt.
 
 use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart};
 use bytes::Bytes;
@@ -41,7 +41,8 @@ pub(super) async fn put(
                 })
                 .checksum_sha256(expected.checksum.to_string())
                 .body(body.clone().into())
-                // Its digest is already a signed header. A signature of the body would only hash it again.
+                // Its digest is already a signed header. A signature of the body would only hash it
+                // again.
                 .customize()
                 .disable_payload_signing();
             request
@@ -177,7 +178,8 @@ pub(super) async fn send_complete(
     outcome.await.map(drop)
 }
 
-/// An earlier attempt may have completed it with a lost answer. Then the upload is gone and the object exists.
+/// An earlier attempt may have completed it with a lost answer. Then the upload is gone and the
+/// object exists.
 pub(super) fn may_be_done(error: &StoreError) -> bool {
     matches!(
         error,

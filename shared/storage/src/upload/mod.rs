@@ -1,8 +1,10 @@
-//! An upload of unknown length from a blocking thread: `PartSink` → bounded buffers → [`send_all`] → [`PendingUpload`].
+//! An upload of unknown length from a blocking thread: `PartSink` → bounded buffers → [`send_all`]
+//! → [`PendingUpload`].
 //!
-//! Memory: at most three part buffers exist (one being filled, two being sent). They are made when first needed, and
-//! grow with their content. The end of the data is an explicit message: a dead source is [`UploadError::SourceDied`],
-//! and only a [`PendingUpload`] can be completed. A dropped value aborts the upload.
+//! Memory: at most three part buffers exist (one being filled, two being sent). They are made when
+//! first needed, and grow with their content. The end of the data is an explicit message: a dead
+//! source is [`UploadError::SourceDied`], and only a [`PendingUpload`] can be completed. A dropped
+//! value aborts the upload.
 
 mod open;
 mod parts;
@@ -18,8 +20,8 @@ pub const PART_BYTES: usize = 8 * 1024 * 1024;
 /// Limit of parts per object in S3.
 pub const MAX_PARTS: u32 = 10_000;
 
-/// The part size for an upload of about this many bytes: [`PART_BYTES`], or more MiB if necessary. Even 25% more bytes
-/// than expected fit into [`MAX_PARTS`].
+/// The part size for an upload of about this many bytes: [`PART_BYTES`], or more MiB if necessary.
+/// Even 25% more bytes than expected fit into [`MAX_PARTS`].
 #[must_use]
 pub fn part_bytes_for(expected_bytes: u64) -> usize {
     const MIB: u64 = 1024 * 1024;

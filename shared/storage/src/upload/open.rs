@@ -1,4 +1,5 @@
-//! An upload in parts with a guaranteed end: it is completed or aborted, even if its owner is dropped.
+//! An upload in parts with a guaranteed end: it is completed or aborted, even if its owner is
+//! dropped.
 
 use std::{mem, sync::Arc};
 
@@ -14,7 +15,8 @@ pub(crate) struct OpenUpload {
 }
 
 impl OpenUpload {
-    /// Runs in its own task. If the caller is dropped before the answer, the upload is still known, and aborted.
+    /// Runs in its own task. If the caller is dropped before the answer, the upload is still known,
+    /// and aborted.
     pub(crate) async fn begin(store: &Arc<dyn Store>, key: &ObjectKey) -> Result<Self, StoreError> {
         let (store, owned_key) = (Arc::clone(store), key.clone());
         let begun = tokio::spawn(async move {

@@ -20,8 +20,9 @@ pub(super) enum Message {
     End(Bytes),
 }
 
-/// The blocking end. It collects parts of exactly the agreed size, and waits while all buffers are in use. Do not use
-/// it inside an async task. A drop without [`PartSink::finish`] counts as a dead source.
+/// The blocking end. It collects parts of exactly the agreed size, and waits while all buffers are
+/// in use. Do not use it inside an async task. A drop without [`PartSink::finish`] counts as a dead
+/// source.
 pub struct PartSink {
     part_bytes: usize,
     filling: Vec<u8>,
@@ -32,8 +33,8 @@ pub struct PartSink {
     give_back: mpsc::WeakUnboundedSender<Vec<u8>>,
 }
 
-/// The async end, for [`super::send_all`]. It holds the return channel for buffers, so the sink notices its drop at
-/// every wait.
+/// The async end, for [`super::send_all`]. It holds the return channel for buffers, so the sink
+/// notices its drop at every wait.
 pub struct PartSource {
     parts: mpsc::Receiver<Message>,
     _give_back: mpsc::UnboundedSender<Vec<u8>>,

@@ -1,5 +1,5 @@
-//! The async end of an upload: parts are sent as they come, two at a time. The completion is a separate step, so a
-//! caller can still abort after every byte is stored.
+//! The async end of an upload: parts are sent as they come, two at a time. The completion is a
+//! separate step, so a caller can still abort after every byte is stored.
 
 use std::sync::Arc;
 
@@ -53,12 +53,12 @@ enum Content {
     Parts(OpenUpload, Vec<UploadedPart>),
 }
 
-/// Takes all parts from `source` and sends them to `store`. To cancel, drop the future: a new task then aborts the
-/// upload.
+/// Takes all parts from `source` and sends them to `store`. To cancel, drop the future: a new task
+/// then aborts the upload.
 ///
 /// # Errors
-/// [`UploadError::SourceDied`] if the source ended without its end. [`UploadError::Store`] after a permanent failure of
-/// the store. In both cases the upload was aborted.
+/// [`UploadError::SourceDied`] if the source ended without its end. [`UploadError::Store`] after a
+/// permanent failure of the store. In both cases the upload was aborted.
 pub async fn send_all(
     store: &Arc<dyn Store>,
     key: &ObjectKey,
@@ -100,12 +100,13 @@ impl PendingUpload {
         self.size_bytes
     }
 
-    /// Makes the object visible, and compares it with the sent bytes. An existing object under the key is never
-    /// overwritten. Every other failure leaves nothing under the key, so the key must belong to this writer alone.
+    /// Makes the object visible, and compares it with the sent bytes. An existing object under the
+    /// key is never overwritten. Every other failure leaves nothing under the key, so the key
+    /// must belong to this writer alone.
     ///
     /// # Errors
-    /// [`StoreError::AlreadyExists`] for another writer's object under the key, which stays. Otherwise the store's
-    /// error.
+    /// [`StoreError::AlreadyExists`] for another writer's object under the key, which stays.
+    /// Otherwise the store's error.
     pub async fn complete(self) -> Result<Stored, StoreError> {
         let outcome = match self.content {
             Content::Whole(body) => self.store.put(&self.key, body, PutMode::IfAbsent).await,
@@ -114,14 +115,15 @@ impl PendingUpload {
         clear_up(&*self.store, &self.key, outcome).await
     }
 
-    /// Completes the upload under `key`, for a name that depends on the content. An upload of one part is put there at
-    /// once. A larger one is completed under its first key, copied inside the store, and deleted there. Nothing is
-    /// overwritten. After a failure, no complete object is deleted under `key`: it may be another writer's. If this
-    /// future is dropped early, the object can remain under the first key.
+    /// Completes the upload under `key`, for a name that depends on the content. An upload of one
+    /// part is put there at once. A larger one is completed under its first key, copied inside
+    /// the store, and deleted there. Nothing is overwritten. After a failure, no complete
+    /// object is deleted under `key`: it may be another writer's. If this future is dropped
+    /// early, the object can remain under the first key.
     ///
     /// # Errors
-    /// [`StoreError::AlreadyExists`] for other content under `key`, which stays. Otherwise the store's error. After
-    /// [`StoreError::Unavailable`] the sent object may exist.
+    /// [`StoreError::AlreadyExists`] for other content under `key`, which stays. Otherwise the
+    /// store's error. After [`StoreError::Unavailable`] the sent object may exist.
     pub async fn complete_as(self, key: &ObjectKey) -> Result<Stored, StoreError> {
         let (open, parts) = match self.content {
             Content::Whole(body) => return self.store.put(key, body, PutMode::IfAbsent).await,
@@ -141,8 +143,8 @@ impl PendingUpload {
     }
 }
 
-/// After a failure, the store may have completed an unconfirmed write. The key is the writer's own, unless it was
-/// already taken.
+/// After a failure, the store may have completed an unconfirmed write. The key is the writer's own,
+/// unless it was already taken.
 async fn clear_up(
     store: &dyn Store,
     key: &ObjectKey,

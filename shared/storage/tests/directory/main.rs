@@ -1,4 +1,5 @@
-//! The directory store passes the conformance suite of all stores, and the tests of a directory's own faults.
+//! The directory store passes the conformance suite of all stores, and the tests of a directory's
+//! own faults.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod places;

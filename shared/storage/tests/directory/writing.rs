@@ -1,4 +1,5 @@
-//! A written object is complete or missing, for any order of its parts and with any concurrent writer.
+//! A written object is complete or missing, for any order of its parts and with any concurrent
+//! writer.
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 

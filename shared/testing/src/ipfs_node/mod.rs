@@ -153,7 +153,8 @@ impl IpfsNode {
         ask::<OneCid>(request).await.cid
     }
 
-    /// Adds an unchanged block of this codec (`raw`, `dag-pb`, …), and returns its CID, of version 1.
+    /// Adds an unchanged block of this codec (`raw`, `dag-pb`, …), and returns its CID, of version
+    /// 1.
     pub async fn add_block(&self, block: impl Into<Bytes>, codec: &str) -> String {
         let request = self
             .post(&format!("/node/add-block?codec={codec}"))
@@ -161,7 +162,8 @@ impl IpfsNode {
         ask::<OneCid>(request).await.cid
     }
 
-    /// Imports a CAR, as `ipfs dag import` does: every block has its CID, and every root's DAG is complete afterwards.
+    /// Imports a CAR, as `ipfs dag import` does: every block has its CID, and every root's DAG is
+    /// complete afterwards.
     ///
     /// # Errors
     /// If the CAR does not fulfil that.

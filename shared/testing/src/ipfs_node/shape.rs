@@ -4,7 +4,8 @@ use std::{collections::BTreeMap, fmt::Display};
 
 type Parameters = BTreeMap<&'static str, String>;
 
-/// The form of a file as blocks. The defaults are those of `ipfs add`: chunks of 256 KiB, 174 links in a block.
+/// The form of a file as blocks. The defaults are those of `ipfs add`: chunks of 256 KiB, 174 links
+/// in a block.
 #[derive(Debug, Clone)]
 pub struct FileShape(Parameters);
 
@@ -63,7 +64,8 @@ impl FileShape {
         self.with("mtime", seconds)
     }
 
-    /// Blocks are named by another hash than SHA-256, by its name as a multihash: `blake3`, `sha2-512`, ….
+    /// Blocks are named by another hash than SHA-256, by its name as a multihash: `blake3`,
+    /// `sha2-512`, ….
     #[must_use]
     pub fn hash(self, name: &str) -> Self {
         self.with("hash", name)
@@ -90,8 +92,8 @@ impl DirectoryShape {
         Self(Parameters::from([("sharded", "false".into())]))
     }
 
-    /// A hash array mapped trie, as `ipfs add` builds it for large directories. `fanout` is a power of two from 8 to
-    /// 1024, usually 256. A small one makes a deep tree with few entries.
+    /// A hash array mapped trie, as `ipfs add` builds it for large directories. `fanout` is a power
+    /// of two from 8 to 1024, usually 256. A small one makes a deep tree with few entries.
     #[must_use]
     pub fn sharded(fanout: u32) -> Self {
         Self(Parameters::from([

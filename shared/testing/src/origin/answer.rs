@@ -117,8 +117,8 @@ impl Answer {
         Self::status(200).delivered(Delivery::Silence)
     }
 
-    /// Adds a header. A GET with an `If-None-Match` or `If-Modified-Since` equal to the `ETag` or `Last-Modified` of
-    /// this response gets 304.
+    /// Adds a header. A GET with an `If-None-Match` or `If-Modified-Since` equal to the `ETag` or
+    /// `Last-Modified` of this response gets 304.
     #[must_use]
     pub fn with_header(mut self, name: &str, value: impl Display) -> Self {
         match &mut self.content {
@@ -159,7 +159,8 @@ impl Answer {
         self.delivered(Delivery::StallAfter(bytes))
     }
 
-    /// `Content-Length` announces this number of bytes. The body is sent unchanged, and the connection closed.
+    /// `Content-Length` announces this number of bytes. The body is sent unchanged, and the
+    /// connection closed.
     #[must_use]
     pub fn saying_length(self, bytes: u64) -> Self {
         self.delivered(Delivery::SayingLength(bytes))

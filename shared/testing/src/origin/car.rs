@@ -1,5 +1,5 @@
-//! Enough of version 1 of CAR to break one: a header and then sections, each after its length as an unsigned LEB128 number. A
-//! section is a CID and its block.
+//! Enough of version 1 of CAR to break one: a header and then sections, each after its length as an
+//! unsigned LEB128 number. A section is a CID and its block.
 
 use bytes::Bytes;
 

@@ -1,5 +1,6 @@
-//! Connections, and the number of concurrent ones. A connection counts until just before its last byte. A client with
-//! the complete response may open the next one at once, and the two would seem concurrent.
+//! Connections, and the number of concurrent ones. A connection counts until just before its last
+//! byte. A client with the complete response may open the next one at once, and the two would seem
+//! concurrent.
 
 use std::{
     io,

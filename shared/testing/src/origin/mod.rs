@@ -1,5 +1,5 @@
-//! An HTTP/1.1 origin that misbehaves on demand, for the failures of content downloads. One request for each
-//! connection. As a gateway it alters the responses of a real node.
+//! An HTTP/1.1 origin that misbehaves on demand, for the failures of content downloads. One request
+//! for each connection. As a gateway it alters the responses of a real node.
 
 mod answer;
 mod car;
@@ -139,8 +139,9 @@ impl Origin {
 
     /// Matching requests get these responses in order. The last one repeats.
     ///
-    /// A pattern is a path. One that ends in `/` matches all below it. Text after a `?` in it must occur in the query:
-    /// `/ipfs/?format=car`. If several patterns match, the longest wins. Of equal ones, the newest wins.
+    /// A pattern is a path. One that ends in `/` matches all below it. Text after a `?` in it must
+    /// occur in the query: `/ipfs/?format=car`. If several patterns match, the longest wins. Of
+    /// equal ones, the newest wins.
     pub fn answer(&self, pattern: &str, answers: impl IntoIterator<Item = Answer>) {
         let script = Script {
             pattern: pattern.to_owned(),

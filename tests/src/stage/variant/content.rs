@@ -67,7 +67,8 @@ impl Variant {
         folder
     }
 
-    /// Asserts that a content backup has exactly these pieces' files. Returns the folder of the restore.
+    /// Asserts that a content backup has exactly these pieces' files. Returns the folder of the
+    /// restore.
     pub(crate) async fn content_comes_back(&self, id: &str, pieces: &[Piece]) -> TempDir {
         let folder = self.restored_content(id).await;
         let mut expected = files(pieces);

@@ -1,4 +1,5 @@
-//! The end of a scenario: no stored or logged data contain a secret, and then everything is removed.
+//! The end of a scenario: no stored or logged data contain a secret, and then everything is
+//! removed.
 
 use std::time::Duration;
 
@@ -12,8 +13,8 @@ use super::{CLOUDFORMATION, Variant, described};
 use crate::stage::{Mongodump, Process, aws::element, until};
 
 impl Variant {
-    /// Searches all readable data of this stack for secrets, and removes the stack. The id of this backup proves that
-    /// the search read the log and the responses.
+    /// Searches all readable data of this stack for secrets, and removes the stack. The id of this
+    /// backup proves that the search read the log and the responses.
     pub(crate) async fn finish(self, evidence: &str) {
         let worker = if evidence.starts_with("db_") {
             "database-backup"

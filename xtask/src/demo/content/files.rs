@@ -1,5 +1,5 @@
-//! The files of the platform's items: on IPFS in every shape of its history, and on a Gaia hub. Every run has the same
-//! files and CIDs.
+//! The files of the platform's items: on IPFS in every shape of its history, and on a Gaia hub.
+//! Every run has the same files and CIDs.
 
 use std::collections::BTreeMap;
 
@@ -17,8 +17,8 @@ pub(crate) struct Published {
     pub(super) bytes: Vec<u8>,
 }
 
-/// How files become blocks: CIDs of both versions, leaves raw and wrapped, DAGs of one level and of several, another
-/// hash.
+/// How files become blocks: CIDs of both versions, leaves raw and wrapped, DAGs of one level and of
+/// several, another hash.
 const SHAPES: [&str; 8] = [
     "cid-version=0",
     "cid-version=0&raw-leaves=true",
@@ -101,7 +101,8 @@ async fn on_ipfs(node: &Node<'_>, number: usize, shape: &str, bytes: Vec<u8>) ->
     })
 }
 
-/// A CID in the notation of creators. A gateway in a link is never requested: the link is only a notation of the CID.
+/// A CID in the notation of creators. A gateway in a link is never requested: the link is only a
+/// notation of the CID.
 fn link(cid: &str, number: usize) -> String {
     match number % 5 {
         0 => format!("ipfs://{cid}"),

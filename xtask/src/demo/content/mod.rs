@@ -1,5 +1,5 @@
-//! The content's part of the demonstration: files on IPFS and Gaia are backed up twice and fetched once. They are
-//! restored, compared, and returned to a node after the loss of all its files.
+//! The content's part of the demonstration: files on IPFS and Gaia are backed up twice and fetched
+//! once. They are restored, compared, and returned to a node after the loss of all its files.
 
 mod files;
 mod node;
@@ -122,7 +122,8 @@ impl<'a> Works<'a> {
         Ok(restored)
     }
 
-    /// Restores a backup from the second copy alone, compares it likewise, and returns the number of files.
+    /// Restores a backup from the second copy alone, compares it likewise, and returns the number
+    /// of files.
     pub(super) async fn restore_from_copy(
         &self,
         stack: &Stack,
@@ -138,8 +139,8 @@ impl<'a> Works<'a> {
         )
     }
 
-    /// Deletes all files of the node and restores them from the backup: IPFS's blocks from a CAR, Gaia's files from
-    /// the restored folder.
+    /// Deletes all files of the node and restores them from the backup: IPFS's blocks from a CAR,
+    /// Gaia's files from the restored folder.
     pub(super) async fn bring_back(
         &self,
         stack: &Stack,

@@ -1,5 +1,5 @@
-//! A publisher on the stack's IPFS node and Gaia origin: adds files, reads them back, and reads the counts of requests.
-//! `tests/ipfs-node/main.go` documents the control API.
+//! A publisher on the stack's IPFS node and Gaia origin: adds files, reads them back, and reads the
+//! counts of requests. `tests/ipfs-node/main.go` documents the control API.
 
 use std::collections::BTreeMap;
 
@@ -112,7 +112,8 @@ impl<'a> Node<'a> {
             .map(drop)
     }
 
-    /// Imports a CAR. Every block matches its CID, and the DAG of every root is complete afterwards.
+    /// Imports a CAR. Every block matches its CID, and the DAG of every root is complete
+    /// afterwards.
     pub(super) async fn import(&self, car: Vec<u8>) -> Result<Imported> {
         answer(self.request(Method::POST, "/node/import").body(car)).await
     }

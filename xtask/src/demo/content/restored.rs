@@ -1,4 +1,5 @@
-//! Compares a restored folder with the published files, without any code of the backup or the restore.
+//! Compares a restored folder with the published files, without any code of the backup or the
+//! restore.
 
 use std::{
     collections::BTreeMap,
@@ -28,8 +29,8 @@ impl Restored {
     }
 }
 
-/// Checks the folder: one file for each content, `<contentId>_…`, equal to the published one, and the list of all.
-/// Any other file is an error.
+/// Checks the folder: one file for each content, `<contentId>_…`, equal to the published one, and
+/// the list of all. Any other file is an error.
 pub(super) fn compare(folder: &Path, expected: &BTreeMap<String, &Published>) -> Result<Restored> {
     let mut files = BTreeMap::new();
     for entry in

@@ -1,5 +1,6 @@
-//! The header of a CAR, `{roots: [CID…], version: 1}` in DAG-CBOR. The reader is lenient, because it trusts nothing in
-//! it: any order of keys, further keys, no roots. The writer uses the canonical form.
+//! The header of a CAR, `{roots: [CID…], version: 1}` in DAG-CBOR. The reader is lenient, because
+//! it trusts nothing in it: any order of keys, further keys, no roots. The writer uses the
+//! canonical form.
 
 use super::{
     super::{Cid, cid::read_whole},

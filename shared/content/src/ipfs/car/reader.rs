@@ -1,5 +1,5 @@
-//! Reads blocks from a CAR in pieces of any size. Memory is one block and one piece. Nothing is trusted: the walk
-//! checks that each block matches its CID, and that the CAR is complete.
+//! Reads blocks from a CAR in pieces of any size. Memory is one block and one piece. Nothing is
+//! trusted: the walk checks that each block matches its CID, and that the CAR is complete.
 
 use bytes::{Buf as _, Bytes, BytesMut};
 
@@ -38,7 +38,8 @@ impl CarReader {
         self.buffer.extend_from_slice(piece);
     }
 
-    /// The next complete block. Blocks under identity CIDs are skipped, because their CIDs contain the same bytes.
+    /// The next complete block. Blocks under identity CIDs are skipped, because their CIDs contain
+    /// the same bytes.
     ///
     /// # Errors
     /// The first fault. Later calls return the same one.

@@ -1,4 +1,5 @@
-//! Writes a CAR for `ipfs dag import`. The blocks are written unchanged: the caller has proved them.
+//! Writes a CAR for `ipfs dag import`. The blocks are written unchanged: the caller has proved
+//! them.
 
 use std::io::{self, Write};
 
@@ -14,8 +15,8 @@ pub struct CarWriter<W> {
 }
 
 impl<W: Write> CarWriter<W> {
-    /// Begins a CAR with these roots. An import pins them, and fails if one is incomplete. Files may be roots. The
-    /// directories on their paths may not.
+    /// Begins a CAR with these roots. An import pins them, and fails if one is incomplete. Files
+    /// may be roots. The directories on their paths may not.
     ///
     /// # Errors
     /// Those of the writer.

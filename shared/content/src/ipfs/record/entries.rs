@@ -1,5 +1,6 @@
-//! The entries of a record, one for each block: length of the prefix, prefix, bytes of the file, length of the suffix,
-//! suffix. Numbers are varints. A raw leaf takes five bytes, a dag-pb leaf about twenty, an inner block its own size.
+//! The entries of a record, one for each block: length of the prefix, prefix, bytes of the file,
+//! length of the suffix, suffix. Numbers are varints. A raw leaf takes five bytes, a dag-pb leaf
+//! about twenty, an inner block its own size.
 
 use std::ops::Range;
 
@@ -25,7 +26,8 @@ impl Recorder {
         }
     }
 
-    /// Adds a block with this range of the file. A block without bytes of the file is stored completely.
+    /// Adds a block with this range of the file. A block without bytes of the file is stored
+    /// completely.
     pub(in super::super) fn add(
         &mut self,
         block: &[u8],

@@ -1,5 +1,6 @@
-//! The record of blocks of an IPFS file: with the file's bytes it rebuilds every block of its DAG under the same CID.
-//! In memory it has its stored form, bounded by [`WalkLimits::inner_bytes`](super::WalkLimits).
+//! The record of blocks of an IPFS file: with the file's bytes it rebuilds every block of its DAG
+//! under the same CID. In memory it has its stored form, bounded by
+//! [`WalkLimits::inner_bytes`](super::WalkLimits).
 
 mod entries;
 mod rebuild;
@@ -11,8 +12,9 @@ use super::{Cid, IpfsPath};
 
 /// Rebuilds the blocks of one file, including those of its path.
 ///
-/// For each block in the order of the walk it has: the bytes before those of the file, their number, and the bytes
-/// after. Only the root's CID is stored. Each other CID is in an earlier block, and proves its own block.
+/// For each block in the order of the walk it has: the bytes before those of the file, their
+/// number, and the bytes after. Only the root's CID is stored. Each other CID is in an earlier
+/// block, and proves its own block.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DagRecord {
     path: IpfsPath,

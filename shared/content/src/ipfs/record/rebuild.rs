@@ -1,5 +1,6 @@
-//! Rebuilds the blocks from the file's bytes and the record. A walk from the root requests them, so the result is
-//! proved to be the complete DAG of that root, in order. Memory is one block and twice the record.
+//! Rebuilds the blocks from the file's bytes and the record. A walk from the root requests them, so
+//! the result is proved to be the complete DAG of that root, in order. Memory is one block and
+//! twice the record.
 
 use std::io::{self, Read};
 
@@ -14,7 +15,8 @@ use super::{
 /// Why the blocks were not rebuilt, or not written.
 #[derive(Debug, thiserror::Error)]
 pub enum RebuildError {
-    /// The file cannot be read, or the blocks cannot be written: the reason is the reader's or the writer's own.
+    /// The file cannot be read, or the blocks cannot be written: the reason is the reader's or the
+    /// writer's own.
     #[error(transparent)]
     Io(#[from] io::Error),
     /// The file's bytes do not make the block. Permanent.
@@ -42,11 +44,12 @@ pub enum RebuildError {
 }
 
 impl DagRecord {
-    /// Rebuilds every block in the order of the walk, including repeated ones. Each is proved against its CID, then
-    /// passed on. Blocks of the path come first.
+    /// Rebuilds every block in the order of the walk, including repeated ones. Each is proved
+    /// against its CID, then passed on. Blocks of the path come first.
     ///
     /// # Errors
-    /// [`RebuildError`], for the first block that differs, or a file with bytes after the last block.
+    /// [`RebuildError`], for the first block that differs, or a file with bytes after the last
+    /// block.
     pub fn rebuild(
         &self,
         file: impl Read,

@@ -1,5 +1,5 @@
-//! The stored form of a record: a line with the format, root, path, file, numbers, entries, and the SHA-256 of all
-//! that. Reading allocates no more than the given bytes.
+//! The stored form of a record: a line with the format, root, path, file, numbers, entries, and the
+//! SHA-256 of all that. Reading allocates no more than the given bytes.
 
 use sha2::{Digest as _, Sha256};
 

@@ -1,5 +1,6 @@
-//! One node of a file: its own bytes of the file, and its parts with their sizes. A node with inconsistent sizes is
-//! refused here, before a request for its parts. The expanded size of a DAG is therefore known at its root.
+//! One node of a file: its own bytes of the file, and its parts with their sizes. A node with
+//! inconsistent sizes is refused here, before a request for its parts. The expanded size of a DAG
+//! is therefore known at its root.
 
 use std::ops::Range;
 

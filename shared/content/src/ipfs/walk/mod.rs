@@ -1,6 +1,7 @@
-//! The walk through the DAG of one file, depth first: the blocks of the path, then those of the file, in the order of
-//! its bytes. Each block is proved against its CID before it is read. The file's bytes come out as their blocks come
-//! in. The caller supplies the blocks, including repeated ones.
+//! The walk through the DAG of one file, depth first: the blocks of the path, then those of the
+//! file, in the order of its bytes. Each block is proved against its CID before it is read. The
+//! file's bytes come out as their blocks come in. The caller supplies the blocks, including
+//! repeated ones.
 
 mod file_node;
 
@@ -106,8 +107,8 @@ impl Walk {
     /// Takes the wanted block, and returns the next bytes of the file.
     ///
     /// # Errors
-    /// [`WalkError::WrongBlock`] for another block: the walk is unchanged. [`WalkError::Dag`] for a fault of the DAG,
-    /// [`WalkError::Ended`] after the end.
+    /// [`WalkError::WrongBlock`] for another block: the walk is unchanged. [`WalkError::Dag`] for a
+    /// fault of the DAG, [`WalkError::Ended`] after the end.
     pub fn supply(&mut self, block: &Bytes) -> Result<Vec<Bytes>, WalkError> {
         let visit = self.wanted.take().ok_or(WalkError::Ended)?;
         if !proves(&visit.cid, block)? {
@@ -127,7 +128,8 @@ impl Walk {
     /// Ends the walk.
     ///
     /// # Errors
-    /// [`WalkError::Incomplete`] if a block is still wanted, [`WalkError::Ended`] if the walk had failed.
+    /// [`WalkError::Incomplete`] if a block is still wanted, [`WalkError::Ended`] if the walk had
+    /// failed.
     pub fn finish(self) -> Result<WalkedFile, WalkError> {
         match (self.wanted, self.file) {
             (Some(visit), _) => Err(WalkError::Incomplete {
@@ -284,7 +286,8 @@ impl Walk {
             out.push(block.slice(node.data.clone()));
         }
         if !node.parts.is_empty() {
-            // A copy, since the block given may be a small piece of a large buffer, and this one stays.
+            // A copy, since the block given may be a small piece of a large buffer, and this one
+            // stays.
             let block = Bytes::copy_from_slice(block);
             self.levels.push(Level {
                 block,

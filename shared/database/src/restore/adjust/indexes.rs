@@ -43,8 +43,8 @@ const LEFT_OUT: [(&str, &str); 5] = [
 /// The version of new indexes in every server since 3.4.
 const CURRENT_VERSION: f64 = 2.0;
 
-/// More than a server's maximum for `expireAfterSeconds`. Servers treat an invalid value like this one: documents never
-/// expire.
+/// More than a server's maximum for `expireAfterSeconds`. Servers treat an invalid value like this
+/// one: documents never expire.
 const NEVER_SECONDS: i32 = i32::MAX;
 
 /// The indexes in the form of `createIndexes`, with the one on `_id`.
@@ -116,7 +116,8 @@ fn place_of(index: &Document) -> Place {
     }
 }
 
-/// Whether the server creates it together with the collection: the index on `_id`, or that of a clustered collection.
+/// Whether the server creates it together with the collection: the index on `_id`, or that of a
+/// clustered collection.
 pub(in crate::restore) fn comes_with_the_collection(index: &Document) -> bool {
     matches!(place_of(index), Place::WithCollection)
 }

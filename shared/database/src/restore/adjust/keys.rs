@@ -1,11 +1,13 @@
-//! The values in an index's key. Servers before 3.4 accepted any value: a negative number meant descending, a nonempty
-//! text an index of that type, and everything else ascending. Later servers refuse most of them.
+//! The values in an index's key. Servers before 3.4 accepted any value: a negative number meant
+//! descending, a nonempty text an index of that type, and everything else ascending. Later servers
+//! refuse most of them.
 
 use bson::{Bson, Document};
 
 use super::number;
 
-/// Converts values other than whole numbers and types of indexes. Returns the fields, each with its old value.
+/// Converts values other than whole numbers and types of indexes. Returns the fields, each with its
+/// old value.
 pub(super) fn convert(key: &mut Document) -> Vec<(String, Bson)> {
     let mut converted = Vec::new();
     for (field, value) in key.iter_mut() {

@@ -1,6 +1,6 @@
-//! Converts a collection's definition for current servers. Archives come from servers and tools of any version: storage
-//! options are left out, renamed ones are translated, old index specifications are converted. Each difference is
-//! reported.
+//! Converts a collection's definition for current servers. Archives come from servers and tools of
+//! any version: storage options are left out, renamed ones are translated, old index specifications
+//! are converted. Each difference is reported.
 
 mod indexes;
 mod keys;

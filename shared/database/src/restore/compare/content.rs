@@ -1,4 +1,5 @@
-//! Compares documents: their number, their content in any order, and for a capped collection their order.
+//! Compares documents: their number, their content in any order, and for a capped collection their
+//! order.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -31,8 +32,8 @@ pub(in crate::restore) struct Found {
     order: Option<[u8; 32]>,
 }
 
-/// Reads a collection back. If the server keeps measurements of a time series, they are extracted from the returned
-/// buckets.
+/// Reads a collection back. If the server keeps measurements of a time series, they are extracted
+/// from the returned buckets.
 pub(in crate::restore) async fn found_in(
     connection: &Connection,
     target: &Target,

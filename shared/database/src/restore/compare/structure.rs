@@ -1,5 +1,5 @@
-//! Options, indexes and views. The server adds defaults to the given options. Each given option must be present and
-//! equal. Every other option must be a default.
+//! Options, indexes and views. The server adds defaults to the given options. Each given option
+//! must be present and equal. Every other option must be a default.
 
 use bson::{Bson, Document};
 
@@ -49,8 +49,8 @@ pub(in crate::restore) fn option_differences(wanted: &Document, found: &Document
     differences
 }
 
-/// The differences between a collection's indexes and the given ones. `comes_with_the_collection` is true for the
-/// indexes created by the server itself.
+/// The differences between a collection's indexes and the given ones. `comes_with_the_collection`
+/// is true for the indexes created by the server itself.
 pub(in crate::restore) fn index_differences(
     wanted: &[Document],
     found: &[Document],
@@ -145,7 +145,8 @@ fn is_kept(name: &str, wanted: &Bson, found: Option<&Bson>) -> bool {
     }
 }
 
-/// Options with documents completed by the server with defaults. A filter or a validator is stored unchanged.
+/// Options with documents completed by the server with defaults. A filter or a validator is stored
+/// unchanged.
 fn completes_documents(name: &str) -> bool {
     matches!(
         name,

@@ -1,4 +1,5 @@
-//! The steps after the documents: indexes, expiry, replacement of the targets by proved copies, views, the conclusion.
+//! The steps after the documents: indexes, expiry, replacement of the targets by proved copies,
+//! views, the conclusion.
 
 use super::{Run, fail};
 use crate::{

@@ -1,5 +1,6 @@
-//! The beat of a restore in one database. It shows that the restore is running, and names the scratch collections with
-//! the only copy of a target. Rows are only inserted, because the server's role `restore` may not update or remove any.
+//! The beat of a restore in one database. It shows that the restore is running, and names the
+//! scratch collections with the only copy of a target. Rows are only inserted, because the server's
+//! role `restore` may not update or remove any.
 
 use std::{
     collections::BTreeSet,

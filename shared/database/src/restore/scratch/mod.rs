@@ -1,5 +1,6 @@
-//! Scratch collections: a restore over live data fills one for each target, until the copy is proved. A beat in each
-//! database shows that the restore is running. A later restore removes the scratch collections of a killed one.
+//! Scratch collections: a restore over live data fills one for each target, until the copy is
+//! proved. A beat in each database shows that the restore is running. A later restore removes the
+//! scratch collections of a killed one.
 
 mod beat;
 mod name;
@@ -46,8 +47,8 @@ pub struct ScratchCollection {
 }
 
 impl Scratch {
-    /// Names a scratch collection for each target to replace, and starts the beat. Creates nothing else. In a database
-    /// that refuses the beat, the targets are refused.
+    /// Names a scratch collection for each target to replace, and starts the beat. Creates nothing
+    /// else. In a database that refuses the beat, the targets are refused.
     ///
     /// # Errors
     /// The server went away, or has no room: no copy of any target would fit.
@@ -116,14 +117,16 @@ impl Scratch {
         Ok(())
     }
 
-    /// Refuses if another restore may have removed the scratch collections in the database of this target.
+    /// Refuses if another restore may have removed the scratch collections in the database of this
+    /// target.
     pub(super) async fn confirm(&self, target: &Target) -> Result<(), DatabaseError> {
         self.beat_of(target)?
             .confirm(server_time(&self.connection).await?)
             .await
     }
 
-    /// Records that the target will be dropped. From then on no restore drops its scratch collection.
+    /// Records that the target will be dropped. From then on no restore drops its scratch
+    /// collection.
     pub(super) async fn hold(&self, target: &Target) -> Result<(), DatabaseError> {
         self.beat_of(target)?.hold(target).await
     }
@@ -148,8 +151,8 @@ impl Scratch {
         })
     }
 
-    /// Drops the remaining ones, the beat last. A later restore drops the rest. A scratch collection with the only copy
-    /// of its target stays, together with its beat.
+    /// Drops the remaining ones, the beat last. A later restore drops the rest. A scratch
+    /// collection with the only copy of its target stays, together with its beat.
     pub(super) async fn remove(&self) {
         let is_held = |name: &String| self.beats.iter().any(|beat| beat.holds(name));
         for (database, name) in self.collections.iter().filter(|(_, name)| !is_held(name)) {

@@ -1,10 +1,12 @@
-//! Names of scratch collections: `holdfast_restore_<run>_<hash of the target>`. They are short, because a namespace has
-//! 255 bytes at most. Their form is fixed, so no user's collection is mistaken for one.
+//! Names of scratch collections: `holdfast_restore_<run>_<hash of the target>`. They are short,
+//! because a namespace has 255 bytes at most. Their form is fixed, so no user's collection is
+//! mistaken for one.
 
 use bson::oid::ObjectId;
 use sha2::{Digest as _, Sha256};
 
-/// The prefix of every scratch collection. It is reserved: mongodump leaves out every collection with it.
+/// The prefix of every scratch collection. It is reserved: mongodump leaves out every collection
+/// with it.
 pub(crate) const PREFIX: &str = "holdfast_restore_";
 /// The last part of the name of the collection with the beat of a restore.
 const BEAT: &str = "beat";
@@ -40,7 +42,8 @@ pub(super) fn run_of(collection: &str) -> Option<&str> {
     (is_hex(run, RUN_DIGITS) && (target == BEAT || is_hex(target, TARGET_DIGITS))).then_some(run)
 }
 
-/// Whether this is a scratch collection of a restore. Such a collection is never dumped or restored.
+/// Whether this is a scratch collection of a restore. Such a collection is never dumped or
+/// restored.
 pub(crate) fn is_scratch(collection: &str) -> bool {
     run_of(collection).is_some()
 }

@@ -1,5 +1,5 @@
-//! Common parts of this crate's tests: a connection to the running server, additional servers and proxies, archives in
-//! memory.
+//! Common parts of this crate's tests: a connection to the running server, additional servers and
+//! proxies, archives in memory.
 
 mod archive;
 mod proxy;

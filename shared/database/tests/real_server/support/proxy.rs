@@ -1,5 +1,5 @@
-//! A proxy between driver and server. It cuts each connection after a number of answered bytes, or all for good. It
-//! also traps one command: it holds the command, or loses its answer.
+//! A proxy between driver and server. It cuts each connection after a number of answered bytes, or
+//! all for good. It also traps one command: it holds the command, or loses its answer.
 
 use std::sync::{
     Arc, Mutex,

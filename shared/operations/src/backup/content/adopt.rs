@@ -1,5 +1,5 @@
-//! Moves an uploaded file to its place, once. An existing object is reused if it proves itself. Objects are never
-//! overwritten.
+//! Moves an uploaded file to its place, once. An existing object is reused if it proves itself.
+//! Objects are never overwritten.
 
 use bytes::Bytes;
 use holdfast_catalog::HoldSource;
@@ -22,8 +22,8 @@ use super::{
 };
 use crate::{Holdfast, OperationError};
 
-/// Stores the record of the blocks, then the uploaded file, each in its place. Then records both as held for the
-/// source.
+/// Stores the record of the blocks, then the uploaded file, each in its place. Then records both as
+/// held for the source.
 pub(super) async fn settle_in_place(
     h: &Holdfast,
     key: &WritingKey,
@@ -109,7 +109,8 @@ async fn held_already(h: &Holdfast, made: &Made) -> Result<Option<StoredObject>,
     Ok(found.map(|file| file.object))
 }
 
-/// Stores the record of the blocks. Its place follows from the CID and the path, so another item may have stored it.
+/// Stores the record of the blocks. Its place follows from the CID and the path, so another item
+/// may have stored it.
 async fn keep_dag(
     h: &Holdfast,
     key: &WritingKey,

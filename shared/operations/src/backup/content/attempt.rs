@@ -1,8 +1,8 @@
-//! One attempt at one item: check the held file, fetch the missing parts, settle the item. The attempt is counted
-//! before it begins.
+//! One attempt at one item: check the held file, fetch the missing parts, settle the item. The
+//! attempt is counted before it begins.
 //!
-//! The held file is recorded before the item is settled. If a worker dies in between, the next one finds its fetched
-//! file.
+//! The held file is recorded before the item is settled. If a worker dies in between, the next one
+//! finds its fetched file.
 
 use std::time::Duration;
 
@@ -34,8 +34,8 @@ const LONGEST_WAIT: Duration = Duration::from_mins(10);
 /// Longest wait that an origin may request.
 const LONGEST_ASKED_WAIT: Duration = Duration::from_mins(15);
 
-/// An item waits at most this long for a host that is down, without a request in between. Restarts and short
-/// maintenance end sooner, and a night's backup has to end before the next day's work.
+/// An item waits at most this long for a host that is down, without a request in between. Restarts
+/// and short maintenance end sooner, and a night's backup has to end before the next day's work.
 const LONGEST_PUT_OFF: SignedDuration = SignedDuration::from_hours(1);
 
 /// Why an attempt did not succeed.
@@ -86,7 +86,8 @@ impl Attempt<'_> {
         }
     }
 
-    /// Ends an item whose last attempt died, by the held file of its source. That attempt may have stored it.
+    /// Ends an item whose last attempt died, by the held file of its source. That attempt may have
+    /// stored it.
     pub(super) async fn stopped(self) -> Result<DownloadOutcome, OperationError> {
         let held = match ItemSource::of(&self.record.item) {
             Ok(source) => held::of_source(self.h, &source).await?,
@@ -103,7 +104,8 @@ impl Attempt<'_> {
     /// The item's file, held or fetched.
     async fn file(&self, source: &ItemSource, held: Option<&KeptFile>) -> Result<KeptFile, Fault> {
         match held {
-            // Another item has stored it since discovery, or an attempt died before it reported its file.
+            // Another item has stored it since discovery, or an attempt died before it reported its
+            // file.
             Some(held)
                 if source.storage_type == StorageType::Ipfs
                     && is_proved(source.storage_type, held) =>
@@ -153,8 +155,8 @@ impl Attempt<'_> {
         }
     }
 
-    /// Moves a fetched file to its place, under the served path. An ambiguous URL is also recorded under its own text,
-    /// so that the next backup does not try the longer names again.
+    /// Moves a fetched file to its place, under the served path. An ambiguous URL is also recorded
+    /// under its own text, so that the next backup does not try the longer names again.
     async fn keep(
         &self,
         source: &ItemSource,
@@ -198,8 +200,8 @@ impl Attempt<'_> {
         })
     }
 
-    /// Settles the item as `done` if this backup fetched the file, by any attempt for any item. A file from an earlier
-    /// backup replaces a failed fetch, and the item records this failure.
+    /// Settles the item as `done` if this backup fetched the file, by any attempt for any item. A
+    /// file from an earlier backup replaces a failed fetch, and the item records this failure.
     async fn settle(
         &self,
         file: &KeptFile,
@@ -236,8 +238,8 @@ impl Attempt<'_> {
         ))
     }
 
-    /// Ends an item without an available file. The held file may be the last copy: without a reference from this
-    /// backup, it would be collected with the older backups.
+    /// Ends an item without an available file. The held file may be the last copy: without a
+    /// reference from this backup, it would be collected with the older backups.
     async fn end(
         &self,
         code: ItemFailureCode,
@@ -273,8 +275,8 @@ impl Attempt<'_> {
         }
     }
 
-    /// Puts the attempt off. No request was sent, so this is no attempt. An item waits for a host that is down, but not
-    /// without end.
+    /// Puts the attempt off. No request was sent, so this is no attempt. An item waits for a host
+    /// that is down, but not without end.
     async fn put_off(
         &self,
         error: FetchError,

@@ -1,5 +1,6 @@
-//! Decides whether the item of a message is settled, and whether another attempt is allowed. The attempt is counted
-//! before it is made. A message may arrive twice, late, or after the end of its backup, so only the item's row decides.
+//! Decides whether the item of a message is settled, and whether another attempt is allowed. The
+//! attempt is counted before it is made. A message may arrive twice, late, or after the end of its
+//! backup, so only the item's row decides.
 
 use std::{sync::Arc, time::Duration};
 
@@ -117,8 +118,8 @@ impl Downloader {
 /// Downloads the item of a message.
 ///
 /// # Errors
-/// If the catalogue, the repository or its key is unavailable. Nothing is settled, and the message must be delivered
-/// again.
+/// If the catalogue, the repository or its key is unavailable. Nothing is settled, and the message
+/// must be delivered again.
 pub async fn download_item(
     h: &Holdfast,
     downloader: &Downloader,
@@ -162,7 +163,8 @@ enum Begun {
     Ended(DownloadOutcome),
 }
 
-/// Counts the attempt before it is made. The worker of the last counted attempt may still run, or have died.
+/// Counts the attempt before it is made. The worker of the last counted attempt may still run, or
+/// have died.
 async fn begin(h: &Holdfast, message: &DownloadMessage) -> Result<Begun, OperationError> {
     let DownloadMessage {
         backup_id,

@@ -1,4 +1,5 @@
-//! Fan-in: once every item is settled, exactly one caller advances the backup. It counts settled items, never messages.
+//! Fan-in: once every item is settled, exactly one caller advances the backup. It counts settled
+//! items, never messages.
 
 use holdfast_catalog::{CatalogError, JobChange, Settled, Source};
 use holdfast_domain::{
@@ -18,8 +19,8 @@ pub(super) async fn running(h: &Holdfast, id: &BackupId) -> Result<Option<Job>, 
     }
 }
 
-/// Advances a backup to `finalizing` if every item is found and settled. Returns `true` for exactly one caller. This
-/// caller must hand the backup on to [`crate::finalize_content`].
+/// Advances a backup to `finalizing` if every item is found and settled. Returns `true` for exactly
+/// one caller. This caller must hand the backup on to [`crate::finalize_content`].
 ///
 /// # Errors
 /// Those of the catalogue. The sweep checks again.
@@ -64,8 +65,8 @@ pub(crate) async fn finalize_if_settled_at(
     Ok(true)
 }
 
-/// The same for the run that holds the lease and finalizes the backup itself. Its lease does not wait. Returns `false`
-/// while items are pending.
+/// The same for the run that holds the lease and finalizes the backup itself. Its lease does not
+/// wait. Returns `false` while items are pending.
 pub(crate) async fn finalize_held_if_settled(
     h: &Holdfast,
     run: &Run,
@@ -101,8 +102,8 @@ pub(crate) async fn finalize_held_if_settled(
     Ok(true)
 }
 
-/// Settles an item after the queue gave up on it. Returns `true` if this call did it: call [`finalize_if_settled`]
-/// then.
+/// Settles an item after the queue gave up on it. Returns `true` if this call did it: call
+/// [`finalize_if_settled`] then.
 ///
 /// # Errors
 /// Those of the catalogue. The dead letter must be delivered again.
@@ -130,8 +131,9 @@ pub async fn settle_undelivered(
     give_item_up(h, backup_id, &record.item, reason).await
 }
 
-/// Settles an item without a completed download. Returns `true` if this call did it. A held file of its source is used,
-/// so that its only copy keeps a reference, and the list records this. Without a held file, the item fails.
+/// Settles an item without a completed download. Returns `true` if this call did it. A held file of
+/// its source is used, so that its only copy keeps a reference, and the list records this. Without
+/// a held file, the item fails.
 pub(crate) async fn give_item_up(
     h: &Holdfast,
     backup_id: &BackupId,

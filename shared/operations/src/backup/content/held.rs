@@ -1,5 +1,5 @@
-//! Held files, and whether a backup may reuse them now. They must be verified, encrypted if encryption is on, readable,
-//! and in the store.
+//! Held files, and whether a backup may reuse them now. They must be verified, encrypted if
+//! encryption is on, readable, and in the store.
 
 use std::collections::HashMap;
 
@@ -21,13 +21,14 @@ pub(super) fn objects(file: &KeptFile) -> impl Iterator<Item = &StoredObject> {
     std::iter::once(&file.object).chain(&file.dag)
 }
 
-/// Whether the held file is as good as a newly fetched one. An IPFS file without a proof by its CID is fetched again,
-/// because a proving gateway may be available by now.
+/// Whether the held file is as good as a newly fetched one. An IPFS file without a proof by its CID
+/// is fetched again, because a proving gateway may be available by now.
 pub(super) fn is_good_enough(storage_type: StorageType, file: &KeptFile, encrypt: bool) -> bool {
     is_proved(storage_type, file) && is_encrypted_as_asked(file, encrypt)
 }
 
-/// Whether no gateway could prove more of it. A file under a raw CID is one block, and its bytes rebuild that block.
+/// Whether no gateway could prove more of it. A file under a raw CID is one block, and its bytes
+/// rebuild that block.
 pub(super) fn is_proved(storage_type: StorageType, file: &KeptFile) -> bool {
     let is_whole = || {
         file.dag.is_some()
@@ -43,8 +44,8 @@ fn is_encrypted_as_asked(file: &KeptFile, encrypt: bool) -> bool {
     !encrypt || objects(file).all(|object| object.encryption.is_some())
 }
 
-/// The held file of a source, if it is encrypted as required, readable, and in the store. It may be as little proved as
-/// when it was fetched.
+/// The held file of a source, if it is encrypted as required, readable, and in the store. It may be
+/// as little proved as when it was fetched.
 pub(super) async fn of_source(
     h: &Holdfast,
     source: &ItemSource,
@@ -62,8 +63,8 @@ pub(super) async fn of_source(
     }
 }
 
-/// The held file of a source, if its objects are in the store. Objects that were stored again in another form are
-/// recorded in that form.
+/// The held file of a source, if its objects are in the store. Objects that were stored again in
+/// another form are recorded in that form.
 pub(super) async fn found_again(
     h: &Holdfast,
     source: &ItemSource,
@@ -89,7 +90,8 @@ pub(super) async fn found_again(
 pub(super) struct Openings(HashMap<u32, bool>);
 
 impl Openings {
-    /// Whether the available keys can read a file's objects. A file with a lost key is fetched again.
+    /// Whether the available keys can read a file's objects. A file with a lost key is fetched
+    /// again.
     pub(super) async fn open(
         &mut self,
         h: &Holdfast,
@@ -128,8 +130,8 @@ const fn epoch(encryption: &Encryption) -> u32 {
     encryption.key_epoch
 }
 
-/// A file with its objects as the store has them, or nothing if one is missing or damaged. An object of the recorded size
-/// is not read.
+/// A file with its objects as the store has them, or nothing if one is missing or damaged. An
+/// object of the recorded size is not read.
 pub(super) async fn in_store(
     h: &Holdfast,
     file: &KeptFile,

@@ -1,9 +1,10 @@
-//! A content backup in this process, from discovery to manifest, for an operator's machine without a deadline. It uses
-//! only its own queue. One run does all steps under one fencing number and beats throughout. So a killed run counts as
-//! dead after a minute, and the next run resumes at its step.
+//! A content backup in this process, from discovery to manifest, for an operator's machine without
+//! a deadline. It uses only its own queue. One run does all steps under one fencing number and
+//! beats throughout. So a killed run counts as dead after a minute, and the next run resumes at its
+//! step.
 //!
-//! Memory does not depend on the number of items. The queue is bounded, and the rows of items record transient
-//! failures.
+//! Memory does not depend on the number of items. The queue is bounded, and the rows of items
+//! record transient failures.
 
 use std::{
     sync::{
@@ -42,20 +43,22 @@ use crate::{
 const MOST_WORKERS: usize = 128;
 /// Waiting messages for each worker.
 const QUEUED_PER_WORKER: usize = 4;
-/// Wait after a transient fault of the catalogue, and the least wait before failed items are tried again.
+/// Wait after a transient fault of the catalogue, and the least wait before failed items are tried
+/// again.
 const PAUSE: Duration = Duration::from_secs(5);
 /// Interval of checking for a cancellation.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Items looked up in one call.
 const PAGE: u32 = 1000;
-/// In the first runs of a backup, up to this number, a killed attempt is not counted. Later an item may be the reason
-/// for the kills.
+/// In the first runs of a backup, up to this number, a killed attempt is not counted. Later an item
+/// may be the reason for the kills.
 const MOST_BLAMELESS: u64 = 4;
 
 /// Backs up the content in this process. It resumes a backup of an earlier run.
 ///
 /// # Errors
-/// If the backup could not begin or could not be recorded. A later call with the same request resumes it.
+/// If the backup could not begin or could not be recorded. A later call with the same request
+/// resumes it.
 pub async fn back_up_content_here(
     h: &Holdfast,
     request: BackupRequest,
@@ -159,8 +162,8 @@ impl Here<'_> {
         Ok(self.watch.guard(self.download(workers)).await?)
     }
 
-    /// Tries the sent items, then the transient failures, again and again until none is left. Before each round it
-    /// waits for the longest requested wait.
+    /// Tries the sent items, then the transient failures, again and again until none is left.
+    /// Before each round it waits for the longest requested wait.
     async fn download(&self, mut workers: Workers) -> Result<(), OperationError> {
         let mut wait = workers.drain().await?;
         loop {

@@ -1,9 +1,10 @@
-//! Stores a file while it is fetched: `chunks → [SHA-256, gzip where it helps, encrypt, digest, parts] → upload`. Each
-//! file has one blocking thread and bounded channels at both ends.
+//! Stores a file while it is fetched: `chunks → [SHA-256, gzip where it helps, encrypt, digest,
+//! parts] → upload`. Each file has one blocking thread and bounded channels at both ends.
 //!
-//! The address follows from the content, so a file above one part is uploaded to a temporary key first. Memory of a
-//! file: `CHUNKS_WAITING` fetched chunks, three parts of 8 MiB (more for a large file), and the members of gzip. A file
-//! is complete only if its fetcher confirms it. A closed channel alone is no end.
+//! The address follows from the content, so a file above one part is uploaded to a temporary key
+//! first. Memory of a file: `CHUNKS_WAITING` fetched chunks, three parts of 8 MiB (more for a large
+//! file), and the members of gzip. A file is complete only if its fetcher confirms it. A closed
+//! channel alone is no end.
 
 use std::{
     io::{self, Write as _},

@@ -1,5 +1,5 @@
-//! A content backup: discover, download, finalize. Each step is a separate run or message and hands on to the next. A
-//! step may run twice or late. Progress is counted in rows, never in messages.
+//! A content backup: discover, download, finalize. Each step is a separate run or message and hands
+//! on to the next. A step may run twice or late. Progress is counted in rows, never in messages.
 
 mod adopt;
 mod attempt;
@@ -42,8 +42,8 @@ pub struct HandOn {
     pub step: Step,
 }
 
-/// Ends this run, not its job: the lease waits for the next run, at most until this time of the catalogue's server.
-/// Returns `false` if another run has the lease by now.
+/// Ends this run, not its job: the lease waits for the next run, at most until this time of the
+/// catalogue's server. Returns `false` if another run has the lease by now.
 pub(crate) async fn wait_until(
     h: &Holdfast,
     run: &Run,

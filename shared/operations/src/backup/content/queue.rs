@@ -16,7 +16,8 @@ pub struct QueueError {
     pub is_transient: bool,
 }
 
-/// A message that the queue refuses because of its content. A retry cannot help. The other messages were accepted.
+/// A message that the queue refuses because of its content. A retry cannot help. The other messages
+/// were accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefusedMessage {
     /// The item of the message.
@@ -28,15 +29,16 @@ pub struct RefusedMessage {
 /// Takes messages to the workers.
 #[async_trait]
 pub trait DownloadQueue: Send + Sync {
-    /// Sends any number of messages, and returns the refused ones. Messages that one call of the queue did not accept
-    /// are sent again inside.
+    /// Sends any number of messages, and returns the refused ones. Messages that one call of the
+    /// queue did not accept are sent again inside.
     ///
     /// # Errors
     /// [`QueueError`] if the queue failed, or refuses all messages. Some may have been accepted.
     async fn send(&self, messages: &[DownloadMessage]) -> Result<Vec<RefusedMessage>, QueueError>;
 }
 
-/// A queue in this process. Sending waits while it is full, so that discovery is no faster than the downloads.
+/// A queue in this process. Sending waits while it is full, so that discovery is no faster than the
+/// downloads.
 pub struct LocalQueue {
     sender: Mutex<Option<mpsc::Sender<DownloadMessage>>>,
     receiver: Mutex<mpsc::Receiver<DownloadMessage>>,

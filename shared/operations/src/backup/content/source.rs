@@ -8,8 +8,8 @@ use holdfast_domain::{ContentItem, StorageType};
 pub(crate) struct ItemSource {
     pub(crate) location: Location,
     pub(crate) storage_type: StorageType,
-    /// A CID with its path, or a URL. Items with the same text share a source. A possible part of a longer name follows
-    /// the path.
+    /// A CID with its path, or a URL. Items with the same text share a source. A possible part of
+    /// a longer name follows the path.
     pub(crate) locator: String,
     pub(crate) id: SourceId,
 }

@@ -1,5 +1,5 @@
-//! Repeats a dump within the same run if its source changed or failed. Each attempt is planned again and stores the
-//! present namespaces. It uses no data of an earlier attempt.
+//! Repeats a dump within the same run if its source changed or failed. Each attempt is planned
+//! again and stores the present namespaces. It uses no data of an earlier attempt.
 
 use std::{
     collections::{BTreeSet, HashSet},
@@ -54,7 +54,8 @@ pub(super) async fn dump_until_unchanged(
             || !is_of_the_source(&error, has_begun)
             || !has_time(limits, began.elapsed())
         {
-            // If the server is not reached again, its loss is the result, and the earlier failure is the cause.
+            // If the server is not reached again, its loss is the result, and the earlier failure
+            // is the cause.
             return Err(match error {
                 OperationError::Source(_) if !has_begun => earlier.unwrap_or(error),
                 error => error,

@@ -20,7 +20,8 @@ use crate::{
     },
 };
 
-/// Writes guide and manifest, and settles the job. A failure before the manifest removes the stored artifact.
+/// Writes guide and manifest, and settles the job. A failure before the manifest removes the stored
+/// artifact.
 pub(super) async fn commit(
     h: &Holdfast,
     run: &Run,

@@ -1,5 +1,5 @@
-//! The dump on its way: engine → stages → upload, as one stream without files on disk. It is proved before it is
-//! completed.
+//! The dump on its way: engine → stages → upload, as one stream without files on disk. It is proved
+//! before it is completed.
 
 use std::{collections::BTreeSet, sync::atomic::Ordering};
 

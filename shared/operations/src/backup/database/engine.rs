@@ -1,4 +1,5 @@
-//! Chooses the engine of a dump and runs it. Both engines write one format, and the stages prove its content.
+//! Chooses the engine of a dump and runs it. Both engines write one format, and the stages prove
+//! its content.
 
 use holdfast_archive::Summary;
 use holdfast_database::{
@@ -15,8 +16,8 @@ use crate::{Holdfast, OperationError, job::watch::Watch};
 
 const MIB: u64 = 1024 * 1024;
 
-/// Memory of this process except for the parts of the upload: compression on all cores, one document in the walk,
-/// clients, and the process itself.
+/// Memory of this process except for the parts of the upload: compression on all cores, one
+/// document in the walk, clients, and the process itself.
 const OWN_BYTES: u64 = 160 * MIB;
 
 /// Parts of an upload in memory at a time.
@@ -47,8 +48,8 @@ pub(super) struct Dumped {
     pub(super) rolled_over: Vec<(String, String)>,
 }
 
-/// The configured engine. Without a setting it is mongodump, or the native engine if mongodump cannot be used. The
-/// second value is the reason, if it is worth a note.
+/// The configured engine. Without a setting it is mongodump, or the native engine if mongodump
+/// cannot be used. The second value is the reason, if it is worth a note.
 pub(super) async fn choose(
     h: &Holdfast,
     connection: &Connection,
@@ -200,8 +201,8 @@ impl Engine {
         }
     }
 
-    /// Runs the engine into the stages, and ends them. If the run must stop, the engine stops, and the stages are
-    /// dropped without an end.
+    /// Runs the engine into the stages, and ends them. If the run must stop, the engine stops, and
+    /// the stages are dropped without an end.
     pub(super) async fn run(
         self,
         h: &Holdfast,
@@ -242,8 +243,8 @@ impl Engine {
         })
     }
 
-    /// Limits mongodump to its share of a function's memory. This process needs the rest, and more of it for larger
-    /// parts.
+    /// Limits mongodump to its share of a function's memory. This process needs the rest, and more
+    /// of it for larger parts.
     pub(super) fn within(self, function_memory_mib: Option<u32>, part_bytes: u64) -> Self {
         match self {
             Self::Mongodump(mut official) => {

@@ -1,4 +1,5 @@
-//! Exclusions without a match. A misspelt name leaves its collection in the dump, and the job reports the name.
+//! Exclusions without a match. A misspelt name leaves its collection in the dump, and the job
+//! reports the name.
 
 use holdfast_database::{Connection, DumpSelection, unmatched_exclusions};
 

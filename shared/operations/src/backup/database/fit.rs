@@ -1,5 +1,6 @@
-//! Whether a manifest has room for the planned dump. The names are known before the first byte is read. All other
-//! fields and digests only make the manifest larger, so names above the limit are refused at once.
+//! Whether a manifest has room for the planned dump. The names are known before the first byte is
+//! read. All other fields and digests only make the manifest larger, so names above the limit are
+//! refused at once.
 
 use holdfast_archive::MAX_NAMESPACES;
 use holdfast_domain::{MAX_MANIFEST_BYTES, NamespaceManifest, Sha256Digest};

@@ -1,6 +1,6 @@
-//! A dump leaves temporary collections out, because the server replaces or drops them at any moment. A temporary
-//! collection with the same name before and after the dump may belong to a user or to a dead aggregation. The job
-//! reports it.
+//! A dump leaves temporary collections out, because the server replaces or drops them at any
+//! moment. A temporary collection with the same name before and after the dump may belong to a user
+//! or to a dead aggregation. The job reports it.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +20,8 @@ pub(super) async fn temporary(
     Ok(temporary_collections(connection, &selection(h)).await?)
 }
 
-/// A warning with the names of those still present. The dump is stored, so an unavailable server fails no backup.
+/// A warning with the names of those still present. The dump is stored, so an unavailable server
+/// fails no backup.
 pub(super) async fn still_there(
     h: &Holdfast,
     connection: &Connection,

@@ -1,5 +1,6 @@
-//! Databases and collections of the last backup that are missing in this one. A revoked privilege looks like a dropped
-//! collection, because the server lists only the visible ones. Neither fails a backup. Both are reported.
+//! Databases and collections of the last backup that are missing in this one. A revoked privilege
+//! looks like a dropped collection, because the server lists only the visible ones. Neither fails a
+//! backup. Both are reported.
 
 use std::collections::BTreeSet;
 

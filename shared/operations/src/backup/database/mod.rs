@@ -1,6 +1,8 @@
-//! A database backup: lease, dump, store, check, commit. The manifest is written last. Without it there is no backup.
+//! A database backup: lease, dump, store, check, commit. The manifest is written last. Without it
+//! there is no backup.
 //!
-//! A run may be killed at any await, and may start twice or late. The next run or the sweep settles its remains.
+//! A run may be killed at any await, and may start twice or late. The next run or the sweep settles
+//! its remains.
 
 mod again;
 mod commit;
@@ -34,9 +36,9 @@ use crate::{
 /// Backs up the database.
 ///
 /// # Errors
-/// If the run could not begin ([`OperationError::AlreadyRunning`], [`OperationError::ConcurrencyLimit`]) or could not
-/// be recorded. The event's source should retry. A failed dump is [`BackupOutcome::Failed`], and its job has the
-/// reason.
+/// If the run could not begin ([`OperationError::AlreadyRunning`],
+/// [`OperationError::ConcurrencyLimit`]) or could not be recorded. The event's source should retry.
+/// A failed dump is [`BackupOutcome::Failed`], and its job has the reason.
 pub async fn back_up_database(
     h: &Holdfast,
     request: BackupRequest,
@@ -102,7 +104,8 @@ async fn conclude(
         Err(RunFault::Failed(OperationError::Stopped(StopReason::LeaseLost))) => {
             Ok(lost_lease::what_became_of(h, run).await?.outcome(run))
         }
-        // The job can be neither continued nor settled. The event's source retries, and the next run takes it over.
+        // The job can be neither continued nor settled. The event's source retries, and the next
+        // run takes it over.
         Err(RunFault::Failed(error)) if error.is_catalog_away() => Err(error),
         Err(RunFault::Failed(error)) => {
             tracing::error!(backupId = %backup_id, code = %error.code(), %error, "the backup failed");

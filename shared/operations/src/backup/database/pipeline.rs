@@ -1,8 +1,9 @@
-//! The stages between the engine and the store, stacked on one blocking thread: `meter → inspect → artifact writer`.
+//! The stages between the engine and the store, stacked on one blocking thread: `meter → inspect →
+//! artifact writer`.
 //!
-//! Memory does not depend on the size of the backup: one document in the archive walker, and the buffers of the
-//! artifact writer. Only [`Stages::finish`] sends the end of the data. The upload of a dropped stack cannot be
-//! completed.
+//! Memory does not depend on the size of the backup: one document in the archive walker, and the
+//! buffers of the artifact writer. Only [`Stages::finish`] sends the end of the data. The upload of
+//! a dropped stack cannot be completed.
 
 use std::io::{self, Write};
 

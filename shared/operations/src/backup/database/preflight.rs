@@ -1,4 +1,5 @@
-//! Whether the official mongodump is installed and runs. The first backup of a process checks it once.
+//! Whether the official mongodump is installed and runs. The first backup of a process checks it
+//! once.
 
 use std::{path::Path, sync::Arc};
 
@@ -20,8 +21,8 @@ impl Preflight {
 }
 
 impl Holdfast {
-    /// The reason for the native engine despite an installed mongodump: it does not run. `None` before the first
-    /// backup, without an installation, or with a configured engine.
+    /// The reason for the native engine despite an installed mongodump: it does not run. `None`
+    /// before the first backup, without an installation, or with a configured engine.
     #[must_use]
     pub fn engine_fallback(&self) -> Option<&ToolFault> {
         let is_chosen = self.settings.database.engine != DumpEngine::Auto;

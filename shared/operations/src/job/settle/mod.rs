@@ -1,5 +1,5 @@
-//! The end of a job. Each ending is one conditional change of its row, followed by a call of the observer and the
-//! release of the lease.
+//! The end of a job. Each ending is one conditional change of its row, followed by a call of the
+//! observer and the release of the lease.
 
 pub(crate) mod parent;
 
@@ -14,7 +14,8 @@ use jiff::SignedDuration;
 use super::{heartbeat::persist, lease, run::Run};
 use crate::{Holdfast, OperationError};
 
-/// Within this time after the end of its job, a paused run may still write its manifest and complete the job.
+/// Within this time after the end of its job, a paused run may still write its manifest and
+/// complete the job.
 pub(crate) const LATE_MANIFEST_GRACE: SignedDuration = SignedDuration::from_hours(1);
 
 /// Settles a job as `failed`. With a fencing number, only if this run still has the job.
@@ -32,8 +33,8 @@ pub(crate) async fn fail(
     settle(h, &job.backup_id, JobStatus::Failed, change, fence).await
 }
 
-/// Settles a run's own job as `failed`. A fault of the source may also be one of the catalogue, so the call is repeated
-/// like every other call of a run.
+/// Settles a run's own job as `failed`. A fault of the source may also be one of the catalogue, so
+/// the call is repeated like every other call of a run.
 pub(crate) async fn fail_run(
     h: &Holdfast,
     run: &Run,
@@ -107,11 +108,12 @@ fn joined(noted: Option<&str>, told: Option<&str>) -> Option<String> {
     }
 }
 
-/// Settles a `failed` or `cancelled` job as `completed` if its manifest and all its artifacts are in the store. A run
-/// paused past its lease may have written it.
+/// Settles a `failed` or `cancelled` job as `completed` if its manifest and all its artifacts are
+/// in the store. A run paused past its lease may have written it.
 ///
 /// # Errors
-/// [`OperationError::Corrupt`] if an artifact is missing: the job stays as it is. Those of store and catalogue.
+/// [`OperationError::Corrupt`] if an artifact is missing: the job stays as it is. Those of store
+/// and catalogue.
 pub(crate) async fn complete_if_committed(h: &Holdfast, job: &Job) -> Result<bool, OperationError> {
     let Some(manifest) = committed_manifest(h, &job.backup_id).await? else {
         return Ok(false);

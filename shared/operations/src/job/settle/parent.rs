@@ -6,7 +6,8 @@ use holdfast_domain::{BackupId, FailureCode, Job, JobFailure, JobStatus, Timesta
 use super::{ended, fail, settle};
 use crate::{Holdfast, OperationError};
 
-/// Settles the parent of a settled job if it was the last part. A failure is logged, and the sweep retries.
+/// Settles the parent of a settled job if it was the last part. A failure is logged, and the sweep
+/// retries.
 pub(crate) async fn settle_parent_of(h: &Holdfast, child: &Job) {
     let Some(parent) = &child.parent_id else {
         return;
@@ -18,9 +19,10 @@ pub(crate) async fn settle_parent_of(h: &Holdfast, child: &Job) {
     }
 }
 
-/// Settles a full backup with all parts settled, and returns the job if it changed. A failed or cancelled one becomes
-/// completed if all of its parts are. One that was deleted with its last part is brought back if a part
-/// is a backup again. If another run changes the job first, this call changes nothing.
+/// Settles a full backup with all parts settled, and returns the job if it changed. A failed or
+/// cancelled one becomes completed if all of its parts are. One that was deleted with its last part
+/// is brought back if a part is a backup again. If another run changes the job first, this call
+/// changes nothing.
 pub(crate) async fn settle_if_through(
     h: &Holdfast,
     id: &BackupId,
@@ -71,7 +73,8 @@ fn may_be_a_backup(children: &[Job]) -> bool {
     children.iter().any(may_be)
 }
 
-/// At least one part was deleted, and no other part is or may become a backup: the full backup is deleted too.
+/// At least one part was deleted, and no other part is or may become a backup: the full backup is
+/// deleted too.
 pub(crate) fn is_gone(children: &[Job]) -> bool {
     children
         .iter()
@@ -79,7 +82,8 @@ pub(crate) fn is_gone(children: &[Job]) -> bool {
         && !may_be_a_backup(children)
 }
 
-/// Reverses the deletion of a full backup: it is what it was before, and completed if all of its parts are.
+/// Reverses the deletion of a full backup: it is what it was before, and completed if all of its
+/// parts are.
 async fn bring_back(h: &Holdfast, parent: &Job, now: Timestamp) -> Result<Job, OperationError> {
     let id = &parent.backup_id;
     let earlier = match (&parent.error, parent.size) {

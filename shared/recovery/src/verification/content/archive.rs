@@ -1,5 +1,5 @@
-//! Compares the archive with the list: the same files under the same names in the same order, and the document of all
-//! items.
+//! Compares the archive with the list: the same files under the same names in the same order, and
+//! the document of all items.
 
 use std::io::{self, Write};
 

@@ -219,7 +219,8 @@ async fn archive_differences(
     }
 }
 
-/// Compares the counts in the manifest with those of the complete list. Returns the difference as a problem.
+/// Compares the counts in the manifest with those of the complete list. Returns the difference as a
+/// problem.
 #[must_use]
 pub fn count_differences(backup: &StoredContent, counted: ItemCounts) -> Option<String> {
     let ItemCounts {

@@ -1,5 +1,5 @@
-//! Checks the objects of one item: they exist, their bytes are authentic, and their content is the listed file, under
-//! its CID.
+//! Checks the objects of one item: they exist, their bytes are authentic, and their content is the
+//! listed file, under its CID.
 
 use holdfast_content::ipfs::RebuildError;
 use holdfast_domain::{ItemRecord, KeptFile, VerificationLevel};
@@ -112,7 +112,8 @@ impl Objects {
     }
 }
 
-/// Reads the file. If its blocks are recorded, it also rebuilds them from the file, up to the root of its CID.
+/// Reads the file. If its blocks are recorded, it also rebuilds them from the file, up to the root
+/// of its CID.
 fn read_whole(
     backup: &StoredContent,
     handle: &Handle,

@@ -1,5 +1,6 @@
-//! Discovery: creates a row for each content item of the platform. It settles held items, fails impossible ones and
-//! queues the rest, page by page. Every step may be repeated. The next run resumes at the last page.
+//! Discovery: creates a row for each content item of the platform. It settles held items, fails
+//! impossible ones and queues the rest, page by page. Every step may be repeated. The next run
+//! resumes at the last page.
 
 mod page;
 
@@ -262,7 +263,8 @@ impl Discovery<'_> {
     }
 }
 
-/// Sends items to the workers, and marks their rows as sent. An item fails if the queue refuses its message.
+/// Sends items to the workers, and marks their rows as sent. An item fails if the queue refuses its
+/// message.
 pub(crate) async fn send(
     h: &Holdfast,
     queue: &dyn DownloadQueue,
@@ -341,7 +343,8 @@ async fn conclude(
         Err(RunFault::Failed(OperationError::Stopped(StopReason::LeaseLost))) => {
             of_lost(h, run).await
         }
-        // The next run resumes at the cursor. The event's source retries, and later the sweep hands the step on.
+        // The next run resumes at the cursor. The event's source retries, and later the sweep hands
+        // the step on.
         Err(RunFault::Failed(error)) if error.is_catalog_away() => Err(error),
         Err(RunFault::Failed(error)) => {
             if error.is_transient() && is_to_go_on(h, run).await {
@@ -369,8 +372,9 @@ async fn of_lost(h: &Holdfast, run: &Run) -> Result<DiscoveryOutcome, OperationE
     )
 }
 
-/// Whether another run should resume this discovery after a transient fault. With a cursor, the event's source retries,
-/// and later the sweep. Without one, the discovery fails at once and reports the reason.
+/// Whether another run should resume this discovery after a transient fault. With a cursor, the
+/// event's source retries, and later the sweep. Without one, the discovery fails at once and
+/// reports the reason.
 async fn is_to_go_on(h: &Holdfast, run: &Run) -> bool {
     let found = h
         .catalog

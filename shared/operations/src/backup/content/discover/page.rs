@@ -1,4 +1,5 @@
-//! One page of the platform's items: their rows, and the settling of held items before any download.
+//! One page of the platform's items: their rows, and the settling of held items before any
+//! download.
 
 use std::collections::HashMap;
 
@@ -22,7 +23,8 @@ use crate::{
 const CONCURRENCY: usize = 32;
 
 impl Discovery<'_> {
-    /// Adds the rows of a page. Items without a usable source fail, held items are settled, the others are sent.
+    /// Adds the rows of a page. Items without a usable source fail, held items are settled, the
+    /// others are sent.
     pub(super) async fn take_in(
         &self,
         page: Vec<ListedItem>,
@@ -62,8 +64,8 @@ impl Discovery<'_> {
         concurrently(failing).await.map(drop)
     }
 
-    /// Settles the IPFS items with a held file, and returns the others. The download of a Gaia item sends a conditional
-    /// request, because the file of a URL may change.
+    /// Settles the IPFS items with a held file, and returns the others. The download of a Gaia item
+    /// sends a conditional request, because the file of a URL may change.
     async fn settle_held(
         &self,
         wanted: Vec<Wanted>,

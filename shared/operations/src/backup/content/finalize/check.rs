@@ -1,6 +1,7 @@
-//! Checks every referenced object: compares the rows with the store's own listing, both in the order of the objects'
-//! keys. The first pass is for files, the second for the records of their blocks. An object with a different size is
-//! read, because it may have been stored again after its item was settled.
+//! Checks every referenced object: compares the rows with the store's own listing, both in the
+//! order of the objects' keys. The first pass is for files, the second for the records of their
+//! blocks. An object with a different size is read, because it may have been stored again after its
+//! item was settled.
 
 use futures_util::TryStreamExt as _;
 use holdfast_catalog::Kept;
@@ -13,7 +14,8 @@ use crate::{Holdfast, OperationError, job::heartbeat::persist};
 
 const PAGE: u32 = 500;
 
-/// Fails every item with a missing object, or with an object that has another size and no valid proof.
+/// Fails every item with a missing object, or with an object that has another size and no valid
+/// proof.
 pub(super) async fn look_for_objects(
     h: &Holdfast,
     repository: &RepositoryId,

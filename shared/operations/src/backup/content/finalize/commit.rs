@@ -12,8 +12,8 @@ use crate::{
 };
 
 impl Finalizing<'_> {
-    /// Writes guide and manifest, and settles the job. After a failure the artifacts remain, because a takeover may use
-    /// them.
+    /// Writes guide and manifest, and settles the job. After a failure the artifacts remain,
+    /// because a takeover may use them.
     pub(super) async fn commit(&self) -> Result<Job, RunFault> {
         // Retention compares it with the present of another machine.
         let completed_at = self

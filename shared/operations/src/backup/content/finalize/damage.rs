@@ -1,4 +1,5 @@
-//! An item with a missing or damaged object. The backup does not contain it, and the next backup fetches it again.
+//! An item with a missing or damaged object. The backup does not contain it, and the next backup
+//! fetches it again.
 
 use holdfast_domain::{BackupId, ItemFailure, ItemFailureCode, ItemRecord, StoredObject};
 

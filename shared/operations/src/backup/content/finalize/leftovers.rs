@@ -1,5 +1,5 @@
-//! Artifacts of killed or failed runs in a backup's folder, without a reference from a manifest. The sweep removes the
-//! rest.
+//! Artifacts of killed or failed runs in a backup's folder, without a reference from a manifest.
+//! The sweep removes the rest.
 
 use std::time::Duration;
 
@@ -25,8 +25,9 @@ pub(super) async fn remove_unnamed(h: &Holdfast, manifest: &Manifest) {
     log(id, remove_those(h, id, |key| !kept.contains(key)).await);
 }
 
-/// For a job settled without a backup: removes the artifacts of the run with this fencing number, if there is certainly
-/// no manifest. An earlier run may be paused, and may still write a manifest with its own artifacts.
+/// For a job settled without a backup: removes the artifacts of the run with this fencing number,
+/// if there is certainly no manifest. An earlier run may be paused, and may still write a manifest
+/// with its own artifacts.
 pub(super) async fn remove_own(h: &Holdfast, id: &BackupId, fence: u64) {
     match h.repository.manifest(id).await {
         Err(RepositoryError::NotFound(_)) => {
@@ -71,9 +72,9 @@ async fn remove_each(
     Ok(())
 }
 
-/// Removes unfinished uploads and incoming files of a completed backup's killed runs, if they are older than the run
-/// that completed it. No run of this backup is active any more. No other content backup was active while its lease was
-/// held.
+/// Removes unfinished uploads and incoming files of a completed backup's killed runs, if they are
+/// older than the run that completed it. No run of this backup is active any more. No other content
+/// backup was active while its lease was held.
 pub(super) async fn remove_unfinished(h: &Holdfast, id: &BackupId, begun_before: Timestamp) {
     log(id, remove_each_unfinished(h, id, begun_before).await);
 }

@@ -1,7 +1,7 @@
 //! The end of a content backup: check of every referenced object, archive, list of items, manifest.
 //!
-//! The job's row records the stored artifacts under the fencing number, so that the next run resumes there. Memory
-//! depends on neither the number of items nor their size.
+//! The job's row records the stored artifacts under the fencing number, so that the next run
+//! resumes there. Memory depends on neither the number of items nor their size.
 
 mod archive;
 mod check;
@@ -65,8 +65,8 @@ pub enum FinalizeOutcome {
 /// Makes a backup of a job with all items settled.
 ///
 /// # Errors
-/// If the run could not begin or could not be recorded. The event's source should retry. An impossible backup is
-/// [`FinalizeOutcome::Failed`], and its job has the reason.
+/// If the run could not begin or could not be recorded. The event's source should retry. An
+/// impossible backup is [`FinalizeOutcome::Failed`], and its job has the reason.
 pub async fn finalize_content(
     h: &Holdfast,
     backup_id: &BackupId,
@@ -123,8 +123,9 @@ struct Gain {
 }
 
 impl Gain {
-    /// Whether the backup makes no progress. There are two cases. Two consecutive runs wrote no archive entry. Or many
-    /// runs wrote entries but stored no volume, although the last of them attempted single entries.
+    /// Whether the backup makes no progress. There are two cases. Two consecutive runs wrote no
+    /// archive entry. Or many runs wrote entries but stored no volume, although the last of
+    /// them attempted single entries.
     fn is_nothing_again(&self) -> bool {
         let fruitless = self.fruitless.load(Ordering::Relaxed);
         (fruitless > 0 && self.entries.load(Ordering::Relaxed) == 0) || fruitless > MOST_FRUITLESS
@@ -196,8 +197,8 @@ impl Finalizing<'_> {
         &self.run.job.backup_id
     }
 
-    /// Resumes the recorded work. A manifest names one key for all its artifacts, so artifacts under another key are
-    /// written again.
+    /// Resumes the recorded work. A manifest names one key for all its artifacts, so artifacts
+    /// under another key are written again.
     async fn begin(&mut self) -> Result<(), OperationError> {
         let epoch = self
             .key
@@ -240,7 +241,8 @@ impl Finalizing<'_> {
         Ok(self.work.archive_done && self.time.is_left())
     }
 
-    /// Stores the list of items. The rows no longer change, so it equals the document in the archive.
+    /// Stores the list of items. The rows no longer change, so it equals the document in the
+    /// archive.
     async fn list(&mut self) -> Result<bool, OperationError> {
         if self.work.item_list.is_none() {
             self.work.item_list = Some(list::store_list(self).await?);
@@ -354,7 +356,8 @@ async fn fail(
     )))
 }
 
-/// Settles the job as failed, and removes this run's part of the archive. The sweep removes the parts of earlier runs.
+/// Settles the job as failed, and removes this run's part of the archive. The sweep removes the
+/// parts of earlier runs.
 pub(crate) async fn fail_held(
     h: &Holdfast,
     run: &Run,

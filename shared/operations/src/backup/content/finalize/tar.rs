@@ -1,5 +1,5 @@
-//! Writes a tar stream (POSIX ustar, with pax records for long names), entry by entry. Only [`TarWriter::finish`]
-//! writes the archive's end. A volume with a successor has no end.
+//! Writes a tar stream (POSIX ustar, with pax records for long names), entry by entry. Only
+//! [`TarWriter::finish`] writes the archive's end. A volume with a successor has no end.
 
 use std::io::{self, Read, Write};
 
@@ -28,7 +28,8 @@ impl<W: Write> TarWriter<W> {
         let mut header = self.header(EntryType::Regular, size);
         if header.set_path(name).is_err() {
             self.pax_path(name)?;
-            // Readers without support of pax records use this name. The others use the name of the preceding record.
+            // Readers without support of pax records use this name. The others use the name of the
+            // preceding record.
             header.set_path(
                 name.rsplit('/')
                     .next()

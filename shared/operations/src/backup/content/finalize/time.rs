@@ -19,8 +19,8 @@ pub(super) struct RunTime {
 }
 
 impl RunTime {
-    /// The `fruitless` previous runs stored nothing. Each of them halves the amount of this run, so that in the end a
-    /// single entry is tried.
+    /// The `fruitless` previous runs stored nothing. Each of them halves the amount of this run, so
+    /// that in the end a single entry is tried.
     pub(super) fn new(limits: RunLimits, fruitless: u32, now: Timestamp) -> Self {
         let ends = limits.deadline.map(|deadline| {
             let left = Duration::try_from(deadline.duration_since(now)).unwrap_or_default();
@@ -36,15 +36,16 @@ impl RunTime {
         self.ends.is_none_or(|ends| Instant::now() < ends)
     }
 
-    /// Whether `bytes` more will probably be written in time, at the speed of `done` bytes since `began`.
+    /// Whether `bytes` more will probably be written in time, at the speed of `done` bytes since
+    /// `began`.
     pub(super) fn is_enough_for(&self, bytes: u64, done: u64, began: Instant) -> bool {
         let Some(ends) = self.ends else { return true };
         let left = ends.saturating_duration_since(Instant::now());
         if done < MEASURABLE_BYTES {
             return !left.is_zero();
         }
-        // Adds a third to the time per byte. The product cannot overflow with bytes of files and milliseconds of
-        // minutes.
+        // Adds a third to the time per byte. The product cannot overflow with bytes of files and
+        // milliseconds of minutes.
         let elapsed_ms = began.elapsed().as_millis();
         let expected_ms = u128::from(bytes) * elapsed_ms * 4 / 3 / u128::from(done);
         expected_ms < left.as_millis()

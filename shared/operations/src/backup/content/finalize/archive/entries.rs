@@ -57,7 +57,8 @@ impl Entries {
         }
     }
 
-    /// The next entry, for a blocking thread. The end is an entry too, and a closed channel is an error.
+    /// The next entry, for a blocking thread. The end is an entry too, and a closed channel is an
+    /// error.
     pub(super) fn next(&mut self) -> Result<Next, OperationError> {
         let next = self.prepared.blocking_recv();
         next.unwrap_or_else(|| {

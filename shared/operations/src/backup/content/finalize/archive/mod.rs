@@ -1,8 +1,9 @@
-//! A volume of the archive: the files in the order of the list, streamed from their objects. The last volume ends with
-//! the document of all items and the archive's end.
+//! A volume of the archive: the files in the order of the list, streamed from their objects. The
+//! last volume ends with the document of all items and the archive's end.
 //!
-//! The document is the last entry, so that it omits files found damaged on the way. Damage costs at most this volume,
-//! never the stored ones. Memory: [`PREPARED`] small files and the first bytes of a large one.
+//! The document is the last entry, so that it omits files found damaged on the way. Damage costs at
+//! most this volume, never the stored ones. Memory: [`PREPARED`] small files and the first bytes of
+//! a large one.
 
 mod entries;
 mod write;
@@ -51,8 +52,8 @@ impl From<OperationError> for VolumeFault {
     }
 }
 
-/// Writes and stores the next volume. If a large file is found damaged inside its entry, the volume is written again.
-/// The second attempt reads each large file once before its entry.
+/// Writes and stores the next volume. If a large file is found damaged inside its entry, the volume
+/// is written again. The second attempt reads each large file once before its entry.
 pub(super) async fn store_volume(f: &Finalizing<'_>) -> Result<StoredVolume, OperationError> {
     let mut prove_first = false;
     loop {
@@ -76,8 +77,8 @@ pub(super) async fn store_volume(f: &Finalizing<'_>) -> Result<StoredVolume, Ope
     }
 }
 
-/// Most segments of all volumes. Until the commit, their digests are in the job's row, and MongoDB limits it to 16 MB.
-/// A digest takes 77 bytes there.
+/// Most segments of all volumes. Until the commit, their digests are in the job's row, and MongoDB
+/// limits it to 16 MB. A digest takes 77 bytes there.
 const MAX_SEGMENTS: usize = 150_000;
 
 fn refuse_too_many_segments(segments: usize) -> Result<(), OperationError> {

@@ -1,4 +1,5 @@
-//! Writes a volume on a blocking thread, entry by entry, until the last entry or until the time is used up.
+//! Writes a volume on a blocking thread, entry by entry, until the last entry or until the time is
+//! used up.
 
 use std::{
     io::{self, Read as _, Write},
@@ -34,7 +35,8 @@ use crate::{
     },
 };
 
-/// Bytes of a large file read before its entry begins. Reading them shows every possible damage of the first segment.
+/// Bytes of a large file read before its entry begins. Reading them shows every possible damage of
+/// the first segment.
 const FIRST_BYTES: usize = 8 * 1024 * 1024;
 const CHUNK_BYTES: usize = 256 * 1024;
 
@@ -53,7 +55,8 @@ pub(super) struct Volume {
 }
 
 impl Volume {
-    /// Writes the volume, with at least one entry. Returns `false` if the time ended before the archive.
+    /// Writes the volume, with at least one entry. Returns `false` if the time ended before the
+    /// archive.
     pub(super) fn write(
         &mut self,
         out: &mut impl Write,
@@ -130,7 +133,8 @@ impl Volume {
         Err(OperationError::internal("write the archive", &cause).into())
     }
 
-    /// Streams a large file. Damage found before its entry begins is reported, and costs nothing else.
+    /// Streams a large file. Damage found before its entry begins is reported, and costs nothing
+    /// else.
     fn large<W: Write>(
         &self,
         tar: &mut TarWriter<W>,
