@@ -135,8 +135,9 @@ fn number(count: impl TryInto<u32>) -> f64 {
 
 fn log(report: &SweepReport) {
     let each = |ids: &[BackupId], said: &'static str| {
-        ids.iter()
-            .for_each(|id| tracing::warn!(backupId = %id, "{said}"))
+        for id in ids {
+            tracing::warn!(backupId = %id, "{said}");
+        }
     };
     each(
         &report.stalled,

@@ -67,7 +67,7 @@ impl Catalog {
                     missing.push(told);
                 }
                 Some(since) if since.is_none_or(|since| since < row::date(told.1.fetched_at)) => {
-                    outdated.push(told)
+                    outdated.push(told);
                 }
                 Some(_) => {}
             }

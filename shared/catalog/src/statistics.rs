@@ -83,7 +83,7 @@ impl Catalog {
         for (kind, completed, failed) in groups.iter().filter_map(ended) {
             match outcomes.iter_mut().find(|one| one.backup_type == kind) {
                 Some(one) => {
-                    (one.completed, one.failed) = (one.completed + completed, one.failed + failed)
+                    (one.completed, one.failed) = (one.completed + completed, one.failed + failed);
                 }
                 None => outcomes.push(Outcomes {
                     backup_type: kind,

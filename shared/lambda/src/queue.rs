@@ -129,7 +129,7 @@ impl DownloadQueue for SqsQueue {
                 (Batch::Refused(reason), [message]) => refused.push(message.refused(reason)),
                 // One message at a time, so that only the faulty one is refused.
                 (Batch::Refused(_), _) => {
-                    waiting.extend(batch.into_iter().map(|message| vec![message]))
+                    waiting.extend(batch.into_iter().map(|message| vec![message]));
                 }
             }
         }

@@ -206,7 +206,7 @@ impl Keyring {
             match key.unwrap(&wrapped) {
                 Ok(master) => return Ok(master),
                 Err(KeyError::WrongKey) => {
-                    reasons.push(format!("{name} is the wrong key for this repository"))
+                    reasons.push(format!("{name} is the wrong key for this repository"));
                 }
                 Err(error) => reasons.push(format!("{name}: {error}")),
             }

@@ -121,7 +121,7 @@ fn object_faults(document: &Value, schema: &Value, value: &Value, at: &str) -> V
         ) {
             (Some(property), _) => found.extend(faults(document, property, field, &at)),
             (None, Some(others)) if others.is_object() => {
-                found.extend(faults(document, others, field, &at))
+                found.extend(faults(document, others, field, &at));
             }
             (None, None) if schema.get("properties").is_none() => {}
             _ => found.push(format!("{at} is not documented")),

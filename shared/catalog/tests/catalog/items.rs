@@ -222,7 +222,26 @@ async fn a_settled_item_is_read_as_it_was_written() {
                 .as_ref(),
             Some(a)
         );
+    })
+    .await;
+}
 
+#[tokio::test]
+async fn times_and_sizes_of_an_item_have_their_bson_types() {
+    on_catalog(async |fixture| {
+        let backup = id(BackupType::Content, 1);
+        fixture.add(&backup, &["a"]).await;
+        let settled = Settled::Done {
+            file_name: "a.png",
+            file: &kept(1),
+        };
+        assert!(
+            fixture
+                .catalog
+                .settle_item(&backup, "a", settled, at(1))
+                .await
+                .unwrap()
+        );
         let row = fixture
             .collection("backup_items")
             .find_one(bson::doc! { "contentId": "a" })

@@ -361,7 +361,7 @@ impl Reader {
                 Err(error)
                     if error.is_transient() && !matches!(error, DatabaseError::Changed(_)) =>
                 {
-                    sleep(wait).await
+                    sleep(wait).await;
                 }
                 outcome => return outcome,
             }

@@ -607,7 +607,7 @@ async fn progress_is_reported_step_by_step() {
     let note = |progress: &holdfast_database::RestoreProgress| {
         told.lock()
             .unwrap()
-            .push((progress.step, progress.documents))
+            .push((progress.step, progress.documents));
     };
     let options = into(&target, &source, Existing::Refuse);
     restore(

@@ -47,7 +47,7 @@ impl Expected {
                 (Expectation::Present, true) | (Expectation::AcceptedLoss, false) => {}
                 (Expectation::Present, false) => absent.push(one.backup_id),
                 (Expectation::Lost | Expectation::AcceptedLoss, true) => {
-                    found.returned.push(one.backup_id)
+                    found.returned.push(one.backup_id);
                 }
                 (Expectation::Lost, false) => absent_lost.push(one.backup_id),
             }

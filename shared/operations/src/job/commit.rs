@@ -270,7 +270,7 @@ impl Commit<'_> {
                 }
             }
             Err(error) => {
-                tracing::warn!(backupId = %id, %error, "artifacts of a failed run remain for the sweep")
+                tracing::warn!(backupId = %id, %error, "artifacts of a failed run remain for the sweep");
             }
         }
     }

@@ -87,7 +87,7 @@ impl Claim {
             .await?
         {
             CopyClaim::Taken { work, touched_at } => {
-                claim.earlier = still_true(work, touched_at, now)
+                claim.earlier = still_true(work, touched_at, now);
             }
             CopyClaim::NoJob => claim.has_row = false,
             CopyClaim::Elsewhere => {

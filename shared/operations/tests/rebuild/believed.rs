@@ -45,7 +45,7 @@ async fn without_the_key_encrypted_backups_are_reported_and_plain_ones_are_rebui
         "{unread:?}"
     );
     let other = f.with(|settings| {
-        settings.encryption_key = Some(holdfast_domain::Secret::new("ab".repeat(32)))
+        settings.encryption_key = Some(holdfast_domain::Secret::new("ab".repeat(32)));
     });
     assert_eq!(causes(&rebuilt(&other).await), [UnreadCause::Key]);
 

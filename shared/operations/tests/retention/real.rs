@@ -124,7 +124,7 @@ impl Stage {
             match trigger(&self.h, BackupType::Content, None, Timestamp::now()).await {
                 Ok(job) => break job,
                 Err(OperationError::Collecting) => {
-                    tokio::time::sleep(std::time::Duration::from_millis(5)).await
+                    tokio::time::sleep(std::time::Duration::from_millis(5)).await;
                 }
                 Err(error) => panic!("{error}"),
             }

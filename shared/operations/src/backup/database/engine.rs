@@ -145,10 +145,10 @@ fn told(fault: &EngineFault) -> Option<String> {
             return None;
         }
         EngineFault::Tool(fault) => {
-            tracing::warn!(error = %fault, "the native engine dumps instead of mongodump")
+            tracing::warn!(error = %fault, "the native engine dumps instead of mongodump");
         }
         EngineFault::Unfit(unfit) => {
-            tracing::info!(reason = %unfit, "the native engine dumps instead of mongodump")
+            tracing::info!(reason = %unfit, "the native engine dumps instead of mongodump");
         }
     }
     Some(format!("dumped by the native engine: {fault}"))
