@@ -1,0 +1,6 @@
+//! Settings, events, queues and stores on the local AWS.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod aws;
+mod queue;
+mod replica;
