@@ -6,7 +6,7 @@
 use std::{pin::Pin, process::ExitCode};
 
 use holdfast_domain::settings::LogLevel;
-use holdfast_lambda::{Identity, identity, telemetry};
+use holdfast_setup::{Identity, identity, telemetry};
 use lambda_runtime::Error;
 
 /// Starts a function. Boxed, so that memory is reserved for the selected function only.

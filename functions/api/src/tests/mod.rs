@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use axum::http::HeaderMap;
 use holdfast_domain::Timestamp;
-use holdfast_lambda::{Clients, Function};
+use holdfast_lambda::Function;
+use holdfast_setup::Clients;
 use lambda_http::Body;
 use serde_json::{Value, json};
 
