@@ -16,7 +16,7 @@ type Run = fn() -> Pin<Box<dyn Future<Output = Result<(), Error>>>>;
 type Function = (&'static str, Run);
 
 const FUNCTIONS: [Function; 8] = [
-    ("api", || Box::pin(holdfast_api::run())),
+    ("api", || Box::pin(holdfast_api_function::run())),
     (
         "content-backup",
         || Box::pin(holdfast_content_backup::run()),
