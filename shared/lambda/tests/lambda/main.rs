@@ -1,6 +1,5 @@
-//! Settings, events, queues and stores on the local AWS.
+//! Events and queues on the local AWS.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod aws;
+mod events;
 mod queue;
-mod replica;
