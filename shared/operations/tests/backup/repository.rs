@@ -1,7 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use holdfast_domain::{BackupType, ObjectKey, Secret, Timestamp};
+use holdfast_domain::{BackupType, Encoding, ObjectKey, Secret, Timestamp};
 use holdfast_operations::trigger;
 use holdfast_repository::{RepositoryError, RepositoryFileError, export_keys};
 use holdfast_storage::{PutMode, read_all};
@@ -156,7 +156,7 @@ async fn a_manifest_that_cannot_be_read_blocks_encryption_only_beside_encrypted_
         .await
         .unwrap();
     let h = f.with(|settings| settings.encryption_key = Some(Secret::new(KEY)));
-    let artifact = ObjectKey::database_dump(&id, 9, true, true);
+    let artifact = ObjectKey::database_dump(&id, 9, Encoding::GZIP_ENCRYPTED);
     f.store
         .store
         .put(&artifact, Bytes::from_static(b"x"), PutMode::Replace)

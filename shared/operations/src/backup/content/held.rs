@@ -176,14 +176,14 @@ async fn form_in_store(
 
 #[cfg(test)]
 mod tests {
-    use holdfast_domain::{Artifact, ObjectKey, Sha256Digest, Timestamp};
+    use holdfast_domain::{Artifact, Encoding, ObjectKey, Sha256Digest, Timestamp};
 
     use super::*;
 
-    fn object(encrypted: bool) -> StoredObject {
+    fn object(encoding: Encoding) -> StoredObject {
         let sha256 = Sha256Digest::new([1; 32]);
-        let key = ObjectKey::content_object(&sha256, false, encrypted);
-        let encryption = encrypted.then(|| Encryption {
+        let key = ObjectKey::content_object(&sha256, encoding);
+        let encryption = encoding.encrypted.then(|| Encryption {
             suite: "x".to_owned(),
             key_epoch: 1,
         });
@@ -201,11 +201,11 @@ mod tests {
         }
     }
 
-    fn file(verified: Verified, file_encrypted: bool, dag: Option<bool>) -> KeptFile {
+    fn file(verified: Verified, encoding: Encoding, dag: Option<Encoding>) -> KeptFile {
         KeptFile {
             size: 1,
             file_sha256: Sha256Digest::new([1; 32]),
-            object: object(file_encrypted),
+            object: object(encoding),
             dag: dag.map(object),
             cid: None,
             verified,
@@ -220,15 +220,38 @@ mod tests {
     #[test]
     fn plain_files_are_not_good_enough_with_encryption() {
         let good = |file: &KeptFile, encrypt| is_good_enough(StorageType::Ipfs, file, encrypt);
-        assert!(good(&file(Verified::Cid, false, Some(false)), false));
-        assert!(!good(&file(Verified::Cid, false, Some(false)), true));
+        assert!(good(
+            &file(Verified::Cid, Encoding::PLAIN, Some(Encoding::PLAIN)),
+            false
+        ));
+        assert!(!good(
+            &file(Verified::Cid, Encoding::PLAIN, Some(Encoding::PLAIN)),
+            true
+        ));
         assert!(
-            !good(&file(Verified::Cid, true, Some(false)), true),
+            !good(
+                &file(Verified::Cid, Encoding::ENCRYPTED, Some(Encoding::PLAIN)),
+                true
+            ),
             "the blocks say what the file is"
         );
-        assert!(good(&file(Verified::Cid, true, Some(true)), true));
+        assert!(good(
+            &file(
+                Verified::Cid,
+                Encoding::ENCRYPTED,
+                Some(Encoding::ENCRYPTED)
+            ),
+            true
+        ));
         assert!(
-            good(&file(Verified::Cid, true, Some(true)), false),
+            good(
+                &file(
+                    Verified::Cid,
+                    Encoding::ENCRYPTED,
+                    Some(Encoding::ENCRYPTED)
+                ),
+                false
+            ),
             "better than asked"
         );
     }
@@ -237,12 +260,12 @@ mod tests {
     fn an_ipfs_file_that_no_cid_vouches_for_is_fetched_again() {
         assert!(!is_good_enough(
             StorageType::Ipfs,
-            &file(Verified::Transport, false, None),
+            &file(Verified::Transport, Encoding::PLAIN, None),
             false
         ));
         assert!(!is_good_enough(
             StorageType::Ipfs,
-            &file(Verified::Cid, false, None),
+            &file(Verified::Cid, Encoding::PLAIN, None),
             false
         ));
         let raw = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy";
@@ -256,7 +279,7 @@ mod tests {
         ] {
             let large = KeptFile {
                 cid: Some(cid.to_owned()),
-                ..file(Verified::Cid, false, None)
+                ..file(Verified::Cid, Encoding::PLAIN, None)
             };
             assert_eq!(
                 is_good_enough(StorageType::Ipfs, &large, false),
@@ -271,7 +294,7 @@ mod tests {
         }
         assert!(is_good_enough(
             StorageType::Gaia,
-            &file(Verified::Transport, false, None),
+            &file(Verified::Transport, Encoding::PLAIN, None),
             false
         ));
     }

@@ -96,8 +96,7 @@ async fn try_volume(f: &Finalizing<'_>, prove_first: bool) -> Result<StoredVolum
         &f.run.job,
         u32::try_from(f.work.volumes.len()).unwrap_or(u32::MAX),
     );
-    let key =
-        ObjectKey::content_archive(f.id(), f.run.fence, number, job.compressed, job.encrypted);
+    let key = ObjectKey::content_archive(f.id(), f.run.fence, number, job.encoding());
     let recipe = f.key.recipe(&key, f.compression_level());
     let rows = |after| Rows::new(&f.h.catalog, f.id(), after);
     let source = ObjectSource::new(&f.h.repository, &f.key.repository.id);
