@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use holdfast_catalog::HoldSource;
 use holdfast_domain::{Encryption, KeptFile, StorageType, StoredObject, Verified};
 use holdfast_repository::{
-    RepositoryError,
+    EncryptionMode, RepositoryError,
     content::{
         proof::ContentObject,
         read::{ObjectSource, ReadFault},
@@ -23,8 +23,12 @@ pub(super) fn objects(file: &KeptFile) -> impl Iterator<Item = &StoredObject> {
 
 /// Whether the held file is as good as a newly fetched one. An IPFS file without a proof by its CID
 /// is fetched again, because a proving gateway may be available by now.
-pub(super) fn is_good_enough(storage_type: StorageType, file: &KeptFile, encrypt: bool) -> bool {
-    is_proved(storage_type, file) && is_encrypted_as_asked(file, encrypt)
+pub(super) fn is_good_enough(
+    storage_type: StorageType,
+    file: &KeptFile,
+    encryption: EncryptionMode,
+) -> bool {
+    is_proved(storage_type, file) && is_encrypted_as_required(file, encryption)
 }
 
 /// Whether no gateway could prove more of it. A file under a raw CID is one block, and its bytes
@@ -40,8 +44,8 @@ pub(super) fn is_proved(storage_type: StorageType, file: &KeptFile) -> bool {
     storage_type == StorageType::Gaia || (file.verified == Verified::Cid && is_whole())
 }
 
-fn is_encrypted_as_asked(file: &KeptFile, encrypt: bool) -> bool {
-    !encrypt || objects(file).all(|object| object.encryption.is_some())
+fn is_encrypted_as_required(file: &KeptFile, encryption: EncryptionMode) -> bool {
+    encryption == EncryptionMode::Off || objects(file).all(|object| object.encryption.is_some())
 }
 
 /// The held file of a source, if it is encrypted as required, readable, and in the store. It may be
@@ -54,7 +58,7 @@ pub(super) async fn of_source(
     let Some(held) = found.into_iter().next().map(|held| held.file) else {
         return Ok(None);
     };
-    let is_usable = is_encrypted_as_asked(&held, h.settings.content.encryption)
+    let is_usable = is_encrypted_as_required(&held, h.settings.content.encryption.into())
         && Openings::default().open(h, &held).await?;
     if is_usable {
         found_again(h, source, held).await
@@ -219,19 +223,20 @@ mod tests {
 
     #[test]
     fn plain_files_are_not_good_enough_with_encryption() {
-        let good = |file: &KeptFile, encrypt| is_good_enough(StorageType::Ipfs, file, encrypt);
+        let good =
+            |file: &KeptFile, encryption| is_good_enough(StorageType::Ipfs, file, encryption);
         assert!(good(
             &file(Verified::Cid, Encoding::PLAIN, Some(Encoding::PLAIN)),
-            false
+            EncryptionMode::Off
         ));
         assert!(!good(
             &file(Verified::Cid, Encoding::PLAIN, Some(Encoding::PLAIN)),
-            true
+            EncryptionMode::On
         ));
         assert!(
             !good(
                 &file(Verified::Cid, Encoding::ENCRYPTED, Some(Encoding::PLAIN)),
-                true
+                EncryptionMode::On
             ),
             "the blocks say what the file is"
         );
@@ -241,7 +246,7 @@ mod tests {
                 Encoding::ENCRYPTED,
                 Some(Encoding::ENCRYPTED)
             ),
-            true
+            EncryptionMode::On
         ));
         assert!(
             good(
@@ -250,7 +255,7 @@ mod tests {
                     Encoding::ENCRYPTED,
                     Some(Encoding::ENCRYPTED)
                 ),
-                false
+                EncryptionMode::Off
             ),
             "better than asked"
         );
@@ -261,12 +266,12 @@ mod tests {
         assert!(!is_good_enough(
             StorageType::Ipfs,
             &file(Verified::Transport, Encoding::PLAIN, None),
-            false
+            EncryptionMode::Off
         ));
         assert!(!is_good_enough(
             StorageType::Ipfs,
             &file(Verified::Cid, Encoding::PLAIN, None),
-            false
+            EncryptionMode::Off
         ));
         let raw = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy";
         for (cid, is_good) in [
@@ -282,7 +287,7 @@ mod tests {
                 ..file(Verified::Cid, Encoding::PLAIN, None)
             };
             assert_eq!(
-                is_good_enough(StorageType::Ipfs, &large, false),
+                is_good_enough(StorageType::Ipfs, &large, EncryptionMode::Off),
                 is_good,
                 "{cid}"
             );
@@ -290,12 +295,15 @@ mod tests {
                 verified: Verified::Transport,
                 ..large
             };
-            assert!(!is_good_enough(StorageType::Ipfs, &large, false), "{cid}");
+            assert!(
+                !is_good_enough(StorageType::Ipfs, &large, EncryptionMode::Off),
+                "{cid}"
+            );
         }
         assert!(is_good_enough(
             StorageType::Gaia,
             &file(Verified::Transport, Encoding::PLAIN, None),
-            false
+            EncryptionMode::Off
         ));
     }
 }
