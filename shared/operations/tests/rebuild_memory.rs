@@ -12,7 +12,7 @@ use std::{sync::Arc, time::Instant};
 use holdfast_catalog::Catalog;
 use holdfast_domain::{Timestamp, settings::StoreLocation};
 use holdfast_operations::{Holdfast, Preflight, Silent, rebuild_catalog};
-use holdfast_repository::{Keyring, Repository};
+use holdfast_repository::{EncryptionMode, Keyring, Repository};
 use holdfast_testing::{MongoServer, TestStore};
 
 use self::long_lists::List;
@@ -61,7 +61,10 @@ async fn rebuilt(items: u64) -> u64 {
         settings: Arc::new(settings),
         preflight: Preflight::default(),
     };
-    h.repository.init(false, Timestamp::now()).await.unwrap();
+    h.repository
+        .init(EncryptionMode::Off, Timestamp::now())
+        .await
+        .unwrap();
     long_lists::commit(&h, &List::of(0..items), items).await;
     let begun = Instant::now();
     forget_peak();

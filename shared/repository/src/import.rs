@@ -5,7 +5,7 @@ use holdfast_codec::MasterKey;
 use holdfast_domain::{BackupId, BackupType, KeyEpoch, ObjectKey, RepositoryFile, Timestamp};
 
 use super::{InitReport, Repository, RepositoryFileError};
-use crate::{ExportedKey, RepositoryError};
+use crate::{EncryptionMode, ExportedKey, RepositoryError};
 
 impl Repository {
     /// Recreates `repository.json` and its copy, with these master keys wrapped under the keys at
@@ -38,7 +38,7 @@ impl Repository {
         if self.put_first(file.clone()).await? != file {
             return Err(RepositoryFileError::Changed(self.location().clone()).into());
         }
-        self.ready_for_writing(true, now).await
+        self.ready_for_writing(EncryptionMode::On, now).await
     }
 
     async fn expect_lost(&self) -> Result<(), RepositoryError> {

@@ -32,4 +32,5 @@ pub use self::{
     repository::{MAX_FILE_BYTES, Repository},
     rewrap::{KeyChange, Rewrap, RewrapReport, RewrappedEpoch, WrappedUnder},
     sources::{SourceName, amount_held, newest_filled, source_warnings_before, sources_of},
+    writing_key::EncryptionMode,
 };

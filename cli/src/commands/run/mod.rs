@@ -59,6 +59,13 @@ struct When {
     wait: bool,
 }
 
+/// The reaction to another running backup.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum IfBusy {
+    Wait,
+    Fail,
+}
+
 /// The backup that runs in this process.
 struct Begun {
     /// The backup to cancel.
@@ -75,10 +82,15 @@ pub(crate) async fn run(
     session: &Session,
     output: Output,
 ) -> Result<Exit, Failure> {
-    let (kind, wait) = match &arguments.what {
-        What::Database(when) => (BackupType::Database, when.wait),
-        What::Content(when) => (BackupType::Content, when.wait),
-        What::Full(when) => (BackupType::Full, when.wait),
+    let (kind, when) = match &arguments.what {
+        What::Database(when) => (BackupType::Database, when),
+        What::Content(when) => (BackupType::Content, when),
+        What::Full(when) => (BackupType::Full, when),
+    };
+    let if_busy = if when.wait {
+        IfBusy::Wait
+    } else {
+        IfBusy::Fail
     };
     session.source()?;
     let screen = Arc::new(Screen::default());
@@ -87,7 +99,7 @@ pub(crate) async fn run(
         .await?;
     let mut interrupts = Interrupts::listen();
     let begun = tokio::select! {
-        begun = when_free(&holdfast, kind, wait, &screen) => begun?,
+        begun = when_free(&holdfast, kind, if_busy, &screen) => begun?,
         () = interrupts.next() => return Err(Failure::new(Exit::Interrupted, "interrupted before a new backup was begun")),
     };
     let ends = to_their_ends(&holdfast, &begun, &screen, &mut interrupts, output).await;
@@ -98,7 +110,7 @@ pub(crate) async fn run(
 async fn when_free(
     h: &Holdfast,
     kind: BackupType,
-    wait: bool,
+    if_busy: IfBusy,
     screen: &Screen,
 ) -> Result<Begun, OperationError> {
     let begun = loop {
@@ -107,7 +119,7 @@ async fn when_free(
                 error @ (OperationError::AlreadyRunning { .. }
                 | OperationError::Collecting
                 | OperationError::ConcurrencyLimit { .. }),
-            ) if wait => {
+            ) if if_busy == IfBusy::Wait => {
                 screen.meter(kind).phase(format!("waiting: {error}"));
                 tokio::time::sleep(ASK_AGAIN_AFTER).await;
             }

@@ -3,8 +3,8 @@
 use bson::{Bson, doc};
 use holdfast_catalog::{CopiedPart, CopyClaim, CopyUpload, CopyWork, JobChange};
 use holdfast_domain::{
-    BackupId, BackupType, CopyStatus, FailureCode, JobCopy, JobStatus, ObjectKey, Sha256Digest,
-    Timestamp,
+    BackupId, BackupType, CopyStatus, Encoding, FailureCode, JobCopy, JobStatus, ObjectKey,
+    Sha256Digest, Timestamp,
 };
 use jiff::SignedDuration;
 
@@ -31,7 +31,7 @@ async fn completed(fixture: &Fixture, kind: BackupType, number: u8) -> BackupId 
 }
 
 fn work(id: &BackupId) -> CopyWork {
-    let key = ObjectKey::database_dump(id, 1, true, true);
+    let key = ObjectKey::database_dump(id, 1, Encoding::GZIP_ENCRYPTED);
     let part = |number| CopiedPart {
         number,
         size: 8_388_608,

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, resume_unwind};
 use futures_util::FutureExt;
 use holdfast_catalog::{AddedItem, Catalog, CatalogError, FoundItem};
 use holdfast_domain::{
-    Artifact, BackupId, BackupType, Compression, ContentItem, Encryption, ItemFailure,
+    Artifact, BackupId, BackupType, Compression, ContentItem, Encoding, Encryption, ItemFailure,
     ItemFailureCode, Job, JobFailure, KeptFile, ObjectKey, Sha256Digest, StorageType, StoredObject,
     Timestamp, Trigger, TriggerKind, Validator, Verified,
 };
@@ -127,10 +127,13 @@ pub(crate) fn kept(number: u8) -> KeptFile {
     KeptFile {
         size: 6_000_000_000 + u64::from(number),
         file_sha256: address,
-        object: stored(ObjectKey::content_object(&address, true, true)),
+        object: stored(ObjectKey::content_object(
+            &address,
+            Encoding::GZIP_ENCRYPTED,
+        )),
         dag: Some(stored(ObjectKey::content_dag(
             &Sha256Digest::new([u8::MAX - number; 32]),
-            true,
+            Encoding::ENCRYPTED,
         ))),
         cid: Some("bafy/a".to_owned()),
         verified: Verified::Cid,

@@ -1,6 +1,7 @@
 use holdfast_catalog::Settled;
 use holdfast_domain::{
-    BackupType, HostState, ItemCounts, ItemFailureCode, ItemStatus, ObjectKey, Sha256Digest,
+    BackupType, Encoding, HostState, ItemCounts, ItemFailureCode, ItemStatus, ObjectKey,
+    Sha256Digest,
 };
 
 use crate::harness::{at, found, id, item_failure, kept, on_catalog};
@@ -501,7 +502,8 @@ async fn an_item_fails_after_all_only_for_an_object_that_it_refers_to() {
                 .unwrap()
         };
         let object = file.object.artifact.key.clone();
-        let other = ObjectKey::content_object(&Sha256Digest::new([9; 32]), true, true);
+        let other =
+            ObjectKey::content_object(&Sha256Digest::new([9; 32]), Encoding::GZIP_ENCRYPTED);
         assert!(!fail("a", &other).await, "another object");
         assert!(!fail("c", &object).await, "not settled");
         assert!(fail("a", &object).await);

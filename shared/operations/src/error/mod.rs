@@ -76,9 +76,14 @@ pub enum OperationError {
     /// Another run is verifying the backup.
     #[error("backup {0} is already being verified: its job will show the result")]
     AlreadyVerifying(BackupId),
-    /// The server of restore drills failed. The flag marks a transient failure.
-    #[error("the server of restore drills (BACKUP_DRILL_URI): {0}")]
-    Drill(String, bool),
+    /// The server of restore drills failed.
+    #[error("the server of restore drills (BACKUP_DRILL_URI): {reason}")]
+    Drill {
+        /// The failure.
+        reason: String,
+        /// Whether another attempt may succeed.
+        is_transient: bool,
+    },
     /// The operation was stopped early and has no result.
     #[error("{0}")]
     Unfinished(String),
@@ -262,7 +267,7 @@ impl OperationError {
             Self::Copy(fault) => fault.is_transient(),
             Self::Config(error) => error.is_transient(),
             Self::Queue(error) => error.is_transient,
-            Self::Drill(_, is_transient) => *is_transient,
+            Self::Drill { is_transient, .. } => *is_transient,
             Self::Catalog(_) | Self::Stopped(StopReason::CatalogSilent) => self.is_catalog_away(),
             _ => false,
         }
@@ -342,7 +347,10 @@ impl From<RecoveryError> for OperationError {
             RecoveryError::Drill {
                 reason,
                 is_transient,
-            } => Self::Drill(reason, is_transient),
+            } => Self::Drill {
+                reason,
+                is_transient,
+            },
             RecoveryError::Unfinished(reason) => Self::Unfinished(reason),
         }
     }

@@ -90,7 +90,7 @@ fn part_of(key: &ObjectKey) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use holdfast_domain::Sha256Digest;
+    use holdfast_domain::{Encoding, Sha256Digest};
 
     use super::*;
 
@@ -102,9 +102,9 @@ mod tests {
             let byte = u8::try_from(part % PARTS).unwrap();
             let address = Sha256Digest::new([byte; 32]);
             let key = if part < PARTS {
-                ObjectKey::content_object(&address, true, true)
+                ObjectKey::content_object(&address, Encoding::GZIP_ENCRYPTED)
             } else {
-                ObjectKey::content_dag(&address, false)
+                ObjectKey::content_dag(&address, Encoding::PLAIN)
             };
             assert!(
                 key.as_str().starts_with(&prefixes[0].1),

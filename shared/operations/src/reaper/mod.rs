@@ -249,8 +249,7 @@ async fn is_orphan(
     match h.catalog.get(&id).await {
         Ok(job) if !job.status.is_active() => Ok(true),
         Ok(job) if job.backup_type == BackupType::Database => {
-            Ok(upload.key
-                != ObjectKey::database_dump(&id, job.fence, job.compressed, job.encrypted))
+            Ok(upload.key != ObjectKey::database_dump(&id, job.fence, job.encoding()))
         }
         Ok(_) | Err(holdfast_catalog::CatalogError::NotFound { .. }) => Ok(old),
         Err(error) => Err(error.into()),

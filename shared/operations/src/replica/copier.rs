@@ -228,16 +228,17 @@ impl<'a> Copier<'a> {
             Found::AsItShouldBe => self.state().present += 1,
             Found::Missing => {
                 self.send(wanted).await?;
-                self.sent(self.mode == CopyMode::Repair, || {
-                    format!("{key} was missing")
-                });
+                match self.mode {
+                    CopyMode::Missing => self.sent(),
+                    CopyMode::Repair => self.mended(format!("{key} was missing")),
+                }
             }
             Found::Altered(problem) if self.mode == CopyMode::Missing => {
                 return Err(self.differs(key, problem));
             }
             Found::Altered(problem) => {
                 self.replace(wanted).await?;
-                self.sent(true, || format!("{key}: {problem}"));
+                self.mended(format!("{key}: {problem}"));
             }
         }
         self.dealt_with(artifact.size);
@@ -318,7 +319,7 @@ impl<'a> Copier<'a> {
             Ok(_) if there.is_some() => self.state().present += 1,
             Ok(_) => {
                 self.with_work(|work| work.bytes += size);
-                self.sent(false, String::new);
+                self.sent();
             }
             Err(StoreError::AlreadyExists { .. }) => {
                 let is_to_mend = self.mode == CopyMode::Repair;
@@ -332,18 +333,23 @@ impl<'a> Copier<'a> {
                     .await;
                 put.map_err(|error| self.second_failed(error))?;
                 self.with_work(|work| work.bytes += size);
-                self.sent(true, || format!("{key}: it was a different file"));
+                self.mended(format!("{key}: it was a different file"));
             }
             Err(error) => return Err(self.second_failed(error)),
         }
         Ok(())
     }
 
-    fn sent(&self, is_mended: bool, what: impl FnOnce() -> String) {
+    fn sent(&self) {
+        self.state().copied += 1;
+    }
+
+    /// As [`Self::sent`], with a line of the report.
+    fn mended(&self, what: String) {
         let mut state = self.state();
         state.copied += 1;
-        if is_mended && state.mended.len() < MAX_REPORTED {
-            state.mended.push(what());
+        if state.mended.len() < MAX_REPORTED {
+            state.mended.push(what);
         }
     }
 

@@ -300,7 +300,7 @@ fn uploaded(part: CopiedPart) -> UploadedPart {
 
 #[cfg(test)]
 mod tests {
-    use holdfast_domain::{Artifact, ObjectKey, Sha256Digest};
+    use holdfast_domain::{Artifact, Encoding, ObjectKey, Sha256Digest};
 
     use super::*;
 
@@ -322,7 +322,7 @@ mod tests {
     #[test]
     fn an_upload_is_never_resumed_with_another_form_of_its_object() {
         let sha256 = |byte| Sha256Digest::new([byte; 32]);
-        let key = ObjectKey::content_object(&sha256(1), false, true);
+        let key = ObjectKey::content_object(&sha256(1), Encoding::ENCRYPTED);
         let size = 3 * SEGMENT_BYTES;
         let form = |byte| StoredObject {
             artifact: Artifact {

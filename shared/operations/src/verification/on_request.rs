@@ -407,11 +407,9 @@ fn total_bytes(manifest: &Manifest) -> u64 {
 }
 
 fn drill_server(h: &Holdfast) -> Result<&Secret, OperationError> {
-    let missing = || {
-        OperationError::Drill(
-            "it is not set: set it to a server for scratch databases".to_owned(),
-            false,
-        )
+    let missing = || OperationError::Drill {
+        reason: "it is not set: set it to a server for scratch databases".to_owned(),
+        is_transient: false,
     };
     h.settings.drill.uri.as_ref().ok_or_else(missing)
 }

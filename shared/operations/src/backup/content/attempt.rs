@@ -224,7 +224,11 @@ impl Attempt<'_> {
             .settle_item(id, content_id, settled_as, self.h.catalog.now().await?)
             .await?;
         tracing::debug!(backupId = %id, contentId = content_id, bytes = file.size, servedBy = file.served_by, "an item's file is held");
-        Ok(DownloadOutcome::of(by_this))
+        Ok(if by_this {
+            DownloadOutcome::Settled
+        } else {
+            DownloadOutcome::AlreadySettled
+        })
     }
 
     async fn fail(
@@ -233,9 +237,12 @@ impl Attempt<'_> {
         message: String,
     ) -> Result<DownloadOutcome, OperationError> {
         let (id, content_id) = (&self.job.backup_id, &self.record.item.content_id);
-        Ok(DownloadOutcome::of(
-            fail_item(self.h, id, content_id, code, message).await?,
-        ))
+        let by_this = fail_item(self.h, id, content_id, code, message).await?;
+        Ok(if by_this {
+            DownloadOutcome::Settled
+        } else {
+            DownloadOutcome::AlreadySettled
+        })
     }
 
     /// Ends an item without an available file. The held file may be the last copy: without a

@@ -106,7 +106,7 @@ impl Downloader {
         {
             return Ok(Arc::clone(key));
         }
-        let key = Arc::new(writing_key(&h.repository, encrypt).await?);
+        let key = Arc::new(writing_key(&h.repository, encrypt.into()).await?);
         *known = Some(KnownKey {
             read_at: Instant::now(),
             key: Arc::clone(&key),

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use holdfast_catalog::HoldSource;
 use holdfast_domain::{Encryption, KeptFile, StorageType, StoredObject, Verified};
 use holdfast_repository::{
-    RepositoryError,
+    EncryptionMode, RepositoryError,
     content::{
         proof::ContentObject,
         read::{ObjectSource, ReadFault},
@@ -23,8 +23,12 @@ pub(super) fn objects(file: &KeptFile) -> impl Iterator<Item = &StoredObject> {
 
 /// Whether the held file is as good as a newly fetched one. An IPFS file without a proof by its CID
 /// is fetched again, because a proving gateway may be available by now.
-pub(super) fn is_good_enough(storage_type: StorageType, file: &KeptFile, encrypt: bool) -> bool {
-    is_proved(storage_type, file) && is_encrypted_as_asked(file, encrypt)
+pub(super) fn is_good_enough(
+    storage_type: StorageType,
+    file: &KeptFile,
+    encryption: EncryptionMode,
+) -> bool {
+    is_proved(storage_type, file) && is_encrypted_as_required(file, encryption)
 }
 
 /// Whether no gateway could prove more of it. A file under a raw CID is one block, and its bytes
@@ -40,8 +44,8 @@ pub(super) fn is_proved(storage_type: StorageType, file: &KeptFile) -> bool {
     storage_type == StorageType::Gaia || (file.verified == Verified::Cid && is_whole())
 }
 
-fn is_encrypted_as_asked(file: &KeptFile, encrypt: bool) -> bool {
-    !encrypt || objects(file).all(|object| object.encryption.is_some())
+fn is_encrypted_as_required(file: &KeptFile, encryption: EncryptionMode) -> bool {
+    encryption == EncryptionMode::Off || objects(file).all(|object| object.encryption.is_some())
 }
 
 /// The held file of a source, if it is encrypted as required, readable, and in the store. It may be
@@ -54,7 +58,7 @@ pub(super) async fn of_source(
     let Some(held) = found.into_iter().next().map(|held| held.file) else {
         return Ok(None);
     };
-    let is_usable = is_encrypted_as_asked(&held, h.settings.content.encryption)
+    let is_usable = is_encrypted_as_required(&held, h.settings.content.encryption.into())
         && Openings::default().open(h, &held).await?;
     if is_usable {
         found_again(h, source, held).await
@@ -176,14 +180,14 @@ async fn form_in_store(
 
 #[cfg(test)]
 mod tests {
-    use holdfast_domain::{Artifact, ObjectKey, Sha256Digest, Timestamp};
+    use holdfast_domain::{Artifact, Encoding, ObjectKey, Sha256Digest, Timestamp};
 
     use super::*;
 
-    fn object(encrypted: bool) -> StoredObject {
+    fn object(encoding: Encoding) -> StoredObject {
         let sha256 = Sha256Digest::new([1; 32]);
-        let key = ObjectKey::content_object(&sha256, false, encrypted);
-        let encryption = encrypted.then(|| Encryption {
+        let key = ObjectKey::content_object(&sha256, encoding);
+        let encryption = encoding.encrypted.then(|| Encryption {
             suite: "x".to_owned(),
             key_epoch: 1,
         });
@@ -201,11 +205,11 @@ mod tests {
         }
     }
 
-    fn file(verified: Verified, file_encrypted: bool, dag: Option<bool>) -> KeptFile {
+    fn file(verified: Verified, encoding: Encoding, dag: Option<Encoding>) -> KeptFile {
         KeptFile {
             size: 1,
             file_sha256: Sha256Digest::new([1; 32]),
-            object: object(file_encrypted),
+            object: object(encoding),
             dag: dag.map(object),
             cid: None,
             verified,
@@ -219,16 +223,40 @@ mod tests {
 
     #[test]
     fn plain_files_are_not_good_enough_with_encryption() {
-        let good = |file: &KeptFile, encrypt| is_good_enough(StorageType::Ipfs, file, encrypt);
-        assert!(good(&file(Verified::Cid, false, Some(false)), false));
-        assert!(!good(&file(Verified::Cid, false, Some(false)), true));
+        let good =
+            |file: &KeptFile, encryption| is_good_enough(StorageType::Ipfs, file, encryption);
+        assert!(good(
+            &file(Verified::Cid, Encoding::PLAIN, Some(Encoding::PLAIN)),
+            EncryptionMode::Off
+        ));
+        assert!(!good(
+            &file(Verified::Cid, Encoding::PLAIN, Some(Encoding::PLAIN)),
+            EncryptionMode::On
+        ));
         assert!(
-            !good(&file(Verified::Cid, true, Some(false)), true),
+            !good(
+                &file(Verified::Cid, Encoding::ENCRYPTED, Some(Encoding::PLAIN)),
+                EncryptionMode::On
+            ),
             "the blocks say what the file is"
         );
-        assert!(good(&file(Verified::Cid, true, Some(true)), true));
+        assert!(good(
+            &file(
+                Verified::Cid,
+                Encoding::ENCRYPTED,
+                Some(Encoding::ENCRYPTED)
+            ),
+            EncryptionMode::On
+        ));
         assert!(
-            good(&file(Verified::Cid, true, Some(true)), false),
+            good(
+                &file(
+                    Verified::Cid,
+                    Encoding::ENCRYPTED,
+                    Some(Encoding::ENCRYPTED)
+                ),
+                EncryptionMode::Off
+            ),
             "better than asked"
         );
     }
@@ -237,13 +265,13 @@ mod tests {
     fn an_ipfs_file_that_no_cid_vouches_for_is_fetched_again() {
         assert!(!is_good_enough(
             StorageType::Ipfs,
-            &file(Verified::Transport, false, None),
-            false
+            &file(Verified::Transport, Encoding::PLAIN, None),
+            EncryptionMode::Off
         ));
         assert!(!is_good_enough(
             StorageType::Ipfs,
-            &file(Verified::Cid, false, None),
-            false
+            &file(Verified::Cid, Encoding::PLAIN, None),
+            EncryptionMode::Off
         ));
         let raw = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy";
         for (cid, is_good) in [
@@ -256,10 +284,10 @@ mod tests {
         ] {
             let large = KeptFile {
                 cid: Some(cid.to_owned()),
-                ..file(Verified::Cid, false, None)
+                ..file(Verified::Cid, Encoding::PLAIN, None)
             };
             assert_eq!(
-                is_good_enough(StorageType::Ipfs, &large, false),
+                is_good_enough(StorageType::Ipfs, &large, EncryptionMode::Off),
                 is_good,
                 "{cid}"
             );
@@ -267,12 +295,15 @@ mod tests {
                 verified: Verified::Transport,
                 ..large
             };
-            assert!(!is_good_enough(StorageType::Ipfs, &large, false), "{cid}");
+            assert!(
+                !is_good_enough(StorageType::Ipfs, &large, EncryptionMode::Off),
+                "{cid}"
+            );
         }
         assert!(is_good_enough(
             StorageType::Gaia,
-            &file(Verified::Transport, false, None),
-            false
+            &file(Verified::Transport, Encoding::PLAIN, None),
+            EncryptionMode::Off
         ));
     }
 }

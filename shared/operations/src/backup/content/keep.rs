@@ -13,7 +13,7 @@ use std::{
 
 use bytes::Bytes;
 use holdfast_codec::{ArtifactDigest, ArtifactPlace, MasterKey, is_worthwhile, random_bytes};
-use holdfast_domain::{ObjectKey, Sha256Digest};
+use holdfast_domain::{Encoding, ObjectKey, Sha256Digest};
 use holdfast_repository::{
     RepositoryError,
     artifact_writer::{ArtifactWriter, Meters, Recipe},
@@ -104,18 +104,19 @@ impl Naming {
     fn place(
         &self,
         sha256: &Sha256Digest,
-        compressed: bool,
+        compression_level: Option<u8>,
         master: Option<&MasterKey>,
     ) -> (Sha256Digest, ObjectKey) {
+        let encoding = Encoding {
+            compressed: compression_level.is_some(),
+            encrypted: master.is_some(),
+        };
         match self {
             Self::File { .. } => {
                 let address = file_address(master, sha256);
-                (
-                    address,
-                    ObjectKey::content_object(&address, compressed, master.is_some()),
-                )
+                (address, ObjectKey::content_object(&address, encoding))
             }
-            Self::Dag(address) => (*address, ObjectKey::content_dag(address, master.is_some())),
+            Self::Dag(address) => (*address, ObjectKey::content_dag(address, encoding)),
         }
     }
 }
@@ -315,7 +316,7 @@ impl Stages {
             .encryption
             .as_ref()
             .map(|(master, _)| master.as_ref());
-        let (address, key) = self.naming.place(&sha256, compressed, master);
+        let (address, key) = self.naming.place(&sha256, compression_level, master);
         let artifact = writer.finish_as(&key)?;
         Ok(Made {
             size,

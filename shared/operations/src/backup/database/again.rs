@@ -49,15 +49,15 @@ pub(super) async fn dump_until_unchanged(
             Ok(dump) => return Ok(annotated(dump, attempt, planned)),
             Err(error) => error,
         };
-        let has_begun = meters.read.load(Ordering::Relaxed) > 0;
+        let bytes_read = meters.read.load(Ordering::Relaxed);
         if attempt == ATTEMPTS
-            || !is_of_the_source(&error, has_begun)
+            || !is_of_the_source(&error, bytes_read)
             || !has_time(limits, began.elapsed())
         {
             // If the server is not reached again, its loss is the result, and the earlier failure
             // is the cause.
             return Err(match error {
-                OperationError::Source(_) if !has_begun => earlier.unwrap_or(error),
+                OperationError::Source(_) if bytes_read == 0 => earlier.unwrap_or(error),
                 error => error,
             });
         }
@@ -75,10 +75,10 @@ pub(super) async fn dump_until_unchanged(
 }
 
 /// Whether another attempt may succeed. A server without any successful connection is not retried.
-fn is_of_the_source(error: &OperationError, has_begun: bool) -> bool {
+fn is_of_the_source(error: &OperationError, bytes_read: u64) -> bool {
     match error {
         OperationError::Source(DatabaseError::Changed(_)) => true,
-        OperationError::Source(error) => has_begun && error.is_transient(),
+        OperationError::Source(error) => bytes_read > 0 && error.is_transient(),
         _ => false,
     }
 }
@@ -149,27 +149,21 @@ mod tests {
     fn only_a_transient_failure_of_the_source_is_tried_again() {
         let source = |error: DatabaseError| OperationError::Source(error);
         let text = || "x".to_owned();
-        assert!(is_of_the_source(
-            &source(DatabaseError::Changed(text())),
-            false
-        ));
-        assert!(is_of_the_source(&source(DatabaseError::Lost(text())), true));
+        assert!(is_of_the_source(&source(DatabaseError::Changed(text())), 0));
+        assert!(is_of_the_source(&source(DatabaseError::Lost(text())), 1));
         assert!(is_of_the_source(
             &source(DatabaseError::Unreachable(text())),
-            true
+            1
         ));
         assert!(!is_of_the_source(
             &source(DatabaseError::Unreachable(text())),
-            false
+            0
         ));
         assert!(!is_of_the_source(
             &source(DatabaseError::Refused(text())),
-            true
+            1
         ));
-        assert!(!is_of_the_source(
-            &OperationError::DumpNotWhole(text()),
-            true
-        ));
+        assert!(!is_of_the_source(&OperationError::DumpNotWhole(text()), 1));
     }
 
     #[test]

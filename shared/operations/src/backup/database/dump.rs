@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, sync::atomic::Ordering};
 
 use holdfast_database::Connection;
-use holdfast_domain::{EngineInfo, ObjectKey, Source};
+use holdfast_domain::{Encoding, EngineInfo, ObjectKey, Source};
 use holdfast_repository::{artifact_writer::Meters, writing_key::WritingKey};
 use holdfast_storage::upload;
 
@@ -53,8 +53,10 @@ pub(super) async fn dump_to_store(
     let place = ObjectKey::database_dump(
         &run.job.backup_id,
         run.fence,
-        settings.compression,
-        settings.encryption,
+        Encoding {
+            compressed: settings.compression,
+            encrypted: settings.encryption,
+        },
     );
     let connection = watch.guard(connect(h)).await?;
     let freshness = watch

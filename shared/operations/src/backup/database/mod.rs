@@ -77,7 +77,9 @@ async fn dump_and_commit(
     }
     refuse_to_repeat(h, run, watch).await?;
     let key = watch
-        .guard(async { Ok(writing_key(&h.repository, h.settings.database.encryption).await?) })
+        .guard(async {
+            Ok(writing_key(&h.repository, h.settings.database.encryption.into()).await?)
+        })
         .await?;
     let dump = dump_until_unchanged(h, run, &key, meters, watch, limits).await?;
     commit(h, run, &key, dump, watch).await

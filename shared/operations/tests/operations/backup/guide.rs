@@ -197,7 +197,10 @@ async fn what_a_stranger_wrote_as_a_recipient_gets_into_no_guide() {
     f.fill(10).await;
     f.holdfast
         .repository
-        .init(true, holdfast_domain::Timestamp::now())
+        .init(
+            holdfast_repository::EncryptionMode::On,
+            holdfast_domain::Timestamp::now(),
+        )
         .await
         .unwrap();
     let mut planted = super::keys::files(&f.store.store).await;

@@ -11,8 +11,8 @@ use holdfast_domain::{
 };
 use holdfast_recovery::RecoveryError;
 use holdfast_repository::{
-    KeyChange, Keyring, KeyringError, Openers, Repository, RepositoryError, RepositoryFileError,
-    RewrapReport,
+    EncryptionMode, KeyChange, Keyring, KeyringError, Openers, Repository, RepositoryError,
+    RepositoryFileError, RewrapReport,
 };
 use holdfast_storage::{PutMode, Store, read_all};
 use holdfast_testing::{Fault, FaultStore, Operation, TestStore, aws_config};
@@ -51,7 +51,7 @@ fn with_keys(store: &Arc<dyn Store>, now: &str, before: &[&str]) -> Repository {
 async fn made() -> TestStore {
     let test = TestStore::new().await;
     with_keys(&test.store, KEY, &[])
-        .init(true, Timestamp::now())
+        .init(EncryptionMode::On, Timestamp::now())
         .await
         .unwrap();
     test
@@ -270,12 +270,12 @@ async fn killed_between_the_two_files_it_opens_and_the_next_run_brings_the_copy_
     // A process without a key cannot compare the files, so it continues and leaves the copy
     // unchanged. A process with the old key finds that it opens nothing any more.
     repository(Arc::clone(&test.store), Keyring::none())
-        .init(false, Timestamp::now())
+        .init(EncryptionMode::Off, Timestamp::now())
         .await
         .unwrap();
     assert!(
         with_keys(&test.store, KEY, &[])
-            .init(true, Timestamp::now())
+            .init(EncryptionMode::On, Timestamp::now())
             .await
             .is_err()
     );
@@ -283,7 +283,7 @@ async fn killed_between_the_two_files_it_opens_and_the_next_run_brings_the_copy_
     assert!(opens(&with_keys(&test.store, NEW, &[])).await);
 
     with_keys(&test.store, NEW, &[])
-        .init(true, Timestamp::now())
+        .init(EncryptionMode::On, Timestamp::now())
         .await
         .unwrap();
     assert_eq!(files(&test.store).await.revision, 1);
@@ -370,7 +370,10 @@ async fn a_file_rolled_back_to_before_a_rotation_stops_every_run_and_the_copy_is
         with_keys(&test.store, NEW, &[KEY]),
     ] {
         let ends = [
-            repository.init(true, Timestamp::now()).await.err(),
+            repository
+                .init(EncryptionMode::On, Timestamp::now())
+                .await
+                .err(),
             rewrap(&repository, KeyChange::Rotate).await.err(),
         ];
         for end in ends {
@@ -398,7 +401,7 @@ async fn a_file_that_pretends_to_be_rotated_never_takes_the_place_of_the_copy() 
     };
     let other = TestStore::new().await;
     with_keys(&other.store, KEY, &[])
-        .init(true, Timestamp::now())
+        .init(EncryptionMode::On, Timestamp::now())
         .await
         .unwrap();
     // The stranger's own master key, once under its own name and once under the right name.
@@ -419,10 +422,15 @@ async fn a_file_that_pretends_to_be_rotated_never_takes_the_place_of_the_copy() 
         };
         put(&test.store, &ObjectKey::repository(), &forged).await;
         for repository in [&strangers, &with_keys(&test.store, KEY, &[])] {
-            assert!(repository.init(true, Timestamp::now()).await.is_err());
+            assert!(
+                repository
+                    .init(EncryptionMode::On, Timestamp::now())
+                    .await
+                    .is_err()
+            );
         }
         let _ = repository(Arc::clone(&test.store), Keyring::none())
-            .init(false, Timestamp::now())
+            .init(EncryptionMode::Off, Timestamp::now())
             .await;
         assert_eq!(
             file(&test.store, &ObjectKey::repository_copy()).await,

@@ -23,7 +23,7 @@ async fn without_the_key_encrypted_backups_are_reported_and_plain_ones_are_rebui
     let plain = f.back_up().await.backup_id;
     f.holdfast
         .repository
-        .init(true, Timestamp::now())
+        .init(holdfast_repository::EncryptionMode::On, Timestamp::now())
         .await
         .unwrap();
     f.set(|settings| settings.content.encryption = true);

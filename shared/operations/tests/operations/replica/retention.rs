@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use holdfast_domain::{
-    BackupId, BackupType, CopyStatus, JobStatus, ObjectKey, RetentionPolicy, Timestamp,
+    BackupId, BackupType, CopyStatus, Encoding, JobStatus, ObjectKey, RetentionPolicy, Timestamp,
 };
 use holdfast_operations::{CopyStep, RemovedCopies, RunLimits, remove_copies};
 use holdfast_storage::{Lock, PutMode, Store as _};
@@ -451,7 +451,7 @@ async fn abandoned_uploads_are_aborted() {
     let copies = Copies::new().await;
     let id = copies.world.back_up().await;
     copies.copy(&id).await;
-    let orphan = ObjectKey::database_dump(&id, 7, false, false);
+    let orphan = ObjectKey::database_dump(&id, 7, Encoding::PLAIN);
     let begun = copies.second.memory.begin_upload(&orphan).await.unwrap();
     let gone_on_with = copies
         .second

@@ -2,7 +2,7 @@ use holdfast_catalog::HoldSource;
 use holdfast_domain::{
     Artifact,
     BackupType::{self, Content, Database, Full},
-    KeptFile, ObjectKey, Sha256Digest, StorageType, StoredObject,
+    Encoding, KeptFile, ObjectKey, Sha256Digest, StorageType, StoredObject,
     VerificationLevel::{Checksum, Drill, Structure},
     VerificationStatus::{Failed, Passed},
     Verified,
@@ -252,7 +252,7 @@ async fn growth_is_reported_from_the_eighth_backup_on() {
 async fn hold(fixture: &Fixture, locator: &str, number: u8) {
     let address = Sha256Digest::new([number; 32]);
     let artifact = Artifact {
-        key: ObjectKey::content_object(&address, false, false),
+        key: ObjectKey::content_object(&address, Encoding::PLAIN),
         size: 100,
         sha256: address,
         segment_bytes: 8_388_608,

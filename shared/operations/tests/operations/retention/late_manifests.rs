@@ -3,7 +3,7 @@
 
 use holdfast_catalog::JobChange;
 use holdfast_domain::{
-    BackupId, BackupType, FailureCode, JobFailure, JobStatus, ObjectKey, RetentionPolicy,
+    BackupId, BackupType, Encoding, FailureCode, JobFailure, JobStatus, ObjectKey, RetentionPolicy,
 };
 use holdfast_operations::{
     BroughtBack, RunLimits, Trust, plan_collection, plan_retention, retain, sweep,
@@ -149,7 +149,7 @@ async fn items_of_a_job_that_ended_before_count_no_more() {
 async fn old_objects_of_a_job_that_ended_just_now_are_no_orphans() {
     let world = World::new().await;
     let id = world.begin(BackupType::Database).await;
-    let dump = ObjectKey::database_dump(&id, 1, false, false);
+    let dump = ObjectKey::database_dump(&id, 1, Encoding::PLAIN);
     world.put(&dump, b"a dump").await;
     world.pass(SignedDuration::from_hours(30));
     world.step(&id, JobStatus::Failed).await;

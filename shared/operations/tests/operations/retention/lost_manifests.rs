@@ -2,7 +2,7 @@
 //! the loss.
 
 use holdfast_domain::{
-    BackupId, BackupType, DeletionCause, FailureCode, JobFailure, JobStatus, ObjectKey,
+    BackupId, BackupType, DeletionCause, Encoding, FailureCode, JobFailure, JobStatus, ObjectKey,
     RetentionPolicy, VerificationLevel, VerificationStatus,
 };
 use holdfast_operations::{
@@ -16,7 +16,7 @@ use super::{invariants, losses::Losses};
 use crate::support::simulation::{NO_FILE, World, object_of};
 
 async fn stray(world: &World) -> ObjectKey {
-    let key = ObjectKey::content_object(&NO_FILE, false, false);
+    let key = ObjectKey::content_object(&NO_FILE, Encoding::PLAIN);
     world
         .store
         .put(&key, "x".into(), PutMode::IfAbsent)
@@ -336,7 +336,7 @@ async fn a_manifest_that_is_back_without_its_artifacts_leaves_the_backup_lost() 
     let ids = world.back_up_daily(3).await;
     let mut losses = lose(&world, &[&ids[0]]).await;
     world.retain().await;
-    let dump = ObjectKey::database_dump(&ids[0], 1, false, false);
+    let dump = ObjectKey::database_dump(&ids[0], 1, Encoding::PLAIN);
     let bytes = holdfast_storage::read_all(&*world.store, &dump, 1 << 20)
         .await
         .unwrap();
@@ -376,7 +376,7 @@ async fn a_damaged_backup_whose_loss_was_accepted_is_kept_until_it_is_decided_ag
     world.accept_elsewhere(&ids[0]).await;
     world
         .store
-        .delete(&ObjectKey::database_dump(&ids[0], 1, false, false))
+        .delete(&ObjectKey::database_dump(&ids[0], 1, Encoding::PLAIN))
         .await
         .unwrap();
     for _ in 0..2 {
@@ -458,7 +458,7 @@ async fn rows_of_older_versions_are_lost_if_they_say_so_and_deleted_otherwise() 
     losses.keep_everything(&world).await;
     assert!(
         !world
-            .has(&ObjectKey::database_dump(&ids[1], 1, false, false))
+            .has(&ObjectKey::database_dump(&ids[1], 1, Encoding::PLAIN))
             .await
     );
     world.remove().await;
@@ -477,7 +477,7 @@ async fn a_failed_backup_that_retention_deletes_is_not_lost() {
     let failed = doc! { "$set": { "status": "failed", "error": failed } };
     world
         .store
-        .delete(&ObjectKey::database_dump(&ids[0], 1, false, false))
+        .delete(&ObjectKey::database_dump(&ids[0], 1, Encoding::PLAIN))
         .await
         .unwrap();
     world

@@ -21,7 +21,7 @@ use holdfast_operations::{
     back_up_content_here, retain, trigger,
 };
 use holdfast_recovery::verify;
-use holdfast_repository::{Keyring, Repository};
+use holdfast_repository::{EncryptionMode, Keyring, Repository};
 use holdfast_testing::{FileShape, IpfsNode, TestStore, parts, unique};
 use jiff::SignedDuration;
 use mongodb::bson::{Document, doc};
@@ -69,7 +69,10 @@ impl Stage {
             .map(|key| KeyEncryptionKey::parse(key).unwrap());
         let repository =
             Repository::new(Arc::clone(&store.store), location, Keyring::new(key, None));
-        repository.init(true, Timestamp::now()).await.unwrap();
+        repository
+            .init(EncryptionMode::On, Timestamp::now())
+            .await
+            .unwrap();
         let (observer, preflight) = (Arc::new(Silent), Preflight::default());
         let h = Holdfast {
             repository,

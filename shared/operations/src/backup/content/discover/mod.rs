@@ -178,7 +178,9 @@ impl Discovery<'_> {
         self.record(&work).await?;
         // Impossible encryption is found here, not by every worker.
         watch
-            .guard(async { Ok(writing_key(&h.repository, h.settings.content.encryption).await?) })
+            .guard(async {
+                Ok(writing_key(&h.repository, h.settings.content.encryption.into()).await?)
+            })
             .await?;
         let mut items = watch.guard(self.open(&mut work)).await?;
         Ok(self.pages(&mut items, &mut work, found).await?)

@@ -100,10 +100,10 @@ impl Discovery<'_> {
             .iter()
             .filter(|wanted| wanted.source.storage_type == StorageType::Ipfs);
         let ids: Vec<_> = of_ipfs.map(|wanted| wanted.source.id.clone()).collect();
-        let encrypt = self.h.settings.content.encryption;
+        let encryption = self.h.settings.content.encryption.into();
         let mut held = HashMap::new();
         for found in self.h.catalog.held(&ids).await? {
-            if held::is_good_enough(StorageType::Ipfs, &found.file, encrypt)
+            if held::is_good_enough(StorageType::Ipfs, &found.file, encryption)
                 && openings.open(self.h, &found.file).await?
             {
                 held.insert(found.id.as_str().to_owned(), found.file);

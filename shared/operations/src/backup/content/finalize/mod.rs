@@ -164,7 +164,7 @@ async fn finish_steps(
 ) -> Result<Ending, RunFault> {
     refuse_to_repeat(h, run, watch).await?;
     let key = watch
-        .guard(async { Ok(writing_key(&h.repository, run.job.encrypted).await?) })
+        .guard(async { Ok(writing_key(&h.repository, run.job.encrypted.into()).await?) })
         .await?;
     let mut work = watch
         .persist(|| async { Ok(h.catalog.content_work(&run.job.backup_id).await?) })

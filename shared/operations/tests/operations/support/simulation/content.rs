@@ -2,8 +2,9 @@
 
 use holdfast_catalog::{FoundItem, HoldSource, JobChange, Settled, Source, source_id};
 use holdfast_domain::{
-    BackupId, BackupType, ContentItem, ContentManifest, ItemFailure, ItemFailureCode, ItemStatus,
-    JobFailure, JobStatus, KeptFile, ObjectKey, StorageType, StoredObject, Timestamp, Verified,
+    BackupId, BackupType, ContentItem, ContentManifest, Encoding, ItemFailure, ItemFailureCode,
+    ItemStatus, JobFailure, JobStatus, KeptFile, ObjectKey, StorageType, StoredObject, Timestamp,
+    Verified,
 };
 
 use super::{World, digest};
@@ -106,7 +107,8 @@ impl World {
         let digest = digest(body.as_bytes());
         let address = digest.sha256;
         let dag_body = format!("the blocks of {file}");
-        let dag_key = ObjectKey::content_dag(&self::digest(dag_body.as_bytes()).sha256, false);
+        let dag_key =
+            ObjectKey::content_dag(&self::digest(dag_body.as_bytes()).sha256, Encoding::PLAIN);
         let object = |artifact| StoredObject {
             artifact,
             compression: None,
@@ -118,7 +120,7 @@ impl World {
             dag: Some(object(self.put(&dag_key, dag_body.as_bytes()).await)),
             object: object(
                 self.put(
-                    &ObjectKey::content_object(&address, false, false),
+                    &ObjectKey::content_object(&address, Encoding::PLAIN),
                     body.as_bytes(),
                 )
                 .await,
@@ -163,7 +165,7 @@ impl World {
         let list = lines.iter().fold(String::new(), |list, line| {
             list + &serde_json::to_string(line).unwrap() + "\n"
         });
-        let key = ObjectKey::content_items(&id, 1, false, false);
+        let key = ObjectKey::content_items(&id, 1, Encoding::PLAIN);
         let list = self.put(&key, list.as_bytes()).await;
         let content = ContentManifest {
             items: counts,

@@ -16,10 +16,10 @@ use bytes::Bytes;
 use holdfast_catalog::{Catalog, JobChange};
 use holdfast_codec::{ArtifactDigest, DigestWriter, SegmentHasher};
 use holdfast_domain::{
-    Artifact, BackupId, BackupType, ContentManifest, DeletionCause, FORMAT_VERSION, FailureCode,
-    Job, JobDeletion, JobFailure, JobStatus, Manifest, ManifestFile, ObjectKey, RetentionPolicy,
-    SEGMENT_BYTES, Sha256Digest, Timestamp, Trigger, TriggerKind, VerificationLevel,
-    VerificationStatus, settings::StoreLocation,
+    Artifact, BackupId, BackupType, ContentManifest, DeletionCause, Encoding, FORMAT_VERSION,
+    FailureCode, Job, JobDeletion, JobFailure, JobStatus, Manifest, ManifestFile, ObjectKey,
+    RetentionPolicy, SEGMENT_BYTES, Sha256Digest, Timestamp, Trigger, TriggerKind,
+    VerificationLevel, VerificationStatus, settings::StoreLocation,
 };
 use holdfast_operations::{
     Holdfast, OperationError, Preflight, RetentionReport, RunLimits, Silent, accept_loss,
@@ -240,7 +240,10 @@ impl World {
         let id = self.new_id(BackupType::Database);
         self.insert(&id, parent).await;
         let dump = self
-            .put(&ObjectKey::database_dump(&id, 1, false, false), b"a dump")
+            .put(
+                &ObjectKey::database_dump(&id, 1, Encoding::PLAIN),
+                b"a dump",
+            )
             .await;
         self.commit(&id, self.now(), vec![dump], None).await;
         id
@@ -261,7 +264,7 @@ impl World {
         let id = self.new_id(BackupType::Database);
         self.insert(&id, None).await;
         self.put(
-            &ObjectKey::database_dump(&id, 1, false, false),
+            &ObjectKey::database_dump(&id, 1, Encoding::PLAIN),
             b"half a dump",
         )
         .await;
@@ -350,8 +353,7 @@ impl World {
 pub(crate) fn object_of(file: &str) -> ObjectKey {
     ObjectKey::content_object(
         &digest(format!("the file {file}").as_bytes()).sha256,
-        false,
-        false,
+        Encoding::PLAIN,
     )
 }
 

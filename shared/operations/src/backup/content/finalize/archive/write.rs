@@ -40,6 +40,15 @@ use crate::{
 const FIRST_BYTES: usize = 8 * 1024 * 1024;
 const CHUNK_BYTES: usize = 256 * 1024;
 
+/// How the large files of a volume are proved.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum LargeFiles {
+    /// While its bytes are written. A damaged file spoils the volume.
+    ProvedInline,
+    /// By an extra read before its entry.
+    ProvedFirst,
+}
+
 /// A volume in progress.
 pub(super) struct Volume {
     pub(super) h: Holdfast,
@@ -49,7 +58,7 @@ pub(super) struct Volume {
     pub(super) time: RunTime,
     pub(super) entries_written: Arc<AtomicU64>,
     pub(super) bytes_read: Arc<AtomicU64>,
-    pub(super) prove_first: bool,
+    pub(super) large_files: LargeFiles,
     /// The last written item.
     pub(super) after: Option<String>,
 }
@@ -144,7 +153,7 @@ impl Volume {
         let Some(file) = &record.file else {
             return Ok(None);
         };
-        if self.prove_first
+        if self.large_files == LargeFiles::ProvedFirst
             && let Err(problem) = told(
                 self.handle
                     .block_on(self.source.prove(&ContentObject::file(file))),
