@@ -19,7 +19,7 @@ mod settings;
 mod stores;
 mod telemetry;
 
-pub use batch::{comes_again, hand_on_if_settled, message_in};
+pub use batch::{dispatch_if_settled, message_in, redeliver};
 pub use clients::Clients;
 pub use copy_queue::{CopyMessage, CopyQueue};
 pub use environment::{Identity, identity};
@@ -30,6 +30,6 @@ pub use invocation::{InvocationError, deadline, logged};
 pub use metrics::{Metric, Metrics};
 pub use misconfigured::record_misconfigured_run;
 pub use queue::SqsQueue;
-pub use report::{answer, tell};
+pub use report::{answer, report_outcome};
 pub use settings::{settings, start};
 pub use telemetry::telemetry;

@@ -134,7 +134,7 @@ pub(crate) async fn full(
         children,
         skipped,
     } = Box::pin(trigger_full(holdfast, caller.subject, Timestamp::now())).await?;
-    hand_over(holdfast, &events, &children).await?;
+    dispatch(holdfast, &events, &children).await?;
     tracing::info!(backupId = %job.backup_id, by = job.trigger.by, "a full backup was requested");
     let parts = children.into_iter().map(Requested::of).collect();
     let both = BothRequested {
@@ -153,7 +153,7 @@ async fn back_up(
     let holdfast = function.holdfast().await?;
     let events = function.events().await?;
     let job = Box::pin(trigger(holdfast, kind, caller.subject, Timestamp::now())).await?;
-    hand_over(holdfast, &events, std::slice::from_ref(&job)).await?;
+    dispatch(holdfast, &events, std::slice::from_ref(&job)).await?;
     tracing::info!(backupId = %job.backup_id, by = job.trigger.by, "a {kind} backup was requested");
     Ok((StatusCode::ACCEPTED, Answer::new(Requested::of(job))).into_response())
 }
@@ -161,7 +161,7 @@ async fn back_up(
 /// Dispatches jobs to their workers. If a dispatch fails, no worker runs the job. It is therefore
 /// settled here, so that the next trigger is not refused, and the remaining jobs are not started.
 /// If that fails, the sweep settles the job.
-async fn hand_over(holdfast: &Holdfast, events: &Events, jobs: &[Job]) -> Result<(), Failure> {
+async fn dispatch(holdfast: &Holdfast, events: &Events, jobs: &[Job]) -> Result<(), Failure> {
     let mut refused: Option<EventError> = None;
     for job in jobs {
         let error = match &refused {

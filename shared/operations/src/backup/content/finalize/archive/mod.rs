@@ -109,7 +109,7 @@ async fn try_volume(f: &Finalizing<'_>, prove_first: bool) -> Result<StoredVolum
         source,
         handle: Handle::current(),
         time: f.time,
-        entries_written: Arc::clone(&f.gain.entries),
+        entries_written: Arc::clone(&f.progress.entries),
         bytes_read: Arc::clone(&f.meters.read),
         prove_first,
         after,
