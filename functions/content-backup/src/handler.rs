@@ -4,7 +4,9 @@
 //! beginning or a record is an error. The event's source then retries.
 
 use holdfast_domain::{BackupType, Timestamp};
-use holdfast_lambda::{Function, InvocationError, answer, record_misconfigured_run, request, tell};
+use holdfast_lambda::{
+    Function, InvocationError, answer, record_misconfigured_run, report_outcome, request,
+};
 use holdfast_operations::{
     BackupOutcome, BackupRequest, DiscoveryOutcome, OperationError, RunLimits, Step,
     discover_content,
@@ -21,11 +23,11 @@ pub(crate) async fn handle(
     let outcome = run(function, &request, deadline)
         .await
         .inspect_err(|error| {
-            tell(function, BackupType::Content, Err(error));
+            report_outcome(function, BackupType::Content, Err(error));
         })?;
     match outcome {
-        DiscoveryOutcome::HandOn { backup_id } => {
-            function.hand_on(&backup_id, Step::Discover).await?;
+        DiscoveryOutcome::Continue { backup_id } => {
+            function.continue_with(&backup_id, Step::Discover).await?;
             Ok(json!({ "backupId": backup_id, "status": "running", "handedOn": Step::Discover }))
         }
         DiscoveryOutcome::Queued { backup_id, counts } => {
@@ -33,7 +35,7 @@ pub(crate) async fn handle(
             Ok(json!({ "backupId": backup_id, "status": "running", "items": counts }))
         }
         DiscoveryOutcome::Finalize { backup_id } => {
-            function.hand_on(&backup_id, Step::Finalize).await?;
+            function.continue_with(&backup_id, Step::Finalize).await?;
             Ok(json!({ "backupId": backup_id, "status": "finalizing", "handedOn": Step::Finalize }))
         }
         DiscoveryOutcome::Failed(job) => Ok(told(function, &BackupOutcome::Failed(job))),
@@ -45,7 +47,7 @@ pub(crate) async fn handle(
 }
 
 fn told(function: &Function, outcome: &BackupOutcome) -> Value {
-    tell(function, BackupType::Content, Ok(outcome));
+    report_outcome(function, BackupType::Content, Ok(outcome));
     answer(outcome)
 }
 

@@ -28,7 +28,7 @@ pub use digest::{HexError, Sha256Digest};
 pub use drill::DrilledCollection;
 pub use id::{BackupId, BackupType, IdError, RepositoryId};
 pub use item::{
-    ContentItem, DownloadMessage, ItemCounts, ItemFailure, ItemRecord, ItemStatus, KeptFile,
+    ContentItem, DownloadMessage, ItemCounts, ItemFailure, ItemRecord, ItemStatus, StoredFile,
     StoredObject, file_name,
 };
 pub use jiff::Timestamp;

@@ -24,7 +24,7 @@ impl Repository {
         let mut masters = Vec::new();
         for key in exported {
             let master = key.master()?;
-            let keys = self.keyring().wrap_anew(&master, &file.id).await?;
+            let keys = self.keyring().wrap_again(&master, &file.id).await?;
             let fingerprint = Some(master.fingerprint());
             file.epochs.push(KeyEpoch {
                 epoch: key.epoch,

@@ -12,7 +12,7 @@ use futures_util::future::join_all;
 use holdfast_domain::{BackupId, BackupType, Job, Timestamp};
 use holdfast_operations::{
     BackupOutcome, BackupRequest, Holdfast, Observer, OperationError, RunLimits,
-    back_up_content_here, back_up_database, cancel, trigger, trigger_full,
+    back_up_content_in_process, back_up_database, cancel, trigger, trigger_full,
 };
 
 use self::{resuming::begin_or_resume, screen::Screen};
@@ -210,7 +210,7 @@ async fn once_to_its_end(h: &Holdfast, job: &Job, screen: &Screen) -> End {
         return back_up_database(h, request, RunLimits::none()).await;
     }
     tokio::select! {
-        end = back_up_content_here(h, request, RunLimits::none()) => end,
+        end = back_up_content_in_process(h, request, RunLimits::none()) => end,
         never = screen.follow_items(h, &job.backup_id) => match never {},
     }
 }

@@ -165,7 +165,7 @@ async fn at_once(
         Timestamp::now(),
     ));
     match verifying.await? {
-        None | Some(VerifyOutcome::HandOn) => Ok(None),
+        None | Some(VerifyOutcome::Continue) => Ok(None),
         Some(VerifyOutcome::Done(verification)) => Ok(Some(*verification)),
         Some(VerifyOutcome::Elsewhere) => Err(OperationError::AlreadyVerifying(id.clone()).into()),
         Some(VerifyOutcome::Gone) => Err(OperationError::NotFound(id.clone()).into()),

@@ -291,7 +291,7 @@ async fn what_has_no_whole_copy_here_is_listed_newest_first() {
             (
                 listed[0].copy.clone(),
                 listed[0].attempts,
-                listed[0].is_held
+                listed[0].is_claimed
             ),
             (None, 0, false)
         );
@@ -299,7 +299,7 @@ async fn what_has_no_whole_copy_here_is_listed_newest_first() {
             (
                 listed[1].copy.clone(),
                 listed[1].attempts,
-                listed[1].is_held
+                listed[1].is_claimed
             ),
             (Some(failed), 2, false)
         );

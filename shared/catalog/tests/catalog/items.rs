@@ -301,7 +301,7 @@ async fn an_attempt_is_given_back_of_a_pending_item_alone_and_never_below_none()
             assert_eq!(
                 fixture
                     .catalog
-                    .put_attempt_off(&backup, "a", HostState::Down, now)
+                    .postpone_attempt(&backup, "a", HostState::Down, now)
                     .await
                     .unwrap(),
                 since
@@ -327,7 +327,7 @@ async fn an_attempt_is_given_back_of_a_pending_item_alone_and_never_below_none()
         assert_eq!(
             fixture
                 .catalog
-                .put_attempt_off(&backup, "a", HostState::Down, at(40))
+                .postpone_attempt(&backup, "a", HostState::Down, at(40))
                 .await
                 .unwrap(),
             None
@@ -351,7 +351,7 @@ async fn only_a_host_that_is_down_starts_the_wait_and_a_working_host_or_a_reques
                 .unwrap();
             fixture
                 .catalog
-                .put_attempt_off(&backup, "a", host, now)
+                .postpone_attempt(&backup, "a", host, now)
                 .await
                 .unwrap()
         };

@@ -162,7 +162,7 @@ pub enum OperationError {
     Queue(#[from] QueueError),
     /// The next step of a backup could not be dispatched.
     #[error("the next step of the backup could not be started: {0}")]
-    HandOver(String),
+    Dispatch(String),
     /// Too many items of a content backup failed.
     #[error(
         "{failed} of {expected} items could not be backed up, more than the {percent}% of \
@@ -261,7 +261,7 @@ impl OperationError {
             Self::AlreadyRunning { .. }
             | Self::Collecting
             | Self::ConcurrencyLimit { .. }
-            | Self::HandOver(_) => true,
+            | Self::Dispatch(_) => true,
             Self::Source(error) | Self::Target(error) => error.is_transient(),
             Self::Store(error) => error.is_transient(),
             Self::Copy(fault) => fault.is_transient(),

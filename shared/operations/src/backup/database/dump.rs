@@ -64,7 +64,7 @@ pub(super) async fn dump_to_store(
         .await?;
     let mut temporary = watch.guard(left_out::temporary(h, &connection)).await?;
     let (engine, note) = watch.guard(choose(h, &connection)).await?;
-    engine.confirm_fits()?;
+    engine.check_manifest_limit()?;
     planned.extend(engine.planned());
     let mut warnings: Vec<String> = watch
         .guard(exclusions::unmatched(h, &connection))
@@ -85,7 +85,7 @@ pub(super) async fn dump_to_store(
     let stages = Stages::new(&recipe, meters, sink)
         .map_err(|error| OperationError::internal("begin the dump", &error))?;
     let uploading = Uploading::begin(h, &place, source);
-    let dumped = engine.run(h, &connection, stages, watch).await;
+    let ran = engine.run(h, &connection, stages, watch).await;
     let (
         pending,
         Dumped {
@@ -93,11 +93,11 @@ pub(super) async fn dump_to_store(
             indexes,
             rolled_over,
         },
-    ) = uploading.join(dumped, watch).await?;
+    ) = uploading.join(ran, watch).await?;
     complete(h, &place, pending, &proof.artifact, watch).await?;
     // mongodump reads some of them.
-    for held in &proof.summary.namespaces {
-        temporary.remove(&format!("{}.{}", held.db, held.collection));
+    for dumped in &proof.summary.namespaces {
+        temporary.remove(&format!("{}.{}", dumped.db, dumped.collection));
     }
     warnings.extend(
         watch

@@ -76,7 +76,7 @@ async fn a_run_killed_anywhere_is_taken_over_by_its_second_invocation() {
         match run(&f.holdfast, id.clone()).await {
             BackupOutcome::Completed(job) => taken_over += u32::from(job.fence > 1),
             BackupOutcome::Skipped {
-                reason: SkipReason::AlreadySettled(JobStatus::Completed),
+                reason: SkipReason::AlreadyFinished(JobStatus::Completed),
                 ..
             } => {}
             other => panic!("cut {cut}: {other:?}"),
@@ -164,7 +164,7 @@ async fn a_paused_run_that_was_taken_over_writes_no_manifest() {
     let job = completed(run(&f.holdfast, id.clone()).await);
     assert_eq!(job.fence, 2);
     let outcome = paused.await.unwrap();
-    let completed_elsewhere = SkipReason::AlreadySettled(JobStatus::Completed);
+    let completed_elsewhere = SkipReason::AlreadyFinished(JobStatus::Completed);
     assert!(
         matches!(&outcome, BackupOutcome::Skipped { reason, .. } if *reason == completed_elsewhere),
         "{outcome:?}"
@@ -296,7 +296,7 @@ async fn the_same_tick_under_a_new_catalogue_leaves_the_backup_alone() {
         matches!(
             again,
             BackupOutcome::Skipped {
-                reason: SkipReason::AlreadySettled(JobStatus::Completed),
+                reason: SkipReason::AlreadyFinished(JobStatus::Completed),
                 ..
             }
         ),

@@ -44,7 +44,7 @@ async fn look_in_steps(f: &Fixture, id: &BackupId) -> (Verification, u32) {
             .unwrap()
         {
             VerifyOutcome::Done(verification) => return (*verification, runs),
-            VerifyOutcome::HandOn => {}
+            VerifyOutcome::Continue => {}
             other => panic!("{other:?}"),
         }
     }

@@ -213,7 +213,7 @@ pub(crate) async fn looked(
             .unwrap()
         {
             VerifyOutcome::Done(verification) => return *verification,
-            VerifyOutcome::HandOn => {}
+            VerifyOutcome::Continue => {}
             other => panic!("{other:?}"),
         }
     }

@@ -40,7 +40,7 @@ async fn a_backup_too_large_for_one_run_is_read_once_over_several() {
         .unwrap()
         {
             VerifyOutcome::Done(found) => break found,
-            VerifyOutcome::HandOn => assert!(runs < 10),
+            VerifyOutcome::Continue => assert!(runs < 10),
             other => panic!("{other:?}"),
         }
     };

@@ -1,8 +1,8 @@
-use holdfast_catalog::HoldSource;
+use holdfast_catalog::SourceAddress;
 use holdfast_domain::{
     Artifact,
     BackupType::{self, Content, Database, Full},
-    Encoding, KeptFile, ObjectKey, Sha256Digest, StorageType, StoredObject,
+    Encoding, ObjectKey, Sha256Digest, StorageType, StoredFile, StoredObject,
     VerificationLevel::{Checksum, Drill, Structure},
     VerificationStatus::{Failed, Passed},
     Verified,
@@ -258,7 +258,7 @@ async fn hold(fixture: &Fixture, locator: &str, number: u8) {
         segment_bytes: 8_388_608,
         segments: vec![address],
     };
-    let file = KeptFile {
+    let file = StoredFile {
         size: 100,
         file_sha256: address,
         object: StoredObject {
@@ -275,7 +275,7 @@ async fn hold(fixture: &Fixture, locator: &str, number: u8) {
         content_encoding: None,
         fetched_at: fixture.now,
     };
-    let source = HoldSource {
+    let source = SourceAddress {
         storage_type: StorageType::Gaia,
         locator,
         address: &address,
@@ -283,7 +283,7 @@ async fn hold(fixture: &Fixture, locator: &str, number: u8) {
     fixture
         .h
         .catalog
-        .hold(&source, &file, fixture.now)
+        .record_stored_file(&source, &file, fixture.now)
         .await
         .unwrap();
 }

@@ -36,7 +36,7 @@ async fn is_held(world: &World, file: &str) -> bool {
     !world
         .h
         .catalog
-        .held(&[source_id(StorageType::Gaia, file)])
+        .stored_files(&[source_id(StorageType::Gaia, file)])
         .await
         .unwrap()
         .is_empty()

@@ -6,7 +6,7 @@ use holdfast_domain::{
     BackupId, BackupType, Encoding, FailureCode, JobFailure, JobStatus, ObjectKey, RetentionPolicy,
 };
 use holdfast_operations::{
-    BroughtBack, RunLimits, Trust, plan_collection, plan_retention, retain, sweep,
+    ReinstatedParent, RunLimits, Trust, plan_collection, plan_retention, retain, sweep,
 };
 use holdfast_testing::{Fault, FaultStore, Operation};
 use jiff::SignedDuration;
@@ -330,7 +330,7 @@ async fn a_deleted_full_backup_is_brought_back_with_its_part() {
             // The run that completed the part died before it settled the parent.
             set(&world, &part, JobStatus::Completed).await;
             let swept = sweep(&world.h, None, world.now()).await.unwrap();
-            let back = BroughtBack {
+            let back = ReinstatedParent {
                 backup_id: full.clone(),
                 status: JobStatus::Failed,
             };

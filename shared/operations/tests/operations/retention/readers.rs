@@ -69,7 +69,7 @@ async fn a_backup_is_not_deleted_while_it_is_read() {
     );
     assert_eq!(
         (first.protection(), second.protection()),
-        (&Protection::Held, &Protection::Held)
+        (&Protection::Protected, &Protection::Protected)
     );
     let report = world.retain().await;
     assert_eq!(report.all_problems().count(), 0, "{report:?}");

@@ -18,7 +18,7 @@ use holdfast_domain::{
 };
 use holdfast_operations::{
     BackupOutcome, BackupRequest, Holdfast, OperationError, Preflight, RunLimits, Silent,
-    back_up_content_here, retain, trigger,
+    back_up_content_in_process, retain, trigger,
 };
 use holdfast_recovery::verify;
 use holdfast_repository::{EncryptionMode, Keyring, Repository};
@@ -135,9 +135,13 @@ impl Stage {
         let request = BackupRequest::Triggered {
             backup_id: job.backup_id,
         };
-        let outcome = Box::pin(back_up_content_here(&self.h, request, RunLimits::none()))
-            .await
-            .unwrap();
+        let outcome = Box::pin(back_up_content_in_process(
+            &self.h,
+            request,
+            RunLimits::none(),
+        ))
+        .await
+        .unwrap();
         assert!(
             matches!(outcome, BackupOutcome::Completed(_)),
             "{outcome:?}"

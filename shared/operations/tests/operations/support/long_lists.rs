@@ -7,8 +7,8 @@ use bytes::Bytes;
 use holdfast_codec::{ArtifactDigest, DigestWriter, GzipWriter, SegmentHasher};
 use holdfast_domain::{
     Artifact, BackupId, BackupType, Compression, ContentItem, ContentManifest, Encoding,
-    FORMAT_VERSION, ItemCounts, ItemRecord, ItemStatus, KeptFile, Manifest, ManifestFile,
-    ObjectKey, SEGMENT_BYTES, Sha256Digest, Source, StorageType, StoredObject, Timestamp, Trigger,
+    FORMAT_VERSION, ItemCounts, ItemRecord, ItemStatus, Manifest, ManifestFile, ObjectKey,
+    SEGMENT_BYTES, Sha256Digest, Source, StorageType, StoredFile, StoredObject, Timestamp, Trigger,
     TriggerKind, Verified,
 };
 use holdfast_operations::Holdfast;
@@ -47,7 +47,7 @@ fn record(number: u64) -> ItemRecord {
         segment_bytes: SEGMENT_BYTES,
         segments: vec![address],
     };
-    let file = KeptFile {
+    let file = StoredFile {
         size: 10,
         file_sha256: address,
         object: StoredObject {

@@ -16,7 +16,7 @@ use holdfast_codec::{
     ArtifactDigest, ArtifactPlace, DecryptReader, GunzipReader, KeyEncryptionKey, SegmentReader,
 };
 use holdfast_domain::{
-    BackupId, BackupType, DownloadMessage, ItemRecord, ItemStatus, Job, JobStatus, KeptFile,
+    BackupId, BackupType, DownloadMessage, ItemRecord, ItemStatus, Job, JobStatus, StoredFile,
     StoredObject, Timestamp,
     settings::{Settings, StoreLocation},
 };
@@ -284,7 +284,7 @@ impl Fixture {
                 .unwrap()
             {
                 FinalizeOutcome::Completed(job) | FinalizeOutcome::Failed(job) => return *job,
-                FinalizeOutcome::HandOn { .. } => {}
+                FinalizeOutcome::Continue { .. } => {}
                 other @ FinalizeOutcome::Skipped { .. } => {
                     panic!("expected a finalized backup, got {other:?}")
                 }
@@ -326,7 +326,7 @@ impl Fixture {
     }
 
     /// The bytes of a held file: authenticated, decrypted, unzipped.
-    pub(crate) async fn content_of(&self, file: &KeptFile) -> Vec<u8> {
+    pub(crate) async fn content_of(&self, file: &StoredFile) -> Vec<u8> {
         self.read(&file.object).await
     }
 

@@ -1,9 +1,9 @@
 //! Content backups of this world, in the two halves of a real one.
 
-use holdfast_catalog::{FoundItem, HoldSource, JobChange, Settled, Source, source_id};
+use holdfast_catalog::{FoundItem, JobChange, Settled, Source, SourceAddress, source_id};
 use holdfast_domain::{
     BackupId, BackupType, ContentItem, ContentManifest, Encoding, ItemFailure, ItemFailureCode,
-    ItemStatus, JobFailure, JobStatus, KeptFile, ObjectKey, StorageType, StoredObject, Timestamp,
+    ItemStatus, JobFailure, JobStatus, ObjectKey, StorageType, StoredFile, StoredObject, Timestamp,
     Verified,
 };
 
@@ -53,7 +53,7 @@ impl World {
         let held = self
             .h
             .catalog
-            .held(std::slice::from_ref(&source))
+            .stored_files(std::slice::from_ref(&source))
             .await
             .unwrap()
             .pop()
@@ -92,7 +92,7 @@ impl World {
         assert!(settled.unwrap());
     }
 
-    async fn is_there(&self, file: &KeptFile) -> bool {
+    async fn is_there(&self, file: &StoredFile) -> bool {
         for object in std::iter::once(&file.object).chain(&file.dag) {
             if !self.has(&object.artifact.key).await {
                 return false;
@@ -102,7 +102,7 @@ impl World {
     }
 
     /// Fetches a file. An existing object at its address is reused, and never overwritten.
-    async fn keep(&self, file: &str) -> KeptFile {
+    async fn keep(&self, file: &str) -> StoredFile {
         let body = format!("the file {file}");
         let digest = digest(body.as_bytes());
         let address = digest.sha256;
@@ -114,7 +114,7 @@ impl World {
             compression: None,
             encryption: None,
         };
-        let kept = KeptFile {
+        let kept = StoredFile {
             size: body.len() as u64,
             file_sha256: address,
             dag: Some(object(self.put(&dag_key, dag_body.as_bytes()).await)),
@@ -133,12 +133,16 @@ impl World {
             content_encoding: None,
             fetched_at: self.now(),
         };
-        let hold = HoldSource {
+        let hold = SourceAddress {
             storage_type: StorageType::Gaia,
             locator: file,
             address: &address,
         };
-        self.h.catalog.hold(&hold, &kept, self.now()).await.unwrap();
+        self.h
+            .catalog
+            .record_stored_file(&hold, &kept, self.now())
+            .await
+            .unwrap();
         kept
     }
 

@@ -114,7 +114,7 @@ async fn try_volume(
         source,
         handle: Handle::current(),
         time: f.time,
-        entries_written: Arc::clone(&f.gain.entries),
+        entries_written: Arc::clone(&f.progress.entries),
         bytes_read: Arc::clone(&f.meters.read),
         large_files,
         after,

@@ -35,7 +35,7 @@ impl Copier<'_> {
         let form = self
             .sound_form(wanted)
             .await
-            .map_err(|fault| self.first(fault))?;
+            .map_err(|fault| self.primary_failed(fault))?;
         let key = &form.artifact.key;
         tracing::warn!(backupId = %self.id, %key, store = %self.second.location(), "an altered copy is replaced");
         self.second
@@ -45,7 +45,7 @@ impl Copier<'_> {
             .map_err(|error| self.second_failed(error))?;
         self.send_form(&form)
             .await
-            .map_err(|fault| self.of_sending(fault))
+            .map_err(|fault| self.from_send_fault(fault))
     }
 
     /// The form in the first store, after a complete reading.

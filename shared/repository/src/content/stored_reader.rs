@@ -15,7 +15,7 @@ use crate::{
 
 /// The content of an object, for a blocking thread. Read it to its end, because the last checks
 /// happen there.
-pub struct KeptReader {
+pub struct StoredReader {
     source: ObjectSource,
     object: ContentObject,
     handle: Handle,
@@ -30,10 +30,10 @@ impl ObjectSource {
     /// # Errors
     /// [`ReadFault::Damaged`] if the object is missing, or its record names another segment size.
     /// [`ReadFault::Other`] if the store is unavailable, or no key at hand opens the object.
-    pub async fn open_kept(&self, object: ContentObject) -> Result<KeptReader, ReadFault> {
+    pub async fn open_stored(&self, object: ContentObject) -> Result<StoredReader, ReadFault> {
         let reader = self.open_to(&object.stored, Depth::Plain).await?;
         let (source, handle) = (self.clone(), Handle::current());
-        Ok(KeptReader {
+        Ok(StoredReader {
             source,
             object,
             handle,
@@ -44,7 +44,7 @@ impl ObjectSource {
     }
 }
 
-impl KeptReader {
+impl StoredReader {
     /// Continues with the present form of the object. The bytes read so far came from authentic
     /// segments of the recorded form, so they are the beginning of the same content.
     fn switch_to_present_form(&mut self, problem: String) -> Result<(), ReadFault> {
@@ -64,7 +64,7 @@ impl KeptReader {
     }
 }
 
-impl Read for KeptReader {
+impl Read for StoredReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             let error = match self.reader.read(buffer) {

@@ -2,9 +2,11 @@
 //! Objects are never overwritten.
 
 use bytes::Bytes;
-use holdfast_catalog::HoldSource;
+use holdfast_catalog::SourceAddress;
 use holdfast_content::{FetchedFile, ipfs::DagRecord};
-use holdfast_domain::{Artifact, Compression, KeptFile, SEGMENT_BYTES, StorageType, StoredObject};
+use holdfast_domain::{
+    Artifact, Compression, SEGMENT_BYTES, StorageType, StoredFile, StoredObject,
+};
 use holdfast_repository::{
     content::{
         proof::{ContentObject, Holds},
@@ -16,21 +18,21 @@ use holdfast_storage::StoreError;
 
 use super::{
     dag_address,
-    held::in_store,
-    keep::{self, KeepError, Made, Naming, Sent},
+    file_upload::{self, Destination, FileDigests, FileFault, UploadedFile},
     source::ItemSource,
+    stored::in_store,
 };
 use crate::{Holdfast, OperationError};
 
 /// Stores the record of the blocks, then the uploaded file, each in its place. Then records both as
-/// held for the source.
-pub(super) async fn settle_in_place(
+/// stored for the source.
+pub(super) async fn place_and_record(
     h: &Holdfast,
     key: &WritingKey,
     source: &ItemSource,
-    sent: Sent,
+    sent: UploadedFile,
     fetched: FetchedFile,
-) -> Result<KeptFile, KeepError> {
+) -> Result<StoredFile, FileFault> {
     if sent.made.size != fetched.size {
         let cause = format!("{} bytes came of {}", sent.made.size, fetched.size);
         sent.pending.abort().await;
@@ -38,12 +40,12 @@ pub(super) async fn settle_in_place(
     }
     let dag = match &fetched.dag {
         None => None,
-        Some(record) => Some(keep_dag(h, key, source, record).await?),
+        Some(record) => Some(store_dag(h, key, source, record).await?),
     };
     let (size, file_sha256, address) = (sent.made.size, sent.made.sha256, sent.made.address);
     let object = place_file(h, key, sent).await?;
     let now = h.catalog.now().await.map_err(OperationError::from)?;
-    let file = KeptFile {
+    let file = StoredFile {
         size,
         file_sha256,
         object,
@@ -56,20 +58,24 @@ pub(super) async fn settle_in_place(
         content_encoding: fetched.content_encoding,
         fetched_at: now,
     };
-    let hold = HoldSource {
+    let source_address = SourceAddress {
         storage_type: source.storage_type,
         locator: &source.locator,
         address: &address,
     };
     h.catalog
-        .hold(&hold, &file, now)
+        .record_stored_file(&source_address, &file, now)
         .await
         .map_err(OperationError::from)?;
     Ok(file)
 }
 
-async fn place_file(h: &Holdfast, key: &WritingKey, sent: Sent) -> Result<StoredObject, KeepError> {
-    if let Some(object) = held_already(h, &sent.made).await? {
+async fn place_file(
+    h: &Holdfast,
+    key: &WritingKey,
+    sent: UploadedFile,
+) -> Result<StoredObject, FileFault> {
+    if let Some(object) = already_stored(h, &sent.made).await? {
         sent.pending.abort().await;
         return Ok(object);
     }
@@ -81,7 +87,7 @@ async fn place_file(h: &Holdfast, key: &WritingKey, sent: Sent) -> Result<Stored
                 size: made.size,
                 sha256: made.sha256,
             });
-            adopt(
+            reuse_existing(
                 h,
                 key,
                 ContentObject {
@@ -96,29 +102,45 @@ async fn place_file(h: &Holdfast, key: &WritingKey, sent: Sent) -> Result<Stored
 }
 
 /// An existing object of another source or an earlier time with this very file.
-async fn held_already(h: &Holdfast, made: &Made) -> Result<Option<StoredObject>, KeepError> {
-    let held = h
+async fn already_stored(
+    h: &Holdfast,
+    made: &FileDigests,
+) -> Result<Option<StoredObject>, FileFault> {
+    let stored = h
         .catalog
-        .held_by_address(&made.address)
+        .stored_file_by_address(&made.address)
         .await
         .map_err(OperationError::from)?;
-    let Some(held) = held.filter(|held| held.file_sha256 == made.sha256) else {
+    let Some(stored) = stored.filter(|stored| stored.file_sha256 == made.sha256) else {
         return Ok(None);
     };
-    let found = in_store(h, &KeptFile { dag: None, ..held }).await?;
+    let found = in_store(
+        h,
+        &StoredFile {
+            dag: None,
+            ..stored
+        },
+    )
+    .await?;
     Ok(found.map(|file| file.object))
 }
 
 /// Stores the record of the blocks. Its place follows from the CID and the path, so another item
 /// may have stored it.
-async fn keep_dag(
+async fn store_dag(
     h: &Holdfast,
     key: &WritingKey,
     source: &ItemSource,
     record: &DagRecord,
-) -> Result<StoredObject, KeepError> {
+) -> Result<StoredObject, FileFault> {
     let address = dag_address(key.master.as_deref(), &source.locator);
-    let sent = keep::send(h, key, Naming::Dag(address), Bytes::from(record.to_bytes())).await?;
+    let sent = file_upload::upload_bytes(
+        h,
+        key,
+        Destination::Dag(address),
+        Bytes::from(record.to_bytes()),
+    )
+    .await?;
     let made = sent.made;
     match sent.pending.complete_as(&made.key).await {
         Ok(_) => Ok(stored_object(key, &made)),
@@ -127,7 +149,7 @@ async fn keep_dag(
                 path: Some(record.path().to_string()),
                 file_size: record.size(),
             };
-            adopt(
+            reuse_existing(
                 h,
                 key,
                 ContentObject {
@@ -142,17 +164,17 @@ async fn keep_dag(
 }
 
 /// Returns the stored form of the object in the place of the uploaded one.
-async fn adopt(
+async fn reuse_existing(
     h: &Holdfast,
     key: &WritingKey,
     sent: ContentObject,
-) -> Result<StoredObject, KeepError> {
+) -> Result<StoredObject, FileFault> {
     match ObjectSource::new(&h.repository, &key.repository.id)
         .prove(&sent)
         .await
     {
         Ok(form) => Ok(form),
-        Err(ReadFault::Damaged(problem)) => Err(KeepError::Damaged(format!(
+        Err(ReadFault::Damaged(problem)) => Err(FileFault::Damaged(format!(
             "{} is damaged ({problem}). It was left as it is. Examine it, then delete it: the next backup stores the \
              file again",
             sent.key()
@@ -161,7 +183,7 @@ async fn adopt(
     }
 }
 
-fn stored_object(key: &WritingKey, made: &Made) -> StoredObject {
+fn stored_object(key: &WritingKey, made: &FileDigests) -> StoredObject {
     let artifact = Artifact {
         key: made.key.clone(),
         size: made.artifact.size_bytes,

@@ -2,7 +2,7 @@
 //! parts] → upload`. Each file has one blocking thread and bounded channels at both ends.
 //!
 //! The address follows from the content, so a file above one part is uploaded to a temporary key
-//! first. Memory of a file: `CHUNKS_WAITING` fetched chunks, three parts of 8 MiB (more for a large
+//! first. Memory of a file: `MAX_WAITING_CHUNKS` fetched chunks, three parts of 8 MiB (more for a large
 //! file), and the members of gzip. A file is complete only if its fetcher confirms it. A closed
 //! channel alone is no end.
 
@@ -34,14 +34,14 @@ use super::file_address;
 use crate::{Holdfast, OperationError};
 
 /// Chunks that may wait between the network and the stages. The largest is one IPFS block of 4 MiB.
-const CHUNKS_WAITING: usize = 4;
+const MAX_WAITING_CHUNKS: usize = 4;
 
 /// The beginning of a file that decides on its compression.
-const FIRST_LOOK_BYTES: usize = 64 * 1024;
+const SAMPLE_BYTES: usize = 64 * 1024;
 
 /// Why a file was not stored.
 #[derive(Debug)]
-pub(super) enum KeepError {
+pub(super) enum FileFault {
     /// The store failed.
     Store(StoreError),
     /// The object in its place is damaged.
@@ -50,13 +50,13 @@ pub(super) enum KeepError {
     Own(OperationError),
 }
 
-impl From<StoreError> for KeepError {
+impl From<StoreError> for FileFault {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
     }
 }
 
-impl From<OperationError> for KeepError {
+impl From<OperationError> for FileFault {
     fn from(error: OperationError) -> Self {
         match error {
             OperationError::Store(error) => Self::Store(error),
@@ -65,13 +65,13 @@ impl From<OperationError> for KeepError {
     }
 }
 
-impl From<RepositoryError> for KeepError {
+impl From<RepositoryError> for FileFault {
     fn from(error: RepositoryError) -> Self {
         OperationError::from(error).into()
     }
 }
 
-impl From<ReadFault> for KeepError {
+impl From<ReadFault> for FileFault {
     fn from(fault: ReadFault) -> Self {
         match fault {
             ReadFault::Damaged(problem) => Self::Damaged(problem),
@@ -82,7 +82,7 @@ impl From<ReadFault> for KeepError {
 
 /// The purpose of the bytes, and so their place.
 #[derive(Clone)]
-pub(super) enum Naming {
+pub(super) enum Destination {
     /// A file. Its place follows from its content.
     File {
         /// The gzip level, if files are compressed.
@@ -92,7 +92,7 @@ pub(super) enum Naming {
     Dag(Sha256Digest),
 }
 
-impl Naming {
+impl Destination {
     fn compresses(&self, first: &[u8]) -> Option<u8> {
         match self {
             Self::File { compression_level } => compression_level.filter(|_| is_worthwhile(first)),
@@ -101,7 +101,7 @@ impl Naming {
     }
 
     /// Address and key of these bytes.
-    fn place(
+    fn address_and_key(
         &self,
         sha256: &Sha256Digest,
         compression_level: Option<u8>,
@@ -122,20 +122,20 @@ impl Naming {
 }
 
 /// Bytes on their way into the store.
-pub(super) struct Keeping {
+pub(super) struct FileUpload {
     whole: oneshot::Sender<()>,
-    making: JoinHandle<io::Result<Made>>,
+    making: JoinHandle<io::Result<FileDigests>>,
     uploading: Uploading,
 }
 
 /// All bytes, uploaded and not yet in their place.
-pub(super) struct Sent {
-    pub(super) made: Made,
+pub(super) struct UploadedFile {
+    pub(super) made: FileDigests,
     pub(super) pending: PendingUpload,
 }
 
 /// Digests and sizes, before and after the stages.
-pub(super) struct Made {
+pub(super) struct FileDigests {
     pub(super) size: u64,
     pub(super) sha256: Sha256Digest,
     pub(super) compressed: bool,
@@ -144,24 +144,24 @@ pub(super) struct Made {
     pub(super) artifact: ArtifactDigest,
 }
 
-impl Keeping {
+impl FileUpload {
     /// Begins to store a file. The caller sends its chunks in order.
     pub(super) fn begin(
         h: &Holdfast,
         key: &WritingKey,
-        naming: Naming,
-    ) -> Result<(Self, mpsc::Sender<Bytes>), KeepError> {
+        destination: Destination,
+    ) -> Result<(Self, mpsc::Sender<Bytes>), FileFault> {
         let incoming = ObjectKey::content_incoming(random_bytes().map_err(OperationError::from)?);
         let (sink, source) =
             upload::channel(upload::part_bytes_for(h.settings.content.max_file_size));
-        let (chunks, received) = mpsc::channel(CHUNKS_WAITING);
+        let (chunks, received) = mpsc::channel(MAX_WAITING_CHUNKS);
         let (whole, is_whole) = oneshot::channel();
         let uploading = tokio::spawn({
             let (store, incoming) = (Arc::clone(h.repository.store()), incoming.clone());
             async move { upload::send_all(&store, &incoming, source).await }
         });
         let stages = Stages {
-            naming,
+            destination,
             encryption: encryption(key, incoming),
         };
         let making = tokio::task::spawn_blocking(move || stages.run(received, is_whole, sink));
@@ -176,15 +176,15 @@ impl Keeping {
     }
 
     /// Confirms that all chunks were sent, and waits for the end of the upload.
-    pub(super) async fn finish(self) -> Result<Sent, KeepError> {
+    pub(super) async fn finish(self) -> Result<UploadedFile, FileFault> {
         let Self {
             whole,
             making,
             uploading,
         } = self;
         let _ = whole.send(());
-        match ended(making, uploading).await {
-            (Ok(made), Ok(pending)) => Ok(Sent { made, pending }),
+        match join(making, uploading).await {
+            (Ok(made), Ok(pending)) => Ok(UploadedFile { made, pending }),
             (Err(error), Ok(pending)) => {
                 pending.abort().await;
                 Err(error)
@@ -196,14 +196,14 @@ impl Keeping {
     }
 
     /// Discards the upload. Returns the error of the store, if the store had failed.
-    pub(super) async fn give_up(self) -> Option<StoreError> {
+    pub(super) async fn abort(self) -> Option<StoreError> {
         let Self {
             whole,
             making,
             uploading,
         } = self;
         drop(whole);
-        match ended(making, uploading).await.1 {
+        match join(making, uploading).await.1 {
             Ok(pending) => {
                 pending.abort().await;
                 None
@@ -215,23 +215,26 @@ impl Keeping {
 }
 
 /// Stores bytes from memory.
-pub(super) async fn send(
+pub(super) async fn upload_bytes(
     h: &Holdfast,
     key: &WritingKey,
-    naming: Naming,
+    destination: Destination,
     bytes: Bytes,
-) -> Result<Sent, KeepError> {
-    let (keeping, chunks) = Keeping::begin(h, key, naming)?;
+) -> Result<UploadedFile, FileFault> {
+    let (upload, chunks) = FileUpload::begin(h, key, destination)?;
     // If the receiver is gone, `finish` returns the reason.
     let _ = chunks.send(bytes).await;
     drop(chunks);
-    keeping.finish().await
+    upload.finish().await
 }
 
-async fn ended(
-    making: JoinHandle<io::Result<Made>>,
+async fn join(
+    making: JoinHandle<io::Result<FileDigests>>,
     mut uploading: Uploading,
-) -> (Result<Made, KeepError>, Result<PendingUpload, UploadError>) {
+) -> (
+    Result<FileDigests, FileFault>,
+    Result<PendingUpload, UploadError>,
+) {
     let (made, uploaded) = tokio::join!(making, &mut uploading.0);
     let made = made
         .map_err(|error| internal(&error))
@@ -246,8 +249,8 @@ async fn ended(
     (made, uploaded)
 }
 
-fn internal(error: &dyn std::fmt::Display) -> KeepError {
-    KeepError::Own(OperationError::internal("keep a file", error))
+fn internal(error: &dyn std::fmt::Display) -> FileFault {
+    FileFault::Own(OperationError::internal("keep a file", error))
 }
 
 fn encryption(key: &WritingKey, incoming: ObjectKey) -> Option<(Arc<MasterKey>, ArtifactPlace)> {
@@ -274,7 +277,7 @@ impl Drop for Uploading {
 
 /// The stages on the blocking thread.
 struct Stages {
-    naming: Naming,
+    destination: Destination,
     encryption: Option<(Arc<MasterKey>, ArtifactPlace)>,
 }
 
@@ -284,15 +287,10 @@ impl Stages {
         mut chunks: mpsc::Receiver<Bytes>,
         is_whole: oneshot::Receiver<()>,
         sink: PartSink,
-    ) -> io::Result<Made> {
-        let first = first_look(&mut chunks);
-        let sample: Vec<u8> = first
-            .iter()
-            .flatten()
-            .copied()
-            .take(FIRST_LOOK_BYTES)
-            .collect();
-        let compression_level = self.naming.compresses(&sample);
+    ) -> io::Result<FileDigests> {
+        let first = first_chunks(&mut chunks);
+        let sample: Vec<u8> = first.iter().flatten().copied().take(SAMPLE_BYTES).collect();
+        let compression_level = self.destination.compresses(&sample);
         let recipe = Recipe {
             compression_level,
             encryption: self.encryption,
@@ -316,9 +314,11 @@ impl Stages {
             .encryption
             .as_ref()
             .map(|(master, _)| master.as_ref());
-        let (address, key) = self.naming.place(&sha256, compression_level, master);
+        let (address, key) = self
+            .destination
+            .address_and_key(&sha256, compression_level, master);
         let artifact = writer.finish_as(&key)?;
-        Ok(Made {
+        Ok(FileDigests {
             size,
             sha256,
             compressed,
@@ -329,9 +329,9 @@ impl Stages {
     }
 }
 
-fn first_look(chunks: &mut mpsc::Receiver<Bytes>) -> Vec<Bytes> {
+fn first_chunks(chunks: &mut mpsc::Receiver<Bytes>) -> Vec<Bytes> {
     let (mut first, mut bytes) = (Vec::new(), 0);
-    while bytes < FIRST_LOOK_BYTES {
+    while bytes < SAMPLE_BYTES {
         let Some(chunk) = chunks.blocking_recv() else {
             break;
         };

@@ -28,9 +28,9 @@ pub(crate) async fn fail(
 ) -> Result<Job, OperationError> {
     let change = JobChange {
         error: Some(failure),
-        ..ended(job, now)
+        ..ending_change(job, now)
     };
-    settle(h, &job.backup_id, JobStatus::Failed, change, fence).await
+    finish_job(h, &job.backup_id, JobStatus::Failed, change, fence).await
 }
 
 /// Settles a run's own job as `failed`. A fault of the source may also be one of the catalogue, so
@@ -55,9 +55,9 @@ pub(crate) async fn fail_counted_run(
         let change = JobChange {
             error: Some(failure.clone()),
             items,
-            ..ended(&run.job, now)
+            ..ending_change(&run.job, now)
         };
-        settle(
+        finish_job(
             h,
             &run.job.backup_id,
             JobStatus::Failed,
@@ -79,15 +79,16 @@ pub(crate) async fn complete(
         completed_at,
         duration_ms,
         ..
-    } = ended(job, manifest.completed_at);
-    let told = as_told_by(manifest)?;
-    let message = joined(job.message.as_deref(), told.message.as_deref());
+    } = ending_change(job, manifest.completed_at);
+    let from_manifest = job_change_from(manifest)?;
+    let message = join_notes(job.message.as_deref(), from_manifest.message.as_deref());
     let mut warnings = job.warnings.clone();
     warnings.extend(
-        told.warnings
+        from_manifest
+            .warnings
             .into_iter()
             .flatten()
-            .filter(|told| !job.warnings.contains(told)),
+            .filter(|from_manifest| !job.warnings.contains(from_manifest)),
     );
     let warnings = (!warnings.is_empty()).then_some(warnings);
     let change = JobChange {
@@ -95,16 +96,18 @@ pub(crate) async fn complete(
         duration_ms,
         message,
         warnings,
-        ..told
+        ..from_manifest
     };
-    settle(h, &job.backup_id, JobStatus::Completed, change, None).await
+    finish_job(h, &job.backup_id, JobStatus::Completed, change, None).await
 }
 
 /// Joins the notes of the run and of the manifest. A repeated call adds nothing.
-fn joined(noted: Option<&str>, told: Option<&str>) -> Option<String> {
-    match (noted, told) {
-        (Some(noted), Some(told)) if !noted.contains(told) => Some(format!("{noted}. {told}")),
-        (noted, told) => noted.or(told).map(str::to_owned),
+fn join_notes(noted: Option<&str>, from_manifest: Option<&str>) -> Option<String> {
+    match (noted, from_manifest) {
+        (Some(noted), Some(from_manifest)) if !noted.contains(from_manifest) => {
+            Some(format!("{noted}. {from_manifest}"))
+        }
+        (noted, from_manifest) => noted.or(from_manifest).map(str::to_owned),
     }
 }
 
@@ -146,7 +149,7 @@ pub(crate) async fn committed_manifest(
 }
 
 /// The row of a completed job, from its manifest.
-pub(crate) fn as_told_by(manifest: &Manifest) -> Result<JobChange, OperationError> {
+pub(crate) fn job_change_from(manifest: &Manifest) -> Result<JobChange, OperationError> {
     let (key, checksum) = match &manifest.content {
         None => {
             let dump = dump_of(manifest)?;
@@ -245,7 +248,7 @@ fn stale(source: &Source) -> Option<String> {
     ))
 }
 
-pub(crate) async fn settle(
+pub(crate) async fn finish_job(
     h: &Holdfast,
     id: &BackupId,
     to: JobStatus,
@@ -260,11 +263,11 @@ pub(crate) async fn settle(
     };
     h.observer.job_changed(&job).await;
     lease::release(h, id).await;
-    parent::settle_parent_of(h, &job).await;
+    parent::finish_parent_of(h, &job).await;
     Ok(job)
 }
 
-pub(crate) fn ended(job: &Job, at: Timestamp) -> JobChange {
+pub(crate) fn ending_change(job: &Job, at: Timestamp) -> JobChange {
     let began = job.started_at.unwrap_or(job.created_at);
     let duration_ms = u64::try_from(at.duration_since(began).as_millis()).unwrap_or_default();
     JobChange {
@@ -298,13 +301,13 @@ mod tests {
 
     #[test]
     fn what_a_run_noted_stays_in_the_message_and_nothing_is_said_twice() {
-        assert_eq!(joined(None, None), None);
-        assert_eq!(joined(Some("a"), None).as_deref(), Some("a"));
-        assert_eq!(joined(None, Some("b")).as_deref(), Some("b"));
-        let both = joined(Some("a"), Some("b"));
+        assert_eq!(join_notes(None, None), None);
+        assert_eq!(join_notes(Some("a"), None).as_deref(), Some("a"));
+        assert_eq!(join_notes(None, Some("b")).as_deref(), Some("b"));
+        let both = join_notes(Some("a"), Some("b"));
         assert_eq!(both.as_deref(), Some("a. b"));
         assert_eq!(
-            joined(both.as_deref(), Some("b")),
+            join_notes(both.as_deref(), Some("b")),
             both,
             "a row that is settled again"
         );

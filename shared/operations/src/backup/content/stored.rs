@@ -1,10 +1,10 @@
-//! Held files, and whether a backup may reuse them now. They must be verified, encrypted if
+//! Stored files, and whether a backup may reuse them now. They must be verified, encrypted if
 //! encryption is on, readable, and in the store.
 
 use std::collections::HashMap;
 
-use holdfast_catalog::HoldSource;
-use holdfast_domain::{Encryption, KeptFile, StorageType, StoredObject, Verified};
+use holdfast_catalog::SourceAddress;
+use holdfast_domain::{Encryption, StorageType, StoredFile, StoredObject, Verified};
 use holdfast_repository::{
     EncryptionMode, RepositoryError,
     content::{
@@ -17,15 +17,15 @@ use super::source::ItemSource;
 use crate::{Holdfast, OperationError};
 
 /// The objects of a file.
-pub(super) fn objects(file: &KeptFile) -> impl Iterator<Item = &StoredObject> {
+pub(super) fn objects(file: &StoredFile) -> impl Iterator<Item = &StoredObject> {
     std::iter::once(&file.object).chain(&file.dag)
 }
 
-/// Whether the held file is as good as a newly fetched one. An IPFS file without a proof by its CID
+/// Whether the stored file is as good as a newly fetched one. An IPFS file without a proof by its CID
 /// is fetched again, because a proving gateway may be available by now.
 pub(super) fn is_good_enough(
     storage_type: StorageType,
-    file: &KeptFile,
+    file: &StoredFile,
     encryption: EncryptionMode,
 ) -> bool {
     is_proved(storage_type, file) && is_encrypted_as_required(file, encryption)
@@ -33,7 +33,7 @@ pub(super) fn is_good_enough(
 
 /// Whether no gateway could prove more of it. A file under a raw CID is one block, and its bytes
 /// rebuild that block.
-pub(super) fn is_proved(storage_type: StorageType, file: &KeptFile) -> bool {
+pub(super) fn is_proved(storage_type: StorageType, file: &StoredFile) -> bool {
     let is_whole = || {
         file.dag.is_some()
             || file
@@ -44,67 +44,72 @@ pub(super) fn is_proved(storage_type: StorageType, file: &KeptFile) -> bool {
     storage_type == StorageType::Gaia || (file.verified == Verified::Cid && is_whole())
 }
 
-fn is_encrypted_as_required(file: &KeptFile, encryption: EncryptionMode) -> bool {
+fn is_encrypted_as_required(file: &StoredFile, encryption: EncryptionMode) -> bool {
     encryption == EncryptionMode::Off || objects(file).all(|object| object.encryption.is_some())
 }
 
-/// The held file of a source, if it is encrypted as required, readable, and in the store. It may be
+/// The stored file of a source, if it is encrypted as required, readable, and in the store. It may be
 /// as little proved as when it was fetched.
-pub(super) async fn of_source(
+pub(super) async fn for_source(
     h: &Holdfast,
     source: &ItemSource,
-) -> Result<Option<KeptFile>, OperationError> {
-    let found = h.catalog.held(std::slice::from_ref(&source.id)).await?;
-    let Some(held) = found.into_iter().next().map(|held| held.file) else {
+) -> Result<Option<StoredFile>, OperationError> {
+    let found = h
+        .catalog
+        .stored_files(std::slice::from_ref(&source.id))
+        .await?;
+    let Some(stored) = found.into_iter().next().map(|stored| stored.file) else {
         return Ok(None);
     };
-    let is_usable = is_encrypted_as_required(&held, h.settings.content.encryption.into())
-        && Openings::default().open(h, &held).await?;
+    let is_usable = is_encrypted_as_required(&stored, h.settings.content.encryption.into())
+        && KeyEpochs::default().open(h, &stored).await?;
     if is_usable {
-        found_again(h, source, held).await
+        if_in_store(h, source, stored).await
     } else {
         Ok(None)
     }
 }
 
-/// The held file of a source, if its objects are in the store. Objects that were stored again in
+/// The stored file of a source, if its objects are in the store. Objects that were stored again in
 /// another form are recorded in that form.
-pub(super) async fn found_again(
+pub(super) async fn if_in_store(
     h: &Holdfast,
     source: &ItemSource,
-    held: KeptFile,
-) -> Result<Option<KeptFile>, OperationError> {
-    let Some(found) = in_store(h, &held).await? else {
+    stored: StoredFile,
+) -> Result<Option<StoredFile>, OperationError> {
+    let Some(found) = in_store(h, &stored).await? else {
         return Ok(None);
     };
     let address = found.object.artifact.key.content_address();
-    if let (Some(address), true) = (&address, found != held) {
-        let of = HoldSource {
+    if let (Some(address), true) = (&address, found != stored) {
+        let source_address = SourceAddress {
             storage_type: source.storage_type,
             locator: &source.locator,
             address,
         };
-        h.catalog.hold(&of, &found, h.catalog.now().await?).await?;
+        h.catalog
+            .record_stored_file(&source_address, &found, h.catalog.now().await?)
+            .await?;
     }
     Ok(Some(found))
 }
 
 /// Which key epochs open. Each is tried once.
 #[derive(Default)]
-pub(super) struct Openings(HashMap<u32, bool>);
+pub(super) struct KeyEpochs(HashMap<u32, bool>);
 
-impl Openings {
+impl KeyEpochs {
     /// Whether the available keys can read a file's objects. A file with a lost key is fetched
     /// again.
     pub(super) async fn open(
         &mut self,
         h: &Holdfast,
-        file: &KeptFile,
+        file: &StoredFile,
     ) -> Result<bool, OperationError> {
-        let epochs: Vec<u32> = objects(file)
+        let wanted: Vec<u32> = objects(file)
             .filter_map(|object| object.encryption.as_ref().map(epoch))
             .collect();
-        for epoch in epochs {
+        for epoch in wanted {
             let opens = match self.0.get(&epoch) {
                 Some(opens) => *opens,
                 None => self.try_epoch(h, epoch).await?,
@@ -120,7 +125,7 @@ impl Openings {
         let opens = match h.repository.master_key(epoch).await {
             Ok(_) => true,
             Err(error @ (RepositoryError::Key(_) | RepositoryError::File(_))) => {
-                tracing::warn!(epoch, %error, "the key of some held files is missing, so they are fetched again");
+                tracing::warn!(epoch, %error, "the key of some stored files is missing, so they are fetched again");
                 false
             }
             Err(error) => return Err(error.into()),
@@ -138,8 +143,8 @@ const fn epoch(encryption: &Encryption) -> u32 {
 /// object of the recorded size is not read.
 pub(super) async fn in_store(
     h: &Holdfast,
-    file: &KeptFile,
-) -> Result<Option<KeptFile>, OperationError> {
+    file: &StoredFile,
+) -> Result<Option<StoredFile>, OperationError> {
     let Some(object) = form_in_store(h, ContentObject::file(file)).await? else {
         return Ok(None);
     };
@@ -150,7 +155,7 @@ pub(super) async fn in_store(
             form => form,
         },
     };
-    Ok(Some(KeptFile {
+    Ok(Some(StoredFile {
         object,
         dag,
         ..file.clone()
@@ -205,8 +210,8 @@ mod tests {
         }
     }
 
-    fn file(verified: Verified, encoding: Encoding, dag: Option<Encoding>) -> KeptFile {
-        KeptFile {
+    fn file(verified: Verified, encoding: Encoding, dag: Option<Encoding>) -> StoredFile {
+        StoredFile {
             size: 1,
             file_sha256: Sha256Digest::new([1; 32]),
             object: object(encoding),
@@ -224,7 +229,7 @@ mod tests {
     #[test]
     fn plain_files_are_not_good_enough_with_encryption() {
         let good =
-            |file: &KeptFile, encryption| is_good_enough(StorageType::Ipfs, file, encryption);
+            |file: &StoredFile, encryption| is_good_enough(StorageType::Ipfs, file, encryption);
         assert!(good(
             &file(Verified::Cid, Encoding::PLAIN, Some(Encoding::PLAIN)),
             EncryptionMode::Off
@@ -282,7 +287,7 @@ mod tests {
                 false,
             ),
         ] {
-            let large = KeptFile {
+            let large = StoredFile {
                 cid: Some(cid.to_owned()),
                 ..file(Verified::Cid, Encoding::PLAIN, None)
             };
@@ -291,7 +296,7 @@ mod tests {
                 is_good,
                 "{cid}"
             );
-            let large = KeptFile {
+            let large = StoredFile {
                 verified: Verified::Transport,
                 ..large
             };

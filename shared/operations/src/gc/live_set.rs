@@ -11,7 +11,7 @@ use holdfast_domain::{BackupId, BackupType, ObjectKey, Timestamp};
 use holdfast_repository::Repository;
 
 use super::{
-    Of,
+    Side,
     references::{Reading, References},
 };
 use crate::{
@@ -23,10 +23,10 @@ use crate::{
 };
 
 /// Maximum number of readings, because content backups may complete during one.
-const READINGS: u32 = 3;
+const MAX_READINGS: u32 = 3;
 
 /// Whether a collection may begin.
-pub(super) enum Known {
+pub(super) enum Completeness {
     /// Every reference is known.
     All,
     /// The time ended.
@@ -37,7 +37,7 @@ pub(super) enum Known {
 
 /// The objects that a collection must keep.
 #[derive(Default)]
-pub(super) struct Kept {
+pub(super) struct LiveSet {
     there: References,
     /// For the second store: references of backups in the first store. A copy without a row, or
     /// after a long pause, may rely on objects from its earlier check.
@@ -48,13 +48,13 @@ pub(super) struct Kept {
     pub(super) is_continued: bool,
 }
 
-impl Kept {
+impl LiveSet {
     /// Reads the progress of an earlier run without enough time.
-    pub(super) async fn resume(h: &Holdfast, of: Of<'_>) -> Result<Self, OperationError> {
-        let there = progress(h, of.name(), of.repository(h)).await?;
-        let first = match of {
-            Of::First => None,
-            Of::Second(_) => progress(h, FIRST_OF_SECOND, &h.repository).await?,
+    pub(super) async fn resume(h: &Holdfast, side: Side<'_>) -> Result<Self, OperationError> {
+        let there = progress(h, side.name(), side.repository(h)).await?;
+        let first = match side {
+            Side::Primary => None,
+            Side::Replica(_) => progress(h, FIRST_OF_SECOND, &h.repository).await?,
         };
         let part = there.as_ref().map_or(0, |progress| progress.part);
         Ok(Self {
@@ -69,14 +69,16 @@ impl Kept {
     pub(super) async fn read(
         &mut self,
         h: &Holdfast,
-        of: Of<'_>,
+        side: Side<'_>,
         (limits, now): (RunLimits, Timestamp),
-    ) -> Result<Known, OperationError> {
-        match of {
-            Of::First => read_expected(h, &mut self.there, &BTreeSet::new(), (limits, now)).await,
-            Of::Second(second) => {
+    ) -> Result<Completeness, OperationError> {
+        match side {
+            Side::Primary => {
+                read_expected(h, &mut self.there, &BTreeSet::new(), (limits, now)).await
+            }
+            Side::Replica(second) => {
                 if self.there.read(second, &BTreeSet::new(), limits).await? == Reading::OutOfTime {
-                    return Ok(Known::OutOfTime);
+                    return Ok(Completeness::OutOfTime);
                 }
                 read_expected(h, &mut self.first, &BTreeSet::new(), (limits, now)).await
             }
@@ -84,16 +86,20 @@ impl Kept {
     }
 
     /// Records the references and the position of the listing for the next run.
-    pub(super) async fn keep(&self, h: &Holdfast, of: Of<'_>) -> Result<(), OperationError> {
-        keep(
+    pub(super) async fn save_progress(
+        &self,
+        h: &Holdfast,
+        side: Side<'_>,
+    ) -> Result<(), OperationError> {
+        save(
             h,
-            of.name(),
+            side.name(),
             self.there
-                .to_progress(of.repository(h).location().to_string(), self.part),
+                .to_progress(side.repository(h).location().to_string(), self.part),
         )
         .await?;
-        if matches!(of, Of::Second(_)) {
-            keep(
+        if matches!(side, Side::Replica(_)) {
+            save(
                 h,
                 FIRST_OF_SECOND,
                 self.first
@@ -105,11 +111,15 @@ impl Kept {
     }
 
     /// Records only the position of the listing. The references are quick to read again.
-    pub(super) async fn keep_part(&self, h: &Holdfast, of: Of<'_>) -> Result<(), OperationError> {
-        let store = of.repository(h).location().to_string();
-        keep(
+    pub(super) async fn save_position(
+        &self,
+        h: &Holdfast,
+        side: Side<'_>,
+    ) -> Result<(), OperationError> {
+        let store = side.repository(h).location().to_string();
+        save(
             h,
-            of.name(),
+            side.name(),
             CollectingProgress {
                 store,
                 part: self.part,
@@ -121,12 +131,16 @@ impl Kept {
 
     /// Deletes the progress after a complete listing. The next run begins at the start, with the
     /// objects of that time.
-    pub(super) async fn forget(&self, h: &Holdfast, of: Of<'_>) -> Result<(), OperationError> {
+    pub(super) async fn clear_progress(
+        &self,
+        h: &Holdfast,
+        side: Side<'_>,
+    ) -> Result<(), OperationError> {
         if !self.is_continued {
             return Ok(());
         }
-        h.catalog.forget_collecting_progress(of.name()).await?;
-        if matches!(of, Of::Second(_)) {
+        h.catalog.forget_collecting_progress(side.name()).await?;
+        if matches!(side, Side::Replica(_)) {
             h.catalog
                 .forget_collecting_progress(FIRST_OF_SECOND)
                 .await?;
@@ -153,7 +167,7 @@ async fn progress(
         .await?)
 }
 
-async fn keep(
+async fn save(
     h: &Holdfast,
     name: &str,
     progress: CollectingProgress,
@@ -171,15 +185,15 @@ pub(super) async fn read_expected(
     references: &mut References,
     gone: &BTreeSet<BackupId>,
     (limits, now): (RunLimits, Timestamp),
-) -> Result<Known, OperationError> {
+) -> Result<Completeness, OperationError> {
     // The jobs come first. A manifest written after this step is either listed among the backups,
     // or its items are known.
     if references.read_ended_jobs(h, limits, now).await? == Reading::OutOfTime {
-        return Ok(Known::OutOfTime);
+        return Ok(Completeness::OutOfTime);
     }
-    for _ in 0..READINGS {
+    for _ in 0..MAX_READINGS {
         if references.read(&h.repository, gone, limits).await? == Reading::OutOfTime {
-            return Ok(Known::OutOfTime);
+            return Ok(Completeness::OutOfTime);
         }
         let databases = manifests(&h.repository, BackupType::Database).await?;
         let databases =
@@ -191,11 +205,11 @@ pub(super) async fn read_expected(
         };
         let contents = Expected::compare(h, BackupType::Content, is_read).await?;
         match collection_suspension(databases.unresolved().chain(contents.unresolved())) {
-            Some(why) => return Ok(Known::Suspended(why)),
-            None if contents.unseen == 0 => return Ok(Known::All),
+            Some(why) => return Ok(Completeness::Suspended(why)),
+            None if contents.unseen == 0 => return Ok(Completeness::All),
             None => {}
         }
     }
     let why = "no content object was deleted, because content backups were completed meanwhile";
-    Ok(Known::Suspended(why.to_owned()))
+    Ok(Completeness::Suspended(why.to_owned()))
 }

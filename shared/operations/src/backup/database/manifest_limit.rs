@@ -8,13 +8,13 @@ use holdfast_domain::{MAX_MANIFEST_BYTES, NamespaceManifest, Sha256Digest};
 use crate::OperationError;
 
 /// Refuses namespaces if their names alone exceed the size of a manifest.
-pub(super) fn confirm_fits<'a>(
+pub(super) fn check_manifest_limit<'a>(
     namespaces: impl Iterator<Item = (&'a str, &'a str, &'a [String])>,
 ) -> Result<(), OperationError> {
     let (mut count, mut bytes) = (0, 0);
     for (db, collection, indexes) in namespaces {
         count += 1;
-        bytes += least_bytes(db, collection, indexes)?;
+        bytes += min_bytes(db, collection, indexes)?;
     }
     if count > MAX_NAMESPACES {
         return Err(OperationError::DumpNotWhole(format!(
@@ -33,7 +33,7 @@ pub(super) fn confirm_fits<'a>(
 }
 
 /// Size of an empty namespace in a manifest, in bytes.
-fn least_bytes(db: &str, collection: &str, indexes: &[String]) -> Result<u64, OperationError> {
+fn min_bytes(db: &str, collection: &str, indexes: &[String]) -> Result<u64, OperationError> {
     let least = NamespaceManifest {
         db: db.to_owned(),
         collection: collection.to_owned(),
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     fn fits(count: usize, collection: &str, indexes: &[String]) -> Result<(), OperationError> {
-        confirm_fits((0..count).map(|_| ("platform", collection, indexes)))
+        check_manifest_limit((0..count).map(|_| ("platform", collection, indexes)))
     }
 
     #[test]

@@ -34,7 +34,7 @@ const NAMES_LISTED: usize = 10;
 ///
 /// # Errors
 /// Those of [`dump_to_store`], of the last attempt.
-pub(super) async fn dump_until_unchanged(
+pub(super) async fn dump_with_retries(
     h: &Holdfast,
     run: &Run,
     key: &WritingKey,
@@ -51,7 +51,7 @@ pub(super) async fn dump_until_unchanged(
         };
         let bytes_read = meters.read.load(Ordering::Relaxed);
         if attempt == ATTEMPTS
-            || !is_of_the_source(&error, bytes_read)
+            || !is_source_failure(&error, bytes_read)
             || !has_time(limits, began.elapsed())
         {
             // If the server is not reached again, its loss is the result, and the earlier failure
@@ -75,7 +75,7 @@ pub(super) async fn dump_until_unchanged(
 }
 
 /// Whether another attempt may succeed. A server without any successful connection is not retried.
-fn is_of_the_source(error: &OperationError, bytes_read: u64) -> bool {
+fn is_source_failure(error: &OperationError, bytes_read: u64) -> bool {
     match error {
         OperationError::Source(DatabaseError::Changed(_)) => true,
         OperationError::Source(error) => bytes_read > 0 && error.is_transient(),
@@ -94,7 +94,7 @@ fn has_time(limits: RunLimits, took: Duration) -> bool {
 /// The dump, with a note of the attempts and of the namespaces found only by an earlier attempt.
 fn annotated(mut dump: StoredDump, attempt: u32, planned: BTreeSet<String>) -> StoredDump {
     if attempt > 1 {
-        let held: HashSet<String> = dump
+        let dumped: HashSet<String> = dump
             .proof
             .summary
             .namespaces
@@ -103,7 +103,7 @@ fn annotated(mut dump: StoredDump, attempt: u32, planned: BTreeSet<String>) -> S
             .collect();
         let gone: Vec<String> = planned
             .into_iter()
-            .filter(|name| !held.contains(name))
+            .filter(|name| !dumped.contains(name))
             .collect();
         dump.note = Some(
             dump.note
@@ -149,21 +149,24 @@ mod tests {
     fn only_a_transient_failure_of_the_source_is_tried_again() {
         let source = |error: DatabaseError| OperationError::Source(error);
         let text = || "x".to_owned();
-        assert!(is_of_the_source(&source(DatabaseError::Changed(text())), 0));
-        assert!(is_of_the_source(&source(DatabaseError::Lost(text())), 1));
-        assert!(is_of_the_source(
+        assert!(is_source_failure(
+            &source(DatabaseError::Changed(text())),
+            0
+        ));
+        assert!(is_source_failure(&source(DatabaseError::Lost(text())), 1));
+        assert!(is_source_failure(
             &source(DatabaseError::Unreachable(text())),
             1
         ));
-        assert!(!is_of_the_source(
+        assert!(!is_source_failure(
             &source(DatabaseError::Unreachable(text())),
             0
         ));
-        assert!(!is_of_the_source(
+        assert!(!is_source_failure(
             &source(DatabaseError::Refused(text())),
             1
         ));
-        assert!(!is_of_the_source(&OperationError::DumpNotWhole(text()), 1));
+        assert!(!is_source_failure(&OperationError::DumpNotWhole(text()), 1));
     }
 
     #[test]

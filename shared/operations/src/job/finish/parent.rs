@@ -3,17 +3,18 @@
 use holdfast_catalog::{CatalogError, JobChange};
 use holdfast_domain::{BackupId, FailureCode, Job, JobFailure, JobStatus, Timestamp};
 
-use super::{ended, fail, settle};
+use super::{ending_change, fail, finish_job};
 use crate::{Holdfast, OperationError};
 
 /// Settles the parent of a settled job if it was the last part. A failure is logged, and the sweep
 /// retries.
-pub(crate) async fn settle_parent_of(h: &Holdfast, child: &Job) {
+pub(crate) async fn finish_parent_of(h: &Holdfast, child: &Job) {
     let Some(parent) = &child.parent_id else {
         return;
     };
     // Boxed, because a parent is a job too, and settling a job may settle its parent.
-    let settling = Box::pin(async { settle_if_through(h, parent, h.catalog.now().await?).await });
+    let settling =
+        Box::pin(async { finish_if_parts_ended(h, parent, h.catalog.now().await?).await });
     if let Err(error) = settling.await {
         tracing::warn!(backupId = %parent, %error, "cannot settle a full backup: the sweep retries");
     }
@@ -23,18 +24,18 @@ pub(crate) async fn settle_parent_of(h: &Holdfast, child: &Job) {
 /// cancelled one becomes completed if all of its parts are. One that was deleted with its last part
 /// is brought back if a part is a backup again. If another run changes the job first, this call
 /// changes nothing.
-pub(crate) async fn settle_if_through(
+pub(crate) async fn finish_if_parts_ended(
     h: &Holdfast,
     id: &BackupId,
     now: Timestamp,
 ) -> Result<Option<Job>, OperationError> {
-    match settle_by_parts(h, id, now).await {
+    match finish_by_parts(h, id, now).await {
         Err(OperationError::Catalog(CatalogError::Conflict { .. })) => Ok(None),
         settled => settled,
     }
 }
 
-async fn settle_by_parts(
+async fn finish_by_parts(
     h: &Holdfast,
     id: &BackupId,
     now: Timestamp,
@@ -49,15 +50,15 @@ async fn settle_by_parts(
     let is_whole = parent.started_at.is_some() && !children.is_empty() && unsuccessful.is_empty();
     match parent.status {
         JobStatus::Deleted if may_be_a_backup(&children) => {
-            bring_back(h, &parent, now).await.map(Some)
+            reinstate(h, &parent, now).await.map(Some)
         }
         JobStatus::Running if children.iter().any(|child| child.status.is_active()) => Ok(None),
         JobStatus::Running if !is_whole => fail(h, &parent, part_failed(&unsuccessful), None, now)
             .await
             .map(Some),
         JobStatus::Running | JobStatus::Failed | JobStatus::Cancelled if is_whole => {
-            let change = as_told_by_parts(&parent, &children, now);
-            settle(h, id, JobStatus::Completed, change, None)
+            let change = job_change_from_parts(&parent, &children, now);
+            finish_job(h, id, JobStatus::Completed, change, None)
                 .await
                 .map(Some)
         }
@@ -84,23 +85,23 @@ pub(crate) fn is_gone(children: &[Job]) -> bool {
 
 /// Reverses the deletion of a full backup: it is what it was before, and completed if all of its
 /// parts are.
-async fn bring_back(h: &Holdfast, parent: &Job, now: Timestamp) -> Result<Job, OperationError> {
+async fn reinstate(h: &Holdfast, parent: &Job, now: Timestamp) -> Result<Job, OperationError> {
     let id = &parent.backup_id;
     let earlier = match (&parent.error, parent.size) {
         (Some(_), _) => JobStatus::Failed,
         (None, Some(_)) => JobStatus::Completed,
         (None, None) => JobStatus::Cancelled,
     };
-    let job = h.catalog.bring_parent_back(id, earlier).await?;
+    let job = h.catalog.reinstate_parent(id, earlier).await?;
     tracing::info!(backupId = %id, status = %earlier, "a full backup is not deleted any more: a part of it is back");
     h.observer.job_changed(&job).await;
     // Boxed: the same function decides again, by the state that was brought back.
-    let settled = Box::pin(settle_if_through(h, id, now)).await?;
+    let settled = Box::pin(finish_if_parts_ended(h, id, now)).await?;
     Ok(settled.unwrap_or(job))
 }
 
 /// The row of a full backup with all parts completed.
-pub(crate) fn as_told_by_parts(parent: &Job, children: &[Job], now: Timestamp) -> JobChange {
+pub(crate) fn job_change_from_parts(parent: &Job, children: &[Job], now: Timestamp) -> JobChange {
     let sum = |field: fn(&Job) -> Option<u64>| Some(children.iter().filter_map(field).sum());
     let completed_at = children
         .iter()
@@ -112,22 +113,22 @@ pub(crate) fn as_told_by_parts(parent: &Job, children: &[Job], now: Timestamp) -
         size: sum(|child| child.size),
         compressed: Some(children.iter().all(|child| child.compressed)),
         encrypted: Some(children.iter().all(|child| child.encrypted)),
-        ..ended(parent, completed_at)
+        ..ending_change(parent, completed_at)
     }
 }
 
 fn part_failed(unsuccessful: &[&Job]) -> JobFailure {
-    let said = |child: &&Job| match &child.error {
+    let described = |child: &&Job| match &child.error {
         Some(error) => format!("{} is {}: {}", child.backup_id, child.status, error.message),
         None => format!("{} is {}", child.backup_id, child.status),
     };
-    let said: Vec<String> = unsuccessful.iter().map(said).collect();
+    let described: Vec<String> = unsuccessful.iter().map(described).collect();
     JobFailure {
         code: FailureCode::PartFailed,
-        message: if said.is_empty() {
+        message: if described.is_empty() {
             "it has no parts".to_owned()
         } else {
-            said.join("; ")
+            described.join("; ")
         },
         hint: Some("each completed part is a good backup by itself".to_owned()),
     }
