@@ -16,6 +16,7 @@ mod queue;
 mod report;
 mod secrets;
 mod settings;
+mod skipped;
 mod stores;
 mod telemetry;
 
@@ -32,4 +33,5 @@ pub use misconfigured::record_misconfigured_run;
 pub use queue::SqsQueue;
 pub use report::{answer, tell};
 pub use settings::{settings, start};
+pub use skipped::skipped_tick;
 pub use telemetry::telemetry;

@@ -35,6 +35,8 @@ metrics! {
     BackupSuccess: "Count",
     /// Failed backups, and runs that could not even record the failure.
     BackupFailure: "Count",
+    /// Ticks of a schedule that met a running backup of the same type.
+    BackupSkipped: "Count",
     /// Bytes stored by a backup.
     BackupBytes: "Bytes",
     /// Bytes of a backup before compression and encryption.
