@@ -8,6 +8,7 @@
 mod stage;
 
 mod alarms;
+mod alarms_notify;
 mod architecture;
 mod by_schedule;
 mod calls;

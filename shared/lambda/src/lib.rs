@@ -12,6 +12,7 @@ mod metrics;
 mod misconfigured;
 mod queue;
 mod report;
+mod skipped;
 
 pub use batch::{dispatch_if_settled, message_in, redeliver};
 pub use copy_queue::{CopyMessage, CopyQueue};
@@ -23,3 +24,4 @@ pub use metrics::{Metric, Metrics};
 pub use misconfigured::record_misconfigured_run;
 pub use queue::SqsQueue;
 pub use report::{answer, report_outcome};
+pub use skipped::skipped_tick;
