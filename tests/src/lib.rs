@@ -28,5 +28,6 @@ mod reporting;
 mod retention;
 mod round_trip;
 mod second_copy;
+mod template;
 mod unreachable;
 mod verification;
