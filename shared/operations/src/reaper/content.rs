@@ -141,7 +141,7 @@ async fn running(
             .await?;
     }
     if now > end {
-        report.items_given_up += give_up(h, &job.backup_id, limits).await?;
+        report.items_given_up += give_up(h, job, limits).await?;
     } else if let Some(queue) = queue {
         report.items_resent += send_again(h, queue, &job.backup_id, limits, now).await?;
     }
@@ -206,7 +206,8 @@ async fn send_again(
 }
 
 /// Settles the pending items as failed, so the backup ends.
-async fn give_up(h: &Holdfast, id: &BackupId, limits: RunLimits) -> Result<u64, OperationError> {
+async fn give_up(h: &Holdfast, job: &Job, limits: RunLimits) -> Result<u64, OperationError> {
+    let id = &job.backup_id;
     let (mut given_up, mut after) = (0, None);
     loop {
         // Settled items are not pending any more, and the next sweep resumes with the others.
@@ -226,7 +227,7 @@ async fn give_up(h: &Holdfast, id: &BackupId, limits: RunLimits) -> Result<u64, 
                 "it was not settled within {hours} hours, the time limit of a backup's downloads"
             );
             match h.catalog.get_item(id, content_id).await? {
-                Some(record) => give_item_up(h, id, &record.item, message).await,
+                Some(record) => give_item_up(h, job, &record.item, message).await,
                 None => Ok(false),
             }
         });

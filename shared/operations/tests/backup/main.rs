@@ -7,6 +7,7 @@ mod corruption;
 mod engines;
 mod exclusions;
 mod failures;
+mod first_key;
 mod fixture;
 mod guide;
 mod keys;

@@ -21,4 +21,5 @@ mod outages;
 mod restored;
 mod resumed;
 mod sweeping;
+mod switched;
 mod verified;

@@ -72,7 +72,7 @@ impl Attempt<'_> {
             Ok(source) => source,
             Err(unsupported) => return self.fail(unsupported.code, unsupported.reason).await,
         };
-        let held = match held::of_source(self.h, &source).await {
+        let held = match held::of_source(self.h, &self.job, &source).await {
             Ok(held) => held,
             // If the held file is unknown, the item cannot fail.
             Err(OperationError::Store(error)) if error.is_transient() => {
@@ -90,7 +90,7 @@ impl Attempt<'_> {
     /// stored it.
     pub(super) async fn stopped(self) -> Result<DownloadOutcome, OperationError> {
         let held = match ItemSource::of(&self.record.item) {
-            Ok(source) => held::of_source(self.h, &source).await?,
+            Ok(source) => held::of_source(self.h, &self.job, &source).await?,
             Err(_) => None,
         };
         let begun = self.record.attempts;
@@ -118,10 +118,10 @@ impl Attempt<'_> {
 
     async fn fetch(&self, source: &ItemSource, held: Option<&KeptFile>) -> Result<KeptFile, Fault> {
         let (h, key) = (self.h, self.key);
-        let compression_level = h
-            .settings
-            .content
-            .compression
+        // The forms of a backup are those of its row. The settings may have changed since it began.
+        let compression_level = self
+            .job
+            .compressed
             .then_some(h.settings.database.compression_level);
         let (keeping, chunks) = Keeping::begin(h, key, Naming::File { compression_level })?;
         let validator = held.and_then(|held| held.validator.as_ref());

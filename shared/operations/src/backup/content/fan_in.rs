@@ -116,9 +116,9 @@ pub async fn settle_undelivered(
         backup_id,
         content_id,
     } = message;
-    if running(h, backup_id).await?.is_none() {
+    let Some(job) = running(h, backup_id).await? else {
         return Ok(false);
-    }
+    };
     let Some(record) = h.catalog.get_item(backup_id, content_id).await? else {
         return Ok(false);
     };
@@ -128,7 +128,7 @@ pub async fn settle_undelivered(
          log",
         record.attempts
     );
-    give_item_up(h, backup_id, &record.item, reason).await
+    give_item_up(h, &job, &record.item, reason).await
 }
 
 /// Settles an item without a completed download. Returns `true` if this call did it. A held file of
@@ -136,13 +136,14 @@ pub async fn settle_undelivered(
 /// a held file, the item fails.
 pub(crate) async fn give_item_up(
     h: &Holdfast,
-    backup_id: &BackupId,
+    job: &Job,
     item: &ContentItem,
     message: String,
 ) -> Result<bool, OperationError> {
+    let backup_id = &job.backup_id;
     let code = ItemFailureCode::NotDelivered;
     let held = match ItemSource::of(item) {
-        Ok(source) => held::of_source(h, &source).await?,
+        Ok(source) => held::of_source(h, job, &source).await?,
         Err(_) => None,
     };
     let Some(file) = held else {

@@ -1,10 +1,10 @@
-//! Held files, and whether a backup may reuse them now. They must be verified, encrypted if
-//! encryption is on, readable, and in the store.
+//! Held files, and whether a backup may reuse them now. They must be verified, encrypted if the
+//! backup is, readable, and in the store.
 
 use std::collections::HashMap;
 
 use holdfast_catalog::HoldSource;
-use holdfast_domain::{Encryption, KeptFile, StorageType, StoredObject, Verified};
+use holdfast_domain::{Encryption, Job, KeptFile, StorageType, StoredObject, Verified};
 use holdfast_repository::{
     RepositoryError,
     content::{
@@ -48,14 +48,15 @@ fn is_encrypted_as_asked(file: &KeptFile, encrypt: bool) -> bool {
 /// as little proved as when it was fetched.
 pub(super) async fn of_source(
     h: &Holdfast,
+    job: &Job,
     source: &ItemSource,
 ) -> Result<Option<KeptFile>, OperationError> {
     let found = h.catalog.held(std::slice::from_ref(&source.id)).await?;
     let Some(held) = found.into_iter().next().map(|held| held.file) else {
         return Ok(None);
     };
-    let is_usable = is_encrypted_as_asked(&held, h.settings.content.encryption)
-        && Openings::default().open(h, &held).await?;
+    let is_usable =
+        is_encrypted_as_asked(&held, job.encrypted) && Openings::default().open(h, &held).await?;
     if is_usable {
         found_again(h, source, held).await
     } else {

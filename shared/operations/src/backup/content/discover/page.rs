@@ -100,7 +100,7 @@ impl Discovery<'_> {
             .iter()
             .filter(|wanted| wanted.source.storage_type == StorageType::Ipfs);
         let ids: Vec<_> = of_ipfs.map(|wanted| wanted.source.id.clone()).collect();
-        let encrypt = self.h.settings.content.encryption;
+        let encrypt = self.run.job.encrypted;
         let mut held = HashMap::new();
         for found in self.h.catalog.held(&ids).await? {
             if held::is_good_enough(StorageType::Ipfs, &found.file, encrypt)
