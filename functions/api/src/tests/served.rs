@@ -631,6 +631,8 @@ async fn statistics_follow_the_contract_without_backups_and_with_a_drilled_one()
         problems: Vec::new(),
         at: Timestamp::now(),
         repository_problems: Vec::new(),
+        notes: Vec::new(),
+        bytes_read: 1,
         duration_ms: 1,
         collections: Vec::new(),
     };
