@@ -82,7 +82,7 @@ mod tests {
 
     use holdfast_database::Connection;
     use holdfast_domain::{BackupId, DownloadMessage, Secret, settings::ReadPreference};
-    use holdfast_lambda::Clients;
+    use holdfast_setup::Clients;
     use holdfast_testing::{FileShape, IpfsNode, TestStore, aws_config, parts, unique};
     use mongodb::bson::doc;
 

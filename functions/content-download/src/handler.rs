@@ -102,10 +102,10 @@ async fn show_again(queue: &SqsQueue, record: &SqsMessage, wait: Duration) {
 mod tests {
     use holdfast_database::Connection;
     use holdfast_domain::{BackupId, BackupType, JobStatus, Secret, settings::ReadPreference};
-    use holdfast_lambda::Clients;
     use holdfast_operations::{
         BackupRequest, DiscoveryOutcome, LocalQueue, discover_content, trigger,
     };
+    use holdfast_setup::Clients;
     use holdfast_testing::{
         FileShape, IpfsNode, Origin, TestStore, aws_config, origin::Answer, parts, unique,
     };

@@ -104,10 +104,10 @@ mod tests {
 
     use holdfast_database::Connection;
     use holdfast_domain::{ItemStatus, JobStatus, Secret, settings::ReadPreference};
-    use holdfast_lambda::Clients;
     use holdfast_operations::{
         BackupRequest, DiscoveryOutcome, LocalQueue, discover_content, trigger,
     };
+    use holdfast_setup::Clients;
     use holdfast_testing::{TestStore, aws_config, parts, unique};
     use mongodb::bson::doc;
 

@@ -52,7 +52,7 @@ mod tests {
 
     use holdfast_database::Connection;
     use holdfast_domain::{BackupId, Secret, settings::ReadPreference};
-    use holdfast_lambda::Clients;
+    use holdfast_setup::Clients;
     use holdfast_testing::{StandIn, TestStore, aws_config, parts, unique};
     use serde_json::json;
 

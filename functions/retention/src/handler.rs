@@ -178,8 +178,8 @@ fn log(report: &SweepReport) {
 mod tests {
     use holdfast_database::Connection;
     use holdfast_domain::{Secret, settings::ReadPreference};
-    use holdfast_lambda::Clients;
     use holdfast_operations::Stored;
+    use holdfast_setup::Clients;
     use holdfast_testing::{TestStore, aws_config, aws_config_at, parts, unique};
 
     use super::*;

@@ -12,16 +12,15 @@ use holdfast_domain::{
 };
 use holdfast_operations::{Holdfast, OperationError, Step};
 use holdfast_repository::Repository;
+use holdfast_setup::{Clients, NO_STORE, fault, telemetry, variables};
 use tokio::sync::OnceCell;
 
-use crate::{
-    Clients, CopyQueue, Events, Metrics, SqsQueue,
-    clients::{NO_STORE, fault},
-    environment, telemetry,
-};
+use crate::{CopyQueue, Events, Metrics, SqsQueue};
 
 /// The variables with the location of the catalogue. The first one that is set counts.
 const CATALOG_VARIABLES: [&str; 2] = ["BACKUP_CATALOG_URI", "MONGODB_URI"];
+
+const NO_QUEUE: &str = "is not set: expected the URL of an SQS queue, as set by the template";
 
 /// One function's state.
 #[derive(Debug)]
@@ -44,7 +43,7 @@ impl std::fmt::Debug for Started {
 impl Function {
     /// Reads the environment, once for all invocations, and begins to log.
     pub async fn cold_start() -> Self {
-        let function = Self::new(environment::variables(), Clients::load().await);
+        let function = Self::new(variables(), Clients::load().await);
         telemetry(
             function
                 .settings()
@@ -136,7 +135,7 @@ impl Function {
     /// # Errors
     /// [`OperationError::Config`].
     pub async fn events(&self) -> Result<Events, OperationError> {
-        Ok(self.clients.events(&self.settings().await?))
+        Ok(self.bus(&self.settings().await?))
     }
 
     /// Hands a running backup on to its next step.
@@ -154,7 +153,9 @@ impl Function {
     /// # Errors
     /// [`OperationError::Config`].
     pub async fn queue(&self) -> Result<SqsQueue, OperationError> {
-        self.clients.queue(&self.settings().await?)
+        let url = self.settings().await?.content.queue;
+        let url = url.ok_or_else(|| fault("BACKUP_CONTENT_QUEUE", NO_QUEUE))?;
+        Ok(SqsQueue::new(self.sqs(), url))
     }
 
     /// The repository of the second copies. No request is sent.
@@ -181,7 +182,9 @@ impl Function {
     /// # Errors
     /// [`OperationError::Config`].
     pub async fn copy_queue(&self) -> Result<CopyQueue, OperationError> {
-        self.clients.copy_queue(&self.settings().await?)
+        let url = self.settings().await?.cloud.queue;
+        let url = url.ok_or_else(|| fault("BACKUP_CLOUD_QUEUE", NO_QUEUE))?;
+        Ok(CopyQueue::new(self.sqs(), url))
     }
 
     /// The resources of the use cases. State changes go to the event bus, and the catalogue has its
@@ -192,12 +195,23 @@ impl Function {
     pub async fn holdfast(&self) -> Result<&Holdfast, OperationError> {
         let start = || async {
             let settings = self.settings().await?;
-            let events = self.clients.events(&settings);
+            let events = self.bus(&settings);
             let holdfast = self.clients.holdfast(settings, Arc::new(events)).await?;
             ensure_indexes(&holdfast.catalog).await?;
             Ok::<_, OperationError>(Started(holdfast))
         };
         Ok(&self.holdfast.get_or_try_init(start).await?.0)
+    }
+
+    fn bus(&self, settings: &Settings) -> Events {
+        Events::new(
+            aws_sdk_eventbridge::Client::new(&self.clients.aws()),
+            settings.event_bus.clone(),
+        )
+    }
+
+    fn sqs(&self) -> aws_sdk_sqs::Client {
+        aws_sdk_sqs::Client::new(&self.clients.aws())
     }
 
     /// Whether backups use the native engine because the installed mongodump does not run.

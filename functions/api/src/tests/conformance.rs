@@ -10,10 +10,9 @@ use holdfast_domain::{
 use serde_json::{Value, json};
 
 use super::{AWAY, Answered, alone, call, request};
-use crate::contract;
 
 fn document() -> Value {
-    serde_json::to_value(contract::document()).unwrap()
+    serde_json::to_value(holdfast_api::document()).unwrap()
 }
 
 /// Compares an answer with the contract.

@@ -8,8 +8,9 @@ use holdfast_domain::{
     BackupId, BackupType, ContentItem, ItemFailure, ItemFailureCode, JobStatus, ObjectKey, Secret,
     StorageType, Timestamp, VerificationLevel, VerificationStatus, settings::ReadPreference,
 };
-use holdfast_lambda::{Clients, Function};
+use holdfast_lambda::Function;
 use holdfast_operations::{BackupOutcome, BackupRequest, RunLimits, back_up_database, trigger};
+use holdfast_setup::Clients;
 use holdfast_testing::{TestStore, aws_config, parts, unique};
 use serde_json::json;
 

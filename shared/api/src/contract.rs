@@ -42,7 +42,8 @@ use crate::{calls, schema};
 struct Contract;
 
 /// The document.
-pub(crate) fn document() -> openapi::OpenApi {
+#[must_use]
+pub fn document() -> openapi::OpenApi {
     Contract::openapi()
 }
 

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use holdfast_domain::NamespaceManifest;
-use holdfast_lambda::Function;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::page::{Pagination, page_of};
 use crate::{
     answer::{Answer, Failure},
+    host::Host,
     request::{BackupPath, PageQuery},
 };
 
@@ -59,11 +59,11 @@ struct ListedNamespace {
     )
 )]
 pub(crate) async fn list(
-    State(function): State<Arc<Function>>,
+    State(host): State<Arc<dyn Host>>,
     BackupPath(id): BackupPath,
     PageQuery { page, limit }: PageQuery<100, 1000>,
 ) -> Result<Answer<NamespacesPage>, Failure> {
-    let all = function.repository().await?.namespaces(&id).await?;
+    let all = host.repository().await?.namespaces(&id).await?;
     let (namespaces, pagination) = page_of(all, page, limit);
     Ok(Answer::new(NamespacesPage {
         namespaces: namespaces.into_iter().map(ListedNamespace::from).collect(),

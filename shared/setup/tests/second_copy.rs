@@ -3,9 +3,9 @@
 
 use bytes::Bytes;
 use holdfast_domain::{ObjectKey, settings::StoreLocation};
-use holdfast_lambda::Clients;
 use holdfast_operations::OperationError;
 use holdfast_repository::Repository;
+use holdfast_setup::Clients;
 use holdfast_storage::{PutMode, read_all};
 use holdfast_testing::{SecondStore, aws_config};
 

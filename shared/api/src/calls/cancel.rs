@@ -10,13 +10,13 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use holdfast_domain::{BackupId, JobStatus, Timestamp};
-use holdfast_lambda::Function;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
     access::Caller,
     answer::{Answer, Failure},
+    host::Host,
     request::{BackupPath, NoFields, NoQuery},
     schema,
 };
@@ -55,13 +55,13 @@ pub(crate) struct Cancelled {
     )
 )]
 pub(crate) async fn cancel(
-    State(function): State<Arc<Function>>,
+    State(host): State<Arc<dyn Host>>,
     BackupPath(id): BackupPath,
     Extension(caller): Extension<Caller>,
     _: NoQuery,
     _: NoFields,
 ) -> Result<Response, Failure> {
-    let holdfast = function.holdfast().await?;
+    let holdfast = host.holdfast().await?;
     let job = Box::pin(holdfast_operations::cancel(holdfast, &id, Timestamp::now())).await?;
     tracing::info!(backupId = %job.backup_id, by = caller.subject, "a backup was cancelled");
     let cancelled = Cancelled {

@@ -2,7 +2,8 @@
 
 /// Every variable. Invalid Unicode is replaced, so that the settings can report the variable by
 /// name.
-pub(crate) fn variables() -> Vec<(String, String)> {
+#[must_use]
+pub fn variables() -> Vec<(String, String)> {
     std::env::vars_os()
         .map(|(name, value)| {
             (

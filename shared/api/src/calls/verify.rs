@@ -10,7 +10,6 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use holdfast_domain::{BackupId, Timestamp, VerificationLevel};
-use holdfast_lambda::Function;
 use holdfast_operations::{
     Holdfast, OperationError, VerifyOutcome, expect_level, expect_verifiable, is_small,
     verify_while_waiting,
@@ -23,6 +22,7 @@ use crate::{
     access::Caller,
     answer::{Answer, Failure},
     fit::Budget,
+    host::{Host, Work},
     request::{BackupPath, NoQuery, VerifyRequest},
     schema,
 };
@@ -96,7 +96,7 @@ impl Verified {
     )
 )]
 pub(crate) async fn verify(
-    State(function): State<Arc<Function>>,
+    State(host): State<Arc<dyn Host>>,
     BackupPath(backup_id): BackupPath,
     Extension(caller): Extension<Caller>,
     _: NoQuery,
@@ -104,21 +104,23 @@ pub(crate) async fn verify(
 ) -> Result<Response, Failure> {
     let level = request.level();
     expect_level(&backup_id, level).map_err(|error| refused(error, level))?;
-    let holdfast = function.holdfast().await?;
+    let holdfast = host.holdfast().await?;
     expect_verifiable(holdfast, &backup_id, level).await?;
     tracing::info!(backupId = %backup_id, level = level.as_str(), by = caller.subject, "a verification was requested");
     if is_small(&holdfast.repository, &backup_id, level).await
-        && let Some(verification) = at_once(&function, &backup_id, level).await?
+        && let Some(verification) = at_once(holdfast, &backup_id, level).await?
     {
         return Ok(Answer::new(Verified::new(verification)).into_response());
     }
     let now = holdfast.catalog.now().await.map_err(OperationError::from)?;
     admit(holdfast, &backup_id, now).await?;
-    let events = function.events().await?;
-    let asked = events
-        .request_verification(&backup_id, level, caller.subject.as_deref())
-        .await;
-    asked.map_err(|error| Failure::verification_not_handed_over(&error))?;
+    let work = Work::Verification {
+        backup_id: &backup_id,
+        level,
+        by: caller.subject.as_deref(),
+    };
+    let dispatched = host.dispatch(work).await;
+    dispatched.map_err(|error| Failure::verification_not_handed_over(&error))?;
     let noted = async {
         holdfast
             .catalog
@@ -151,11 +153,10 @@ async fn admit(holdfast: &Holdfast, id: &BackupId, now: Timestamp) -> Result<(),
 
 /// Returns `None` if the verification takes longer than a caller can wait.
 async fn at_once(
-    function: &Function,
+    holdfast: &Holdfast,
     id: &BackupId,
     level: VerificationLevel,
 ) -> Result<Option<Verification>, Failure> {
-    let holdfast = function.holdfast().await?;
     let verifying = Box::pin(verify_while_waiting(
         holdfast,
         id,

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use holdfast_domain::{Job, Timestamp};
-use holdfast_lambda::Function;
 use holdfast_operations::{OperationError, job_in_detail};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -12,6 +11,7 @@ use utoipa::ToSchema;
 use super::page::Pagination;
 use crate::{
     answer::{Answer, Failure},
+    host::Host,
     request::{BackupPath, JobsQuery, NoQuery},
     schema,
 };
@@ -44,7 +44,7 @@ pub(crate) struct JobsPage {
     responses((status = 200, description = "One page of jobs", body = Answer<JobsPage>))
 )]
 pub(crate) async fn list(
-    State(function): State<Arc<Function>>,
+    State(host): State<Arc<dyn Host>>,
     query: JobsQuery,
 ) -> Result<Answer<JobsPage>, Failure> {
     let JobsQuery {
@@ -52,7 +52,7 @@ pub(crate) async fn list(
         limit,
         filter,
     } = query;
-    let catalog = &function.holdfast().await?.catalog;
+    let catalog = &host.holdfast().await?.catalog;
     let (jobs, total) = catalog
         .list(filter, page.into(), limit)
         .await
@@ -78,11 +78,11 @@ pub(crate) async fn list(
     )
 )]
 pub(crate) async fn show(
-    State(function): State<Arc<Function>>,
+    State(host): State<Arc<dyn Host>>,
     BackupPath(id): BackupPath,
     _: NoQuery,
 ) -> Result<Answer<Job>, Failure> {
-    let catalog = &function.holdfast().await?.catalog;
+    let catalog = &host.holdfast().await?.catalog;
     Ok(Answer::new(
         job_in_detail(catalog, &id, Timestamp::now()).await?,
     ))

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use holdfast_domain::Timestamp;
-use holdfast_lambda::Function;
 use holdfast_operations::{Status, status as look};
 
 use crate::{
     answer::{Answer, Failure},
+    host::Host,
     request::NoQuery,
     schema,
 };
@@ -22,10 +22,10 @@ use crate::{
     responses((status = 200, description = "The status", body = Answer<schema::Status>))
 )]
 pub(crate) async fn status(
-    State(function): State<Arc<Function>>,
+    State(host): State<Arc<dyn Host>>,
     _: NoQuery,
 ) -> Result<Answer<Status>, Failure> {
     Ok(Answer::new(
-        look(function.holdfast().await?, Timestamp::now()).await?,
+        look(host.holdfast().await?, Timestamp::now()).await?,
     ))
 }

@@ -1,12 +1,10 @@
-//! Settings and events on the local AWS.
+//! Settings with secrets on the local AWS.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use aws_sdk_secretsmanager::primitives::Blob;
-use holdfast_domain::{
-    BackupId, BackupType, Job, Timestamp, Trigger, TriggerKind, settings::Reading,
-};
-use holdfast_lambda::{Clients, Events};
+use holdfast_domain::settings::Reading;
+use holdfast_setup::Clients;
 use holdfast_testing::{aws_config, unique};
 
 const URI: &str = "mongodb://ada:hunter2@db.example.com/platform";
@@ -119,34 +117,4 @@ async fn a_secret_that_is_missing_or_binary_names_its_variable_and_its_arn() {
         "{faults:?}"
     );
     forget(&[binary]).await;
-}
-
-#[tokio::test]
-async fn a_bus_that_does_not_take_the_event_is_a_failure() {
-    let now = Timestamp::now();
-    let id = BackupId::new(BackupType::Database, now, [0; 4]);
-    let job = Job::pending(
-        id,
-        Trigger {
-            kind: TriggerKind::Manual,
-            by: Some("ada".to_owned()),
-        },
-        now,
-    );
-    let bus = |name: &str| {
-        Events::new(
-            aws_sdk_eventbridge::Client::new(&aws_config()),
-            name.to_owned(),
-        )
-    };
-    bus("default").request_backup(&job).await.unwrap();
-    let refused = bus("arn:aws:events:us-east-1:000000000000:rule/there-is-none")
-        .request_backup(&job)
-        .await
-        .unwrap_err()
-        .to_string();
-    assert!(
-        refused.contains("there-is-none") && refused.contains("Backup Requested"),
-        "{refused}"
-    );
 }

@@ -1,38 +1,15 @@
 //! Settings from variables: fetches secrets, and applies the checks of other crates. All faults are
 //! reported together.
 
-use std::sync::Arc;
-
 use aws_config::SdkConfig;
 use holdfast_codec::{AgeRecipient, KeyEncryptionKey};
 use holdfast_domain::{
     Secret,
-    settings::{self, Reading, SECRET_VARIABLES, SettingError, Settings},
+    settings::{self, Reading, SECRET_VARIABLES, SettingError, SettingsError},
 };
-use holdfast_operations::{Holdfast, Observer, OperationError};
+use holdfast_operations::OperationError;
 
-use crate::{Clients, environment, secrets};
-
-/// Reads the settings from the environment, and the secrets it names from Secrets Manager.
-pub async fn settings() -> Reading {
-    Clients::load()
-        .await
-        .settings(&environment::variables())
-        .await
-}
-
-/// Builds the resources of the use cases, with the AWS credentials of the environment. No request
-/// is sent.
-///
-/// # Errors
-/// [`OperationError::Config`] if `BACKUP_STORE` or the key cannot be used,
-/// [`OperationError::Catalog`] if the catalogue's connection string cannot.
-pub async fn start(
-    settings: Settings,
-    observer: Arc<dyn Observer>,
-) -> Result<Holdfast, OperationError> {
-    Clients::load().await.holdfast(settings, observer).await
-}
+use crate::secrets;
 
 /// Variables with keys.
 const KEYS: [&str; 2] = ["BACKUP_ENCRYPTION_KEY", "BACKUP_ENCRYPTION_KEY_PREVIOUS"];
@@ -93,6 +70,15 @@ async fn resolve(aws: &SdkConfig, name: &str, value: &str) -> Result<Option<Secr
             .map_err(|error| SettingError::new(name, error.to_string()))?;
     }
     Ok(fetched)
+}
+
+/// The remedy for a missing `BACKUP_STORE`.
+pub const NO_STORE: &str =
+    "is not set: expected s3://bucket/prefix, file:///directory, gs://… or az://…";
+
+/// The fault of one setting.
+pub fn fault(name: &str, problem: impl Into<String>) -> OperationError {
+    SettingsError(vec![SettingError::new(name, problem)]).into()
 }
 
 #[cfg(test)]

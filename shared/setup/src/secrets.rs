@@ -12,7 +12,7 @@ use aws_sdk_secretsmanager::{
 };
 use holdfast_domain::{Secret, settings::SettingError};
 
-use crate::clients::in_time;
+use crate::timeouts::in_time;
 
 /// Whether the value names a secret instead of being one.
 pub(crate) fn is_arn(value: &str) -> bool {

@@ -10,7 +10,6 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use holdfast_domain::{RetentionVerdict, Timestamp};
-use holdfast_lambda::Function;
 use holdfast_operations::{
     OperationError, PlannedBackup, RetentionPlan, Trust, TypePlan, plan_retention,
 };
@@ -21,6 +20,7 @@ use crate::{
     access::Caller,
     answer::{Answer, Failure},
     fit::Budget,
+    host::{Host, Work},
     request::{CleanupRequest, NoQuery},
     schema,
 };
@@ -81,12 +81,12 @@ fn list_what_fits(plan: &mut TypePlan, budget: &mut Budget) -> u64 {
     )
 )]
 pub(crate) async fn clean_up(
-    State(function): State<Arc<Function>>,
+    State(host): State<Arc<dyn Host>>,
     Extension(caller): Extension<Caller>,
     _: NoQuery,
     CleanupRequest { dry_run }: CleanupRequest,
 ) -> Result<Response, Failure> {
-    let holdfast = function.holdfast().await?;
+    let holdfast = host.holdfast().await?;
     if !dry_run && !holdfast.settings.enabled {
         return Err(OperationError::Disabled("BACKUP_SYSTEM_ENABLED").into());
     }
@@ -95,12 +95,9 @@ pub(crate) async fn clean_up(
     if dry_run {
         return Ok(answer.into_response());
     }
-    let asked = function
-        .events()
-        .await?
-        .request_cleanup(caller.subject.as_deref())
-        .await;
-    asked.map_err(|error| Failure::cleanup_not_handed_over(&error))?;
+    let by = caller.subject.as_deref();
+    let dispatched = host.dispatch(Work::Retention { by }).await;
+    dispatched.map_err(|error| Failure::cleanup_not_handed_over(&error))?;
     tracing::info!(by = caller.subject, "a run of retention was requested");
     Ok((StatusCode::ACCEPTED, answer).into_response())
 }

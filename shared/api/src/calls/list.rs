@@ -7,7 +7,6 @@ use axum::extract::State;
 use holdfast_domain::{
     Artifact, BackupId, BackupType, ItemCounts, Manifest, ObjectKey, Sha256Digest, Timestamp,
 };
-use holdfast_lambda::Function;
 use holdfast_repository::StoredBackup;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -15,6 +14,7 @@ use utoipa::ToSchema;
 use super::page::{Pagination, page_of};
 use crate::{
     answer::{Answer, Failure},
+    host::Host,
     request::PageQuery,
     schema,
 };
@@ -114,10 +114,10 @@ struct Unreadable {
     responses((status = 200, description = "One page of backups", body = Answer<Listing>))
 )]
 pub(crate) async fn list(
-    State(function): State<Arc<Function>>,
+    State(host): State<Arc<dyn Host>>,
     PageQuery { page, limit }: PageQuery<500, 1000>,
 ) -> Result<Answer<Listing>, Failure> {
-    let repository = function.repository().await?;
+    let repository = host.repository().await?;
     let mut ids = repository.backup_ids().await?;
     // A parent stores nothing itself.
     ids.retain(|id| id.backup_type() != BackupType::Full);

@@ -5,12 +5,12 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use axum::extract::State;
 use holdfast_domain::settings::Reading;
-use holdfast_lambda::Function;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
     answer::{Answer, Failure},
+    host::Host,
     request::NoQuery,
 };
 
@@ -52,12 +52,12 @@ struct Fault {
     responses((status = 200, description = "The settings", body = Answer<Configuration>))
 )]
 pub(crate) async fn config(
-    State(function): State<Arc<Function>>,
+    State(host): State<Arc<dyn Host>>,
     _: NoQuery,
 ) -> Result<Answer<Configuration>, Failure> {
     Ok(Answer::new(Configuration::of(
-        function.reading().await,
-        function.settings_of_the_stack(),
+        host.reading().await,
+        host.other_settings(),
     )))
 }
 

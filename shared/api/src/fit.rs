@@ -5,11 +5,12 @@ use serde::Serialize;
 
 /// Bytes of an answer as Lambda counts them. Lambda's limit is 6,291,556, status and headers
 /// included.
-pub(crate) const MAX_ANSWER_BYTES: usize = 6_000_000;
+pub const MAX_ANSWER_BYTES: usize = 6_000_000;
 
 /// The bytes of a text inside a JSON string. JSON texts hold no control characters, so that nothing
 /// else is escaped.
-pub(crate) fn escaped_bytes(json: &[u8]) -> usize {
+#[must_use]
+pub fn escaped_bytes(json: &[u8]) -> usize {
     json.len()
         + json
             .iter()

@@ -10,7 +10,7 @@ use holdfast_storage::{
     AzureKey, AzureStore, DirectoryStore, S3Store, Store, interoperable_client, s3_client,
 };
 
-use crate::clients::fault;
+use crate::settings::fault;
 
 /// Address of Google's S3-compatible interface, and the region of its signatures. It finds the
 /// bucket's region itself.

@@ -22,11 +22,11 @@ use axum::{
     response::Response,
     routing::{get, post},
 };
-use holdfast_lambda::Function;
 
 use crate::{
     access::{Access, Claims},
     answer::{Failure, with_headers},
+    host::Host,
 };
 
 /// Prefix of every path.
@@ -35,7 +35,8 @@ const BASE: &str = "/api/backups";
 const CONFIG: &str = "/api/backups/config";
 
 /// All calls.
-pub(crate) fn router(function: Arc<Function>) -> Router {
+#[must_use]
+pub fn router(host: Arc<dyn Host>) -> Router {
     let calls = Router::new()
         .route("/status", get(status::status))
         .route("/database", post(triggers::database))
@@ -55,17 +56,17 @@ pub(crate) fn router(function: Arc<Function>) -> Router {
         .nest(BASE, calls)
         .fallback(async || Failure::unknown_path())
         .method_not_allowed_fallback(async || Failure::wrong_method())
-        .layer(middleware::from_fn_with_state(Arc::clone(&function), guard))
+        .layer(middleware::from_fn_with_state(Arc::clone(&host), guard))
         .layer(middleware::map_response(with_headers))
-        .with_state(function)
+        .with_state(host)
 }
 
 async fn guard(
-    State(function): State<Arc<Function>>,
+    State(host): State<Arc<dyn Host>>,
     mut request: Request,
     next: Next,
 ) -> Result<Response, Failure> {
-    let reading = function.reading().await;
+    let reading = host.reading().await;
     let caller =
         Access::of(&reading).check(request.extensions().get::<Claims>(), request.method())?;
     if reading.settings.is_err() && request.uri().path() != CONFIG {

@@ -1,24 +1,23 @@
 //! Every client, built once from one AWS configuration: one HTTP pool, one set of credentials.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use aws_config::{
     BehaviorVersion, SdkConfig, environment::EnvironmentVariableRegionProvider,
-    meta::region::RegionProviderChain, profile::ProfileFileRegionProvider, timeout::TimeoutConfig,
+    meta::region::RegionProviderChain, profile::ProfileFileRegionProvider,
 };
 use holdfast_catalog::Catalog;
 use holdfast_codec::{AgeRecipient, KeyEncryptionKey, KeyError};
-use holdfast_domain::settings::{Reading, SettingError, Settings, SettingsError, StoreLocation};
+use holdfast_domain::settings::{Reading, Settings, StoreLocation};
 use holdfast_operations::{Holdfast, Observer, OperationError, Preflight};
 use holdfast_repository::{Keyring, Openers, Repository};
 
-use crate::{CopyQueue, Events, SqsQueue, secrets, settings, stores};
-
-/// Time limits of a small call: its connection, its response, and all its attempts. Without them
-/// the SDK waits forever for a response. S3 has its own limits, which grow with the data.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
-const CALL_TIMEOUT: Duration = Duration::from_mins(1);
+use crate::{
+    secrets,
+    settings::{self, NO_STORE, fault},
+    stores,
+    timeouts::in_time,
+};
 
 /// The configuration of all clients.
 #[derive(Debug, Clone)]
@@ -151,45 +150,10 @@ impl Clients {
         })
     }
 
-    /// The event bus for triggers and state changes.
+    /// The configuration of every other client, with a time limit for each call.
     #[must_use]
-    pub fn events(&self, settings: &Settings) -> Events {
-        Events::new(
-            aws_sdk_eventbridge::Client::new(&in_time(&self.aws)),
-            settings.event_bus.clone(),
-        )
-    }
-
-    /// The download queue.
-    ///
-    /// # Errors
-    /// [`OperationError::Config`] if `BACKUP_CONTENT_QUEUE` is not set.
-    pub fn queue(&self, settings: &Settings) -> Result<SqsQueue, OperationError> {
-        let url = settings
-            .content
-            .queue
-            .clone()
-            .ok_or_else(|| fault("BACKUP_CONTENT_QUEUE", NO_QUEUE))?;
-        Ok(SqsQueue::new(
-            aws_sdk_sqs::Client::new(&in_time(&self.aws)),
-            url,
-        ))
-    }
-
-    /// The copy queue.
-    ///
-    /// # Errors
-    /// [`OperationError::Config`] if `BACKUP_CLOUD_QUEUE` is not set.
-    pub fn copy_queue(&self, settings: &Settings) -> Result<CopyQueue, OperationError> {
-        let url = settings
-            .cloud
-            .queue
-            .clone()
-            .ok_or_else(|| fault("BACKUP_CLOUD_QUEUE", NO_QUEUE))?;
-        Ok(CopyQueue::new(
-            aws_sdk_sqs::Client::new(&in_time(&self.aws)),
-            url,
-        ))
+    pub fn aws(&self) -> SdkConfig {
+        in_time(&self.aws)
     }
 
     fn keyring(
@@ -224,16 +188,6 @@ impl Clients {
     }
 }
 
-/// The same configuration with a time limit for every call.
-pub(crate) fn in_time(aws: &SdkConfig) -> SdkConfig {
-    let limits = TimeoutConfig::builder()
-        .connect_timeout(CONNECT_TIMEOUT)
-        .read_timeout(ANSWER_TIMEOUT)
-        .operation_attempt_timeout(CONNECT_TIMEOUT + ANSWER_TIMEOUT)
-        .operation_timeout(CALL_TIMEOUT);
-    aws.to_builder().timeout_config(limits.build()).build()
-}
-
 /// Whether the settings may need a region from AWS itself.
 fn needs_aws(variables: &[(String, String)], store: Option<&StoreLocation>) -> bool {
     let is_in_s3 = |value: &str| value.trim_start().starts_with("s3://");
@@ -265,18 +219,10 @@ fn parsed<S: ?Sized, T>(
         .map_err(|error| fault(name, error.to_string()))
 }
 
-pub(crate) const NO_STORE: &str =
-    "is not set: expected s3://bucket/prefix, file:///directory, gs://… or az://…";
-
-const NO_QUEUE: &str = "is not set: expected the URL of an SQS queue, as set by the template";
-
-pub(crate) fn fault(name: &str, problem: impl Into<String>) -> OperationError {
-    SettingsError(vec![SettingError::new(name, problem)]).into()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::timeouts::CALL_TIMEOUT;
 
     #[tokio::test]
     async fn no_call_waits_for_ever_for_a_service_that_is_silent() {

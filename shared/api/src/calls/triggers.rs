@@ -10,7 +10,6 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use holdfast_domain::{BackupId, BackupType, Job, JobStatus, Timestamp};
-use holdfast_lambda::{EventError, Events, Function};
 use holdfast_operations::{FullTrigger, Holdfast, abandon, trigger, trigger_full};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -18,6 +17,7 @@ use utoipa::ToSchema;
 use crate::{
     access::Caller,
     answer::{Answer, Failure},
+    host::{DispatchError, Host, Work},
     request::{NoFields, NoQuery},
     schema,
 };
@@ -71,12 +71,12 @@ pub(crate) struct BothRequested {
     )
 )]
 pub(crate) async fn database(
-    State(function): State<Arc<Function>>,
+    State(host): State<Arc<dyn Host>>,
     Extension(caller): Extension<Caller>,
     _: NoQuery,
     _: NoFields,
 ) -> Result<Response, Failure> {
-    back_up(&function, BackupType::Database, caller).await
+    back_up(&*host, BackupType::Database, caller).await
 }
 
 /// Starts a content backup. No body is needed.
@@ -96,12 +96,12 @@ pub(crate) async fn database(
     )
 )]
 pub(crate) async fn content(
-    State(function): State<Arc<Function>>,
+    State(host): State<Arc<dyn Host>>,
     Extension(caller): Extension<Caller>,
     _: NoQuery,
     _: NoFields,
 ) -> Result<Response, Failure> {
-    back_up(&function, BackupType::Content, caller).await
+    back_up(&*host, BackupType::Content, caller).await
 }
 
 /// Starts a full backup of database and content. No body is needed.
@@ -122,19 +122,18 @@ pub(crate) async fn content(
     )
 )]
 pub(crate) async fn full(
-    State(function): State<Arc<Function>>,
+    State(host): State<Arc<dyn Host>>,
     Extension(caller): Extension<Caller>,
     _: NoQuery,
     _: NoFields,
 ) -> Result<Response, Failure> {
-    let holdfast = function.holdfast().await?;
-    let events = function.events().await?;
+    let holdfast = host.holdfast().await?;
     let FullTrigger {
         job,
         children,
         skipped,
     } = Box::pin(trigger_full(holdfast, caller.subject, Timestamp::now())).await?;
-    hand_over(holdfast, &events, &children).await?;
+    hand_over(&*host, holdfast, &children).await?;
     tracing::info!(backupId = %job.backup_id, by = job.trigger.by, "a full backup was requested");
     let parts = children.into_iter().map(Requested::of).collect();
     let both = BothRequested {
@@ -145,15 +144,10 @@ pub(crate) async fn full(
     Ok((StatusCode::ACCEPTED, Answer::new(both)).into_response())
 }
 
-async fn back_up(
-    function: &Function,
-    kind: BackupType,
-    caller: Caller,
-) -> Result<Response, Failure> {
-    let holdfast = function.holdfast().await?;
-    let events = function.events().await?;
+async fn back_up(host: &dyn Host, kind: BackupType, caller: Caller) -> Result<Response, Failure> {
+    let holdfast = host.holdfast().await?;
     let job = Box::pin(trigger(holdfast, kind, caller.subject, Timestamp::now())).await?;
-    hand_over(holdfast, &events, std::slice::from_ref(&job)).await?;
+    hand_over(host, holdfast, std::slice::from_ref(&job)).await?;
     tracing::info!(backupId = %job.backup_id, by = job.trigger.by, "a {kind} backup was requested");
     Ok((StatusCode::ACCEPTED, Answer::new(Requested::of(job))).into_response())
 }
@@ -161,12 +155,12 @@ async fn back_up(
 /// Dispatches jobs to their workers. If a dispatch fails, no worker runs the job. It is therefore
 /// settled here, so that the next trigger is not refused, and the remaining jobs are not started.
 /// If that fails, the sweep settles the job.
-async fn hand_over(holdfast: &Holdfast, events: &Events, jobs: &[Job]) -> Result<(), Failure> {
-    let mut refused: Option<EventError> = None;
+async fn hand_over(host: &dyn Host, holdfast: &Holdfast, jobs: &[Job]) -> Result<(), Failure> {
+    let mut refused: Option<DispatchError> = None;
     for job in jobs {
         let error = match &refused {
             Some(error) => error.clone(),
-            None => match events.request_backup(job).await {
+            None => match host.dispatch(Work::Backup(job)).await {
                 Ok(()) => continue,
                 Err(error) => error,
             },

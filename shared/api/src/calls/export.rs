@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use axum::{Extension, extract::State};
 use holdfast_domain::Timestamp;
-use holdfast_lambda::Function;
 use holdfast_operations::{Export, export_metadata};
 
 use crate::{
     access::Caller,
     answer::{Answer, Failure},
+    host::Host,
     request::{NoFields, NoQuery},
     schema,
 };
@@ -29,17 +29,13 @@ use crate::{
     )
 )]
 pub(crate) async fn export(
-    State(function): State<Arc<Function>>,
+    State(host): State<Arc<dyn Host>>,
     Extension(caller): Extension<Caller>,
     _: NoQuery,
     _: NoFields,
 ) -> Result<Answer<Export>, Failure> {
     // Boxed: the type of the use case's future is too deep for the compiler's layout computation.
-    let export = Box::pin(export_metadata(
-        function.holdfast().await?,
-        Timestamp::now(),
-    ))
-    .await?;
+    let export = Box::pin(export_metadata(host.holdfast().await?, Timestamp::now())).await?;
     // Do not log the link: it gives every reader of the log access to the export.
     tracing::info!(
         by = caller.subject,
