@@ -26,6 +26,7 @@ mod privileges;
 mod retention;
 mod round_trip;
 mod second_copy;
+mod template;
 mod told;
 mod unreachable;
 mod verification;
