@@ -372,13 +372,16 @@ fn total_bytes(manifest: &Manifest) -> u64 {
 }
 
 fn drill_server(h: &Holdfast) -> Result<&Secret, OperationError> {
-    let missing = || {
-        OperationError::Drill(
-            "it is not set: set it to a server for scratch databases".to_owned(),
-            false,
-        )
-    };
-    h.settings.drill.uri.as_ref().ok_or_else(missing)
+    h.settings.drill.uri.as_ref().ok_or_else(no_drill_server)
+}
+
+/// The refusal of a drill without a server for it.
+#[must_use]
+pub fn no_drill_server() -> OperationError {
+    OperationError::Drill(
+        "it is not set: set it to a server for scratch databases".to_owned(),
+        false,
+    )
 }
 
 /// The remaining time of the function, or `None` without a limit.
