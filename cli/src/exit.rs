@@ -204,7 +204,7 @@ fn of_repository(error: &RepositoryFileError) -> Exit {
         RepositoryFileError::NotInitialised(_)
         | RepositoryFileError::LostButCopied(_)
         | RepositoryFileError::Lost(_) => Exit::NotFound,
-        RepositoryFileError::NoKey(_) => Exit::Settings,
+        RepositoryFileError::NoKey(_) | RepositoryFileError::MayNotRead { .. } => Exit::Settings,
         RepositoryFileError::Changed(_) => Exit::Refused,
         _ => Exit::Corrupt,
     }

@@ -18,6 +18,7 @@ mod content_killed;
 mod content_round_trip;
 mod content_scale;
 mod content_triggers;
+mod encryption;
 mod features;
 mod killed;
 mod misconfigured;

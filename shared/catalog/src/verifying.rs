@@ -195,6 +195,22 @@ impl Catalog {
             .collect())
     }
 
+    /// Whether a run verifies this backup, with a beat after `since`.
+    ///
+    /// # Errors
+    /// Those of the server.
+    pub async fn is_verifying(
+        &self,
+        id: &BackupId,
+        since: Timestamp,
+    ) -> Result<bool, CatalogError> {
+        let mut filter = row::by_id(id.as_str());
+        filter.insert("verifying.touchedAt", doc! { "$gte": row::date(since) });
+        let collection = self.collection(JOBS);
+        let count = call("read a job", collection.count_documents(filter)).await?;
+        Ok(count > 0)
+    }
+
     /// Ends a run's verification.
     ///
     /// # Errors

@@ -20,6 +20,9 @@ use crate::{CopyQueue, Events, Metrics, SqsQueue};
 /// The variables with the location of the catalogue. The first one that is set counts.
 const CATALOG_VARIABLES: [&str; 2] = ["BACKUP_CATALOG_URI", "MONGODB_URI"];
 
+const NO_CATALOG: &str = "is not set: expected the connection string of the catalogue, as set by the template from \
+                          CatalogUriSecretArn";
+
 const NO_QUEUE: &str = "is not set: expected the URL of an SQS queue, as set by the template";
 
 /// One function's state.
@@ -64,7 +67,8 @@ impl Function {
         }
     }
 
-    /// The settings, or all their faults. A function needs a store.
+    /// The settings, or all their faults. A function needs a store and a catalogue: the default
+    /// server of a machine does not exist in Lambda.
     pub async fn reading(&self) -> Reading {
         let read = || async {
             let mut reading = self.clients.settings(&self.variables).await;
@@ -74,6 +78,9 @@ impl Function {
                 .any(|(name, _)| *name == "BACKUP_STORE");
             if !given {
                 reading.reject(SettingError::new("BACKUP_STORE", NO_STORE));
+            }
+            if self.catalog_variable().is_none() {
+                reading.reject(SettingError::new(CATALOG_VARIABLES[0], NO_CATALOG));
             }
             if reading.settings.is_ok() {
                 Ok(reading)
@@ -88,14 +95,14 @@ impl Function {
     }
 
     /// Settings of the stack's other functions, for display: `STACK_` and the name of the setting.
-    /// A function without access to the second store can thus report it. Secrets are masked,
-    /// whatever the template passes.
+    /// A function without access to the source, the keys or the second store can thus report them.
+    /// Secrets are masked, whatever the template passes.
     #[must_use]
     pub fn settings_of_the_stack(&self) -> Vec<(String, String)> {
         let of_the_stack = self.variables.iter().filter_map(|(name, value)| {
             let name = name
                 .strip_prefix("STACK_")
-                .filter(|name| name.starts_with("BACKUP_"))?;
+                .filter(|name| name.starts_with("BACKUP_") || *name == "MONGODB_URI")?;
             let is_secret = settings::SECRET_VARIABLES.contains(&name);
             Some((
                 name.to_owned(),
@@ -232,14 +239,19 @@ impl Function {
     /// [`OperationError::Config`] if they are invalid, [`OperationError::Catalog`] if it cannot be
     /// used.
     pub async fn catalog_despite_config_errors(&self) -> Result<Catalog, OperationError> {
+        let variable = self.catalog_variable().cloned();
+        let settings = self.clients.settings(variable.as_slice()).await.settings?;
+        Ok(Catalog::from_settings(&settings).await?)
+    }
+
+    /// The variable with the location of the catalogue.
+    fn catalog_variable(&self) -> Option<&(String, String)> {
         let set = |name: &&str| {
             self.variables
                 .iter()
                 .rfind(|(set, value)| set == name && !value.trim().is_empty())
         };
-        let variable = CATALOG_VARIABLES.iter().find_map(set).cloned();
-        let settings = self.clients.settings(variable.as_slice()).await.settings?;
-        Ok(Catalog::from_settings(&settings).await?)
+        CATALOG_VARIABLES.iter().find_map(set)
     }
 
     /// The target of metrics, even with invalid settings. An invalid namespace is replaced by the

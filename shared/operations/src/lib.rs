@@ -86,10 +86,11 @@ pub use self::{
         due::{DueReport, verify_due},
         job_row::compare_with_job,
         on_request::{
-            VerifyOutcome, expect_level, expect_verifiable, is_small, verify_on_request,
-            verify_while_waiting,
+            VerifyOutcome, expect_level, expect_verifiable, is_small, no_drill_server,
+            verify_on_request,
         },
         record::record_verification,
+        requested::{await_verification, expect_requestable},
     },
 };
 

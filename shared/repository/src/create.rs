@@ -2,15 +2,12 @@
 //! calls create one repository.
 
 use bytes::Bytes;
-use futures_util::TryStreamExt as _;
-use holdfast_codec::{MasterKey, random_bytes};
-use holdfast_domain::{
-    BackupId, KeyEpoch, ObjectKey, RepositoryFile, RepositoryId, Timestamp, WrappedKey,
-};
+use holdfast_codec::random_bytes;
+use holdfast_domain::{ObjectKey, RepositoryFile, RepositoryId, Timestamp, WrappedKey};
 use holdfast_storage::{PutMode, StoreError};
 use serde::Serialize;
 
-use super::{Repository, RepositoryFileError, StoredBackup};
+use super::{Repository, RepositoryFileError};
 use crate::{EncryptionMode, RepositoryError};
 
 /// Result of `init`.
@@ -168,72 +165,6 @@ impl Repository {
             tracing::warn!(%error, "repository.json could not be removed from an unusable store");
         }
     }
-
-    /// Adds epoch 1 by replacing exactly the read file. So an existing key is never overwritten.
-    async fn add_first_key(&self, now: Timestamp) -> Result<RepositoryFile, RepositoryError> {
-        let key = ObjectKey::repository();
-        let etag = self.store().head(&key).await?.etag;
-        let mut file = self.open().await?;
-        if !file.epochs.is_empty() {
-            return Ok(file);
-        }
-        self.refuse_key_beside_encrypted_backups().await?;
-        let master = MasterKey::random()?;
-        let keys = self.keyring().wrap(&master, &file.id).await?;
-        let fingerprint = Some(master.fingerprint());
-        file.epochs.push(KeyEpoch {
-            epoch: 1,
-            created_at: now,
-            fingerprint,
-            keys,
-        });
-        match self
-            .store()
-            .put(&key, encode(&file)?, PutMode::IfUnchanged(etag))
-            .await
-        {
-            Ok(_) => Ok(file),
-            Err(StoreError::AlreadyExists { .. }) => self.open().await,
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    async fn refuse_key_beside_encrypted_backups(&self) -> Result<(), RepositoryError> {
-        for backup in self.read_each(self.backup_ids().await?, is_encrypted).await {
-            let (id, is_encrypted) = backup;
-            let is_encrypted = match is_encrypted {
-                Some(known) => known,
-                // The manifest is unreadable, but the names of the artifacts reveal encryption.
-                None => self.holds_encrypted_artifacts(&id).await?,
-            };
-            if is_encrypted {
-                return Err(RepositoryFileError::KeyLost(self.location().clone(), id).into());
-            }
-        }
-        Ok(())
-    }
-
-    async fn holds_encrypted_artifacts(&self, id: &BackupId) -> Result<bool, RepositoryError> {
-        let mut objects = self.store().list(&ObjectKey::backup_prefix(id));
-        while let Some(object) = objects.try_next().await? {
-            // The names of archive volumes end in a number.
-            if object.key.file_name().split('.').any(|part| part == "enc") {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-}
-
-/// Whether a backup is encrypted, if its manifest is readable.
-fn is_encrypted(backup: StoredBackup) -> (BackupId, Option<bool>) {
-    (
-        backup.backup_id,
-        backup
-            .manifest
-            .ok()
-            .map(|manifest| manifest.encryption.is_some()),
-    )
 }
 
 pub(super) fn encode(file: &RepositoryFile) -> Result<Bytes, RepositoryError> {

@@ -9,6 +9,7 @@ mod decrypt;
 mod error;
 mod file_copy;
 mod file_error;
+mod first_key;
 pub mod guide;
 mod import;
 mod keyring;

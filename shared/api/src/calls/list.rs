@@ -71,6 +71,10 @@ struct Readable {
     compressed: bool,
     /// Whether the artifact is encrypted.
     encrypted: bool,
+    /// Whether the manifest was authenticated. Always `false`: this call has no key, so the entry
+    /// shows what the store says. Verification and restore authenticate the manifest of an
+    /// encrypted backup. That of an unencrypted backup cannot be authenticated.
+    authenticated: bool,
     /// The source of the backup: the connection string without credentials and options.
     source: String,
     #[serde(flatten)]
@@ -167,6 +171,7 @@ fn readable(id: &BackupId, manifest: &Manifest, artifact: &Artifact) -> Entry {
         checksum: artifact.sha256,
         compressed: manifest.compression.is_some(),
         encrypted: manifest.encryption.is_some(),
+        authenticated: false,
         source: manifest.source.uri.clone(),
         inside: match &manifest.content {
             Some(content) => Inside::Content {

@@ -20,6 +20,9 @@ use crate::{
 pub(crate) struct NamespacesPage {
     /// Namespaces in the order of the dump.
     namespaces: Vec<ListedNamespace>,
+    /// Whether the manifest was authenticated. Always `false`: this call has no key. Verification
+    /// and restore authenticate the manifest of an encrypted backup.
+    authenticated: bool,
     /// Position of this page.
     pagination: Pagination,
 }
@@ -67,6 +70,7 @@ pub(crate) async fn list(
     let (namespaces, pagination) = page_of(all, page, limit);
     Ok(Answer::new(NamespacesPage {
         namespaces: namespaces.into_iter().map(ListedNamespace::from).collect(),
+        authenticated: false,
         pagination,
     }))
 }

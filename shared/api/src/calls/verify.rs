@@ -1,5 +1,5 @@
-//! `POST /jobs/{backupId}/verify`: verifies a small backup during the call. Another function with
-//! enough time verifies a large backup, and runs every drill.
+//! `POST /jobs/{backupId}/verify`: requests a verification from a worker, and waits for the result of
+//! a small backup. This process reads no artifact and needs no key.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,8 +11,8 @@ use axum::{
 };
 use holdfast_domain::{BackupId, Timestamp, VerificationLevel};
 use holdfast_operations::{
-    Holdfast, OperationError, VerifyOutcome, expect_level, expect_verifiable, is_small,
-    verify_while_waiting,
+    Holdfast, OperationError, await_verification, expect_level, expect_requestable, is_small,
+    no_drill_server,
 };
 use holdfast_recovery::Verification;
 use serde::Serialize;
@@ -71,7 +71,8 @@ impl Verified {
     }
 }
 
-/// Verifies a backup. No body is needed.
+/// Requests the verification of a backup, and waits up to 20 seconds for the result of a small one.
+/// No body is needed.
 #[utoipa::path(
     post,
     path = "/api/backups/jobs/{backupId}/verify",
@@ -83,7 +84,11 @@ impl Verified {
     request_body(content = Option<VerifyRequest>, description = "No body, or an object with the level of verification"),
     responses(
         (status = 200, description = "The result, for a small backup", body = Answer<Verified>),
-        (status = 202, description = "The verification is requested", body = Answer<Asked>),
+        (
+            status = 202,
+            description = "The verification is requested: a drill, a large backup, or no result within 20 seconds",
+            body = Answer<Asked>
+        ),
         (status = 404, description = "The backup does not exist", body = schema::Failure),
         (
             status = 409,
@@ -105,13 +110,11 @@ pub(crate) async fn verify(
     let level = request.level();
     expect_level(&backup_id, level).map_err(|error| refused(error, level))?;
     let holdfast = host.holdfast().await?;
-    expect_verifiable(holdfast, &backup_id, level).await?;
-    tracing::info!(backupId = %backup_id, level = level.as_str(), by = caller.subject, "a verification was requested");
-    if is_small(&holdfast.repository, &backup_id, level).await
-        && let Some(verification) = at_once(holdfast, &backup_id, level).await?
-    {
-        return Ok(Answer::new(Verified::new(verification)).into_response());
+    expect_requestable(holdfast, &backup_id, level).await?;
+    if level == VerificationLevel::Drill {
+        expect_drill_server(&*host, holdfast)?;
     }
+    tracing::info!(backupId = %backup_id, level = level.as_str(), by = caller.subject, "a verification was requested");
     let now = holdfast.catalog.now().await.map_err(OperationError::from)?;
     admit(holdfast, &backup_id, now).await?;
     let work = Work::Verification {
@@ -121,14 +124,11 @@ pub(crate) async fn verify(
     };
     let dispatched = host.dispatch(work).await;
     dispatched.map_err(|error| Failure::verification_not_handed_over(&error))?;
-    let noted = async {
-        holdfast
-            .catalog
-            .request_verification(&backup_id, holdfast.catalog.now().await?)
-            .await
-    };
-    if let Err(error) = noted.await {
-        tracing::warn!(backupId = %backup_id, %error, "a requested verification was not counted");
+    if is_small(&holdfast.repository, &backup_id, level).await
+        && let Some(verification) =
+            await_verification(holdfast, &backup_id, level, now, PATIENCE).await
+    {
+        return Ok(Answer::new(Verified::new(verification)).into_response());
     }
     Ok((
         StatusCode::ACCEPTED,
@@ -137,7 +137,21 @@ pub(crate) async fn verify(
         .into_response())
 }
 
-/// Limits running verifications to the number of backups that may run. Each verification uses the
+/// The server of drills may be known to the worker only.
+fn expect_drill_server(host: &dyn Host, holdfast: &Holdfast) -> Result<(), Failure> {
+    let is_known = holdfast.settings.drill.uri.is_some()
+        || host
+            .other_settings()
+            .iter()
+            .any(|(name, _)| name == "BACKUP_DRILL_URI");
+    if is_known {
+        Ok(())
+    } else {
+        Err(no_drill_server().into())
+    }
+}
+
+/// Limits running verifications to the number of backups that may run, and counts this one. Each verification uses the
 /// account's function concurrency, which backups need.
 async fn admit(holdfast: &Holdfast, id: &BackupId, now: Timestamp) -> Result<(), Failure> {
     let busy = holdfast
@@ -145,31 +159,14 @@ async fn admit(holdfast: &Holdfast, id: &BackupId, now: Timestamp) -> Result<(),
         .busy_verifications(now - FUNCTION_TIME)
         .await
         .map_err(OperationError::from)?;
-    if busy.len() < holdfast.settings.max_concurrent as usize || busy.contains(id) {
-        return Ok(());
+    if busy.len() >= holdfast.settings.max_concurrent as usize && !busy.contains(id) {
+        return Err(Failure::too_many_verifications(&busy));
     }
-    Err(Failure::too_many_verifications(&busy))
-}
-
-/// Returns `None` if the verification takes longer than a caller can wait.
-async fn at_once(
-    holdfast: &Holdfast,
-    id: &BackupId,
-    level: VerificationLevel,
-) -> Result<Option<Verification>, Failure> {
-    let verifying = Box::pin(verify_while_waiting(
-        holdfast,
-        id,
-        level,
-        PATIENCE,
-        Timestamp::now(),
-    ));
-    match verifying.await? {
-        None | Some(VerifyOutcome::Continue) => Ok(None),
-        Some(VerifyOutcome::Done(verification)) => Ok(Some(*verification)),
-        Some(VerifyOutcome::Elsewhere) => Err(OperationError::AlreadyVerifying(id.clone()).into()),
-        Some(VerifyOutcome::Gone) => Err(OperationError::NotFound(id.clone()).into()),
+    // Before the dispatch: the run removes the request at its end.
+    if let Err(error) = holdfast.catalog.request_verification(id, now).await {
+        tracing::warn!(backupId = %id, %error, "a requested verification was not counted");
     }
+    Ok(())
 }
 
 /// Rejects a level that the type of the backup does not support, and a full backup.

@@ -44,6 +44,7 @@ fn everything(backup: &BackupId) -> ContentWork {
         fruitless: 2,
         key_epoch: Some(3),
         server_version: "8.2.0".to_owned(),
+        source_uri: "mongodb://h/platform".to_owned(),
     }
 }
 

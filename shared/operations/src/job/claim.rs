@@ -187,8 +187,11 @@ async fn dead_or_unclaimed(h: &Holdfast, job: &Job) -> Result<Option<u64>, Opera
     }
 }
 
-async fn begin(h: &Holdfast, job: &Job, fence: u64) -> Result<JobClaim, OperationError> {
-    let (compressed, encrypted) = match job.backup_type {
+/// The forms of the backup's data: compressed, encrypted. A resumed content backup keeps its forms,
+/// because it has items already. Every run of a database backup begins a new dump.
+fn forms(h: &Holdfast, job: &Job) -> (bool, bool) {
+    match job.backup_type {
+        BackupType::Content if job.started_at.is_some() => (job.compressed, job.encrypted),
         BackupType::Content => (
             h.settings.content.compression,
             h.settings.content.encryption,
@@ -197,7 +200,11 @@ async fn begin(h: &Holdfast, job: &Job, fence: u64) -> Result<JobClaim, Operatio
             h.settings.database.compression,
             h.settings.database.encryption,
         ),
-    };
+    }
+}
+
+async fn begin(h: &Holdfast, job: &Job, fence: u64) -> Result<JobClaim, OperationError> {
+    let (compressed, encrypted) = forms(h, job);
     let change = JobChange {
         fence: Some(fence),
         started_at: Some(h.catalog.now().await?),

@@ -141,7 +141,7 @@ async fn running(
             .await?;
     }
     if now > end {
-        report.items_given_up += fail_pending(h, &job.backup_id, limits).await?;
+        report.items_given_up += fail_pending(h, job, limits).await?;
     } else if let Some(queue) = queue {
         report.items_resent += resend(h, queue, &job.backup_id, limits, now).await?;
     }
@@ -206,11 +206,8 @@ async fn resend(
 }
 
 /// Settles the pending items as failed, so the backup ends.
-async fn fail_pending(
-    h: &Holdfast,
-    id: &BackupId,
-    limits: RunLimits,
-) -> Result<u64, OperationError> {
+async fn fail_pending(h: &Holdfast, job: &Job, limits: RunLimits) -> Result<u64, OperationError> {
+    let id = &job.backup_id;
     let (mut given_up, mut after) = (0, None);
     loop {
         // Settled items are not pending any more, and the next sweep resumes with the others.
@@ -230,7 +227,7 @@ async fn fail_pending(
                 "it was not settled within {hours} hours, the time limit of a backup's downloads"
             );
             match h.catalog.get_item(id, content_id).await? {
-                Some(record) => settle_undownloaded(h, id, &record.item, message).await,
+                Some(record) => settle_undownloaded(h, job, &record.item, message).await,
                 None => Ok(false),
             }
         });

@@ -82,7 +82,7 @@ pub async fn expect_verifiable(
     Ok(())
 }
 
-async fn expect_finished(h: &Holdfast, id: &BackupId) -> Result<(), OperationError> {
+pub(super) async fn expect_finished(h: &Holdfast, id: &BackupId) -> Result<(), OperationError> {
     let status = match h.catalog.get(id).await {
         Ok(job) => Some(job.status),
         // The verification reports the fault of the row.
@@ -166,41 +166,6 @@ pub(super) async fn verify_at(
     let verified = Box::pin(at_level(h, id, level, limits, now, &claim, so_far)).await;
     lease.release().await;
     end(h, claim, verified).await
-}
-
-/// Verifies while the caller waits. Returns `None` after the caller's patience, and then leaves the
-/// verification to a later request.
-///
-/// # Errors
-/// As [`verify_on_request`].
-pub async fn verify_while_waiting(
-    h: &Holdfast,
-    id: &BackupId,
-    level: VerificationLevel,
-    patience: Duration,
-    now: Timestamp,
-) -> Result<Option<VerifyOutcome>, OperationError> {
-    let now = h.catalog.by_server_clock(now).await?;
-    let Some((claim, so_far)) = VerifyClaim::take(h, id, level).await? else {
-        return Ok(Some(VerifyOutcome::Elsewhere));
-    };
-    let lease = protect(h, &h.repository, id, Purpose::Verify).await;
-    let verifying = Box::pin(at_level(
-        h,
-        id,
-        level,
-        RunLimits::none(),
-        now,
-        &claim,
-        so_far,
-    ));
-    let verified = tokio::time::timeout(patience, verifying).await;
-    lease.release().await;
-    match verified {
-        Ok(verified) => end(h, claim, verified).await.map(Some),
-        // Otherwise the next run would find this claim still active.
-        Err(_) => claim.end().await.map(|()| None),
-    }
 }
 
 async fn end(
@@ -407,11 +372,16 @@ fn total_bytes(manifest: &Manifest) -> u64 {
 }
 
 fn drill_server(h: &Holdfast) -> Result<&Secret, OperationError> {
-    let missing = || OperationError::Drill {
+    h.settings.drill.uri.as_ref().ok_or_else(no_drill_server)
+}
+
+/// The refusal of a drill without a server for it.
+#[must_use]
+pub fn no_drill_server() -> OperationError {
+    OperationError::Drill {
         reason: "it is not set: set it to a server for scratch databases".to_owned(),
         is_transient: false,
-    };
-    h.settings.drill.uri.as_ref().ok_or_else(missing)
+    }
 }
 
 /// The remaining time of the function, or `None` without a limit.

@@ -20,6 +20,8 @@ pub async fn record_verification(
         status: verification.status,
         problems: problems_in_a_row(&verification.problems),
         repository_problems: problems_in_a_row(&verification.repository_problems),
+        notes: problems_in_a_row(&verification.notes),
+        bytes_read: verification.bytes_read,
         at: verification.started_at,
         duration_ms: verification.duration_ms,
         collections: in_a_row(&verification.collections),

@@ -72,7 +72,7 @@ impl Attempt<'_> {
             Ok(source) => source,
             Err(unsupported) => return self.fail(unsupported.code, unsupported.reason).await,
         };
-        let stored = match stored::for_source(self.h, &source).await {
+        let stored = match stored::for_source(self.h, &self.job, &source).await {
             Ok(stored) => stored,
             // If the stored file is unknown, the item cannot fail.
             Err(OperationError::Store(error)) if error.is_transient() => {
@@ -90,7 +90,7 @@ impl Attempt<'_> {
     /// stored it.
     pub(super) async fn end_stopped(self) -> Result<DownloadOutcome, OperationError> {
         let stored = match ItemSource::of(&self.record.item) {
-            Ok(source) => stored::for_source(self.h, &source).await?,
+            Ok(source) => stored::for_source(self.h, &self.job, &source).await?,
             Err(_) => None,
         };
         let begun = self.record.attempts;
@@ -126,10 +126,10 @@ impl Attempt<'_> {
         stored: Option<&StoredFile>,
     ) -> Result<StoredFile, AttemptFault> {
         let (h, key) = (self.h, self.key);
-        let compression_level = h
-            .settings
-            .content
-            .compression
+        // The forms of a backup are those of its row. The settings may have changed since it began.
+        let compression_level = self
+            .job
+            .compressed
             .then_some(h.settings.database.compression_level);
         let (upload, chunks) = FileUpload::begin(h, key, Destination::File { compression_level })?;
         let validator = stored.and_then(|stored| stored.validator.as_ref());

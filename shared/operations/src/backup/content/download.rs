@@ -6,10 +6,10 @@ use std::{sync::Arc, time::Duration};
 
 use holdfast_content::{FetchSettings, Fetcher, Gateway, Origin};
 use holdfast_domain::{
-    DownloadMessage, ItemRecord, Timestamp,
+    DownloadMessage, ItemRecord, Job, Timestamp,
     settings::{ContentSettings, Settings},
 };
-use holdfast_repository::writing_key::{WritingKey, writing_key};
+use holdfast_repository::writing_key::{WritingKey, existing_writing_key};
 use jiff::SignedDuration;
 use tokio::{sync::Mutex, time::Instant};
 
@@ -98,16 +98,15 @@ impl Downloader {
     }
 
     /// The repository and its key. They are read once a minute, not for each of many small files.
-    async fn key(&self, h: &Holdfast) -> Result<Arc<WritingKey>, OperationError> {
-        let encrypt = h.settings.content.encryption;
+    async fn key(&self, h: &Holdfast, job: &Job) -> Result<Arc<WritingKey>, OperationError> {
         let mut known = self.key.lock().await;
         if let Some(KnownKey { read_at, key }) = &*known
             && read_at.elapsed() < KEY_LIFETIME
-            && key.encryption.is_some() == encrypt
+            && key.encryption.is_some() == job.encrypted
         {
             return Ok(Arc::clone(key));
         }
-        let key = Arc::new(writing_key(&h.repository, encrypt.into()).await?);
+        let key = Arc::new(existing_writing_key(&h.repository, job.encrypted.into()).await?);
         *known = Some(KnownKey {
             read_at: Instant::now(),
             key: Arc::clone(&key),
@@ -137,7 +136,7 @@ pub async fn download_item(
         return Ok(DownloadOutcome::AlreadySettled);
     };
     // Read before an attempt is counted: an unavailable repository is no fault of the item.
-    let key = downloader.key(h).await?;
+    let key = downloader.key(h, &job).await?;
     let attempt = |record: Box<ItemRecord>| {
         let record = *record;
         Attempt {

@@ -119,9 +119,9 @@ pub async fn settle_undelivered(
         backup_id,
         content_id,
     } = message;
-    if running_job(h, backup_id).await?.is_none() {
+    let Some(job) = running_job(h, backup_id).await? else {
         return Ok(false);
-    }
+    };
     let Some(record) = h.catalog.get_item(backup_id, content_id).await? else {
         return Ok(false);
     };
@@ -131,7 +131,7 @@ pub async fn settle_undelivered(
          log",
         record.attempts
     );
-    settle_undownloaded(h, backup_id, &record.item, reason).await
+    settle_undownloaded(h, &job, &record.item, reason).await
 }
 
 /// Settles an item without a completed download. Returns `true` if this call did it. A stored file of
@@ -139,13 +139,14 @@ pub async fn settle_undelivered(
 /// a stored file, the item fails.
 pub(crate) async fn settle_undownloaded(
     h: &Holdfast,
-    backup_id: &BackupId,
+    job: &Job,
     item: &ContentItem,
     message: String,
 ) -> Result<bool, OperationError> {
+    let backup_id = &job.backup_id;
     let code = ItemFailureCode::NotDelivered;
     let stored = match ItemSource::of(item) {
-        Ok(source) => stored::for_source(h, &source).await?,
+        Ok(source) => stored::for_source(h, job, &source).await?,
         Err(_) => None,
     };
     let Some(file) = stored else {

@@ -1,10 +1,10 @@
-//! Stored files, and whether a backup may reuse them now. They must be verified, encrypted if
-//! encryption is on, readable, and in the store.
+//! Stored files, and whether a backup may reuse them now. They must be verified, encrypted if the
+//! backup is, readable, and in the store.
 
 use std::collections::HashMap;
 
 use holdfast_catalog::SourceAddress;
-use holdfast_domain::{Encryption, StorageType, StoredFile, StoredObject, Verified};
+use holdfast_domain::{Encryption, Job, StorageType, StoredFile, StoredObject, Verified};
 use holdfast_repository::{
     EncryptionMode, RepositoryError,
     content::{
@@ -52,6 +52,7 @@ fn is_encrypted_as_required(file: &StoredFile, encryption: EncryptionMode) -> bo
 /// as little proved as when it was fetched.
 pub(super) async fn for_source(
     h: &Holdfast,
+    job: &Job,
     source: &ItemSource,
 ) -> Result<Option<StoredFile>, OperationError> {
     let found = h
@@ -61,7 +62,7 @@ pub(super) async fn for_source(
     let Some(stored) = found.into_iter().next().map(|stored| stored.file) else {
         return Ok(None);
     };
-    let is_usable = is_encrypted_as_required(&stored, h.settings.content.encryption.into())
+    let is_usable = is_encrypted_as_required(&stored, job.encrypted.into())
         && KeyEpochs::default().open(h, &stored).await?;
     if is_usable {
         if_in_store(h, source, stored).await

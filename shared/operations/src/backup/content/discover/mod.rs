@@ -179,9 +179,7 @@ impl Discovery<'_> {
         self.record(&work).await?;
         // Impossible encryption is found here, not by every worker.
         watch
-            .guard(async {
-                Ok(writing_key(&h.repository, h.settings.content.encryption.into()).await?)
-            })
+            .guard(async { Ok(writing_key(&h.repository, self.run.job.encrypted.into()).await?) })
             .await?;
         let mut items = watch.guard(self.open(&mut work)).await?;
         Ok(self.pages(&mut items, &mut work, found).await?)
@@ -203,6 +201,8 @@ impl Discovery<'_> {
         connection
             .server_version()
             .clone_into(&mut work.server_version);
+        work.source_uri =
+            holdfast_database::redacted_uri(&settings.mongodb_uri).unwrap_or_default();
         let collection = &settings.content.collection;
         Ok(ContentItems::new(
             &connection,

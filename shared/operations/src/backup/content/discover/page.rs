@@ -100,7 +100,7 @@ impl Discovery<'_> {
             .iter()
             .filter(|wanted| wanted.source.storage_type == StorageType::Ipfs);
         let ids: Vec<_> = of_ipfs.map(|wanted| wanted.source.id.clone()).collect();
-        let encryption = self.h.settings.content.encryption.into();
+        let encryption = self.run.job.encrypted.into();
         let mut stored = HashMap::new();
         for found in self.h.catalog.stored_files(&ids).await? {
             if stored::is_good_enough(StorageType::Ipfs, &found.file, encryption)

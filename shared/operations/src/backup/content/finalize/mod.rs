@@ -23,7 +23,7 @@ use holdfast_catalog::ContentWork;
 use holdfast_domain::{BackupId, Job, JobStatus, Timestamp};
 use holdfast_repository::{
     artifact_writer::Meters,
-    writing_key::{WritingKey, writing_key},
+    writing_key::{WritingKey, existing_writing_key},
 };
 
 use self::time::RunTime;
@@ -166,7 +166,7 @@ async fn finalize_steps(
 ) -> Result<FinalizeEnd, RunFault> {
     refuse_if_committed(h, run, watch).await?;
     let key = watch
-        .guard(async { Ok(writing_key(&h.repository, run.job.encrypted.into()).await?) })
+        .guard(async { Ok(existing_writing_key(&h.repository, run.job.encrypted.into()).await?) })
         .await?;
     let mut work = watch
         .persist(|| async { Ok(h.catalog.content_work(&run.job.backup_id).await?) })

@@ -292,6 +292,8 @@ impl World {
             problems: Vec::new(),
             at: self.now(),
             repository_problems: Vec::new(),
+            notes: Vec::new(),
+            bytes_read: 1,
             duration_ms: 1,
             collections: Vec::new(),
         };
