@@ -19,6 +19,7 @@ mod tools;
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, Result};
+use checks::Extent;
 use clap::{Parser, Subcommand};
 use environment::Environment;
 use prerequisites::Purpose;
@@ -43,7 +44,7 @@ enum Command {
     Test(suite::Options),
     /// Measure memory, speed and compression of the release build.
     Bench(bench::Options),
-    /// Check format, lints, template and prose. Runs no test.
+    /// Check format, lints, template, build of the stack, workflows and prose. Runs no test.
     Check,
     /// Measure the prose of documents, comments and messages.
     Prose(ProseOptions),
@@ -119,7 +120,7 @@ async fn carry_out(command: Command) -> Result<Outcome> {
         Command::Check => {
             let tools = tools::install(&environment, &supervisor, Purpose::Check).await?;
             Ok(Outcome::Done(
-                checks::run(&environment, &supervisor, &tools).await?,
+                checks::run(&environment, &supervisor, &tools, Extent::Quick).await?,
             ))
         }
         Command::Prose(options) => {
