@@ -2,8 +2,7 @@
 
 use std::ffi::OsString;
 
-use clap::{Args, CommandFactory as _, Parser, Subcommand};
-use holdfast_domain::settings::StoreLocation;
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::{
     commands::{
@@ -12,6 +11,7 @@ use crate::{
     },
     exit,
     failure::{Exit, Failure},
+    global::Global,
     keys_needed::KeysNeeded,
     opening::Opening,
     output::Output,
@@ -38,28 +38,6 @@ pub(crate) struct Arguments {
     pub(crate) global: Global,
     #[command(subcommand)]
     pub(crate) verb: Verb,
-}
-
-/// Arguments of every verb.
-#[derive(Debug, Args)]
-pub(crate) struct Global {
-    /// Print one JSON document per line for each result on stdout, and errors as JSON on stderr
-    #[arg(long, global = true)]
-    pub(crate) json: bool,
-    /// Use this store instead of `BACKUP_STORE`
-    #[arg(long, global = true, value_name = "s3://BUCKET/PREFIX|file:///DIRECTORY|gs://…|az://…", value_parser = store)]
-    pub(crate) store: Option<StoreLocation>,
-}
-
-impl Global {
-    /// How results are shown.
-    pub(crate) const fn output(&self) -> Output {
-        if self.json {
-            Output::Json
-        } else {
-            Output::Text
-        }
-    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -157,10 +135,6 @@ fn parse_from(words: Vec<OsString>) -> Result<Arguments, Exit> {
         let _ = error.print();
         Exit::Done
     })
-}
-
-fn store(argument: &str) -> Result<StoreLocation, String> {
-    StoreLocation::parse(argument).map_err(|expected| format!("expected {expected}"))
 }
 
 /// The command line, for completions.

@@ -9,6 +9,7 @@ mod connection;
 mod environment;
 mod exit;
 mod failure;
+mod global;
 #[cfg(test)]
 mod hints;
 mod interrupt;

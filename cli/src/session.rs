@@ -21,9 +21,9 @@ use holdfast_repository::Repository;
 use holdfast_setup::Clients;
 
 use crate::{
-    arguments::Global,
     environment,
     failure::{Exit, Failure},
+    global::Global,
     keys_needed::{KeysNeeded, Usable},
     opening::{GivenKeys, Opening},
     output::Output,

@@ -1,10 +1,9 @@
 //! `holdfast completions <shell>`: the completion script of a shell.
 
-use clap::Args;
+use clap::{Args, Command};
 use clap_complete::Shell;
 
 use crate::{
-    arguments,
     failure::{Exit, Failure},
     output::Output,
 };
@@ -16,14 +15,9 @@ pub(crate) struct Arguments {
 }
 
 /// Writes into memory first, because the generator panics if its target fails.
-pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
+pub(crate) fn run(arguments: &Arguments, mut command: Command) -> Result<Exit, Failure> {
     let mut script = Vec::new();
-    clap_complete::generate(
-        arguments.shell,
-        &mut arguments::command(),
-        "holdfast",
-        &mut script,
-    );
+    clap_complete::generate(arguments.shell, &mut command, "holdfast", &mut script);
     Output::script(&script)?;
     Ok(Exit::Done)
 }

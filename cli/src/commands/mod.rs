@@ -15,6 +15,7 @@ mod failed_items;
 mod gone;
 pub(crate) mod init;
 mod items;
+mod job_fields;
 pub(crate) mod key;
 mod kind;
 pub(crate) mod list;
@@ -32,8 +33,9 @@ pub(crate) mod status;
 pub(crate) mod verify;
 
 use crate::{
-    arguments::{Arguments, Global, Verb},
+    arguments::{self, Arguments, Verb},
     failure::{Exit, Failure},
+    global::Global,
     interrupt,
     keys_needed::KeysNeeded,
     output::Output,
@@ -44,7 +46,7 @@ use crate::{
 pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<Exit, Failure> {
     let Arguments { global, verb } = arguments;
     match verb {
-        Verb::Completions(shell) => completions::run(&shell),
+        Verb::Completions(shell) => completions::run(&shell, arguments::command()),
         Verb::Run(what) => {
             let session = Session::open(&global, KeysNeeded::ForWriting, output).await?;
             run::run(&what, &session, output).await

@@ -47,7 +47,7 @@ mod tests {
     use holdfast_domain::settings::StoreLocation;
 
     use super::*;
-    use crate::{arguments::Global, keys_needed::KeysNeeded};
+    use crate::{global::Global, keys_needed::KeysNeeded};
 
     #[tokio::test]
     async fn a_restore_of_a_backup_asks_its_lease_before_it_drops_or_replaces_data() {

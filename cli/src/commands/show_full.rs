@@ -6,7 +6,10 @@ use holdfast_domain::{BackupId, Job, JobStatus};
 use holdfast_operations::OperationError;
 use serde::Serialize;
 
-use super::{kind, show};
+use super::{
+    job_fields::{find_job, job_fields},
+    kind,
+};
 use crate::{
     failure::{Exit, Failure},
     output::Output,
@@ -56,7 +59,7 @@ pub(super) async fn run(id: &BackupId, session: &Session, output: Output) -> Res
 }
 
 async fn known(id: &BackupId, session: &Session) -> Result<(Option<Job>, Vec<Job>), Failure> {
-    let job = show::job(id, session).await?;
+    let job = find_job(id, session).await?;
     Ok((job, session.catalog().await?.children(id).await?))
 }
 
@@ -84,7 +87,7 @@ fn text(document: &Document, session: &Session) -> String {
         document
             .job
             .iter()
-            .flat_map(|job| show::of_job(job, &session.settings)),
+            .flat_map(|job| job_fields(job, &session.settings)),
     );
     let mut lines = vec![text::fields(&fields)];
     let columns = [

@@ -14,6 +14,7 @@ mod foreign;
 mod inspector;
 mod line_endings;
 mod metadata;
+mod namespace_kind;
 mod namespaces;
 mod prelude;
 mod summary;
@@ -27,7 +28,8 @@ pub use extended_json::{JsonError, JsonVersion, from_extended_json, to_extended_
 pub use foreign::ForeignFile;
 pub use inspector::Inspector;
 pub use metadata::{Metadata, MetadataError};
-pub use prelude::{NamespaceKind, Prelude, PreludeNamespace};
+pub use namespace_kind::NamespaceKind;
+pub use prelude::{Prelude, PreludeNamespace};
 pub use summary::{NamespaceSummary, Summary};
 pub use visitor::{VisitError, Visitor};
 pub use walker::Walker;

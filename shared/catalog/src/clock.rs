@@ -10,8 +10,6 @@ use std::{
 use holdfast_domain::Timestamp;
 use jiff::SignedDuration;
 
-use crate::{Catalog, CatalogError};
-
 /// The clocks are compared this often.
 const KNOWN_FOR: Duration = Duration::from_mins(1);
 /// Smaller differences are ignored: every limit that is compared with a row is at least a minute.
@@ -44,47 +42,29 @@ impl ServerClock {
     fn state(&self) -> MutexGuard<'_, Option<Compared>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-impl Catalog {
-    /// The present by the server's clock. Every time that another machine judges is written and
-    /// judged by this clock.
-    ///
-    /// # Errors
-    /// Those of the server, at most once a minute: the difference of the clocks is remembered.
-    pub async fn now(&self) -> Result<Timestamp, CatalogError> {
-        self.by_server_clock(Timestamp::now()).await
+    /// The difference, if a recent comparison is known.
+    pub(crate) fn known(&self, now: Timestamp, instant: Instant) -> Option<SignedDuration> {
+        let known = self.state().filter(|known| known.holds(now, instant));
+        known.map(|known| known.ahead)
     }
 
-    /// A time that this machine's clock showed, or will show, by the server's clock. A server that
-    /// does not report its time changes nothing.
-    ///
-    /// # Errors
-    /// As [`Catalog::now`].
-    pub async fn by_server_clock(&self, at: Timestamp) -> Result<Timestamp, CatalogError> {
-        let ahead = self.ahead().await?;
-        Ok(at.saturating_add(ahead).unwrap_or(at))
-    }
-
-    async fn ahead(&self) -> Result<SignedDuration, CatalogError> {
-        let (before, since) = (Timestamp::now(), Instant::now());
-        let known = self
-            .clock
-            .state()
-            .filter(|known| known.holds(before, since));
-        if let Some(known) = known {
-            return Ok(known.ahead);
-        }
-        let theirs = self.server_time().await?;
+    /// Remembers the server's time, requested at `before`. A server that does not report its time
+    /// has no difference.
+    pub(crate) fn compare(
+        &self,
+        theirs: Option<Timestamp>,
+        (before, since): (Timestamp, Instant),
+    ) -> SignedDuration {
         let ahead = theirs.map_or(SignedDuration::ZERO, |theirs| {
             difference(theirs, before, Timestamp::now())
         });
-        *self.clock.state() = Some(Compared {
+        *self.state() = Some(Compared {
             ahead,
             at: before,
             since,
         });
-        Ok(ahead)
+        ahead
     }
 }
 

@@ -15,6 +15,7 @@ mod item;
 mod job;
 mod lease;
 mod lost;
+mod now;
 mod object;
 mod parents;
 mod policies;

@@ -8,7 +8,7 @@ use holdfast_domain::{SEGMENT_BYTES, Sha256Digest};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::keys::{self, HmacSha256};
+use crate::mac::{self, HmacSha256};
 
 /// [`SEGMENT_BYTES`] as a length in memory.
 pub(crate) const SEGMENT: usize = 8 * 1024 * 1024;
@@ -39,7 +39,7 @@ impl SegmentHasher {
     }
 
     pub(crate) fn keyed(key: &[u8; 32]) -> Self {
-        Self(Some(keys::hmac(key)))
+        Self(Some(mac::hmac(key)))
     }
 
     /// The digest of one complete segment.
@@ -201,7 +201,7 @@ mod tests {
         );
         assert_eq!(
             hasher.digest(258, b"x"),
-            keys::hmac_of(&[1; 32], b"\0\0\0\0\0\0\x01\x02x")
+            mac::hmac_of(&[1; 32], b"\0\0\0\0\0\0\x01\x02x")
         );
     }
 

@@ -4,15 +4,12 @@
 use std::fmt;
 
 use hkdf::Hkdf;
-use hmac::{Hmac, KeyInit, Mac};
 use holdfast_domain::{Secret, Sha256Digest};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use crate::{KeyError, SegmentHasher};
-
-pub(crate) type HmacSha256 = Hmac<Sha256>;
+use crate::{KeyError, SegmentHasher, mac::hmac_of};
 
 /// Random bytes from the operating system.
 ///
@@ -22,17 +19,6 @@ pub fn random_bytes<const N: usize>() -> Result<[u8; N], KeyError> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(|error| KeyError::Random(error.to_string()))?;
     Ok(bytes)
-}
-
-/// HMAC-SHA256 keyed with these bytes.
-#[expect(clippy::expect_used, reason = "HMAC takes keys of every length")]
-pub(crate) fn hmac(key: &[u8; 32]) -> HmacSha256 {
-    HmacSha256::new_from_slice(key).expect("HMAC takes keys of every length")
-}
-
-/// HMAC-SHA256 of `bytes` under `key`.
-pub(crate) fn hmac_of(key: &[u8; 32], bytes: &[u8]) -> Sha256Digest {
-    Sha256Digest::new(hmac(key).chain_update(bytes).finalize().into_bytes().into())
 }
 
 /// HKDF-SHA256 to 32 bytes. An empty salt is HKDF's "not provided": 32 zero bytes.
@@ -179,16 +165,6 @@ mod tests {
         assert_eq!(
             hex::encode(hkdf(&[0x0b; 22], &[], b"").as_ref()),
             "8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d"
-        );
-    }
-
-    #[test]
-    fn authentication_is_that_of_rfc_4231() {
-        let mut key = [0; 32];
-        key[..20].fill(0x0b); // HMAC pads a key with zeros, so that 20 bytes and these 32 are one key.
-        assert_eq!(
-            hmac_of(&key, b"Hi There").to_string(),
-            "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"
         );
     }
 

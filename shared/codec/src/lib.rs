@@ -10,8 +10,10 @@ mod container;
 mod digest;
 mod error;
 mod gzip;
+
 mod key_encryption;
 mod keys;
+mod mac;
 mod segments;
 
 pub use age::{AgeIdentity, AgeRecipient};

@@ -4,14 +4,13 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use holdfast_domain::{Validator, Verified};
+use holdfast_domain::Validator;
 use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
-    FetchError, Gateway, Location, gaia,
+    FetchError, Fetched, Gateway, Location, gaia,
     gateways::Gateways,
     http::{HttpClient, Lookup, Origin},
-    ipfs::{DagRecord, IpfsPath},
 };
 
 /// How files are fetched.
@@ -30,37 +29,6 @@ pub struct FetchSettings {
     pub max_file_size: u64,
     /// Requests to one origin at a time.
     pub per_host: usize,
-}
-
-/// The result of a fetch.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fetched {
-    /// The file is unchanged since the validator. No bytes were passed on.
-    NotModified,
-    /// All of it was handed on.
-    File(Box<FetchedFile>),
-}
-
-/// Properties of a downloaded file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FetchedFile {
-    /// Its length in bytes.
-    pub size: u64,
-    /// The proof of its bytes.
-    pub verified: Verified,
-    /// The origin of the response, after redirects. For IPFS, the gateways of the used blocks,
-    /// joined by `, `.
-    pub source: String,
-    /// The origin's marks of this content.
-    pub validator: Option<Validator>,
-    /// For IPFS, the delivered path. For a URL with a `#` or `?`, the longest existing one.
-    pub path: Option<IpfsPath>,
-    /// The record of blocks, for verified IPFS files.
-    pub dag: Option<DagRecord>,
-    /// The media type as the origin gave it.
-    pub content_type: Option<String>,
-    /// The removed content coding of the response.
-    pub content_encoding: Option<String>,
 }
 
 /// Fetches files. Clones share connections, turns and breakers.

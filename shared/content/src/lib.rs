@@ -3,6 +3,7 @@
 
 mod breaker;
 mod error;
+mod fetched;
 mod fetcher;
 mod gaia;
 mod gateways;
@@ -12,7 +13,8 @@ mod location;
 mod trial;
 
 pub use error::FetchError;
-pub use fetcher::{FetchSettings, Fetched, FetchedFile, Fetcher};
+pub use fetched::{Fetched, FetchedFile};
+pub use fetcher::{FetchSettings, Fetcher};
 pub use gateways::Gateway;
 pub use http::{Lookup, Origin, OriginError};
 pub use location::{Location, Unsupported, locate};

@@ -18,6 +18,7 @@ mod raw;
 mod reading;
 mod restore;
 mod rights;
+mod scratch_name;
 mod values;
 
 pub use anonymize::{

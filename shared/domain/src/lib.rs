@@ -1,6 +1,7 @@
 //! The vocabulary of Holdfast: ids, store keys, settings, jobs, manifests. Pure: no I/O, no clock,
 //! no randomness.
 
+mod artifact;
 mod connection_string;
 mod content;
 mod copy;
@@ -20,6 +21,7 @@ mod secret;
 pub mod settings;
 mod status;
 
+pub use artifact::{Artifact, Compression, Encryption, SEGMENT_BYTES};
 pub use connection_string::ConnectionString;
 pub use content::{ContentWordError, HostState, ItemFailureCode, StorageType, Validator, Verified};
 pub use copy::{CopyStatus, JobCopy};
@@ -38,8 +40,8 @@ pub use job::{
 };
 pub use key::{Encoding, KeyError, ObjectKey};
 pub use manifest::{
-    Artifact, Compression, ContentManifest, Encryption, FORMAT_VERSION, MAX_MANIFEST_BYTES,
-    Manifest, ManifestError, ManifestFile, NamespaceManifest, SEGMENT_BYTES, Source,
+    ContentManifest, FORMAT_VERSION, MAX_MANIFEST_BYTES, Manifest, ManifestError, ManifestFile,
+    NamespaceManifest, Source,
 };
 pub use repository::{KeyEpoch, RepositoryFile, WrappedKey};
 pub use retention::{

@@ -4,8 +4,8 @@ use holdfast_domain::Timestamp;
 use jiff::{SignedDuration, civil::DateTime, fmt::rfc2822::DateTimePrinter, tz::TimeZone};
 
 use crate::{
-    proxy::{WireFault, answer},
     wire::Head,
+    wire_fault::{WireFault, answer},
 };
 
 /// The tolerance of S3.

@@ -3,6 +3,7 @@
 
 mod clock;
 pub mod conformance;
+mod environment;
 mod exposed;
 mod faults;
 mod golden;
@@ -21,6 +22,7 @@ mod second;
 mod store;
 mod unsure;
 mod wire;
+mod wire_fault;
 mod wrong_clock;
 
 pub use exposed::{EXPOSED_SECRETS, EXPOSING_SETTINGS};

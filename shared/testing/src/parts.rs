@@ -14,7 +14,7 @@ use std::{
 use aws_config::{Region, SdkConfig};
 use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
 
-use crate::IpfsNode;
+use crate::{IpfsNode, environment::variable};
 
 /// The addresses of the parts.
 #[derive(Debug, Clone)]
@@ -158,16 +158,6 @@ pub fn unique(prefix: &str) -> String {
     )
 }
 
-/// Whether slow cases of several minutes run too: `cargo xtask test --long`.
-#[must_use]
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a variable of the tests, not a setting"
-)]
-pub fn long_cases() -> bool {
-    std::env::var("HOLDFAST_TEST_LONG").is_ok_and(|value| value == "1")
-}
-
 /// The program of a small MongoDB server, for a test that kills or misconfigures its own server.
 ///
 /// # Panics
@@ -186,12 +176,12 @@ pub fn age_program() -> std::path::PathBuf {
     variable("HOLDFAST_TEST_AGE").into()
 }
 
+/// Whether slow cases of several minutes run too: `cargo xtask test --long`.
+#[must_use]
 #[expect(
     clippy::disallowed_methods,
-    reason = "variables of the tests, not settings"
+    reason = "a variable of the tests, not a setting"
 )]
-pub(crate) fn variable(name: &str) -> String {
-    std::env::var(name).unwrap_or_else(|_| {
-        panic!("{name} is not set: run `cargo xtask test` to start the local parts and set it")
-    })
+pub fn long_cases() -> bool {
+    std::env::var("HOLDFAST_TEST_LONG").is_ok_and(|value| value == "1")
 }

@@ -10,6 +10,7 @@ pub(crate) mod content;
 mod copies;
 mod dataset;
 mod every_type;
+mod filling;
 mod operator;
 mod platform;
 pub(crate) mod random;
@@ -141,7 +142,7 @@ async fn show(stack: &Stack, start: Start) -> Result<()> {
 
     let works = Works::publish(stack).await?;
     let step = Step::begin(format!("Filling the database {}", source.name()));
-    let documents = dataset::fill(&source, &works.files).await?;
+    let documents = filling::fill(&source, &works.files).await?;
     step.done(format!("{documents} documents"));
 
     let step = Step::begin("Backing up database and files");

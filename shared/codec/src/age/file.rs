@@ -6,10 +6,7 @@ use base64::{Engine, prelude::BASE64_STANDARD_NO_PAD};
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
-use crate::{
-    MasterKey,
-    keys::{hkdf, hmac_of},
-};
+use crate::{MasterKey, keys::hkdf, mac::hmac_of};
 
 /// Text before the ephemeral point.
 const INTRODUCTION: &str = "age-encryption.org/v1\n-> X25519 ";

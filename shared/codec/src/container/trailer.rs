@@ -6,7 +6,7 @@ use holdfast_domain::ObjectKey;
 use super::HEADER_BYTES;
 use crate::{
     ArtifactError, ArtifactKeys,
-    keys::{self, HmacSha256},
+    mac::{self, HmacSha256},
 };
 
 /// Bytes of the trailer.
@@ -20,7 +20,7 @@ pub(super) struct TrailerMac(HmacSha256);
 
 impl TrailerMac {
     pub(super) fn new(keys: &ArtifactKeys) -> Self {
-        Self(keys::hmac(&keys.mac))
+        Self(mac::hmac(&keys.mac))
     }
 
     pub(super) fn update(&mut self, bytes: &[u8]) {

@@ -15,10 +15,10 @@ use tokio::{
 };
 
 use super::{
-    client::transport_error,
     coding::Coding,
     decoder::{Decoder, Step},
     host::Host,
+    transport::transport_error,
 };
 use crate::FetchError;
 

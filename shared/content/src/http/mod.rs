@@ -11,6 +11,7 @@ mod names;
 mod origin;
 mod retry_after;
 mod rules;
+mod transport;
 
 pub(crate) use answer::Answer;
 pub(crate) use client::{HttpClient, Request};

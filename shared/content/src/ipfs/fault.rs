@@ -1,6 +1,6 @@
 //! Faults of a DAG, the same at every gateway, and faults of a walk through it.
 
-use super::Cid;
+use std::fmt;
 
 /// A DAG that is not one file within the limits. Permanent, because its CID fixes it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -141,7 +141,7 @@ pub enum DagFaultKind {
 }
 
 impl DagFault {
-    pub(super) fn malformed(cid: &Cid, reason: &'static str) -> Self {
+    pub(super) fn malformed(cid: &impl fmt::Display, reason: &'static str) -> Self {
         Self::Malformed {
             cid: cid.to_string(),
             reason,

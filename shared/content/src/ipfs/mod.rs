@@ -13,6 +13,7 @@ mod murmur3;
 mod name;
 mod path;
 mod protobuf;
+mod rebuild;
 mod record;
 mod unixfs;
 mod varint;
@@ -26,7 +27,8 @@ pub(crate) use leaf::single_leaves;
 pub use limits::WalkLimits;
 pub use name::IpfsName;
 pub use path::IpfsPath;
-pub use record::{DagRecord, RebuildError, RecordError};
+pub use rebuild::RebuildError;
+pub use record::{DagRecord, RecordError};
 pub use walk::{Walk, WalkedFile};
 
 /// Size limit of a block, in bytes. Importers write 1 MiB at most, and public gateways pass on 2

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::reader::ReadError;
+use super::read_error::ReadError;
 
 /// The common memory of all readers: bytes of requested batches, and of batches waiting for the
 /// writer.

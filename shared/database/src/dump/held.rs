@@ -6,7 +6,7 @@ use std::mem;
 use mongodb::raw_batch_cursor::RawBatch;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
-use super::{budget::Budget, plan::Source, reader::ReadError, sink::Message};
+use super::{budget::Budget, plan::Source, read_error::ReadError, sink::Message};
 
 /// Bytes of the largest collection kept in memory.
 const HELD_BYTES: u64 = 8 * 1024 * 1024;

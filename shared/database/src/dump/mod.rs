@@ -12,6 +12,7 @@ mod exclusions;
 mod held;
 mod plan;
 mod position;
+mod read_error;
 pub(crate) mod reader;
 mod selection;
 mod sink;
@@ -36,7 +37,8 @@ use self::{
     budget::Budget,
     held::ALL_HELD_BYTES,
     plan::Source,
-    reader::{Read, ReadError, Reader},
+    read_error::ReadError,
+    reader::{Read, Reader},
     sink::{Message, SinkError, write_archive},
 };
 pub use self::{

@@ -9,7 +9,7 @@ use holdfast_archive::{Metadata, NamespaceKind, Prelude, PreludeNamespace};
 use holdfast_domain::settings::CollectionFilter;
 use tokio::time::sleep;
 
-use super::{reader::sort_by_name, selection::DumpSelection};
+use super::selection::DumpSelection;
 use crate::{
     Connection, DatabaseError,
     connection::SERVER_DATABASES,
@@ -348,4 +348,13 @@ fn assemble(
         estimated_bytes,
         estimated_documents,
     }
+}
+
+/// Servers may list the same indexes in another order.
+pub(super) fn sort_by_name(indexes: &mut [Document]) {
+    indexes.sort_by(|a, b| {
+        a.get_str("name")
+            .unwrap_or_default()
+            .cmp(b.get_str("name").unwrap_or_default())
+    });
 }

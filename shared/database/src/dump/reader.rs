@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use bson::{Document, RawDocumentBuf, doc};
+use bson::{RawDocumentBuf, doc};
 use futures_util::StreamExt;
 use mongodb::raw_batch_cursor::{RawBatch, RawBatchCursor};
 use tokio::{
@@ -20,8 +20,9 @@ pub(crate) use super::position::after;
 use super::{
     budget::Budget,
     held::Outlet,
-    plan::Source,
+    plan::{Source, sort_by_name},
     position::{Measured, Position},
+    read_error::ReadError,
     sink::Message,
 };
 use crate::{
@@ -53,19 +54,6 @@ const ROLLOVERS: u32 = 100;
 
 /// Wait before a repeated read, and until a replaced collection has its options and indexes again.
 const REREAD_WAIT: Duration = Duration::from_millis(250);
-
-/// Reason for the end of a read.
-pub(super) enum ReadError {
-    Database(DatabaseError),
-    /// The writing thread has ended, and has the reason.
-    SinkGone,
-}
-
-impl From<DatabaseError> for ReadError {
-    fn from(error: DatabaseError) -> Self {
-        Self::Database(error)
-    }
-}
 
 /// One namespace being read.
 pub(super) struct Reader {
@@ -392,15 +380,6 @@ impl Reader {
             .await
             .map_err(|_| ReadError::SinkGone)
     }
-}
-
-/// Servers may list the same indexes in another order.
-pub(super) fn sort_by_name(indexes: &mut [Document]) {
-    indexes.sort_by(|a, b| {
-        a.get_str("name")
-            .unwrap_or_default()
-            .cmp(b.get_str("name").unwrap_or_default())
-    });
 }
 
 async fn next_in(batches: &mut RawBatchCursor) -> Result<Next, DatabaseError> {

@@ -3,7 +3,7 @@
 
 use holdfast_domain::settings::CollectionFilter;
 
-use crate::restore::is_scratch;
+use crate::scratch_name::is_scratch;
 
 /// Collections to dump.
 #[derive(Debug, Clone)]

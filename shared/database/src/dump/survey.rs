@@ -12,7 +12,7 @@ use super::{
     plan::{Candidate, QUESTIONS_AT_A_TIME, candidates, patiently},
     selection::DumpSelection,
 };
-use crate::{Connection, DatabaseError, listing::Lister, restore::SCRATCH_PREFIX};
+use crate::{Connection, DatabaseError, listing::Lister, scratch_name::SCRATCH_PREFIX};
 
 /// The expected content of a dump, for any engine.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use holdfast_domain::{Secret, settings::CollectionFilter};
 
 use super::options;
-use crate::{DumpSelection, restore::SCRATCH_PREFIX};
+use crate::{DumpSelection, scratch_name::SCRATCH_PREFIX};
 
 /// One run of the tool.
 #[derive(Debug, Clone)]

@@ -27,13 +27,13 @@ mod run;
 mod scratch;
 mod structure;
 mod swap;
+mod swap_fault;
 mod target;
 mod views;
 
 use std::io::Read;
 
 pub use self::scratch::{OnlyCopy, Remedy, ScratchCollection, scratch_collections};
-pub(crate) use self::scratch::{PREFIX as SCRATCH_PREFIX, is_scratch};
 pub use self::{
     adjust::{AdjustedPart, Adjustment, Change},
     confirmation::Confirmation,

@@ -1,7 +1,7 @@
 //! Valid names of restore targets. Everything a server accepts is valid.
 
-use super::{RestoreFault, scratch::is_scratch};
-use crate::{connection::SERVER_DATABASES, dump::is_servers_own};
+use super::RestoreFault;
+use crate::{connection::SERVER_DATABASES, dump::is_servers_own, scratch_name::is_scratch};
 
 /// Limits of bytes in a database's name, and in a namespace's.
 const DATABASE_BYTES: usize = 63;

@@ -9,13 +9,13 @@ use super::{
     Adjustment, Expected, LeftOut, NamespaceMap, RestoreFault, RestoreOptions, TargetState,
     adjust::adjusted,
     name::{refuse_reserved, unusable},
-    scratch::is_scratch,
 };
 use crate::{
     Connection,
     connection::SERVER_DATABASES,
     dump::is_servers_own,
     listing::{BUCKETS_PREFIX, Listed, Lister},
+    scratch_name::is_scratch,
 };
 
 /// Prefix of the collections with a database's users and roles in a dump with

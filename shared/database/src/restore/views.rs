@@ -8,7 +8,7 @@ use super::{
     compare::option_differences,
     definition::{create, wanted_options},
     scratch::drop_collection,
-    swap::{SwapFault, drop_existing, kept},
+    swap_fault::{SwapFault, drop_existing, kept},
     target::Target,
 };
 use crate::{DatabaseError, classify, listing::Listed};

@@ -8,12 +8,11 @@
 mod calendar;
 mod plan;
 mod policy;
+mod reason;
 
-pub use plan::{
-    RetentionCandidate, RetentionDecision, RetentionReason, RetentionVerdict, Standing,
-    plan_retention,
-};
+pub use plan::{RetentionCandidate, RetentionDecision, RetentionVerdict, Standing, plan_retention};
 pub use policy::{DEFAULT_MAX_COUNT, DEFAULT_MIN_COUNT, PolicyError, RetentionPolicy};
+pub use reason::RetentionReason;
 
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@ mod account;
 mod answers;
 mod blocks;
 mod client;
+mod deleting;
 mod errors;
 mod linking;
 mod listing;
@@ -210,7 +211,7 @@ impl Store for AzureStore {
     }
 
     async fn delete(&self, key: &ObjectKey) -> Result<(), StoreError> {
-        writing::delete(self, key, None).await
+        deleting::delete(self, key, None).await
     }
 
     async fn lock(&self, key: &ObjectKey) -> Result<Lock, StoreError> {

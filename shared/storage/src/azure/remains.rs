@@ -12,7 +12,7 @@ use super::{
     answers::REMAINS,
     blocks::{Upload, empty_list},
     client::Request,
-    writing,
+    deleting,
 };
 use crate::{StoreError, retry::Call};
 
@@ -58,7 +58,7 @@ async fn clear(store: &AzureStore, key: &ObjectKey) -> Result<bool, StoreError> 
         seen => seen?,
     };
     if seen.is_remains {
-        match writing::delete(store, key, Some(&seen.etag)).await {
+        match deleting::delete(store, key, Some(&seen.etag)).await {
             // Another writer has replaced it in the meantime.
             Err(StoreError::AlreadyExists { .. }) => return Ok(false),
             outcome => outcome?,

@@ -275,7 +275,7 @@ struct Count {
 }
 
 fn ipfs_node_program() -> PathBuf {
-    crate::parts::variable("HOLDFAST_TEST_IPFS_NODE_SERVER").into()
+    crate::environment::variable("HOLDFAST_TEST_IPFS_NODE_SERVER").into()
 }
 
 async fn ask<T: DeserializeOwned>(request: RequestBuilder) -> T {

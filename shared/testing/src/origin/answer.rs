@@ -14,6 +14,7 @@ use super::{
     Request,
     connection::Wire,
     gateway::{Alteration, Gateway},
+    reply::Reply,
 };
 use crate::IpfsNode;
 
@@ -28,14 +29,6 @@ pub struct Answer {
 enum Content {
     Reply(Reply),
     Gateway(Gateway),
-}
-
-/// Status, headers and body.
-#[derive(Debug, Clone)]
-pub(super) struct Reply {
-    pub(super) status: u16,
-    pub(super) headers: Vec<(String, String)>,
-    pub(super) body: Bytes,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -222,32 +215,18 @@ impl Answer {
     }
 }
 
+const PAGE: &str =
+    "<!doctype html><title>Gateway</title><p>This is a page, not the requested file.\n";
+
+/// An empty chunk would be the end.
+fn chunk(bytes: &[u8]) -> Vec<u8> {
+    match bytes.len() {
+        0 => Vec::new(),
+        length => [format!("{length:x}\r\n").as_bytes(), bytes, b"\r\n"].concat(),
+    }
+}
+
 impl Reply {
-    /// 304 if the client already has it.
-    fn unless_known(self, request: &Request) -> Self {
-        let held = |condition, validator| {
-            let (asked, own) = (request.header(condition), self.header(validator));
-            asked.is_some() && asked == own
-        };
-        if self.status == 200
-            && (held("if-none-match", "etag") || held("if-modified-since", "last-modified"))
-        {
-            return Self {
-                status: 304,
-                body: Bytes::new(),
-                ..self
-            };
-        }
-        self
-    }
-
-    fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(found, _)| found.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.as_str())
-    }
-
     async fn deliver(&self, mut wire: Wire, delivery: Delivery) -> io::Result<()> {
         let head = self.head(delivery);
         let up_to =
@@ -301,16 +280,5 @@ impl Reply {
         }
         head.push_str("\r\n");
         head
-    }
-}
-
-const PAGE: &str =
-    "<!doctype html><title>Gateway</title><p>This is a page, not the requested file.\n";
-
-/// An empty chunk would be the end.
-fn chunk(bytes: &[u8]) -> Vec<u8> {
-    match bytes.len() {
-        0 => Vec::new(),
-        length => [format!("{length:x}\r\n").as_bytes(), bytes, b"\r\n"].concat(),
     }
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use reqwest::{Client, Method, redirect::Policy};
 
-use super::{Request, answer::Reply, car};
+use super::{Request, car, reply::Reply};
 use crate::IpfsNode;
 
 /// Fault of a gateway. Blocks of a CAR count from 0, the root's.

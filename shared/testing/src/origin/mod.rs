@@ -5,6 +5,7 @@ mod answer;
 mod car;
 mod connection;
 mod gateway;
+mod reply;
 
 use std::{
     io,

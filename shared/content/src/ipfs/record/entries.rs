@@ -64,15 +64,15 @@ impl Recorder {
 
 /// One entry: a block without the bytes of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Entry<'a> {
-    pub(super) prefix: &'a [u8],
-    pub(super) of_file: usize,
-    pub(super) suffix: &'a [u8],
+pub(in super::super) struct Entry<'a> {
+    pub(in super::super) prefix: &'a [u8],
+    pub(in super::super) of_file: usize,
+    pub(in super::super) suffix: &'a [u8],
 }
 
 /// The entries of a record. None for a block above the size limit.
 #[derive(Debug)]
-pub(super) struct Entries<'a>(pub(super) &'a [u8]);
+pub(in super::super) struct Entries<'a>(pub(in super::super) &'a [u8]);
 
 impl<'a> Entries<'a> {
     fn entry(&mut self) -> Result<Entry<'a>, RecordError> {

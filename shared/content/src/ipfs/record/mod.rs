@@ -3,11 +3,11 @@
 //! [`WalkLimits::inner_bytes`](super::WalkLimits).
 
 mod entries;
-mod rebuild;
+mod error;
 mod stored;
 
-pub(super) use self::entries::Recorder;
-pub use self::{rebuild::RebuildError, stored::RecordError};
+pub(super) use self::entries::{Entries, Entry, Recorder};
+pub use self::error::RecordError;
 use super::{Cid, IpfsPath};
 
 /// Rebuilds the blocks of one file, including those of its path.
@@ -22,7 +22,7 @@ pub struct DagRecord {
     size: u64,
     blocks: u64,
     /// As [`entries`] has it.
-    entries: Vec<u8>,
+    pub(super) entries: Vec<u8>,
 }
 
 impl DagRecord {

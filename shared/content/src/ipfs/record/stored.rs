@@ -5,7 +5,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     super::{Cid, IpfsPath, cid::read_whole, varint},
-    DagRecord,
+    DagRecord, RecordError,
     entries::{Entries, take_number, take_text},
 };
 
@@ -19,23 +19,6 @@ const CHECKSUM_BYTES: usize = 32;
 
 /// No walk reaches the depth of longer paths.
 const MAX_NAMES: u64 = 1024;
-
-/// Bytes that are not a record. Permanent: reading the same bytes again cannot help.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RecordError {
-    /// Something else altogether.
-    #[error("not a record of an IPFS file's blocks: it does not begin with HOLDFAST-DAG-1")]
-    Magic,
-    /// Of a later format.
-    #[error("the record of an IPFS file's blocks has a newer format: use a newer Holdfast")]
-    Later,
-    /// Cut, or changed since it was written.
-    #[error("the record of an IPFS file's blocks is damaged: its checksum does not match")]
-    Checksum,
-    /// Complete, but not written by Holdfast.
-    #[error("the record of an IPFS file's blocks is malformed: {0}")]
-    Malformed(&'static str),
-}
 
 impl DagRecord {
     /// The stored form of the record.

@@ -11,7 +11,8 @@ use crate::{
             create_indexes, expire_after, has_expiry, index_names, indexes_of, set_expiry,
             wanted_options,
         },
-        swap::{Replacement, SwapFault},
+        swap::Replacement,
+        swap_fault::SwapFault,
         views,
     },
 };

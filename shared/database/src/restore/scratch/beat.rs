@@ -14,8 +14,7 @@ use jiff::SignedDuration;
 use mongodb::Database;
 use serde::Serialize;
 
-use super::name;
-use crate::{DatabaseError, classify, restore::target::Target};
+use crate::{DatabaseError, classify, restore::target::Target, scratch_name};
 
 /// A restore with an older beat is dead. Clocks do not matter: both times come from the server.
 pub(super) const DEAD_AFTER: SignedDuration = SignedDuration::from_secs(60);
@@ -93,7 +92,7 @@ impl Beat {
             Some(_) => Ok(()),
             None => Err(refused(&format!(
                 "{} was dropped by another program",
-                name::of_beat(&self.run)
+                scratch_name::of_beat(&self.run)
             ))),
         }
     }
@@ -241,7 +240,7 @@ fn needed_of(rows: &[Document]) -> Vec<(String, OnlyCopy)> {
 }
 
 fn rows(database: &Database, run: &str) -> mongodb::Collection<Document> {
-    database.collection(&name::of_beat(run))
+    database.collection(&scratch_name::of_beat(run))
 }
 
 async fn insert(database: &Database, run: &str, row: Document) -> Result<Bson, DatabaseError> {

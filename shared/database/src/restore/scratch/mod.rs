@@ -3,7 +3,6 @@
 //! scratch collections of a killed one.
 
 mod beat;
-mod name;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,9 +17,12 @@ use serde::Serialize;
 
 use self::beat::{Beat, Record};
 pub use self::beat::{OnlyCopy, Remedy};
-pub(crate) use self::name::{PREFIX, is_scratch};
 use super::target::{Target, lister};
-use crate::{Connection, DatabaseError, classify, listing::Lister};
+use crate::{
+    Connection, DatabaseError, classify,
+    listing::Lister,
+    scratch_name::{self, is_scratch},
+};
 
 const BEAT_EVERY: Duration = Duration::from_secs(10);
 
@@ -58,7 +60,7 @@ impl Scratch {
     ) -> Result<Self, DatabaseError> {
         let mut scratch = Self {
             connection: connection.clone(),
-            run: name::new_run(),
+            run: scratch_name::new_run(),
             beats: Vec::new(),
             collections: Vec::new(),
         };
@@ -74,7 +76,7 @@ impl Scratch {
                 target.refusal = Some(error.to_string());
                 continue;
             }
-            let name = name::of_target(&scratch.run, &target.collection);
+            let name = scratch_name::of_target(&scratch.run, &target.collection);
             scratch
                 .collections
                 .push((target.database.clone(), name.clone()));
@@ -164,15 +166,15 @@ impl Scratch {
             }
         }
         for beat in self.beats.iter().filter(|beat| !beat.holds_any()) {
-            let _ = drop_collection(&beat.database, &name::of_beat(&self.run)).await;
+            let _ = drop_collection(&beat.database, &scratch_name::of_beat(&self.run)).await;
         }
     }
 }
 
 /// Names of missing scratch collections.
 pub(super) fn absent_names() -> [String; 2] {
-    let run = name::new_run();
-    ["from", "to"].map(|end| name::of_target(&run, end))
+    let run = scratch_name::new_run();
+    ["from", "to"].map(|end| scratch_name::of_target(&run, end))
 }
 
 /// Drops the scratch collections of dead restores in these databases, and returns their names.
@@ -194,7 +196,7 @@ pub(super) async fn remove_dead(
             Err(_) => continue,
         };
         // The beat is last: after an interrupted removal, the rest still has its owner's beat.
-        found.sort_by_key(|(name, _)| name::is_beat(name));
+        found.sort_by_key(|(name, _)| scratch_name::is_beat(name));
         for (name, verdict) in found {
             if verdict == Verdict::Dead && drop_collection(&database, &name).await.is_ok() {
                 removed.push(format!("{}.{name}", database.name()));
@@ -203,7 +205,7 @@ pub(super) async fn remove_dead(
     }
     removed.retain(|name| {
         name.split_once('.')
-            .is_some_and(|(_, name)| !name::is_beat(name))
+            .is_some_and(|(_, name)| !scratch_name::is_beat(name))
     });
     Ok(removed)
 }
@@ -219,7 +221,7 @@ pub async fn scratch_collections(
     for database in connection.databases().await? {
         let lister = lister(connection.client().database(&database));
         for (name, verdict) in judged(connection, &lister).await? {
-            if !name::is_beat(&name) {
+            if !scratch_name::is_beat(&name) {
                 let namespace = format!("{database}.{name}");
                 let is_live = verdict == Verdict::Live;
                 let only_copy_of = if let Verdict::Needed(copy) = verdict {
@@ -259,12 +261,12 @@ async fn judged(
     }
     let now = server_time(connection).await?;
     let mut records = BTreeMap::new();
-    for run in scratch.iter().filter_map(|name| name::run_of(name)) {
+    for run in scratch.iter().filter_map(|name| scratch_name::run_of(name)) {
         if !records.contains_key(run) {
             records.insert(run, Record::read(&lister.database, run).await?);
         }
     }
-    let record_of = |name: &str| name::run_of(name).and_then(|run| records.get(run));
+    let record_of = |name: &str| scratch_name::run_of(name).and_then(|run| records.get(run));
     let verdict_of = |name: &String| {
         record_of(name).map_or(Verdict::Kept, |record| judge(name, record, &scratch, now))
     };
@@ -280,7 +282,9 @@ fn judge(name: &str, record: &Record, present: &[String], now: Timestamp) -> Ver
     }
     match record.only_copy(name) {
         Some(copy) => Verdict::Needed(copy.clone()),
-        None if record.last.is_none() || (name::is_beat(name) && record.needs_any(present)) => {
+        None if record.last.is_none()
+            || (scratch_name::is_beat(name) && record.needs_any(present)) =>
+        {
             Verdict::Kept
         }
         None => Verdict::Dead,

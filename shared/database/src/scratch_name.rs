@@ -7,32 +7,32 @@ use sha2::{Digest as _, Sha256};
 
 /// The prefix of every scratch collection. It is reserved: mongodump leaves out every collection
 /// with it.
-pub(crate) const PREFIX: &str = "holdfast_restore_";
+pub(crate) const SCRATCH_PREFIX: &str = "holdfast_restore_";
 /// The last part of the name of the collection with the beat of a restore.
 const BEAT: &str = "beat";
 const RUN_DIGITS: usize = 8;
 const TARGET_DIGITS: usize = 12;
 
 /// A unique name for one restore.
-pub(super) fn new_run() -> String {
+pub(crate) fn new_run() -> String {
     let digest = Sha256::digest(ObjectId::new().bytes());
     hex::encode(digest)[..RUN_DIGITS].to_owned()
 }
 
 /// The scratch collection of a target.
-pub(super) fn of_target(run: &str, collection: &str) -> String {
+pub(crate) fn of_target(run: &str, collection: &str) -> String {
     let digest = hex::encode(Sha256::digest(collection));
-    format!("{PREFIX}{run}_{}", &digest[..TARGET_DIGITS])
+    format!("{SCRATCH_PREFIX}{run}_{}", &digest[..TARGET_DIGITS])
 }
 
 /// The collection with the beat of a restore.
-pub(super) fn of_beat(run: &str) -> String {
-    format!("{PREFIX}{run}_{BEAT}")
+pub(crate) fn of_beat(run: &str) -> String {
+    format!("{SCRATCH_PREFIX}{run}_{BEAT}")
 }
 
 /// The restore that created this collection, if one did.
-pub(super) fn run_of(collection: &str) -> Option<&str> {
-    let (run, target) = collection.strip_prefix(PREFIX)?.split_once('_')?;
+pub(crate) fn run_of(collection: &str) -> Option<&str> {
+    let (run, target) = collection.strip_prefix(SCRATCH_PREFIX)?.split_once('_')?;
     let is_hex = |text: &str, digits| {
         text.len() == digits
             && text
@@ -48,7 +48,7 @@ pub(crate) fn is_scratch(collection: &str) -> bool {
     run_of(collection).is_some()
 }
 
-pub(super) fn is_beat(collection: &str) -> bool {
+pub(crate) fn is_beat(collection: &str) -> bool {
     run_of(collection).is_some_and(|run| collection == of_beat(run))
 }
 

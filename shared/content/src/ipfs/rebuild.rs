@@ -7,9 +7,8 @@ use std::io::{self, Read};
 use bytes::Bytes;
 
 use super::{
-    super::{Cid, DagFault, Walk, WalkError, WalkLimits},
-    DagRecord, RecordError,
-    entries::{Entries, Entry},
+    Cid, DagFault, DagRecord, RecordError, Walk, WalkError, WalkLimits,
+    record::{Entries, Entry},
 };
 
 /// Why the blocks were not rebuilt, or not written.
@@ -58,9 +57,9 @@ impl DagRecord {
         let mut file = File {
             reader: file,
             offset: 0,
-            size: self.size,
+            size: self.size(),
         };
-        let (mut walk, bytes) = Walk::begin(&self.path, self.limits())?;
+        let (mut walk, bytes) = Walk::begin(self.path(), self.limits())?;
         file.compare(&bytes, 0)?;
         for entry in Entries(&self.entries) {
             let (entry, cid) = (entry?, *walk.wanted().ok_or(SURPLUS)?);
@@ -87,7 +86,7 @@ impl DagRecord {
             depth: usize::MAX,
             blocks: u64::MAX,
             inner_bytes,
-            file_bytes: self.size,
+            file_bytes: self.size(),
         }
     }
 }
