@@ -14,7 +14,6 @@ use utoipa::ToSchema;
 use crate::{
     answer::Failure,
     json::{self, JsonFault},
-    schema,
 };
 
 /// Maximum size of a body.
@@ -61,7 +60,6 @@ pub(crate) struct CleanupRequest {
 pub(crate) struct VerifyRequest {
     /// Level of verification. Default `checksum`. `drill` is only for database backups.
     #[serde(default)]
-    #[schema(value_type = Option<schema::VerificationLevel>)]
     level: Option<VerificationLevel>,
 }
 

@@ -29,7 +29,6 @@ pub(crate) struct Cancelled {
     #[schema(value_type = String)]
     backup_id: BackupId,
     /// `cancelled`.
-    #[schema(value_type = schema::JobStatus)]
     status: JobStatus,
 }
 

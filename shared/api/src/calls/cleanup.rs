@@ -32,7 +32,6 @@ pub(crate) struct Cleanup {
     /// Whether this is only a plan and nothing is deleted.
     dry_run: bool,
     /// The plan as of now. The run decides each deletion again immediately before the deletion.
-    #[schema(value_type = schema::retention::RetentionPlan)]
     plan: RetentionPlan,
     /// Number of backups that the plan counts but does not list, because the answer would be too
     /// large. Kept backups are omitted first, the oldest before newer ones. Then backups to

@@ -23,7 +23,7 @@ use crate::{
     operation_id = "exportMetadata",
     request_body(content = Option<schema::NoFields>, description = "No body, or an empty object"),
     responses(
-        (status = 200, description = "The export is stored", body = Answer<schema::export::Export>),
+        (status = 200, description = "The export is stored", body = Answer<Export>),
         (status = 413, description = "The body is too large", body = schema::Failure),
         (status = 415, description = "The body is not JSON", body = schema::Failure)
     )

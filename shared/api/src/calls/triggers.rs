@@ -30,7 +30,6 @@ pub(crate) struct Requested {
     #[schema(value_type = String)]
     backup_id: BackupId,
     /// `pending`.
-    #[schema(value_type = schema::JobStatus)]
     status: JobStatus,
 }
 

@@ -41,7 +41,6 @@ pub(crate) struct Asked {
     #[schema(value_type = String)]
     backup_id: BackupId,
     /// Level of the verification.
-    #[schema(value_type = schema::VerificationLevel)]
     level: VerificationLevel,
 }
 
@@ -49,7 +48,6 @@ pub(crate) struct Asked {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Verified {
     #[serde(flatten)]
-    #[schema(value_type = schema::verification::Verification)]
     verification: Verification,
     /// Number of problems, notes and namespaces that are omitted because the answer would be too
     /// large.
