@@ -1,4 +1,4 @@
-//! OpenAPI schemas without a type of their own in the code: failures, and an object without fields.
+//! OpenAPI schemas without a type of their own in the code: failures.
 //!
 //! The types are never instantiated. All other schemas are derived from the serialized types.
 
@@ -38,8 +38,3 @@ pub(crate) struct GatewayFailure {
     /// What failed.
     message: String,
 }
-
-/// An object without fields.
-#[derive(ToSchema)]
-#[schema(max_properties = 0)]
-pub(crate) struct NoFields {}

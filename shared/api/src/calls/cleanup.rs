@@ -21,7 +21,7 @@ use crate::{
     answer::{Answer, Failure},
     fit::Budget,
     host::{Host, Work},
-    request::{CleanupRequest, NoQuery},
+    request::{CleanupRequest, JsonBody, NoQuery},
     schema,
 };
 
@@ -83,7 +83,7 @@ pub(crate) async fn clean_up(
     State(host): State<Arc<dyn Host>>,
     Extension(caller): Extension<Caller>,
     _: NoQuery,
-    CleanupRequest { dry_run }: CleanupRequest,
+    JsonBody(CleanupRequest { dry_run }): JsonBody<CleanupRequest>,
 ) -> Result<Response, Failure> {
     let holdfast = host.holdfast().await?;
     if !dry_run && !holdfast.settings.enabled {
