@@ -209,6 +209,11 @@ impl Failure {
     }
 
     #[cfg(test)]
+    pub(crate) fn outer(&self) -> &str {
+        &self.outer
+    }
+
+    #[cfg(test)]
     pub(crate) fn status(&self) -> StatusCode {
         self.status
     }

@@ -10,6 +10,7 @@ use crate::JobFailure;
 
 /// State of a copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum CopyStatus {
     /// Requested, or handed on to the next run.
@@ -46,17 +47,18 @@ impl fmt::Display for CopyStatus {
 
 /// The second copy of a backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct JobCopy {
-    /// Its state.
+    /// State of the copy.
     pub status: CopyStatus,
-    /// Time of this state.
+    /// Time of the last change of the state.
     pub at: Timestamp,
-    /// Its store. If the settings later name another store, a new copy is made there.
+    /// The store of the copy. If the settings later name another store, a new copy is made there.
     pub store: String,
-    /// Bytes sent for it. Shared objects that already exist there are not sent again.
+    /// Bytes sent for the copy. Shared objects that already exist there are not sent again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes: Option<u64>,
-    /// Why it failed.
+    /// Why the copy failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<JobFailure>,
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// The reason for a deletion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum DeletionCause {
     /// The retention policy.
@@ -28,8 +29,9 @@ impl DeletionCause {
     }
 }
 
-/// The decision to delete a backup. The row has it before any object is removed.
+/// The decision to delete a backup. The job has it before any object is removed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct JobDeletion {
     /// The reason.

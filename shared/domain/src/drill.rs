@@ -5,16 +5,17 @@ use serde::{Deserialize, Serialize};
 /// One collection, view or time series of a backup, and the result of its restore into a scratch
 /// database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct DrilledCollection {
     /// `database.collection` as in the backup.
     pub namespace: String,
-    /// Documents according to the manifest. For a time series, buckets.
+    /// Number of documents according to the manifest. For a time series, the number of buckets.
     pub expected: u64,
-    /// Restored documents.
+    /// Number of restored documents.
     pub restored: u64,
-    /// Whether the archive and the restored data have the content hash of the manifest. None if
-    /// there is no comparison: a view, or a namespace that was not restored.
+    /// Whether the archive and the restored data have the content hash of the manifest. Absent
+    /// without a comparison: for a view, or a namespace that was not restored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub same_content: Option<bool>,
     /// Created indexes, without the one on `_id`.

@@ -141,9 +141,10 @@ pub struct ItemRecord {
 
 /// Number of items of a content backup, by state.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ItemCounts {
-    /// Items found.
+    /// Items found by the discovery.
     pub expected: u64,
     /// Items with a downloaded file.
     pub done: u64,
@@ -153,7 +154,7 @@ pub struct ItemCounts {
     pub failed: u64,
     /// Bytes of the stored files.
     pub bytes: u64,
-    /// Items settled a minute since the backup began, while it runs.
+    /// Items settled per minute since the start of a running backup.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per_minute: Option<u64>,
 }

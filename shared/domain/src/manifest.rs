@@ -109,25 +109,28 @@ pub struct Source {
 
 /// One collection, view or time series inside a backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = Namespace))]
 #[serde(rename_all = "camelCase")]
 pub struct NamespaceManifest {
-    /// The database.
+    /// Name of the database.
     pub db: String,
-    /// The collection.
+    /// Name of the collection.
     pub collection: String,
     /// `collection`, `view` or `timeseries`.
     pub kind: String,
-    /// Documents. For a time series, its buckets.
+    /// Number of documents. For a time series, the number of buckets.
     pub documents: u64,
     /// Bytes of BSON.
     pub bytes: u64,
-    /// Sum modulo 2²⁵⁶ of its documents' SHA-256. If the backup is encrypted, the HMAC of that
-    /// sum.
+    /// Sum modulo 2²⁵⁶ of the SHA-256 of all documents. If the backup is encrypted, the HMAC of
+    /// that sum.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub content_hash: Sha256Digest,
-    /// Names of its indexes.
+    /// Names of the indexes.
     pub indexes: Vec<String>,
-    /// The server overwrote documents of this capped collection while it was read. Those between
-    /// two parts are missing.
+    /// Whether the server overwrote documents of this capped collection during the dump. Documents
+    /// between two parts are then missing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub rolled_over: bool,
 }

@@ -10,17 +10,18 @@ use serde::Serialize;
 
 use crate::{Holdfast, OperationError};
 
-/// The stored amount for one type of backup.
+/// Stored data of one type of backup, according to the catalogue.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Stored {
-    /// Existing backups.
+    /// Number of existing backups.
     pub backups: u64,
-    /// Bytes of their own artifacts: dumps, or lists and archives.
+    /// Bytes of the backups' own artifacts: dumps, or item lists and archives.
     pub backup_bytes: u64,
-    /// Content objects, shared by backups. `None` if they are too many to count in time.
+    /// Number of content objects. Backups share them. Null if there are too many to count in time.
     pub objects: Option<u64>,
-    /// Bytes of these objects.
+    /// Bytes of the content objects.
     pub object_bytes: Option<u64>,
 }
 

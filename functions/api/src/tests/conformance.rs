@@ -54,33 +54,52 @@ fn documented(document: &Value, path: &str, method: &str, status: i64) -> Option
     Some(response["content"]["application/json"]["schema"].clone())
 }
 
+/// Compares a value with a schema. Of several alternatives, the closest one counts.
 fn faults(document: &Value, schema: &Value, value: &Value, at: &str) -> Vec<String> {
+    let all = alternatives(document, schema);
+    let all = all
+        .iter()
+        .map(|one| faults_of_one(document, one, value, at));
+    all.min_by_key(Vec::len).unwrap_or_default()
+}
+
+/// The plain schemas that a schema allows: without references, and with the parts of an object
+/// merged. An undocumented field is thus found in a merged object too.
+fn alternatives(document: &Value, schema: &Value) -> Vec<Value> {
     if let Some(reference) = schema.get("$ref").and_then(Value::as_str) {
         let target = document.pointer(reference.trim_start_matches('#'));
-        return faults(
-            document,
-            target.unwrap_or_else(|| panic!("{reference} is not there")),
-            value,
-            at,
-        );
+        let target = target.unwrap_or_else(|| panic!("{reference} is not there"));
+        return alternatives(document, target);
     }
-    for choice in ["oneOf", "anyOf"] {
-        if let Some(schemas) = schema.get(choice).and_then(Value::as_array) {
-            let all: Vec<_> = schemas
-                .iter()
-                .map(|schema| faults(document, schema, value, at))
-                .collect();
-            return all.into_iter().min_by_key(Vec::len).unwrap_or_default();
-        }
+    let each = |choice: &str| schema.get(choice).and_then(Value::as_array);
+    if let Some(schemas) = each("oneOf").or_else(|| each("anyOf")) {
+        let all = schemas.iter().map(|schema| alternatives(document, schema));
+        return all.flatten().collect();
     }
-    if let Some(schemas) = schema.get("allOf").and_then(Value::as_array) {
-        let known = |fault: &String| !fault.ends_with("is not documented");
-        return schemas
+    let Some(parts) = each("allOf") else {
+        return vec![schema.clone()];
+    };
+    let empty = json!({ "type": "object", "properties": {}, "required": [] });
+    parts.iter().fold(vec![empty], |merged, part| {
+        let part = alternatives(document, part);
+        let pairs = merged
             .iter()
-            .flat_map(|schema| faults(document, schema, value, at))
-            .filter(known)
-            .collect();
+            .flat_map(|one| part.iter().map(move |two| (one, two)));
+        pairs.map(|(one, two)| merge(one, two)).collect()
+    })
+}
+
+fn merge(one: &Value, two: &Value) -> Value {
+    let mut merged = one.clone();
+    for (name, property) in two["properties"].as_object().into_iter().flatten() {
+        merged["properties"][name] = property.clone();
     }
+    let required = two["required"].as_array().cloned().unwrap_or_default();
+    merged["required"].as_array_mut().unwrap().extend(required);
+    merged
+}
+
+fn faults_of_one(document: &Value, schema: &Value, value: &Value, at: &str) -> Vec<String> {
     let mut found = Vec::new();
     if !is_of_type(&schema["type"], value) {
         found.push(format!("{at}: {value} is not of type {}", schema["type"]));
@@ -230,23 +249,10 @@ fn full_job() -> Job {
 
 /// Documented and never sent would be as wrong as sent and not documented.
 fn unsent(document: &Value, schema: &Value, value: &Value, at: &str) -> Vec<String> {
-    if let Some(reference) = schema.get("$ref").and_then(Value::as_str) {
-        return unsent(
-            document,
-            document.pointer(reference.trim_start_matches('#')).unwrap(),
-            value,
-            at,
-        );
-    }
-    if let Some(schemas) = schema.get("oneOf").and_then(Value::as_array) {
-        return schemas
-            .iter()
-            .filter(|schema| schema["type"] != "null")
-            .flat_map(|s| unsent(document, s, value, at))
-            .collect();
-    }
     let mut found = Vec::new();
-    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+    let all = alternatives(document, schema);
+    let properties = all.iter().filter_map(|one| one["properties"].as_object());
+    for (name, property) in properties.flatten() {
         let at = format!("{at}/{name}");
         match value.get(name) {
             Some(field) => found.extend(unsent(document, property, field, &at)),
@@ -282,6 +288,30 @@ fn the_check_itself_finds_what_is_wrong() {
     assert_eq!(wrong("status", json!("done")).len(), 1);
     assert!(!wrong("trigger", json!({})).is_empty());
     assert!(!wrong("error", json!({ "code": 1 })).is_empty());
+}
+
+#[test]
+fn an_undocumented_field_of_a_merged_object_is_found() {
+    let (document, schema) = (
+        document(),
+        json!({ "$ref": "#/components/schemas/PlannedBackup" }),
+    );
+    let mut planned = json!({
+        "backupId": "db_1_a", "createdAt": "2026-05-01T03:00:00Z", "isGood": true, "verdict": "keep", "reasons": [],
+        "size": 1,
+    });
+    assert_eq!(faults(&document, &schema, &planned, ""), [""; 0]);
+    planned["secret"] = json!(1);
+    assert_eq!(
+        faults(&document, &schema, &planned, ""),
+        ["/secret is not documented"]
+    );
+    planned.as_object_mut().unwrap().remove("secret");
+    planned.as_object_mut().unwrap().remove("verdict");
+    assert_eq!(
+        faults(&document, &schema, &planned, ""),
+        ["/verdict is missing"]
+    );
 }
 
 #[test]

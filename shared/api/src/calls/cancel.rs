@@ -17,7 +17,7 @@ use crate::{
     access::Caller,
     answer::{Answer, Failure},
     host::Host,
-    request::{BackupPath, NoFields, NoQuery},
+    request::{BackupPath, JsonBody, NoFields, NoQuery},
     schema,
 };
 
@@ -29,7 +29,6 @@ pub(crate) struct Cancelled {
     #[schema(value_type = String)]
     backup_id: BackupId,
     /// `cancelled`.
-    #[schema(value_type = schema::JobStatus)]
     status: JobStatus,
 }
 
@@ -42,7 +41,7 @@ pub(crate) struct Cancelled {
         "backupId" = String, Path, max_length = 64, pattern = "^(db|content|full)_[0-9]+_[0-9a-z]+$",
         description = "ID of the backup"
     )),
-    request_body(content = Option<schema::NoFields>, description = "No body, or an empty object"),
+    request_body(content = Option<NoFields>, description = "No body, or an empty object"),
     responses(
         (
             status = 202, description = "The job is cancelled, and its run stops within 10 seconds",
@@ -59,7 +58,7 @@ pub(crate) async fn cancel(
     BackupPath(id): BackupPath,
     Extension(caller): Extension<Caller>,
     _: NoQuery,
-    _: NoFields,
+    _: JsonBody<NoFields>,
 ) -> Result<Response, Failure> {
     let holdfast = host.holdfast().await?;
     let job = Box::pin(holdfast_operations::cancel(holdfast, &id, Timestamp::now())).await?;

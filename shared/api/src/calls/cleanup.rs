@@ -21,7 +21,7 @@ use crate::{
     answer::{Answer, Failure},
     fit::Budget,
     host::{Host, Work},
-    request::{CleanupRequest, NoQuery},
+    request::{CleanupRequest, JsonBody, NoQuery},
     schema,
 };
 
@@ -33,7 +33,6 @@ pub(crate) struct Cleanup {
     dry_run: bool,
     /// The plan as of now, from manifests that were not authenticated. The run authenticates them,
     /// and decides each deletion again immediately before the deletion.
-    #[schema(value_type = schema::retention::RetentionPlan)]
     plan: RetentionPlan,
     /// Number of backups that the plan counts but does not list, because the answer would be too
     /// large. Kept backups are omitted first, the oldest before newer ones. Then backups to
@@ -86,7 +85,7 @@ pub(crate) async fn clean_up(
     State(host): State<Arc<dyn Host>>,
     Extension(caller): Extension<Caller>,
     _: NoQuery,
-    CleanupRequest { dry_run }: CleanupRequest,
+    JsonBody(CleanupRequest { dry_run }): JsonBody<CleanupRequest>,
 ) -> Result<Response, Failure> {
     let holdfast = host.holdfast().await?;
     if !dry_run && !holdfast.settings.enabled {

@@ -11,7 +11,7 @@ use crate::{
     access::Caller,
     answer::{Answer, Failure},
     host::Host,
-    request::{NoFields, NoQuery},
+    request::{JsonBody, NoFields, NoQuery},
     schema,
 };
 
@@ -21,9 +21,9 @@ use crate::{
     post,
     path = "/api/backups/export",
     operation_id = "exportMetadata",
-    request_body(content = Option<schema::NoFields>, description = "No body, or an empty object"),
+    request_body(content = Option<NoFields>, description = "No body, or an empty object"),
     responses(
-        (status = 200, description = "The export is stored", body = Answer<schema::export::Export>),
+        (status = 200, description = "The export is stored", body = Answer<Export>),
         (status = 413, description = "The body is too large", body = schema::Failure),
         (status = 415, description = "The body is not JSON", body = schema::Failure)
     )
@@ -32,7 +32,7 @@ pub(crate) async fn export(
     State(host): State<Arc<dyn Host>>,
     Extension(caller): Extension<Caller>,
     _: NoQuery,
-    _: NoFields,
+    _: JsonBody<NoFields>,
 ) -> Result<Answer<Export>, Failure> {
     // Boxed: the type of the use case's future is too deep for the compiler's layout computation.
     let export = Box::pin(export_metadata(host.holdfast().await?, Timestamp::now())).await?;

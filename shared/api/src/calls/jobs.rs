@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use holdfast_domain::{Job, Timestamp};
+use holdfast_domain::{BackupType, Job, JobStatus, Timestamp};
 use holdfast_operations::{OperationError, job_in_detail};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -21,7 +21,6 @@ use crate::{
 pub(crate) struct JobsPage {
     /// Jobs, newest first, without `namespaces`. `GET /jobs/{backupId}` and its `/namespaces`
     /// return those.
-    #[schema(value_type = Vec<schema::Job>)]
     jobs: Vec<Job>,
     /// Position of this page.
     pagination: Pagination,
@@ -38,8 +37,8 @@ pub(crate) struct JobsPage {
             description = "Page number, counted from 1. Default 1"
         ),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "Jobs per page. Default 20"),
-        ("type" = Option<schema::BackupType>, Query, description = "Only jobs of this type"),
-        ("status" = Option<schema::JobStatus>, Query, description = "Only jobs in this state")
+        ("type" = Option<BackupType>, Query, description = "Only jobs of this type"),
+        ("status" = Option<JobStatus>, Query, description = "Only jobs in this state")
     ),
     responses((status = 200, description = "One page of jobs", body = Answer<JobsPage>))
 )]
@@ -73,7 +72,7 @@ pub(crate) async fn list(
         description = "ID of the backup"
     )),
     responses(
-        (status = 200, description = "The job", body = Answer<schema::Job>),
+        (status = 200, description = "The job", body = Answer<Job>),
         (status = 404, description = "The backup does not exist", body = schema::Failure)
     )
 )]

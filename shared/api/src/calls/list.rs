@@ -16,7 +16,6 @@ use crate::{
     answer::{Answer, Failure},
     host::Host,
     request::PageQuery,
-    schema,
 };
 
 /// Backups in the store, newest first.
@@ -62,7 +61,6 @@ struct Readable {
     /// Bytes of the whole backup before compression and encryption.
     original_size: u64,
     /// When the backup was triggered.
-    #[schema(value_type = String, format = DateTime)]
     created: Timestamp,
     /// SHA-256 of the stored bytes.
     #[schema(value_type = String, pattern = "^[0-9a-f]{64}$")]
@@ -93,7 +91,6 @@ enum Inside {
     },
     Content {
         /// Item counts of the backup.
-        #[schema(value_type = schema::ItemCounts)]
         items: ItemCounts,
     },
 }

@@ -10,7 +10,6 @@ use crate::{
     answer::{Answer, Failure},
     host::Host,
     request::NoQuery,
-    schema,
 };
 
 /// Returns the status: schedules, running backups, the newest backup of each source, and
@@ -19,7 +18,7 @@ use crate::{
     get,
     path = "/api/backups/status",
     operation_id = "status",
-    responses((status = 200, description = "The status", body = Answer<schema::Status>))
+    responses((status = 200, description = "The status", body = Answer<Status>))
 )]
 pub(crate) async fn status(
     State(host): State<Arc<dyn Host>>,

@@ -18,7 +18,7 @@ use crate::{
     access::Caller,
     answer::{Answer, Failure},
     host::{DispatchError, Host, Work},
-    request::{NoFields, NoQuery},
+    request::{JsonBody, NoFields, NoQuery},
     schema,
 };
 
@@ -30,7 +30,6 @@ pub(crate) struct Requested {
     #[schema(value_type = String)]
     backup_id: BackupId,
     /// `pending`.
-    #[schema(value_type = schema::JobStatus)]
     status: JobStatus,
 }
 
@@ -59,7 +58,7 @@ pub(crate) struct BothRequested {
     post,
     path = "/api/backups/database",
     operation_id = "backUpDatabase",
-    request_body(content = Option<schema::NoFields>, description = "No body, or an empty object"),
+    request_body(content = Option<NoFields>, description = "No body, or an empty object"),
     responses(
         (status = 202, description = "The backup is requested", body = Answer<Requested>),
         (
@@ -74,7 +73,7 @@ pub(crate) async fn database(
     State(host): State<Arc<dyn Host>>,
     Extension(caller): Extension<Caller>,
     _: NoQuery,
-    _: NoFields,
+    _: JsonBody<NoFields>,
 ) -> Result<Response, Failure> {
     back_up(&*host, BackupType::Database, caller).await
 }
@@ -84,7 +83,7 @@ pub(crate) async fn database(
     post,
     path = "/api/backups/content",
     operation_id = "backUpContent",
-    request_body(content = Option<schema::NoFields>, description = "No body, or an empty object"),
+    request_body(content = Option<NoFields>, description = "No body, or an empty object"),
     responses(
         (status = 202, description = "The backup is requested", body = Answer<Requested>),
         (
@@ -99,7 +98,7 @@ pub(crate) async fn content(
     State(host): State<Arc<dyn Host>>,
     Extension(caller): Extension<Caller>,
     _: NoQuery,
-    _: NoFields,
+    _: JsonBody<NoFields>,
 ) -> Result<Response, Failure> {
     back_up(&*host, BackupType::Content, caller).await
 }
@@ -109,7 +108,7 @@ pub(crate) async fn content(
     post,
     path = "/api/backups/full",
     operation_id = "backUpBoth",
-    request_body(content = Option<schema::NoFields>, description = "No body, or an empty object"),
+    request_body(content = Option<NoFields>, description = "No body, or an empty object"),
     responses(
         (status = 202, description = "The backups are requested", body = Answer<BothRequested>),
         (
@@ -125,7 +124,7 @@ pub(crate) async fn full(
     State(host): State<Arc<dyn Host>>,
     Extension(caller): Extension<Caller>,
     _: NoQuery,
-    _: NoFields,
+    _: JsonBody<NoFields>,
 ) -> Result<Response, Failure> {
     let holdfast = host.holdfast().await?;
     let FullTrigger {

@@ -23,7 +23,7 @@ use crate::{
     answer::{Answer, Failure},
     fit::Budget,
     host::{Host, Work},
-    request::{BackupPath, NoQuery, VerifyRequest},
+    request::{BackupPath, JsonBody, NoQuery, VerifyRequest},
     schema,
 };
 
@@ -41,7 +41,6 @@ pub(crate) struct Asked {
     #[schema(value_type = String)]
     backup_id: BackupId,
     /// Level of the verification.
-    #[schema(value_type = schema::VerificationLevel)]
     level: VerificationLevel,
 }
 
@@ -49,10 +48,9 @@ pub(crate) struct Asked {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Verified {
     #[serde(flatten)]
-    #[schema(value_type = schema::verification::Verification)]
     verification: Verification,
-    /// Number of problems, notes and namespaces that are omitted because the answer would be too
-    /// large.
+    /// Number of omitted problems, notes, collections and namespaces. They are omitted if the answer
+    /// would be too large.
     omitted: u64,
 }
 
@@ -105,7 +103,7 @@ pub(crate) async fn verify(
     BackupPath(backup_id): BackupPath,
     Extension(caller): Extension<Caller>,
     _: NoQuery,
-    request: VerifyRequest,
+    JsonBody(request): JsonBody<VerifyRequest>,
 ) -> Result<Response, Failure> {
     let level = request.level();
     expect_level(&backup_id, level).map_err(|error| refused(error, level))?;

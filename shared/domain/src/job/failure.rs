@@ -78,8 +78,10 @@ impl fmt::Display for FailureCode {
 
 /// Why a job failed. Contains no secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct JobFailure {
     /// The kind of failure.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub code: FailureCode,
     /// The failure, its object and its cause.
     pub message: String,

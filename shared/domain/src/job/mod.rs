@@ -13,6 +13,7 @@ use crate::{
 
 /// The trigger of a backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Trigger {
     /// A schedule or a person.
     pub kind: TriggerKind,
@@ -23,6 +24,7 @@ pub struct Trigger {
 
 /// A schedule or a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum TriggerKind {
     /// An EventBridge schedule.
@@ -33,8 +35,10 @@ pub enum TriggerKind {
 
 /// The engine of the dump.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = Engine))]
 pub struct EngineInfo {
-    /// `native` or `mongodump`.
+    /// Name of the engine: `native` or `mongodump`.
     pub name: String,
     /// Version of the engine.
     pub version: String,
@@ -42,6 +46,7 @@ pub struct EngineInfo {
 
 /// Consistency of the documents in a dump.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Consistency {
     /// Each collection is read by its own cursor. Writes during the dump may be in one collection
@@ -51,6 +56,7 @@ pub enum Consistency {
 
 /// Number of documents of a namespace in a backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct NamespaceCount {
     /// `database.collection`.
     pub namespace: String,
@@ -81,18 +87,20 @@ impl NamespaceCount {
 
 /// Progress of a running backup. Each heartbeat overwrites it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Progress {
-    /// Bytes of the archive read from the engine.
+    /// Bytes of the archive read from the engine so far.
     pub bytes_read: u64,
     /// The server's own estimate of the bytes to read.
     pub bytes_expected: u64,
-    /// Bytes sent to the store.
+    /// Bytes sent to the store so far.
     pub bytes_stored: u64,
 }
 
 /// Level of a verification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum VerificationLevel {
     /// The manifest and every artifact exist with the right size.
@@ -125,6 +133,7 @@ impl VerificationLevel {
 
 /// Result of a verification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum VerificationStatus {
     /// No problem was found.
@@ -135,6 +144,7 @@ pub enum VerificationStatus {
 
 /// The newest verification of a job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct JobVerification {
     /// Level of the verification.
     pub level: VerificationLevel,
@@ -144,11 +154,13 @@ pub struct JobVerification {
     pub at: Timestamp,
 }
 
-/// One backup's row in the catalogue, and its shape in the API.
+/// The job of a backup. Its row in the catalogue and its answer in the API have the same shape.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Job {
     /// ID of the backup.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, pattern = "^(db|content|full)_[0-9]+_[0-9a-z]+$"))]
     pub backup_id: BackupId,
     /// Type of the backup.
     #[serde(rename = "type")]
@@ -157,10 +169,12 @@ pub struct Job {
     pub status: JobStatus,
     /// The trigger of the backup.
     pub trigger: Trigger,
-    /// ID of the `full` backup around this backup.
+    /// ID of the `full` backup, if this backup is a part of one.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent_id: Option<BackupId>,
     /// Fencing number of the current or last run that held the lease. 0 before the first run.
+    #[cfg_attr(feature = "openapi", schema(required))]
     #[serde(default)]
     pub fence: u64,
     /// The engine of the dump.
@@ -180,7 +194,7 @@ pub struct Job {
     /// Milliseconds from `startedAt` to `completedAt`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<u64>,
-    /// Bytes of the archive before compression and encryption.
+    /// Bytes before compression and encryption.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub original_size: Option<u64>,
     /// Bytes stored.
@@ -191,13 +205,15 @@ pub struct Job {
     /// Whether the backup is encrypted.
     pub encrypted: bool,
     /// SHA-256 of the artifact as stored.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, pattern = "^[0-9a-f]{64}$"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checksum: Option<Sha256Digest>,
     /// Key of the artifact in the store.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<ObjectKey>,
-    /// Namespaces of a database backup, at most [`NamespaceCount::MAX_LISTED`]. Lists of jobs omit
-    /// them.
+    /// Namespaces of a database backup, at most the 1,000 with the most documents. Lists of jobs
+    /// omit them. `GET /jobs/{backupId}/namespaces` returns all namespaces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespaces: Option<Vec<NamespaceCount>>,
     /// Number of namespaces in a database backup, listed or not.
@@ -222,16 +238,17 @@ pub struct Job {
     /// The newest verification of the backup.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verification: Option<JobVerification>,
-    /// The copy of the backup in the second store.
+    /// The copy of the backup in the second store. It never affects `status`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub copy: Option<JobCopy>,
-    /// Why the job failed.
+    /// Why the job failed, or why the backup is lost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<JobFailure>,
     /// Time at which retention found the manifest missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lost_at: Option<Timestamp>,
-    /// The decision to delete the backup. Absent in `deleted` jobs of an older version.
+    /// The decision to delete the backup. A `deleted` job without a decision is lost if its error
+    /// is `store-corrupt`. Otherwise an older version deleted it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion: Option<JobDeletion>,
     /// Informational note on a successful job.

@@ -38,8 +38,10 @@ pub struct RetentionCandidate {
     pub standing: Standing,
 }
 
-/// The decision about a backup.
+/// A decision about a backup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = Verdict))]
 #[serde(rename_all = "lowercase")]
 pub enum RetentionVerdict {
     /// It stays.
@@ -50,17 +52,20 @@ pub enum RetentionVerdict {
 
 /// The decision about one backup, with its reasons.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct RetentionDecision {
-    /// The backup.
+    /// ID of the backup.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub backup_id: BackupId,
-    /// Time of the trigger.
+    /// When the backup was triggered.
     pub created_at: Timestamp,
-    /// Whether it counts towards a keep.
+    /// Whether the backup is completed and no verification of it failed.
     pub is_good: bool,
     /// The decision.
     pub verdict: RetentionVerdict,
-    /// The reasons. Never empty.
+    /// The reasons, one sentence each. Never empty.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
     pub reasons: Vec<RetentionReason>,
 }
 

@@ -7,29 +7,29 @@ pub const DEFAULT_MAX_COUNT: u32 = 30;
 /// Default number of good backups that are always kept.
 pub const DEFAULT_MIN_COUNT: u32 = 3;
 
-/// Backups older than `maxAgeDays` or beyond the newest `maxCount` expire, unless a rule keeps
-/// them. A missing limit expires nothing.
+/// Backups past a limit expire, unless a rule keeps them. A missing limit expires nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RetentionPolicy {
-    /// Days of 24 hours since a backup was triggered.
+    /// Maximum age in days of 24 hours, counted from the trigger of the backup.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_age_days: Option<u32>,
-    /// The newest good ones.
+    /// Maximum number of good backups, the newest first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_count: Option<u32>,
-    /// Good backups that are always kept, regardless of other rules.
+    /// Minimum number of good backups that always stay, regardless of other rules.
     pub min_count: u32,
-    /// Number of days with a backup: the newest of each is kept.
+    /// Keeps the newest backup of each day, for this many days with a backup.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_daily: Option<u32>,
-    /// Number of ISO weeks with a backup: the newest of each is kept.
+    /// Keeps the newest backup of each ISO week, for this many weeks with a backup.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_weekly: Option<u32>,
-    /// Number of months with a backup: the newest of each is kept.
+    /// Keeps the newest backup of each month, for this many months with a backup.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_monthly: Option<u32>,
-    /// Number of years with a backup: the newest of each is kept.
+    /// Keeps the newest backup of each year, for this many years with a backup.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_yearly: Option<u32>,
 }

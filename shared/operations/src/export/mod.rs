@@ -22,39 +22,45 @@ use crate::{Holdfast, OperationError};
 /// Lifetime of a link: enough for its user, and short for a later finder.
 const LINK_LIFETIME: Duration = Duration::from_mins(15);
 
-/// An export in the store.
+/// A stored export.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Export {
-    /// Its key in the store.
+    /// Key in the store: `exports/backup_metadata_<unix ms>.json`.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub key: ObjectKey,
-    /// Its bytes.
+    /// Size in bytes.
     pub size: u64,
-    /// Their SHA-256.
+    /// SHA-256 of the export.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, pattern = "^[0-9a-f]{64}$"))]
     pub checksum: Sha256Digest,
-    /// Time of its start.
+    /// When the export started.
     pub created_at: Timestamp,
-    /// Number of jobs in it.
+    /// Number of exported jobs.
     pub jobs: u64,
-    /// Number of verifications in it.
+    /// Number of exported verifications.
     pub verifications: u64,
-    /// Number of unreadable rows of the catalogue. The export names them.
+    /// Number of unreadable catalogue rows. The export names them.
     pub unreadable: u64,
-    /// A link for fetching it without credentials.
+    /// Link for a reader without credentials. Null if the store supports no links.
     pub link: Option<ExportLink>,
-    /// The reason for a missing link.
+    /// Why there is no link.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
-/// A temporary link for fetching an export without credentials.
+/// Temporary link to an export. It needs no credentials, and is valid for at most 15 minutes.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ExportLink {
-    /// The URL. It grants access to the export.
+    /// The URL. Anyone with this URL can read the export.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     #[serde(serialize_with = "exposed")]
     pub url: Secret,
-    /// Its latest end.
+    /// When the link expires at the latest. It expires earlier if the credentials of the signing
+    /// process do.
     pub expires_at: Timestamp,
 }
 

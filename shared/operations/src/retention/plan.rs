@@ -21,6 +21,7 @@ const PAGE: usize = 1000;
 
 /// Origin of a policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum PolicyOrigin {
     /// Stored in the catalogue.
@@ -34,17 +35,18 @@ pub enum PolicyOrigin {
     Unconfirmed,
 }
 
-/// The policy for one type.
+/// The policy for backups of one type.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PolicyInForce {
-    /// Its origin.
+    /// Origin of the policy.
     pub origin: PolicyOrigin,
-    /// The policy. `None` keeps all backups.
+    /// The policy. Null keeps all backups.
     pub policy: Option<RetentionPolicy>,
-    /// Why it is unreadable.
+    /// Why the stored policy is unreadable.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
-    /// Time of the catalogue's rebuild, if an operator has not confirmed the policy since.
+    /// Time of a rebuild of the catalogue. Present until an operator confirms the policy.
     #[serde(rename = "unconfirmedSince", skip_serializing_if = "Option::is_none")]
     pub unconfirmed_since: Option<Timestamp>,
 }
@@ -61,19 +63,21 @@ impl PolicyInForce {
     }
 }
 
-/// A backup and its decision.
+/// A backup and the decision about it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PlannedBackup {
     /// The decision.
     #[serde(flatten)]
     pub decision: RetentionDecision,
-    /// Bytes of its objects.
+    /// Bytes of the backup's objects.
     pub size: u64,
 }
 
-/// Decisions for the backups of one type.
+/// The decisions for the backups of one type.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct TypePlan {
     /// The policy of the plan.
@@ -85,27 +89,30 @@ pub struct TypePlan {
     pub keep: u64,
     /// Bytes of the backups to delete.
     pub bytes: u64,
-    /// Backups with a missing manifest, but without a decided deletion. Nothing of them is
-    /// deleted.
+    /// Backups with a missing manifest and without a decided deletion. Retention deletes nothing of
+    /// them.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
     pub lost: Vec<BackupId>,
-    /// Lost backups with a returned manifest. A run completes them again.
+    /// Lost backups with a returned manifest. The run sets them back to `completed`.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
     pub returned: Vec<BackupId>,
-    /// The reason for a suspended run: the store holds fewer than half of the catalogue's
-    /// completed backups, or the policy is not confirmed since a rebuild. In the second case
-    /// the plan follows the settings.
+    /// Why the run changes nothing. Present if the store holds fewer than half of the catalogue's
+    /// completed backups, or if the policy is not confirmed since a rebuild. In the second case the
+    /// plan follows the settings.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub suspended: Option<String>,
     /// Every backup, newest first.
     pub backups: Vec<PlannedBackup>,
 }
 
-/// The decisions of a run.
+/// The decisions of a run of retention for each backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct RetentionPlan {
-    /// The moment of the decisions.
+    /// Time of the decisions.
     pub at: Timestamp,
-    /// The reason for a suspended collection of content objects: expected manifests are missing.
+    /// Why the run deletes no content object. Present if expected manifests are missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub collection_suspended: Option<String>,
     /// Database backups.

@@ -13,17 +13,19 @@ pub use self::shapes::{
 };
 use crate::{Holdfast, OperationError, schedule};
 
-/// The status of the backups.
+/// Status of the system.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Status {
-    /// The current state.
+    /// Active and newest backups.
     pub status: StatusOverview,
-    /// Statistics since the first job.
+    /// Totals over all jobs, and statistics of each type over time.
     pub statistics: Statistics,
 }
 
-/// Active and last backups.
+/// Active and newest backups.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct StatusOverview {
     /// Schedules and active backups.
     pub scheduler: SchedulerStatus,
@@ -35,11 +37,13 @@ pub struct StatusOverview {
 
 /// Schedules and active backups.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SchedulerStatus {
     /// Whether schedules are enabled.
     pub running: bool,
-    /// The active backups.
+    /// IDs of the active backups.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
     pub active_backups: Vec<BackupId>,
     /// Maximum number of concurrent backups.
     pub max_concurrent: u32,
@@ -47,20 +51,22 @@ pub struct SchedulerStatus {
 
 /// The backups of one source.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SourceStatus {
-    /// Whether its backups are enabled.
+    /// Whether backups of this source are enabled.
     pub enabled: bool,
     /// The newest completed job.
     pub last_backup: Option<Job>,
-    /// Number of jobs without a deletion by retention.
+    /// Number of jobs whose backups are not deleted.
     pub total_backups: u64,
     /// Number of failed jobs.
     pub failed_backups: u64,
-    /// Backups with a missing manifest, but without a decided deletion, as found by the last
-    /// retention run.
+    /// Number of backups with a missing manifest and without a decided deletion, according to the
+    /// last run of retention.
     pub lost_backups: u64,
-    /// Hours since a backup was due, also before the first good one, or 0.
+    /// Hours since the next backup was due, also before the first good one. 0 if no backup is
+    /// overdue.
     pub hours_overdue: f64,
 }
 

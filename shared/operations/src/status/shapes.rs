@@ -7,20 +7,21 @@ use serde::Serialize;
 
 use crate::measure::Stored;
 
-/// Sums over all jobs, and the history of each type.
+/// Totals over all jobs, and statistics of each type over time. A figure without data is null.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Statistics {
-    /// Jobs of each type in each status.
+    /// Jobs by type and state.
     pub jobs: Vec<JobStatistics>,
-    /// Percentage of backups, including deleted ones, among all completed and failed jobs, 0–100.
-    /// `None` before the first.
+    /// Percentage (0–100) of completed backups among completed and failed ones, including backups
+    /// deleted since then. Null before the first.
     pub success_rate_percent: Option<f64>,
-    /// Bytes stored by completed jobs.
+    /// Bytes stored by completed jobs. Here and below, a full backup counts as its parts.
     pub stored_bytes: u64,
-    /// Their bytes before compression and encryption.
+    /// Bytes of completed jobs before compression and encryption.
     pub original_bytes: u64,
-    /// Mean duration of a completed job. `None` before the first.
+    /// Mean duration of a completed job in milliseconds. Null before the first.
     pub mean_duration_ms: Option<u64>,
     /// Number of backups deleted by retention.
     pub deleted_backups: u64,
@@ -28,7 +29,7 @@ pub struct Statistics {
     pub verifications: Vec<VerificationStatistics>,
     /// The newest restore drill.
     pub last_drill: Option<DrillStatistics>,
-    /// Deleted and kept backups of retention.
+    /// Deleted and kept backups.
     pub retention: RetentionStatistics,
     /// Database backups.
     pub database: TypeStatistics,
@@ -36,129 +37,140 @@ pub struct Statistics {
     pub content: TypeStatistics,
 }
 
-/// The jobs of one type in one status.
+/// The jobs of one type in one state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct JobStatistics {
-    /// Their type.
+    /// Type of the jobs.
     #[serde(rename = "type")]
     pub backup_type: BackupType,
-    /// Their status.
+    /// State of the jobs.
     pub status: JobStatus,
-    /// Their number.
+    /// Number of the jobs.
     pub count: u64,
-    /// Bytes stored by all of them.
+    /// Bytes stored by the jobs.
     pub stored_bytes: u64,
 }
 
 /// The verifications of one level with one result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct VerificationStatistics {
-    /// Their depth.
+    /// Level of the verifications.
     pub level: VerificationLevel,
-    /// Their result.
+    /// Result of the verifications.
     pub status: VerificationStatus,
-    /// Their number.
+    /// Number of the verifications.
     pub count: u64,
 }
 
 /// A restore drill.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct DrillStatistics {
-    /// Its backup.
+    /// ID of the backup.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub backup_id: BackupId,
-    /// Its result.
+    /// Result of the drill.
     pub status: VerificationStatus,
-    /// Its time.
+    /// Time of the drill.
     pub at: Timestamp,
 }
 
-/// Deleted and kept backups, by the jobs' rows. For content without the shared objects.
+/// Deleted and kept backups, according to the jobs. Shared content objects are not included.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct RetentionStatistics {
     /// Number of deleted backups.
     pub deleted_backups: u64,
-    /// Their stored bytes.
+    /// Stored bytes of the deleted backups before their deletion.
     pub deleted_bytes: u64,
-    /// Number of kept backups.
+    /// Number of existing backups.
     pub kept_backups: u64,
-    /// Their stored bytes.
+    /// Bytes stored by the existing backups.
     pub kept_bytes: u64,
 }
 
-/// The history of the backups of one type.
+/// Statistics of the backups of one type.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct TypeStatistics {
     /// The newest backup without a failed verification.
     pub last_good_backup: Option<GoodBackup>,
-    /// Due time of the next backup, by the interval of the settings. `None` if the type is
-    /// disabled, or before the first good backup.
+    /// When the next backup is due, by the interval of the settings. Null if backups of this type
+    /// are disabled, or before the first good backup.
     pub next_due_at: Option<Timestamp>,
-    /// Proportion of jobs with a backup.
+    /// Success rates of the jobs.
     pub success_rate: SuccessRates,
-    /// Durations of backups.
+    /// Durations of the backups.
     pub durations: Durations,
-    /// Stored data, by the catalogue.
+    /// Stored data, according to the catalogue.
     pub stored: Stored,
-    /// Bytes of those backups before compression and encryption.
+    /// Bytes of the existing backups before compression and encryption.
     pub original_bytes: u64,
-    /// Stored bytes in percent of the original bytes. For content without the objects. `None` for
-    /// empty backups.
+    /// Stored bytes as a percentage of the original bytes. Shared content objects are not included.
+    /// Null for empty backups.
     pub stored_percent: Option<f64>,
-    /// Growth of the newest backup in percent, compared with those of the week before it. `None`
-    /// before there are enough.
+    /// Growth of the newest backup in percent, compared with the backups of the week before it.
+    /// Null if there are too few backups.
     pub growth_percent: Option<f64>,
 }
 
-/// A reliable backup.
+/// A backup without a failed verification.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct GoodBackup {
-    /// Its id.
+    /// ID of the backup.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub backup_id: BackupId,
-    /// Time of its trigger. Later writes are not in it.
+    /// When the backup was triggered. Later writes may be missing from it.
     pub created_at: Timestamp,
-    /// Seconds since then.
+    /// Seconds since `createdAt`.
     pub age_seconds: u64,
 }
 
-/// Proportion of jobs with a backup, over three periods.
+/// Success rates over three periods.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SuccessRates {
-    /// Triggered in the last 7 days.
+    /// Jobs triggered in the last 7 days.
     pub last_7_days: SuccessRate,
-    /// Triggered in the last 30 days.
+    /// Jobs triggered in the last 30 days.
     pub last_30_days: SuccessRate,
-    /// All in the catalogue.
+    /// All jobs in the catalogue.
     pub all: SuccessRate,
 }
 
-/// Proportion of jobs with a backup.
+/// Success rate of jobs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SuccessRate {
-    /// Number of completed jobs.
+    /// Number of completed backups, including backups deleted since then.
     pub completed: u64,
     /// Number of failed jobs.
     pub failed: u64,
-    /// Completed in percent of both, 0–100. `None` without any.
+    /// Percentage (0–100) of completed backups among both. Null without any.
     pub percent: Option<f64>,
 }
 
 /// Durations of the backups triggered in the last 30 days.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Durations {
-    /// Their number: the newest 10,000 at most.
+    /// Number of backups included, at most the newest 10,000.
     pub count: u64,
-    /// The newest.
+    /// Duration of the newest backup.
     pub last_ms: Option<u64>,
-    /// Half took no longer.
+    /// Median duration.
     pub median_ms: Option<u64>,
-    /// Nineteen in twenty took no longer.
+    /// 95th percentile of the durations.
     pub p95_ms: Option<u64>,
 }

@@ -25,36 +25,38 @@ use crate::RecoveryError;
 
 /// Result of a verification.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Verification {
-    /// The backup.
+    /// ID of the backup.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub backup_id: BackupId,
-    /// Its depth.
+    /// Level of the verification.
     pub level: VerificationLevel,
-    /// Its result.
+    /// Whether the verification passed.
     pub status: VerificationStatus,
-    /// The exact problems. Empty for a good backup.
+    /// The exact problems of the backup. Empty for a good backup.
     pub problems: Vec<String>,
-    /// Problems of the repository's own files. They are the same for every backup, so the status
-    /// of the backup does not depend on them.
+    /// Problems of the repository's own files. They are the same for every backup, so the status of
+    /// the backup does not depend on them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub repository_problems: Vec<String>,
-    /// Useful facts that are no problem of the stored data.
+    /// Informational notes. They are not problems of the stored data.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
     /// Bytes read from the store.
     pub bytes_read: u64,
-    /// Content of a database backup, from its manifest.
+    /// Namespaces of a database backup, from its manifest.
     pub namespaces: Vec<NamespaceManifest>,
-    /// Content of a content backup, from its manifest.
+    /// Item counts of a content backup, from its manifest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub items: Option<ItemCounts>,
-    /// Result of a drill, collection by collection.
+    /// Results of a drill, collection by collection.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub collections: Vec<DrilledCollection>,
-    /// Time of its start.
+    /// When the verification started.
     pub started_at: Timestamp,
-    /// Its duration.
+    /// Duration of the verification in milliseconds.
     pub duration_ms: u64,
 }
 

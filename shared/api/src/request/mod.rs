@@ -1,24 +1,16 @@
 //! Requests: query, path and body. Each is validated before use.
 
+mod body;
+
 use axum::{
-    body::{self, Body},
-    extract::{FromRequest, FromRequestParts, Path, Query, Request},
-    http::{HeaderMap, header, request::Parts},
+    extract::{FromRequestParts, Path, Query},
+    http::request::Parts,
 };
 use holdfast_catalog::JobFilter;
-use holdfast_domain::{BackupId, VerificationLevel};
-use serde::Deserialize;
-use serde_json::Value;
-use utoipa::ToSchema;
+use holdfast_domain::BackupId;
 
-use crate::{
-    answer::Failure,
-    json::{self, JsonFault},
-    schema,
-};
-
-/// Maximum size of a body.
-const MAX_BODY_BYTES: usize = 16 * 1024;
+pub(crate) use self::body::{CleanupRequest, JsonBody, NoFields, VerifyRequest};
+use crate::answer::Failure;
 
 /// Maximum page number: the maximum of the contract's type.
 pub(crate) const MAX_PAGE: u32 = 2_147_483_647;
@@ -46,35 +38,6 @@ pub(crate) struct PageQuery<const DEFAULT: u32, const MOST: u32> {
 /// The backup ID in the path.
 #[derive(Debug)]
 pub(crate) struct BackupPath(pub(crate) BackupId);
-
-/// The body of a cleanup request: empty, or a JSON object with `dryRun`.
-#[derive(Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub(crate) struct CleanupRequest {
-    /// Whether to return only the plan. Default `false`.
-    pub(crate) dry_run: bool,
-}
-
-/// The body of a verification request: empty, or a JSON object with `level`.
-#[derive(Debug, PartialEq, Eq, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct VerifyRequest {
-    /// Level of verification. Default `checksum`. `drill` is only for database backups.
-    #[serde(default)]
-    #[schema(value_type = Option<schema::VerificationLevel>)]
-    level: Option<VerificationLevel>,
-}
-
-impl VerifyRequest {
-    /// The level, or its default.
-    pub(crate) fn level(&self) -> VerificationLevel {
-        self.level.unwrap_or(VerificationLevel::Checksum)
-    }
-}
-
-/// The body of a call without fields: empty, or an empty JSON object.
-#[derive(Debug)]
-pub(crate) struct NoFields;
 
 impl<S: Send + Sync> FromRequestParts<S> for NoQuery {
     type Rejection = Failure;
@@ -186,10 +149,6 @@ fn shown(name: &str) -> String {
     name.chars().take(80).collect()
 }
 
-fn unknown_field(name: &str) -> Failure {
-    Failure::invalid(&shown(name), "unknown field")
-}
-
 async fn pairs<S: Send + Sync>(
     parts: &mut Parts,
     state: &S,
@@ -212,83 +171,6 @@ impl<S: Send + Sync> FromRequestParts<S> for BackupPath {
             .map(Self)
             .map_err(|error: holdfast_domain::IdError| invalid(error.to_string()))
     }
-}
-
-impl<S: Send + Sync> FromRequest<S> for NoFields {
-    type Rejection = Failure;
-
-    async fn from_request(request: Request, _state: &S) -> Result<Self, Failure> {
-        let (parts, body) = request.into_parts();
-        match json_body(&parts.headers, body).await? {
-            None | Some(Value::Null) => Ok(Self),
-            Some(Value::Object(fields)) => match fields.keys().next() {
-                None => Ok(Self),
-                Some(name) => Err(unknown_field(name)),
-            },
-            Some(_) => Err(Failure::invalid("body", "expected a JSON object")),
-        }
-    }
-}
-
-impl<S: Send + Sync> FromRequest<S> for CleanupRequest {
-    type Rejection = Failure;
-
-    async fn from_request(request: Request, _state: &S) -> Result<Self, Failure> {
-        let (parts, body) = request.into_parts();
-        match json_body(&parts.headers, body).await? {
-            None | Some(Value::Null) => Ok(Self::default()),
-            Some(Value::Object(fields)) => match fields.keys().find(|name| *name != "dryRun") {
-                Some(name) => Err(unknown_field(name)),
-                None => serde_json::from_value(Value::Object(fields))
-                    .map_err(|_| Failure::invalid("dryRun", "expected true or false")),
-            },
-            Some(_) => Err(Failure::invalid("body", "expected a JSON object")),
-        }
-    }
-}
-
-impl<S: Send + Sync> FromRequest<S> for VerifyRequest {
-    type Rejection = Failure;
-
-    async fn from_request(request: Request, _state: &S) -> Result<Self, Failure> {
-        let (parts, body) = request.into_parts();
-        match json_body(&parts.headers, body).await? {
-            None | Some(Value::Null) => Ok(Self { level: None }),
-            Some(Value::Object(fields)) => match fields.keys().find(|name| *name != "level") {
-                Some(name) => Err(unknown_field(name)),
-                None => serde_json::from_value(Value::Object(fields)).map_err(|_| {
-                    Failure::invalid("level", "expected exists, checksum, structure or drill")
-                }),
-            },
-            Some(_) => Err(Failure::invalid("body", "expected a JSON object")),
-        }
-    }
-}
-
-/// The body as JSON, or `None` if it is empty.
-async fn json_body(headers: &HeaderMap, body: Body) -> Result<Option<Value>, Failure> {
-    let bytes = body::to_bytes(body, MAX_BODY_BYTES)
-        .await
-        .map_err(|_| Failure::too_large(MAX_BODY_BYTES))?;
-    if bytes.is_empty() {
-        return Ok(None);
-    }
-    if !is_json(headers) {
-        return Err(Failure::wrong_media_type());
-    }
-    json::parse(&bytes).map(Some).map_err(|fault| match fault {
-        JsonFault::Repeated(name) => Failure::invalid(&shown(&name), "given more than once"),
-        JsonFault::Malformed(error) => Failure::invalid("body", format!("not JSON: {error}")),
-    })
-}
-
-fn is_json(headers: &HeaderMap) -> bool {
-    let given = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
-    let essence = given.split(';').next().unwrap_or_default().trim();
-    essence.eq_ignore_ascii_case("application/json")
 }
 
 #[cfg(test)]
