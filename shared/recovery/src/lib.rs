@@ -4,6 +4,7 @@
 mod content;
 mod content_items;
 mod error;
+pub mod heartbeat;
 pub mod readers;
 mod restore;
 pub mod verification;

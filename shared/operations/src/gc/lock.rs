@@ -136,7 +136,7 @@ impl CollectionLock {
     pub(super) async fn confirm(&self) -> Result<(), OperationError> {
         match &self.kind {
             ExclusionKind::Lease { watch, .. } => watch.confirm().await,
-            ExclusionKind::Copies(lock) => lock.beat().await,
+            ExclusionKind::Copies(lock) => lock.confirm().await,
         }
     }
 

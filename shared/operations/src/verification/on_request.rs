@@ -25,7 +25,7 @@ use super::{
     record::record_verification,
     steps::{StepEnd, Steps},
 };
-use crate::{Holdfast, OperationError, RunLimits, job::heartbeat::persist, readers::protect};
+use crate::{Holdfast, OperationError, RunLimits, job::persist::persist, readers::protect};
 
 /// Reserve before the function's end, for ending the current step and for the record.
 const MARGIN: SignedDuration = SignedDuration::from_secs(45);

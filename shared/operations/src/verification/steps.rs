@@ -3,15 +3,12 @@
 //!
 //! Memory: [`CONCURRENT_SEGMENTS`] segments of 8 MiB.
 
-use std::{
-    ops::Range,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{ops::Range, sync::Arc, time::Instant};
 
 use futures_util::{TryStreamExt as _, future::try_join_all};
 use holdfast_catalog::VerifiedSoFar;
 use holdfast_codec::{HEADER_BYTES, Header, SegmentHasher};
+use holdfast_domain::heartbeat::VERIFICATION_RECORD_EVERY;
 use holdfast_domain::{Artifact, BackupType, Manifest, ObjectKey, SEGMENT_BYTES, Timestamp};
 use holdfast_repository::{
     Repository,
@@ -26,8 +23,6 @@ use crate::{OperationError, RunLimits};
 
 /// Reserve before the function's end, for the last step and the record.
 const MARGIN: SignedDuration = SignedDuration::from_secs(30);
-/// Interval of the records of progress in the catalogue.
-const RECORD_EVERY: Duration = Duration::from_secs(20);
 const CONCURRENT_SEGMENTS: usize = 4;
 
 /// The verification of a backup by one run.
@@ -191,7 +186,7 @@ impl<'a> Steps<'a> {
         {
             return Ok(true);
         }
-        if self.recorded_at.elapsed() > RECORD_EVERY {
+        if self.recorded_at.elapsed() > VERIFICATION_RECORD_EVERY {
             self.claim.record(&self.so_far).await?;
             self.recorded_at = Instant::now();
         }

@@ -80,7 +80,7 @@ async fn check(
     let restored = tokio::select! {
         restored = restore_database(repository, id, &target, progress) => restored,
         () = stop => Err(stopped(id)),
-        () = scratch.keep_beating(id) => Err(stopped(id)),
+        silent = scratch.keep_beating(id) => Err(silent),
     };
     found.notes.extend(if restored.is_ok() {
         scratch.remove().await

@@ -1,30 +1,39 @@
 //! The scratch databases of a drill. Their name is unique, and they are always dropped. After a
 //! crash their beat stops, and the next drill on that server drops them.
 
-use std::time::Duration;
+use std::{convert::Infallible, time::Duration};
 
 use holdfast_codec::random_bytes;
 use holdfast_database::{Connection, DatabaseError, NamespaceMap};
+use holdfast_domain::heartbeat::{
+    BEAT_TIMEOUT, DRILL_BEAT_EVERY, DRILL_DEAD_AFTER, DRILL_SILENCE_LIMIT, REPEAT_AFTER,
+};
 use holdfast_domain::{BackupId, Manifest, Secret, Timestamp, settings::ReadPreference};
 use holdfast_repository::RepositoryError;
-use jiff::SignedDuration;
 
-use crate::RecoveryError;
+use crate::{
+    RecoveryError,
+    heartbeat::{Rhythm, Stopped, beat_until_stopped},
+};
 
 /// Prefix of all scratch databases.
 const PREFIX: &str = "holdfast_drill_";
 /// The database of the beat.
 const BEAT: &str = "beat";
-/// Interval of the beats.
-const BEAT_EVERY: Duration = Duration::from_secs(30);
+/// The first beat is part of [`Scratch::begin`].
+const RHYTHM: Rhythm = Rhythm {
+    first_after: DRILL_BEAT_EVERY,
+    every: DRILL_BEAT_EVERY,
+    timeout: BEAT_TIMEOUT,
+    repeat_after: REPEAT_AFTER,
+    silence_limit: DRILL_SILENCE_LIMIT,
+};
 /// Interval of the checks for late writes after a failed restore.
 const CHECK_EVERY: Duration = Duration::from_millis(200);
 /// After this many empty checks, no write is pending.
 const EMPTY_CHECKS: u32 = 10;
 /// After this many removals the rest is left to the next drill.
 const MAX_REMOVALS: u32 = 20;
-/// Without a beat for this long a drill is dead.
-const DEAD_AFTER: SignedDuration = SignedDuration::from_mins(10);
 const APP_NAME: &str = "holdfast-drill";
 
 /// The scratch databases of one drill.
@@ -93,11 +102,25 @@ impl Scratch {
             })
     }
 
-    /// Beats until its drop. Failed beats are ignored: the drill's own calls report the cause.
-    pub(crate) async fn keep_beating(&self, backup: &BackupId) {
-        loop {
-            tokio::time::sleep(BEAT_EVERY).await;
-            let _ = self.beat(backup.as_str()).await;
+    /// Beats until no beat succeeded for so long that another drill may soon drop the databases.
+    pub(crate) async fn keep_beating(&self, backup: &BackupId) -> RecoveryError {
+        let beat = || async {
+            self.beat(backup.as_str())
+                .await
+                .map(|()| None::<Infallible>)
+        };
+        let stopped = beat_until_stopped(RHYTHM, beat, |error| {
+            tracing::warn!(backupId = %backup, error, "the beat of a drill failed and is repeated");
+        });
+        match stopped.await {
+            Stopped::Lost(never) => match never {},
+            Stopped::Silent(_) => RecoveryError::Drill {
+                reason: format!(
+                    "no beat of the drill succeeded for {} minutes, so the drill was stopped",
+                    DRILL_SILENCE_LIMIT.as_secs() / 60
+                ),
+                is_transient: true,
+            },
         }
     }
 
@@ -219,7 +242,7 @@ pub(crate) async fn remove_dead(connection: &Connection) -> Result<Vec<String>, 
             .last_beat(&format!("{group}_{BEAT}"))
             .await
             .map_err(|error| of_server(&error))?;
-        if now.duration_since(beat.unwrap_or(begun_at)) > DEAD_AFTER {
+        if now.duration_since(beat.unwrap_or(begun_at)) > DRILL_DEAD_AFTER {
             connection
                 .drop_database(&name)
                 .await

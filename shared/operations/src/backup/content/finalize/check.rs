@@ -10,7 +10,7 @@ use holdfast_repository::content::{proof::ContentObject, read::ObjectSource};
 use holdfast_storage::{ObjectInfo, ObjectStream};
 
 use super::damage::fail_item;
-use crate::{Holdfast, OperationError, job::heartbeat::persist};
+use crate::{Holdfast, OperationError, job::persist::persist};
 
 const PAGE: u32 = 500;
 

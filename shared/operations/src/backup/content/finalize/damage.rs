@@ -3,7 +3,7 @@
 
 use holdfast_domain::{BackupId, ItemFailure, ItemFailureCode, ItemRecord, StoredObject};
 
-use crate::{Holdfast, OperationError, job::heartbeat::persist};
+use crate::{Holdfast, OperationError, job::persist::persist};
 
 /// Changes the item to failed, and removes the record of its stored object.
 pub(super) async fn fail_item(
