@@ -175,9 +175,9 @@ async fn at_once(
 fn refused(error: OperationError, level: VerificationLevel) -> Failure {
     match error {
         OperationError::Invalid(problem) if level == VerificationLevel::Drill => {
-            Failure::invalid("level", problem)
+            Failure::invalid("level", problem.to_string())
         }
-        OperationError::Invalid(problem) => Failure::invalid("backupId", problem),
+        OperationError::Invalid(problem) => Failure::invalid("backupId", problem.to_string()),
         error => error.into(),
     }
 }

@@ -12,6 +12,7 @@ use holdfast_domain::{BackupType, Timestamp};
 
 use holdfast_recovery::heartbeat::{Heartbeat, Rhythm, Stopped, beat_until_stopped};
 
+use super::Acquisition;
 use crate::{Holdfast, OperationError, StopReason, job::persist::persist};
 
 /// An acquired lock. It beats until it is dropped.
@@ -28,14 +29,14 @@ struct Heart {
 
 impl ReplicaLock {
     /// Acquires the lock, or returns the reason against it.
-    pub(super) async fn take(h: &Holdfast) -> Result<Result<Self, String>, OperationError> {
+    pub(super) async fn take(h: &Holdfast) -> Result<Acquisition<Self>, OperationError> {
         let (run, now) = (hex::encode(random_bytes::<8>()?), h.catalog.now().await?);
         if !h
             .catalog
             .begin_collecting_copies(&run, now - DEAD_AFTER, now)
             .await?
         {
-            return Ok(Err(
+            return Ok(Acquisition::Busy(
                 "another run deletes content objects in the second store".to_owned(),
             ));
         }
@@ -44,10 +45,10 @@ impl ReplicaLock {
             run,
         };
         match active_copy(h, now).await {
-            Ok(None) => Ok(Ok(Self::begin(heart))),
+            Ok(None) => Ok(Acquisition::Acquired(Self::begin(heart))),
             busy => {
                 heart.release().await;
-                Ok(Err(busy?.unwrap_or_default()))
+                Ok(Acquisition::Busy(busy?.unwrap_or_default()))
             }
         }
     }

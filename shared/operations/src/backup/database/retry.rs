@@ -170,7 +170,7 @@ mod tests {
             true
         ));
         assert!(!is_source_failure(
-            &OperationError::DumpNotWhole(text()),
+            &crate::IncompleteDump::TooManyNamespaces { count: 1 }.into(),
             true
         ));
     }

@@ -22,7 +22,7 @@ use super::{
     wait_for_next_run, wait_until,
 };
 use crate::{
-    Holdfast, OperationError, StopReason,
+    Holdfast, InvalidOperation, OperationError, StopReason, Unfinished,
     job::{
         claim::{JobClaim, claim},
         commit::{RunFault, refuse_if_committed},
@@ -85,9 +85,7 @@ pub async fn discover_content(
 ) -> Result<DiscoveryOutcome, OperationError> {
     let backup_id = request.backup_id();
     if backup_id.backup_type() != BackupType::Content {
-        return Err(OperationError::Invalid(format!(
-            "{backup_id} is not a content backup"
-        )));
+        return Err(InvalidOperation::NotContent(backup_id).into());
     }
     if matches!(request, BackupRequest::Scheduled { .. })
         && trigger::switched_off(h, BackupType::Content).is_some()
@@ -304,11 +302,11 @@ async fn pause() -> Result<(), OperationError> {
 }
 
 fn too_many_rounds(work: &ContentWork) -> OperationError {
-    OperationError::Invalid(format!(
-        "discovery was begun {MAX_ROUNDS} times, found {} items, and did not complete: run `holdfast run content` on a \
-         machine without a time limit",
-        work.found
-    ))
+    Unfinished::Discovery {
+        rounds: MAX_ROUNDS,
+        found: work.found,
+    }
+    .into()
 }
 
 async fn conclude(
