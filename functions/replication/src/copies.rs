@@ -8,7 +8,7 @@ use std::time::Duration;
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use holdfast_catalog::CatalogError;
 use holdfast_domain::{BackupId, BackupType, Timestamp};
-use holdfast_lambda::{CopyMessage, Function, Metric, redeliver};
+use holdfast_lambda::{CopyMessage, Function, Metric, message_in, redeliver};
 use holdfast_operations::{
     CopyMode, CopyStep, DueCopies, Holdfast, OperationError, RunLimits, copies_due, copy_backup,
     expect_copies, is_copied,
@@ -32,15 +32,8 @@ pub(crate) async fn make(
     let second = function.second_repository().await?;
     let mut response = SqsBatchResponse::default();
     for record in batch.records {
-        let message =
-            serde_json::from_str::<CopyMessage>(record.body.as_deref().unwrap_or_default());
-        let message = match message {
-            Ok(message) => message,
-            Err(error) => {
-                // Otherwise it would be redelivered forever.
-                tracing::error!(%error, "a message with an unknown form was dropped");
-                continue;
-            }
+        let Some(message) = message_in::<CopyMessage>(&record) else {
+            continue;
         };
         if let Err(error) = one(function, holdfast, &second, &message, deadline).await {
             let CopyMessage { backup_id, .. } = message;

@@ -113,7 +113,7 @@ async fn request_next_run(
         .await?
         .request_verification(id, level, None)
         .await;
-    asked.map_err(|error| OperationError::Dispatch(error.to_string()))
+    asked.map_err(|error| OperationError::Dispatch(error.into()))
 }
 
 /// Whether the backup itself is at fault: everything is reachable, but the backup cannot be read,

@@ -17,6 +17,19 @@ pub const SILENCE_LIMIT: Duration = Duration::from_secs(45);
 /// A run is dead if its last beat is older. Another run may then take over its lease.
 pub const DEAD_AFTER: SignedDuration = SignedDuration::from_secs(60);
 
+/// How often a restore drill beats on its server.
+pub const DRILL_BEAT_EVERY: Duration = Duration::from_secs(30);
+/// A drill stops if its last beat is older. Until then no other drill drops its scratch databases.
+pub const DRILL_SILENCE_LIMIT: Duration = Duration::from_mins(5);
+/// A drill is dead if its last beat is older. The next drill drops its scratch databases.
+pub const DRILL_DEAD_AFTER: SignedDuration = SignedDuration::from_mins(10);
+
+/// How often a verification in steps records its progress.
+pub const VERIFICATION_RECORD_EVERY: Duration = Duration::from_secs(20);
+/// A verification is dead after the longest time of a function, 15 minutes, and a margin. Only a
+/// verification in steps records its progress, so the limit does not depend on the records.
+pub const VERIFICATION_DEAD_AFTER: SignedDuration = SignedDuration::from_mins(16);
+
 /// A garbage collection in the second store waits this long after the last beat of a content copy.
 pub const COPY_EXCLUDES_GC_FOR: SignedDuration = SignedDuration::from_hours(1);
 
@@ -32,5 +45,15 @@ mod tests {
         assert!(BEAT_EVERY + 3 * (BEAT_TIMEOUT + REPEAT_AFTER) <= SILENCE_LIMIT);
         // The clocks of two machines may differ by this much.
         assert!(dead_after >= SILENCE_LIMIT + Duration::from_secs(15));
+    }
+
+    #[test]
+    fn a_drill_and_a_verification_stop_or_end_before_they_count_as_dead() {
+        let drill_dead = Duration::try_from(DRILL_DEAD_AFTER).unwrap();
+        assert!(DRILL_BEAT_EVERY + BEAT_TIMEOUT < DRILL_SILENCE_LIMIT);
+        assert!(DRILL_SILENCE_LIMIT < drill_dead);
+        let longest_function = Duration::from_mins(15);
+        let verification_dead = Duration::try_from(VERIFICATION_DEAD_AFTER).unwrap();
+        assert!(longest_function + VERIFICATION_RECORD_EVERY < verification_dead);
     }
 }

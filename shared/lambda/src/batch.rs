@@ -1,15 +1,16 @@
-//! Shared parts of both readers of the download queue: the message in a record, the response for a
-//! record to retry, and the hand-over of a backup after its last item.
+//! Shared parts of the readers of queues: the message in a record, the response for a record to
+//! retry, and the dispatch of a backup after its last item.
 
 use aws_lambda_events::sqs::{BatchItemFailure, SqsMessage};
-use holdfast_domain::{BackupId, DownloadMessage, Timestamp};
+use holdfast_domain::{BackupId, Timestamp};
 use holdfast_operations::{Holdfast, OperationError, Step, finalize_if_settled};
+use serde::de::DeserializeOwned;
 
 use crate::Function;
 
 /// The message in a record. An invalid one would be redelivered forever, so it is dropped.
 #[must_use]
-pub fn message_in(record: &SqsMessage) -> Option<DownloadMessage> {
+pub fn message_in<T: DeserializeOwned>(record: &SqsMessage) -> Option<T> {
     let message = serde_json::from_str(record.body.as_deref().unwrap_or_default());
     message
         .inspect_err(|error| tracing::error!(%error, "a message with an unknown form was dropped"))
@@ -24,7 +25,7 @@ pub fn redeliver(record: SqsMessage) -> BatchItemFailure {
     failure
 }
 
-/// Hands on the backup if this batch settled its last item. A failure here is left to the sweep:
+/// Dispatches the last step of the backup if this batch settled its last item. A failure here is left to the sweep:
 /// the items are settled, and no message is redelivered.
 pub async fn dispatch_if_settled(function: &Function, holdfast: &Holdfast, backup_id: &BackupId) {
     let dispatched = async {
@@ -34,6 +35,6 @@ pub async fn dispatch_if_settled(function: &Function, holdfast: &Holdfast, backu
         Ok::<_, OperationError>(())
     };
     if let Err(error) = dispatched.await {
-        tracing::warn!(backupId = %backup_id, %error, "a backup was not handed on: the sweep will do it");
+        tracing::warn!(backupId = %backup_id, %error, "the next step of a backup was not dispatched: the sweep dispatches it");
     }
 }

@@ -156,7 +156,7 @@ impl Function {
         step: Step,
     ) -> Result<(), OperationError> {
         let dispatched = self.events().await?.continue_with(backup_id, step).await;
-        dispatched.map_err(|error| OperationError::Dispatch(error.to_string()))
+        dispatched.map_err(|error| OperationError::Dispatch(error.into()))
     }
 
     /// The queue of files to fetch.

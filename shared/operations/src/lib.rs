@@ -44,10 +44,10 @@ pub use self::{
         database::{back_up_database, engine_fault::EngineFault, preflight::Preflight},
     },
     doctor::{Finding, Health, examine},
-    error::{OperationError, StopReason},
+    error::{IncompleteDump, InvalidOperation, NotLost, OperationError, StopReason, Unfinished},
     export::{Export, ExportLink, export_metadata},
     gc::CollectionReport,
-    inventory::{RETAINED_TYPES, Trust},
+    inventory::{RETAINED_TYPES, Trust, mismatch::StoreMismatch},
     job::{
         cancel::cancel,
         detail::job_in_detail,

@@ -13,9 +13,9 @@ use holdfast_repository::{RepositoryError, presence::missing_artifacts};
 use serde::Serialize;
 
 use crate::{
-    Holdfast, OperationError, RETAINED_TYPES,
+    Holdfast, InvalidOperation, NotLost, OperationError, RETAINED_TYPES,
     inventory::{
-        expected::{Expected, wrong_first_store, wrong_store_reason},
+        expected::{Expected, first_store_mismatch, store_mismatch},
         manifests,
     },
     job::finish,
@@ -85,7 +85,8 @@ pub async fn lost_backups(h: &Holdfast) -> Result<LostBackups, OperationError> {
     }
     Ok(LostBackups {
         store: h.repository.location().to_string(),
-        suspended: wrong_store_reason(h, both.first(), both.get(1)),
+        suspended: store_mismatch(h, both.first(), both.get(1))
+            .map(|mismatch| mismatch.to_string()),
         backups,
     })
 }
@@ -120,26 +121,28 @@ pub async fn expect_lost(h: &Holdfast, id: &BackupId) -> Result<Job, OperationEr
         Err(CatalogError::NotFound { .. }) => return Err(OperationError::NotFound(id.clone())),
         job => job?,
     };
-    let problem = match job.status {
-        _ if id.backup_type() == BackupType::Full => "is a full backup: name its parts".to_owned(),
+    let reason = match job.status {
+        _ if id.backup_type() == BackupType::Full => NotLost::Full,
         _ if job.is_lost() || job.is_accepted_loss() => match whole_manifest(h, &job).await? {
-            Found::Whole => "is not lost any more: its manifest is back. Run `holdfast cleanup` to make it completed \
-                             again"
-                .to_owned(),
-            Found::Missing if job.is_accepted_loss() => "is not lost: its deletion was decided before".to_owned(),
+            Found::Whole => NotLost::Returned,
+            Found::Missing if job.is_accepted_loss() => NotLost::Deleted,
             Found::Damaged(_) | Found::Missing => return Ok(job),
         },
         JobStatus::Completed => match h.repository.manifest_bytes(id).await {
             Err(RepositoryError::NotFound(_)) => return Ok(job),
             found => {
                 found?;
-                format!("is not lost: its manifest is in {}", h.repository.location())
+                NotLost::Present(h.repository.location().clone())
             }
         },
-        JobStatus::Deleted => "is not lost: its deletion was decided before".to_owned(),
-        status => format!("is not lost: it is {status}, and was never completed"),
+        JobStatus::Deleted => NotLost::Deleted,
+        status => NotLost::NeverCompleted(status),
     };
-    Err(OperationError::Invalid(format!("backup {id} {problem}")))
+    Err(InvalidOperation::NotLost {
+        backup_id: id.clone(),
+        reason,
+    }
+    .into())
 }
 
 /// Proof of a store that fits the catalogue. In a wrong store every manifest is missing, and no
@@ -153,8 +156,8 @@ pub struct FittingStore(());
 /// [`OperationError::WrongStore`] if it holds fewer than half of the completed backups. Those of
 /// store and catalogue.
 pub async fn expect_fitting_store(h: &Holdfast) -> Result<FittingStore, OperationError> {
-    match wrong_first_store(h).await? {
-        Some(why) => Err(OperationError::WrongStore(why)),
+    match first_store_mismatch(h).await? {
+        Some(mismatch) => Err(OperationError::WrongStore(mismatch)),
         None => Ok(FittingStore(())),
     }
 }
@@ -294,7 +297,7 @@ async fn whole_manifest(h: &Holdfast, job: &Job) -> Result<Found, OperationError
     }
     Ok(missing_artifacts(&h.repository, &manifest)
         .await?
-        .map_or(Found::Whole, Found::Damaged))
+        .map_or(Found::Whole, |damage| Found::Damaged(damage.into_string())))
 }
 
 /// The manifest of an unencrypted backup has no authentication, so it must match the row.

@@ -4,6 +4,7 @@
 mod content;
 mod content_items;
 mod error;
+pub mod heartbeat;
 pub mod readers;
 mod restore;
 pub mod verification;
@@ -15,7 +16,7 @@ pub use self::{
         restore_content,
     },
     content_items::content_items,
-    error::RecoveryError,
+    error::{DrillFault, RecoveryError},
     restore::{RestoreTarget, prove_archive, rehearse_archive, restore_archive, restore_database},
     verification::{Verification, drill, remove_dead_scratch, verify},
 };

@@ -13,7 +13,7 @@ use holdfast_database::{
 };
 use holdfast_domain::{Artifact, BackupId, BackupType, Manifest, Secret, settings::ReadPreference};
 use holdfast_repository::{
-    Repository, RepositoryError,
+    InvalidRequest, Repository, RepositoryError,
     artifact_reader::{ArtifactReader, Depth, Opener, dump_of},
 };
 
@@ -57,9 +57,7 @@ pub async fn restore_database(
     progress: &(dyn Fn(&RestoreProgress) + Sync),
 ) -> Result<RestoreReport, RecoveryError> {
     if id.backup_type() != BackupType::Database {
-        return Err(RecoveryError::invalid(format!(
-            "backup {id} is not a database backup"
-        )));
+        return Err(InvalidRequest::NotDatabase(id.clone()).into());
     }
     let manifest = repository.manifest(id).await?;
     let opener = Arc::new(Opener::new(repository, &manifest).await?);

@@ -10,7 +10,7 @@ use holdfast_codec::{ArtifactError, ArtifactPlace, DecryptReader, Header, Master
 use holdfast_domain::{ObjectKey, RepositoryId, Secret};
 
 use crate::{
-    Repository, RepositoryError,
+    InvalidRequest, Repository, RepositoryError,
     artifact_reader::{ArtifactReader, Depth, Opener, master_of, stored_object},
 };
 
@@ -31,13 +31,8 @@ impl ExportedKey {
     /// # Errors
     /// [`RepositoryError::Invalid`] if it is not 64 hex digits.
     pub fn master(&self) -> Result<MasterKey, RepositoryError> {
-        let invalid = || {
-            RepositoryError::Invalid(format!(
-                "the master key of epoch {} is not 64 hex digits",
-                self.epoch
-            ))
-        };
-        MasterKey::from_hex(&self.master_key).ok_or_else(invalid)
+        let invalid = || InvalidRequest::MasterKeyForm { epoch: self.epoch };
+        Ok(MasterKey::from_hex(&self.master_key).ok_or_else(invalid)?)
     }
 }
 
@@ -51,16 +46,17 @@ pub async fn decrypt_artifact(
     key: &ObjectKey,
     mut out: impl Write + Send + 'static,
 ) -> Result<u64, RepositoryError> {
-    let id = key.backup().ok_or_else(|| {
-        RepositoryError::Invalid(format!("{key} is not the key of a backup's artifact"))
-    })?;
+    let id = key
+        .backup()
+        .ok_or_else(|| InvalidRequest::NotAnArtifact(key.clone()))?;
     let manifest = repository.manifest(&id).await?;
     let named = manifest
         .artifacts
         .iter()
         .find(|artifact| artifact.key == *key);
-    let artifact = named.ok_or_else(|| {
-        RepositoryError::Invalid(format!("the manifest of {id} does not name {key}"))
+    let artifact = named.ok_or_else(|| InvalidRequest::NotNamed {
+        backup_id: id.clone(),
+        key: key.clone(),
     })?;
     let object = stored_object(&manifest, artifact);
     let master = master_of(repository, object.encryption.as_ref()).await?;
@@ -92,9 +88,11 @@ pub async fn decrypt_file(
         (Some(id), Some(fault)) => {
             RepositoryError::corrupt(&id, format!("the copy given for {key}: {fault}"))
         }
-        _ => RepositoryError::Invalid(format!(
-            "the copy given for {key} cannot be decrypted: {error}"
-        )),
+        _ => InvalidRequest::Undecryptable {
+            key: key.clone(),
+            cause: error.to_string(),
+        }
+        .into(),
     };
     let header = Header::read_from(&mut file).map_err(|error| broken(&error))?;
     let master = repository.master_key(header.key_epoch).await?;

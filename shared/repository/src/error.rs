@@ -6,7 +6,7 @@ use holdfast_codec::{ArtifactError, KeyError};
 use holdfast_domain::BackupId;
 use holdfast_storage::StoreError;
 
-use crate::{KeyringError, RepositoryFileError};
+use crate::{InvalidRequest, KeyringError, MissingItem, RepositoryFileError};
 
 /// Error of a repository. Its texts contain no secret.
 #[derive(Debug, thiserror::Error)]
@@ -15,11 +15,11 @@ pub enum RepositoryError {
     #[error("there is no backup {0}")]
     NotFound(BackupId),
     /// The backup has no such item, or the item lacks the requested data.
-    #[error("{0}")]
-    NoItem(String),
+    #[error(transparent)]
+    NoItem(#[from] MissingItem),
     /// The requested operation is not possible with this backup or file.
-    #[error("{0}")]
-    Invalid(String),
+    #[error(transparent)]
+    Invalid(#[from] InvalidRequest),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -74,8 +74,11 @@ pub enum RepositoryFileError {
         epoch: u32,
     },
     /// The repository's files are faulty, and the check of a backup needs them.
-    #[error("the backup cannot be checked, because the repository's files are faulty: {0}")]
-    Faulty(String),
+    #[error("the backup cannot be checked, because the repository's files are faulty: {}", problems.join("; "))]
+    Faulty {
+        /// The faults, and the reason against the check.
+        problems: Vec<String>,
+    },
     /// Another writer was faster.
     #[error(
         "repository.json in {0} was changed by another run. Nothing was written: run the command again"

@@ -5,7 +5,9 @@ use holdfast_codec::MasterKey;
 use holdfast_domain::{BackupId, BackupType, KeyEpoch, ObjectKey, RepositoryFile, Timestamp};
 
 use super::{InitReport, Repository, RepositoryFileError};
-use crate::{EncryptionMode, ExportedKey, RepositoryError};
+use crate::{
+    EncryptionMode, ExportedKey, InvalidExport, InvalidRequest, KeyMismatch, RepositoryError,
+};
 
 impl Repository {
     /// Recreates `repository.json` and its copy, with these master keys wrapped under the keys at
@@ -43,10 +45,7 @@ impl Repository {
 
     async fn expect_lost(&self) -> Result<(), RepositoryError> {
         match self.open().await {
-            Ok(_) => Err(RepositoryError::Invalid(format!(
-                "{} has a repository.json: change its keys with `holdfast key rotate`",
-                self.location()
-            ))),
+            Ok(_) => Err(InvalidRequest::NothingToImport(self.location().clone()).into()),
             Err(RepositoryError::File(
                 RepositoryFileError::Lost(_) | RepositoryFileError::NotInitialised(_),
             )) => Ok(()),
@@ -85,13 +84,14 @@ impl Repository {
         let Ok(manifest) = stored.manifest(id) else {
             return Ok(());
         };
-        let not_of = |what: &str| {
-            RepositoryError::Invalid(format!("{what} backup {id}: nothing was written"))
+        let foreign = |mismatch| {
+            RepositoryError::from(InvalidRequest::ForeignKeys {
+                mismatch,
+                backup_id: id.clone(),
+            })
         };
         if manifest.repository != file.id {
-            return Err(not_of(
-                "the exported keys belong to another repository than",
-            ));
+            return Err(foreign(KeyMismatch::Repository));
         }
         let Some((encryption, hmac)) = manifest.encryption.as_ref().zip(stored.hmac.as_ref())
         else {
@@ -100,33 +100,32 @@ impl Repository {
         let master = masters
             .iter()
             .find(|(epoch, _)| *epoch == encryption.key_epoch);
-        let (_, master) =
-            master.ok_or_else(|| not_of("the exported keys do not contain the key epoch of"))?;
+        let (_, master) = master.ok_or_else(|| foreign(KeyMismatch::Epoch))?;
         if master.verify_manifest_mac(stored.signed_bytes(), hmac) {
             Ok(())
         } else {
-            Err(not_of("the exported key is not the master key of"))
+            Err(foreign(KeyMismatch::Key))
         }
     }
 }
 
 /// A file of this repository, without its keys.
 fn of_exports(exported: &[ExportedKey], now: Timestamp) -> Result<RepositoryFile, RepositoryError> {
-    let invalid = |what: &str| Err(RepositoryError::Invalid(what.to_owned()));
+    let invalid = |problem: InvalidExport| Err(InvalidRequest::from(problem).into());
     let Some(first) = exported.first() else {
-        return invalid("the export contains no master key");
+        return invalid(InvalidExport::Empty);
     };
     if exported
         .iter()
         .any(|key| key.repository != first.repository)
     {
-        return invalid("the master keys belong to several repositories");
+        return invalid(InvalidExport::SeveralRepositories);
     }
     let repeated = |(at, key): (usize, &ExportedKey)| {
         exported[..at].iter().any(|other| other.epoch == key.epoch)
     };
     if exported.iter().enumerate().any(repeated) {
-        return invalid("the export contains a key epoch twice");
+        return invalid(InvalidExport::RepeatedEpoch);
     }
     Ok(RepositoryFile::new(first.repository.clone(), now))
 }

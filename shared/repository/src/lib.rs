@@ -5,6 +5,7 @@ pub mod artifact_reader;
 pub mod artifact_writer;
 pub mod content;
 mod create;
+mod damage;
 mod decrypt;
 mod error;
 mod file_copy;
@@ -12,10 +13,12 @@ mod file_error;
 mod first_key;
 pub mod guide;
 mod import;
+mod invalid;
 mod keyring;
 mod keyring_error;
 mod kms;
 mod manifests;
+mod missing_item;
 pub mod presence;
 mod repository;
 mod rewrap;
@@ -24,12 +27,15 @@ pub mod writing_key;
 
 pub use self::{
     create::InitReport,
+    damage::Damage,
     decrypt::{ExportedKey, decrypt_artifact, decrypt_file, export_keys},
     error::RepositoryError,
     file_error::RepositoryFileError,
+    invalid::{InvalidExport, InvalidRequest, KeyMismatch},
     keyring::{Keyring, Openers},
     keyring_error::KeyringError,
     manifests::StoredBackup,
+    missing_item::{MissingItem, NoBlocks},
     repository::{MAX_FILE_BYTES, Repository},
     rewrap::{KeyChange, Rewrap, RewrapReport, RewrappedEpoch, WrappedUnder},
     sources::{SourceName, amount_stored, newest_filled, source_warnings_before, sources_of},

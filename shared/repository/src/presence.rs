@@ -2,7 +2,7 @@
 
 use holdfast_domain::{Manifest, ObjectKey};
 
-use crate::{Repository, RepositoryError};
+use crate::{Damage, Repository, RepositoryError};
 
 /// The artifacts with a missing object or another size, in one sentence. `None` if all are present.
 ///
@@ -11,9 +11,9 @@ use crate::{Repository, RepositoryError};
 pub async fn missing_artifacts(
     repository: &Repository,
     manifest: &Manifest,
-) -> Result<Option<String>, RepositoryError> {
+) -> Result<Option<Damage>, RepositoryError> {
     let problems = artifact_problems(repository, manifest).await?;
-    Ok((!problems.is_empty()).then(|| problems.join("; ")))
+    Ok((!problems.is_empty()).then(|| problems.join("; ").into()))
 }
 
 /// The same, a sentence for each artifact.
@@ -26,7 +26,8 @@ pub async fn artifact_problems(
 ) -> Result<Vec<String>, RepositoryError> {
     let mut problems = Vec::new();
     for artifact in &manifest.artifacts {
-        problems.extend(object_problem(repository, &artifact.key, artifact.size).await?);
+        let damage = object_problem(repository, &artifact.key, artifact.size).await?;
+        problems.extend(damage.map(Damage::into_string));
     }
     Ok(problems)
 }
@@ -39,14 +40,14 @@ async fn object_problem(
     repository: &Repository,
     key: &ObjectKey,
     size: u64,
-) -> Result<Option<String>, RepositoryError> {
+) -> Result<Option<Damage>, RepositoryError> {
     match repository.store().head(key).await {
         Ok(found) if found.size_bytes == size => Ok(None),
-        Ok(found) => Ok(Some(format!(
-            "{key} has {} bytes, {size} were stored",
-            found.size_bytes
-        ))),
-        Err(error) if error.is_not_found() => Ok(Some(format!("{key} is missing"))),
+        Ok(found) => {
+            let problem = format!("{key} has {} bytes, {size} were stored", found.size_bytes);
+            Ok(Some(problem.into()))
+        }
+        Err(error) if error.is_not_found() => Ok(Some(format!("{key} is missing").into())),
         Err(error) => Err(error.into()),
     }
 }

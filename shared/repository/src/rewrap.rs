@@ -9,7 +9,7 @@ use holdfast_storage::{PutMode, StoreError};
 use serde::Serialize;
 
 use super::{Repository, RepositoryFileError, create::encode, keyring::wrap_for};
-use crate::RepositoryError;
+use crate::{InvalidRequest, RepositoryError};
 
 /// A change of the wrapped keys.
 #[derive(Debug, Clone)]
@@ -208,14 +208,10 @@ fn without_recipient(
         .cloned()
         .collect();
     if left.len() == keys.len() {
-        return Err(RepositoryError::Invalid(
-            "the master key is not wrapped for that recipient: list the recipients with `holdfast key show`".to_owned(),
-        ));
+        return Err(InvalidRequest::UnknownRecipient.into());
     }
     if left.iter().all(|key| matches!(key, WrappedKey::Age { .. })) {
-        return Err(RepositoryError::Invalid(
-            "no key or KMS key would open the repository any more: set one and run `holdfast key rotate`".to_owned(),
-        ));
+        return Err(InvalidRequest::LastKey.into());
     }
     Ok(left)
 }

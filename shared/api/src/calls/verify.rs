@@ -171,9 +171,9 @@ async fn admit(holdfast: &Holdfast, id: &BackupId, now: Timestamp) -> Result<(),
 fn refused(error: OperationError, level: VerificationLevel) -> Failure {
     match error {
         OperationError::Invalid(problem) if level == VerificationLevel::Drill => {
-            Failure::invalid("level", problem)
+            Failure::invalid("level", problem.to_string())
         }
-        OperationError::Invalid(problem) => Failure::invalid("backupId", problem),
+        OperationError::Invalid(problem) => Failure::invalid("backupId", problem.to_string()),
         error => error.into(),
     }
 }

@@ -1,5 +1,7 @@
 //! Errors of use cases. Each becomes a code, a message and a remedy in the job's row.
 
+mod incomplete;
+mod invalid;
 mod remedy;
 
 use holdfast_catalog::CatalogError;
@@ -8,12 +10,19 @@ use holdfast_database::{DatabaseError, RestoreError};
 use holdfast_domain::{
     BackupId, FailureCode, JobFailure, JobStatus, MAX_MANIFEST_BYTES, settings::SettingsError,
 };
-use holdfast_recovery::RecoveryError;
-use holdfast_repository::{KeyringError, RepositoryError, RepositoryFileError};
+use holdfast_recovery::{DrillFault, RecoveryError};
+use holdfast_repository::{
+    InvalidRequest, KeyringError, MissingItem, RepositoryError, RepositoryFileError,
+};
 use holdfast_storage::StoreError;
 
+pub use self::{
+    incomplete::{IncompleteDump, Unfinished},
+    invalid::{InvalidOperation, NotLost},
+};
 use crate::{
     backup::{content::queue::QueueError, database::engine_fault::EngineFault},
+    inventory::mismatch::StoreMismatch,
     replica::fault::CopyFault,
 };
 
@@ -55,8 +64,8 @@ pub enum OperationError {
     #[error("there is no backup {0}")]
     NotFound(BackupId),
     /// The backup has no such item, or the item lacks the requested data.
-    #[error("{0}")]
-    NoItem(String),
+    #[error(transparent)]
+    NoItem(#[from] MissingItem),
     /// The backup cannot be cancelled in its state.
     #[error("backup {backup_id} is {status} and cannot be cancelled")]
     NotCancellable {
@@ -80,19 +89,19 @@ pub enum OperationError {
     #[error("the server of restore drills (BACKUP_DRILL_URI): {reason}")]
     Drill {
         /// The failure.
-        reason: String,
+        reason: #[from]
         /// Whether another attempt may succeed.
-        is_transient: bool,
+        is_transient: DrillFault,
     },
     /// The operation was stopped early and has no result.
-    #[error("{0}")]
-    Unfinished(String),
+    #[error(transparent)]
+    Unfinished(#[from] Unfinished),
     /// The requested operation is not possible with this backup or file.
-    #[error("{0}")]
-    Invalid(String),
+    #[error(transparent)]
+    Invalid(#[from] InvalidOperation),
     /// The store holds too few of the catalogue's backups, so it is probably another store.
     #[error("no loss was accepted: {0}")]
-    WrongStore(String),
+    WrongStore(StoreMismatch),
     /// Settings are wrong.
     #[error(transparent)]
     Config(#[from] SettingsError),
@@ -107,7 +116,7 @@ pub enum OperationError {
     Target(DatabaseError),
     /// The number of documents in the database differs from the dump.
     #[error("the dump is incomplete: {0}")]
-    DumpNotWhole(String),
+    DumpNotWhole(#[from] IncompleteDump),
     /// The manifest exceeds the limit of readers.
     #[error(
         "the manifest is too large: at least {bytes} bytes for {namespaces} namespaces and {segments} segments of \
@@ -162,7 +171,7 @@ pub enum OperationError {
     Queue(#[from] QueueError),
     /// The next step of a backup could not be dispatched.
     #[error("the next step of the backup could not be started: {0}")]
-    Dispatch(String),
+    Dispatch(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// Too many items of a content backup failed.
     #[error(
         "{failed} of {expected} items could not be backed up, more than the {percent}% of \
@@ -267,7 +276,7 @@ impl OperationError {
             Self::Copy(fault) => fault.is_transient(),
             Self::Config(error) => error.is_transient(),
             Self::Queue(error) => error.is_transient,
-            Self::Drill { is_transient, .. } => *is_transient,
+            Self::Drill(fault) => fault.is_transient(),
             Self::Catalog(_) | Self::Stopped(StopReason::CatalogSilent) => self.is_catalog_away(),
             _ => false,
         }
@@ -317,6 +326,12 @@ fn source_code(error: &DatabaseError) -> FailureCode {
     }
 }
 
+impl From<InvalidRequest> for OperationError {
+    fn from(error: InvalidRequest) -> Self {
+        Self::Invalid(error.into())
+    }
+}
+
 impl From<KeyError> for OperationError {
     fn from(error: KeyError) -> Self {
         Self::Key(error.into())
@@ -328,7 +343,7 @@ impl From<RepositoryError> for OperationError {
         match error {
             RepositoryError::NotFound(id) => Self::NotFound(id),
             RepositoryError::NoItem(reason) => Self::NoItem(reason),
-            RepositoryError::Invalid(reason) => Self::Invalid(reason),
+            RepositoryError::Invalid(reason) => Self::Invalid(reason.into()),
             RepositoryError::Store(error) => Self::Store(error),
             RepositoryError::File(error) => Self::Repository(error),
             RepositoryError::Key(error) => Self::Key(error),
@@ -344,14 +359,8 @@ impl From<RecoveryError> for OperationError {
             RecoveryError::Repository(error) => error.into(),
             RecoveryError::Target(error) => Self::Target(error),
             RecoveryError::Restore(error) => Self::Restore(error),
-            RecoveryError::Drill {
-                reason,
-                is_transient,
-            } => Self::Drill {
-                reason,
-                is_transient,
-            },
-            RecoveryError::Unfinished(reason) => Self::Unfinished(reason),
+            RecoveryError::Drill(fault) => Self::Drill(fault),
+            RecoveryError::Unfinished(id) => Unfinished::Drill(id).into(),
         }
     }
 }

@@ -10,14 +10,11 @@ use std::{io, sync::Arc, time::Duration};
 
 use holdfast_domain::{ObjectKey, Secret, Sha256Digest, Timestamp};
 use holdfast_repository::artifact_writer::{ArtifactWriter, Meters, Recipe};
-use holdfast_storage::{
-    Checksum, StoreError, Stored,
-    upload::{self, PartSink, PendingUpload, UploadError},
-};
+use holdfast_storage::upload::{self, PartSink, PendingUpload, UploadError};
 use serde::{Serialize, Serializer};
 use tokio::task;
 
-use crate::{Holdfast, OperationError};
+use crate::{Holdfast, OperationError, job::artifact_upload::expect_as_sent};
 
 /// Lifetime of a link: enough for its user, and short for a later finder.
 const LINK_LIFETIME: Duration = Duration::from_mins(15);
@@ -162,24 +159,8 @@ async fn complete(
     size: u64,
     sha256: Sha256Digest,
 ) -> Result<(), OperationError> {
-    let Stored {
-        size_bytes,
-        checksum,
-    } = pending.complete().await?;
-    let is_same = match checksum {
-        Checksum::Full(stored) => stored == sha256,
-        // The store already compared it with the parts' checksums.
-        Checksum::Composite(_) => true,
-    };
-    if is_same && size_bytes == size {
-        return Ok(());
-    }
-    let cause = format!("the store has {size_bytes} of {size} sent bytes, or its checksum differs");
-    Err(StoreError::Corrupt {
-        key: key.to_string(),
-        cause,
-    }
-    .into())
+    let stored = pending.complete().await?;
+    Ok(expect_as_sent(key, &stored, size, &sha256)?)
 }
 
 /// The export exists with or without a link.

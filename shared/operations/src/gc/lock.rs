@@ -13,7 +13,7 @@ use holdfast_catalog::Source;
 use holdfast_codec::random_bytes;
 use holdfast_domain::{BackupId, BackupType, Job, Trigger, TriggerKind};
 
-use super::{Side, replica_lock::ReplicaLock};
+use super::{Acquisition, Side, replica_lock::ReplicaLock};
 use crate::{
     Holdfast, OperationError, RunLimits,
     job::{acquire, lease, run::Run, watch::Watch},
@@ -22,13 +22,6 @@ use crate::{
 /// The longest delay of a scheduled backup. Its event is delivered again after one minute, and
 /// after two more minutes.
 const MAX_DURATION: Duration = Duration::from_mins(2);
-
-/// Result of an attempt to acquire the exclusion.
-pub(super) enum Acquisition {
-    Acquired(CollectionLock),
-    /// The reason.
-    Busy(String),
-}
 
 /// An acquired exclusion.
 pub(super) struct CollectionLock {
@@ -48,20 +41,20 @@ impl CollectionLock {
         h: &Holdfast,
         side: Side<'_>,
         limits: RunLimits,
-    ) -> Result<Acquisition, OperationError> {
+    ) -> Result<Acquisition<Self>, OperationError> {
         match side {
             Side::Primary => Self::lease(h, limits).await,
             Side::Replica(_) => Ok(match ReplicaLock::take(h).await? {
-                Ok(lock) => Acquisition::Acquired(Self {
+                Acquisition::Acquired(lock) => Acquisition::Acquired(Self {
                     kind: ExclusionKind::Copies(lock),
                     since: Instant::now(),
                 }),
-                Err(why) => Acquisition::Busy(why),
+                Acquisition::Busy(why) => Acquisition::Busy(why),
             }),
         }
     }
 
-    async fn lease(h: &Holdfast, limits: RunLimits) -> Result<Acquisition, OperationError> {
+    async fn lease(h: &Holdfast, limits: RunLimits) -> Result<Acquisition<Self>, OperationError> {
         let at = h.catalog.now().await?;
         let holder = BackupId::of_collection(at, random_bytes()?);
         match acquire::lease(h, &holder, at).await {
@@ -90,7 +83,7 @@ impl CollectionLock {
         h: &Holdfast,
         holder: &BackupId,
         limits: RunLimits,
-    ) -> Result<Acquisition, OperationError> {
+    ) -> Result<Acquisition<Self>, OperationError> {
         if let Some(why) = active_backup(h).await? {
             return Ok(Acquisition::Busy(why));
         }
@@ -136,7 +129,7 @@ impl CollectionLock {
     pub(super) async fn confirm(&self) -> Result<(), OperationError> {
         match &self.kind {
             ExclusionKind::Lease { watch, .. } => watch.confirm().await,
-            ExclusionKind::Copies(lock) => lock.beat().await,
+            ExclusionKind::Copies(lock) => lock.confirm().await,
         }
     }
 

@@ -22,7 +22,7 @@ use serde::Serialize;
 
 use self::{
     live_set::{Completeness, LiveSet},
-    lock::{Acquisition, CollectionLock},
+    lock::CollectionLock,
     references::References,
 };
 use crate::{
@@ -64,6 +64,14 @@ pub struct CollectionReport {
     pub unfinished: Option<String>,
     /// Failed steps.
     pub problems: Vec<String>,
+}
+
+/// Result of an attempt to acquire a lock.
+pub(super) enum Acquisition<T> {
+    /// The lock.
+    Acquired(T),
+    /// The reason against it.
+    Busy(String),
 }
 
 /// The examined store.

@@ -5,74 +5,110 @@
 
 use std::future::Future;
 
-use holdfast_catalog::Catalog;
+use holdfast_catalog::{Catalog, CatalogError};
 use holdfast_codec::random_bytes;
-use holdfast_domain::heartbeat::{BEAT_EVERY, COPY_EXCLUDES_GC_FOR, DEAD_AFTER};
+use holdfast_domain::heartbeat::{COPY_EXCLUDES_GC_FOR, DEAD_AFTER};
 use holdfast_domain::{BackupType, Timestamp};
 
-use crate::{Holdfast, OperationError, StopReason};
+use holdfast_recovery::heartbeat::{Heartbeat, Rhythm, Stopped, beat_until_stopped};
 
-/// An acquired lock.
+use super::Acquisition;
+use crate::{Holdfast, OperationError, StopReason, job::persist::persist};
+
+/// An acquired lock. It beats until it is dropped.
 pub(super) struct ReplicaLock {
+    heart: Heart,
+    heartbeat: Heartbeat<StopReason>,
+}
+
+#[derive(Clone)]
+struct Heart {
     catalog: Catalog,
     run: String,
 }
 
 impl ReplicaLock {
     /// Acquires the lock, or returns the reason against it.
-    pub(super) async fn take(h: &Holdfast) -> Result<Result<Self, String>, OperationError> {
+    pub(super) async fn take(h: &Holdfast) -> Result<Acquisition<Self>, OperationError> {
         let (run, now) = (hex::encode(random_bytes::<8>()?), h.catalog.now().await?);
         if !h
             .catalog
             .begin_collecting_copies(&run, now - DEAD_AFTER, now)
             .await?
         {
-            return Ok(Err(
+            return Ok(Acquisition::Busy(
                 "another run deletes content objects in the second store".to_owned(),
             ));
         }
-        let lock = Self {
+        let heart = Heart {
             catalog: h.catalog.clone(),
             run,
         };
         match active_copy(h, now).await {
-            Ok(None) => Ok(Ok(lock)),
+            Ok(None) => Ok(Acquisition::Acquired(Self::begin(heart))),
             busy => {
-                lock.release().await;
-                Ok(Err(busy?.unwrap_or_default()))
+                heart.release().await;
+                Ok(Acquisition::Busy(busy?.unwrap_or_default()))
             }
         }
     }
 
-    /// Runs a step, and beats during it.
+    fn begin(heart: Heart) -> Self {
+        let beating = {
+            let heart = heart.clone();
+            async move { heart.keep_beating().await }
+        };
+        Self {
+            heart,
+            heartbeat: Heartbeat::spawn(StopReason::CatalogSilent, beating),
+        }
+    }
+
+    /// Runs a step, unless the lock is lost before the step ends.
     pub(super) async fn guard<T>(
         &self,
         step: impl Future<Output = Result<T, OperationError>>,
     ) -> Result<T, OperationError> {
-        let mut step = std::pin::pin!(step);
-        loop {
-            tokio::select! {
-                biased;
-                done = &mut step => return done,
-                () = tokio::time::sleep(BEAT_EVERY) => self.beat().await?,
-            }
+        self.heartbeat.guard(step).await
+    }
+
+    /// Beats once more. Returns an error if the lock is lost.
+    pub(super) async fn confirm(&self) -> Result<(), OperationError> {
+        let beat = || async { Ok(self.heart.beat().await?) };
+        match self.guard(persist(beat)).await? {
+            None => Ok(()),
+            Some(reason) => Err(reason.into()),
         }
     }
 
-    /// Renews the lock. Returns an error if it is lost.
-    pub(super) async fn beat(&self) -> Result<(), OperationError> {
-        if self
-            .catalog
-            .beat_collecting_copies(&self.run, self.catalog.now().await?)
-            .await?
-        {
-            return Ok(());
-        }
-        Err(StopReason::LeaseLost.into())
-    }
-
-    /// Releases the lock. After a failure it expires within a minute.
+    /// Releases the lock.
     pub(super) async fn release(self) {
+        drop(self.heartbeat);
+        self.heart.release().await;
+    }
+}
+
+impl Heart {
+    async fn keep_beating(&self) -> StopReason {
+        let failed = |error: &str| {
+            tracing::warn!(error, "the beat of a collection failed and is repeated");
+        };
+        let rhythm = Rhythm::LEASE.after_acquisition();
+        match beat_until_stopped(rhythm, || self.beat(), failed).await {
+            Stopped::Lost(reason) => reason,
+            Stopped::Silent(_) => StopReason::CatalogSilent,
+        }
+    }
+
+    /// Renews the lock. Returns a reason if it is lost.
+    async fn beat(&self) -> Result<Option<StopReason>, CatalogError> {
+        let now = self.catalog.now().await?;
+        let is_ours = self.catalog.beat_collecting_copies(&self.run, now).await?;
+        Ok((!is_ours).then_some(StopReason::LeaseLost))
+    }
+
+    /// After a failure the lock expires within a minute.
+    async fn release(&self) {
         if let Err(error) = self.catalog.end_collecting_copies(&self.run).await {
             tracing::warn!(%error, "the lock of a collection could not be released: it expires within a minute");
         }

@@ -9,7 +9,7 @@ use holdfast_catalog::Expectation;
 use holdfast_domain::{BackupId, BackupType, ObjectKey};
 use holdfast_storage::StoreError;
 
-use super::RETAINED_TYPES;
+use super::{RETAINED_TYPES, mismatch::StoreMismatch};
 use crate::{Holdfast, OperationError, inventory};
 
 /// Manifests checked at a time.
@@ -122,9 +122,9 @@ pub(crate) fn suspension(
     kind: BackupType,
     of_type: &Expected,
     both: [Option<&Expected>; 2],
-) -> Option<String> {
+) -> Option<StoreMismatch> {
     if of_type.is_short() {
-        return Some(wrong_store(h, kind.as_str(), of_type));
+        return Some(mismatch(h, kind.as_str(), of_type));
     }
     let [Some(database), Some(content)] = both else {
         return None;
@@ -141,17 +141,16 @@ pub(crate) fn suspension(
     };
     together
         .is_short()
-        .then(|| wrong_store(h, "database and content", &together))
+        .then(|| mismatch(h, "database and content", &together))
 }
 
-fn wrong_store(h: &Holdfast, what: &str, expected: &Expected) -> String {
-    format!(
-        "{} holds {} of the {} completed {what} backups of the catalogue, fewer than half. Nothing was changed. Check \
-         BACKUP_STORE and its disks. Restore the missing manifests, or run `holdfast lost list`",
-        h.repository.location(),
-        expected.present(),
-        expected.completed
-    )
+fn mismatch(h: &Holdfast, kinds: &'static str, expected: &Expected) -> StoreMismatch {
+    StoreMismatch {
+        location: h.repository.location().clone(),
+        present: expected.present(),
+        completed: expected.completed,
+        kinds,
+    }
 }
 
 /// The reason for not collecting content objects while these manifests are missing.
@@ -173,11 +172,11 @@ pub(crate) fn collection_suspension<'a>(
 
 /// The reason for not deleting anything: the store of one type, or of both types together, does not
 /// match the catalogue.
-pub(crate) fn wrong_store_reason(
+pub(crate) fn store_mismatch(
     h: &Holdfast,
     database: Option<&Expected>,
     content: Option<&Expected>,
-) -> Option<String> {
+) -> Option<StoreMismatch> {
     let both = [database, content];
     let mut of_types = RETAINED_TYPES.into_iter().zip(both);
     of_types.find_map(|(kind, of_type)| suspension(h, kind, of_type?, both))
@@ -187,13 +186,15 @@ pub(crate) fn wrong_store_reason(
 ///
 /// # Errors
 /// If the store or the catalogue is unavailable.
-pub(crate) async fn wrong_first_store(h: &Holdfast) -> Result<Option<String>, OperationError> {
+pub(crate) async fn first_store_mismatch(
+    h: &Holdfast,
+) -> Result<Option<StoreMismatch>, OperationError> {
     let mut both = Vec::new();
     for kind in RETAINED_TYPES {
         let seen = inventory::manifests(&h.repository, kind).await?;
         both.push(Expected::compare(h, kind, |id| seen.contains(id)).await?);
     }
-    Ok(wrong_store_reason(h, both.first(), both.get(1)))
+    Ok(store_mismatch(h, both.first(), both.get(1)))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 pub(crate) mod expected;
 pub(crate) mod lock;
+pub(crate) mod mismatch;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -11,13 +11,16 @@ use std::{
 };
 
 use holdfast_codec::ArtifactDigest;
-use holdfast_domain::{Artifact, ObjectKey, SEGMENT_BYTES};
-use holdfast_repository::artifact_writer::{ArtifactWriter, Meters, Recipe};
+use holdfast_domain::{Artifact, ObjectKey, SEGMENT_BYTES, Sha256Digest};
+use holdfast_repository::{
+    Repository,
+    artifact_writer::{ArtifactWriter, Meters, Recipe},
+};
 use holdfast_storage::{
     Checksum, StoreError, Stored,
     upload::{self, PartSource, PendingUpload, UploadError},
 };
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 
 use super::watch::Watch;
 use crate::{Holdfast, OperationError};
@@ -40,7 +43,7 @@ pub(crate) async fn store_artifact<T: Send + 'static, E: From<OperationError> + 
         writer,
         stopped: Arc::clone(&stopped),
     };
-    let uploading = Uploading::begin(h, key, source);
+    let uploading = UploadTask::begin(&h.repository, key, source);
     let producing = tokio::task::spawn_blocking(move || {
         let made = produce(&mut writer)?;
         let digest = writer.writer.finish();
@@ -95,12 +98,12 @@ fn artifact(key: &ObjectKey, digest: ArtifactDigest) -> Artifact {
 
 /// The task of an upload. It ends with its source, and the caller waits for it, so that no parts
 /// remain.
-pub(crate) struct Uploading(JoinHandle<Result<PendingUpload, UploadError>>);
+pub(crate) struct UploadTask(JoinHandle<Result<PendingUpload, UploadError>>);
 
-impl Uploading {
+impl UploadTask {
     /// Begins to upload the parts of the source.
-    pub(crate) fn begin(h: &Holdfast, key: &ObjectKey, source: PartSource) -> Self {
-        let (store, key) = (Arc::clone(h.repository.store()), key.clone());
+    pub(crate) fn begin(repository: &Repository, key: &ObjectKey, source: PartSource) -> Self {
+        let (store, key) = (Arc::clone(repository.store()), key.clone());
         Self(tokio::spawn(async move {
             upload::send_all(&store, &key, source).await
         }))
@@ -130,12 +133,17 @@ impl Uploading {
         }
     }
 
+    /// Waits for the end of the task.
+    pub(crate) async fn ended(&mut self) -> Result<Result<PendingUpload, UploadError>, JoinError> {
+        (&mut self.0).await
+    }
+
     async fn wait(
         mut self,
         watch: &Watch,
     ) -> Result<Result<PendingUpload, UploadError>, OperationError> {
         let ended = tokio::select! {
-            ended = &mut self.0 => ended,
+            ended = self.ended() => ended,
             // Stopped: the source is dead, or will be in a moment, and the upload aborts itself.
             () = stopped_and_waited(watch) => return Err(watch.stopped().await.into()),
         };
@@ -143,7 +151,7 @@ impl Uploading {
     }
 }
 
-impl Drop for Uploading {
+impl Drop for UploadTask {
     fn drop(&mut self) {
         self.0.abort();
     }
@@ -167,28 +175,35 @@ pub(crate) async fn complete(
             return Err(watch.stopped().await.into());
         }
     };
-    let Stored {
-        size_bytes,
-        checksum,
-    } = completed?;
-    let same_checksum = match checksum {
-        Checksum::Full(sha256) => sha256 == sent.sha256,
+    let compared = expect_as_sent(key, &completed?, sent.size_bytes, &sent.sha256);
+    if compared.is_err() {
+        remove(h, key).await;
+    }
+    Ok(compared?)
+}
+
+/// Compares a completed upload with the sent bytes.
+pub(crate) fn expect_as_sent(
+    key: &ObjectKey,
+    stored: &Stored,
+    sent_bytes: u64,
+    sent_sha256: &Sha256Digest,
+) -> Result<(), StoreError> {
+    let is_same = match &stored.checksum {
+        Checksum::Full(sha256) => sha256 == sent_sha256,
         // The store has compared it with the checksums of the parts.
         Checksum::Composite(_) => true,
     };
-    if size_bytes == sent.size_bytes && same_checksum {
+    if is_same && stored.size_bytes == sent_bytes {
         return Ok(());
     }
-    remove(h, key).await;
-    let cause = format!(
-        "it has {size_bytes} bytes there, {} were sent, or its checksum differs",
-        sent.size_bytes
-    );
     Err(StoreError::Corrupt {
         key: key.to_string(),
-        cause,
-    }
-    .into())
+        cause: format!(
+            "the store has {} of {sent_bytes} sent bytes, or its checksum differs",
+            stored.size_bytes
+        ),
+    })
 }
 
 /// Removes an artifact of this run without a reference from a manifest.

@@ -7,7 +7,7 @@ use holdfast_domain::heartbeat::DEAD_AFTER;
 use holdfast_domain::{BackupId, Timestamp};
 use jiff::SignedDuration;
 
-use crate::{Holdfast, OperationError, RunLimits};
+use crate::{Holdfast, InvalidOperation, OperationError, RunLimits};
 
 /// A `pending` job without a run for this long will never have one.
 pub(crate) const NOT_STARTED_AFTER: SignedDuration = SignedDuration::from_mins(10);
@@ -48,8 +48,7 @@ pub(crate) async fn release(h: &Holdfast, id: &BackupId) {
 }
 
 pub(crate) fn source_of(id: &BackupId) -> Result<Source, OperationError> {
-    Source::of(id.backup_type())
-        .ok_or_else(|| OperationError::Invalid(format!("backup {id} reads no source of its own")))
+    Source::of(id.backup_type()).ok_or_else(|| InvalidOperation::NoSource(id.clone()).into())
 }
 
 pub(crate) fn from_lease(error: LeaseError) -> OperationError {

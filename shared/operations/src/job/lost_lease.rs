@@ -4,8 +4,8 @@ use holdfast_catalog::Lease;
 use holdfast_domain::{Job, JobStatus};
 
 use super::{
-    heartbeat::persist,
     lease,
+    persist::persist,
     run::{BackupOutcome, Run, SkipReason},
 };
 use crate::{Holdfast, OperationError, StopReason};

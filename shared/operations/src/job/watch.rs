@@ -1,6 +1,7 @@
 //! Watches a run: heartbeat, deadline, progress. It decides when the run must stop.
 
 use std::{
+    convert::Infallible,
     future::Future,
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
@@ -8,15 +9,12 @@ use std::{
 
 use holdfast_catalog::{Catalog, CatalogError, Source};
 use holdfast_domain::{BackupId, JobStatus, Progress, Timestamp};
-use tokio::{
-    sync::watch,
-    task::JoinHandle,
-    time::{MissedTickBehavior, timeout},
-};
+use holdfast_recovery::heartbeat::{self, Ended, Heartbeat, Rhythm, Stopped};
+use tokio::time::{MissedTickBehavior, timeout};
 
 use super::{
-    heartbeat::{beat_until_stopped, persist},
     lease,
+    persist::persist,
     run::{Run, RunLimits},
 };
 use crate::{Holdfast, OperationError, StopReason};
@@ -29,9 +27,8 @@ pub(crate) const MARGIN: Duration = Duration::from_secs(20);
 
 /// Watches one run until it is dropped.
 pub(crate) struct Watch {
-    stop: watch::Receiver<Option<StopReason>>,
     heart: Heart,
-    task: JoinHandle<()>,
+    heartbeat: Heartbeat<StopReason>,
 }
 
 #[derive(Clone)]
@@ -58,28 +55,20 @@ impl Watch {
             backup_id,
             fence: run.fence,
         };
-        let (sender, stop) = watch::channel(None);
-        let task = tokio::spawn({
+        let watching = {
             let (heart, observer) = (heart.clone(), h.observer.clone());
             let report = move |id: &BackupId, progress: &Progress| observer.progress(id, progress);
-            async move {
-                let reason = keep_watch(&heart, limits, progress, report).await;
-                let _ = sender.send(Some(reason));
-            }
-        });
-        Self { stop, heart, task }
+            async move { keep_watch(&heart, limits, progress, report).await }
+        };
+        Self {
+            heart,
+            heartbeat: Heartbeat::spawn(StopReason::CatalogSilent, watching),
+        }
     }
 
     /// Waits until the run must stop.
     pub(crate) async fn stopped(&self) -> StopReason {
-        let mut stop = self.stop.clone();
-        let reason = stop
-            .wait_for(Option::is_some)
-            .await
-            .ok()
-            .and_then(|reason| *reason);
-        // The task ends only by sending a reason: without one it panicked, and no beat is sent.
-        reason.unwrap_or(StopReason::CatalogSilent)
+        self.heartbeat.stopped().await
     }
 
     /// Runs a step, unless the run must stop before the step ends.
@@ -87,11 +76,7 @@ impl Watch {
         &self,
         step: impl Future<Output = Result<T, OperationError>>,
     ) -> Result<T, OperationError> {
-        tokio::select! {
-            biased;
-            reason = self.stopped() => Err(reason.into()),
-            result = step => result,
-        }
+        self.heartbeat.guard(step).await
     }
 
     /// Makes a repeatable call of the catalogue. It is repeated while the catalogue does not
@@ -115,12 +100,6 @@ impl Watch {
     }
 }
 
-impl Drop for Watch {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
 /// Beats and checks the time. A hanging beat does not delay the deadline.
 async fn keep_watch(
     heart: &Heart,
@@ -128,10 +107,25 @@ async fn keep_watch(
     progress: impl Fn() -> Option<Progress>,
     report: impl Fn(&BackupId, &Progress),
 ) -> StopReason {
-    tokio::select! {
-        biased;
-        reason = until_deadline(heart, limits, &progress, report) => reason,
-        reason = heart.beat_until_stopped(&progress) => reason,
+    // At the first beat there is no progress yet.
+    let is_first = AtomicBool::new(true);
+    let beat = || async {
+        let stopped = heart.beat().await?;
+        if stopped.is_none() && !is_first.swap(false, Ordering::Relaxed) {
+            heart.record(progress()).await;
+        }
+        Ok::<_, CatalogError>(stopped)
+    };
+    let failed = |error: &str| {
+        tracing::warn!(backupId = %heart.backup_id, error, "a beat failed and is repeated");
+    };
+    let deadline = until_deadline(heart, limits, &progress, report);
+    let work = std::future::pending::<Infallible>();
+    match heartbeat::run(Rhythm::LEASE, work, deadline, beat, failed).await {
+        Ended::Done(never) => match never {},
+        Ended::Deadline => StopReason::Deadline,
+        Ended::Stopped(Stopped::Lost(reason)) => reason,
+        Ended::Stopped(Stopped::Silent(_)) => StopReason::CatalogSilent,
     }
 }
 
@@ -141,7 +135,7 @@ async fn until_deadline(
     limits: RunLimits,
     progress: &impl Fn() -> Option<Progress>,
     report: impl Fn(&BackupId, &Progress),
-) -> StopReason {
+) {
     let mut ticks = tokio::time::interval(PROGRESS_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -153,30 +147,12 @@ async fn until_deadline(
             .deadline
             .is_some_and(|deadline| Timestamp::now() + MARGIN >= deadline)
         {
-            return StopReason::Deadline;
+            return;
         }
     }
 }
 
 impl Heart {
-    /// Beats, and records the progress. It ends if a beat matches no lease, or if no beat was
-    /// answered for too long.
-    async fn beat_until_stopped(&self, progress: &impl Fn() -> Option<Progress>) -> StopReason {
-        // At the first beat there is no progress yet.
-        let is_first = AtomicBool::new(true);
-        let beat = || async {
-            let stopped = self.beat().await?;
-            if stopped.is_none() && !is_first.swap(false, Ordering::Relaxed) {
-                self.record(progress()).await;
-            }
-            Ok(stopped)
-        };
-        let beats = beat_until_stopped(beat, |error| {
-            tracing::warn!(backupId = %self.backup_id, error, "a beat failed and is repeated");
-        });
-        beats.await.unwrap_or(StopReason::CatalogSilent)
-    }
-
     /// Renews the lease. Returns a reason if the run must stop.
     async fn beat(&self) -> Result<Option<StopReason>, CatalogError> {
         if self

@@ -12,7 +12,7 @@ use jiff::SignedDuration;
 use super::SweepReport;
 use crate::{
     Holdfast, OperationError, RunLimits,
-    inventory::expected::wrong_first_store,
+    inventory::expected::first_store_mismatch,
     job::{late, run::is_late},
 };
 
@@ -37,9 +37,11 @@ impl StoreCheck {
         if let Some(known) = self.0 {
             return Ok(known);
         }
-        let wrong = wrong_first_store(h).await?;
+        let wrong = first_store_mismatch(h).await?;
         self.0 = Some(wrong.is_none());
-        report.problems.extend(wrong);
+        report
+            .problems
+            .extend(wrong.map(|mismatch| mismatch.to_string()));
         Ok(self.0 == Some(true))
     }
 }

@@ -196,11 +196,11 @@ impl<'a> Rebuild<'a> {
         let Some((manifest, _)) = self.read_job(id).await? else {
             return Ok(());
         };
-        if let Some(problem) = missing_artifacts(&self.h.repository, &manifest).await? {
+        if let Some(damage) = missing_artifacts(&self.h.repository, &manifest).await? {
             self.report.stood += 1;
             self.report.damaged.push(DamagedBackup {
                 backup_id: id.clone(),
-                problem,
+                problem: damage.into_string(),
             });
             return Ok(());
         }
@@ -225,8 +225,8 @@ impl<'a> Rebuild<'a> {
         };
         self.suspend_retention(id.backup_type()).await?;
         let mut filled = Filled::default();
-        if let Some(problem) = missing_artifacts(&self.h.repository, &manifest).await? {
-            self.damaged(&mut job, VerificationLevel::Exists, problem);
+        if let Some(damage) = missing_artifacts(&self.h.repository, &manifest).await? {
+            self.damaged(&mut job, VerificationLevel::Exists, damage.into_string());
         } else if manifest.content.is_some() {
             filled = self.fill(manifest).await?;
             if let Some(problem) = filled.problem.take() {

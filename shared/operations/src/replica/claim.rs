@@ -9,6 +9,7 @@ use holdfast_domain::heartbeat::DEAD_AFTER;
 use holdfast_domain::{
     BackupId, BackupType, CopyStatus, FailureCode, JobCopy, JobFailure, JobStatus, Timestamp,
 };
+use holdfast_recovery::heartbeat::{self, Ended, Rhythm, Stopped};
 use holdfast_repository::Repository;
 use jiff::SignedDuration;
 
@@ -16,10 +17,7 @@ use super::{
     CopyReport,
     copier::{Copied, Copier},
 };
-use crate::{
-    Holdfast, OperationError, RunLimits,
-    job::heartbeat::{beat_until_stopped, persist},
-};
+use crate::{Holdfast, OperationError, RunLimits, job::persist::persist};
 
 /// For this long a run trusts an earlier run's checks of objects in the second store. A collection
 /// there waits twice as long after the last beat of a content copy.
@@ -137,22 +135,16 @@ impl ReplicaClaim {
 
     /// Runs the copier, and beats during the work.
     pub(super) async fn watch(&self, copier: &Copier<'_>, limits: RunLimits) -> CopyEnd {
-        tokio::select! {
-            biased;
-            ended = Box::pin(copier.run()) => CopyEnd::Run(ended),
-            () = until(limits) => CopyEnd::TimeIsUp,
-            ended = self.beat_until_stopped(copier) => ended,
+        let failed = |error: &str| {
+            tracing::warn!(backupId = %self.backup_id, error, "the beat of a copy failed and is retried");
+        };
+        let (copying, beat) = (Box::pin(copier.run()), || self.beat(copier));
+        match heartbeat::run(Rhythm::LEASE, copying, until(limits), beat, failed).await {
+            Ended::Done(copied) => CopyEnd::Run(copied),
+            Ended::Deadline => CopyEnd::TimeIsUp,
+            Ended::Stopped(Stopped::Lost(end)) => end,
+            Ended::Stopped(Stopped::Silent(_)) => CopyEnd::Silent,
         }
-    }
-
-    async fn beat_until_stopped(&self, copier: &Copier<'_>) -> CopyEnd {
-        let beats = beat_until_stopped(
-            || self.beat(copier),
-            |error| {
-                tracing::warn!(backupId = %self.backup_id, error, "the beat of a copy failed and is retried");
-            },
-        );
-        beats.await.unwrap_or(CopyEnd::Silent)
     }
 
     async fn beat(&self, copier: &Copier<'_>) -> Result<Option<CopyEnd>, CatalogError> {

@@ -265,7 +265,9 @@ impl<'a> Copier<'a> {
         Ok(self
             .read_copy(wanted)
             .await?
-            .map_or(Found::AsItShouldBe, Found::Altered))
+            .map_or(Found::AsItShouldBe, |damage| {
+                Found::Altered(damage.into_string())
+            }))
     }
 
     /// Whether an object of the right size is authentic, judged by its header and trailer. If it is

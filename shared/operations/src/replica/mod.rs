@@ -30,7 +30,7 @@ pub use self::{
     fault::CopyFault,
     remove::{RemovedCopies, remove_copies},
 };
-use crate::{Holdfast, OperationError, RunLimits, StopReason, readers::protect};
+use crate::{Holdfast, InvalidOperation, OperationError, RunLimits, StopReason, readers::protect};
 
 /// Depth of the checks, and the treatment of damage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,9 +95,8 @@ pub async fn copy_backup(
         }
         ClaimOutcome::NotCompleted(JobStatus::Deleted) => return Ok(CopyStep::Gone),
         ClaimOutcome::NotCompleted(status) => {
-            return Err(OperationError::Invalid(format!(
-                "backup {id} is {status}: there is nothing to copy yet"
-            )));
+            let backup_id = id.clone();
+            return Err(InvalidOperation::NothingToCopy { backup_id, status }.into());
         }
     };
     tracing::info!(backupId = %id, store = %second.location(), "the copy of a backup begins");
@@ -223,10 +222,7 @@ async fn finish_deleted(
 
 fn expect_copyable(id: &BackupId) -> Result<(), OperationError> {
     if id.backup_type() == BackupType::Full {
-        let problem = format!(
-            "{id} is a full backup, and has no copy of its own: name its database and content backups"
-        );
-        return Err(OperationError::Invalid(problem));
+        return Err(InvalidOperation::CopyFull(id.clone()).into());
     }
     Ok(())
 }

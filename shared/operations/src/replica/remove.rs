@@ -15,7 +15,7 @@ use super::CopyFault;
 use crate::{
     BlockedBackup, CollectionReport, DeletedBackup, Holdfast, OperationError, RETAINED_TYPES,
     RunLimits,
-    inventory::{Folder, expected::wrong_first_store, folders},
+    inventory::{Folder, expected::first_store_mismatch, folders},
     job::run::is_late,
     retention::{Deletion, collect_copies, delete_copy},
 };
@@ -79,10 +79,10 @@ pub async fn remove_copies(
     if !expect_ours(h, second).await? {
         return Ok(report);
     }
-    match wrong_first_store(h).await {
+    match first_store_mismatch(h).await {
         Ok(None) => delete_and_collect(h, second, limits, now, &mut report).await,
-        Ok(suspended @ Some(_)) => {
-            report.suspended = suspended;
+        Ok(Some(mismatch)) => {
+            report.suspended = Some(mismatch.to_string());
             return Ok(report);
         }
         Err(error) => report.problems.push(format!("the first store: {error}")),

@@ -3,6 +3,7 @@
 //! backups may name that form.
 
 use holdfast_domain::StoredObject;
+use holdfast_repository::Damage;
 use holdfast_storage::Store;
 
 use super::{copier::Copier, object::Unreadable, wanted::Wanted};
@@ -13,7 +14,7 @@ impl Copier<'_> {
     pub(super) async fn read_copy(
         &self,
         wanted: &Wanted<'_>,
-    ) -> Result<Option<String>, OperationError> {
+    ) -> Result<Option<Damage>, OperationError> {
         let sound = match self
             .read_form(self.second.store().as_ref(), wanted.stored())
             .await
@@ -23,7 +24,7 @@ impl Copier<'_> {
         };
         match sound {
             Ok(()) => Ok(None),
-            Err(Unreadable::Damaged(problem)) => Ok(Some(problem)),
+            Err(Unreadable::Damaged(problem)) => Ok(Some(problem.into())),
             Err(Unreadable::Store(error)) => Err(self.second_failed(error)),
             Err(Unreadable::Other(error)) => Err(error),
         }

@@ -30,6 +30,7 @@ use crate::{
     inventory::{
         self, Inventory, RETAINED_TYPES, Trust,
         expected::{Expected, collection_suspension, suspension},
+        mismatch::StoreMismatch,
     },
 };
 
@@ -88,7 +89,7 @@ async fn plan_of(
     now: Timestamp,
 ) -> Result<TypePlan, OperationError> {
     let mut plan = match suspension(h, inventory.kind, expected, both) {
-        Some(why) => plan::suspended(h, inventory, why, now).await?,
+        Some(mismatch) => plan::suspended(h, inventory, mismatch.to_string(), now).await?,
         None => plan::for_display(h, inventory, now).await?,
     };
     plan.lost = expected.unresolved().cloned().collect();
@@ -186,13 +187,13 @@ async fn retain_types(
 async fn retain_type(
     h: &Holdfast,
     one: TypeInventory,
-    wrong_store: Option<String>,
+    wrong_store: Option<StoreMismatch>,
     (limits, now): (RunLimits, Timestamp),
     report: &mut TypeReport,
 ) -> Result<(), OperationError> {
     let kind = one.inventory.kind;
     let why = match wrong_store {
-        Some(why) => Some(why),
+        Some(mismatch) => Some(mismatch.to_string()),
         None => policy_in_force(h, kind).await?.suspension(kind),
     };
     match why {

@@ -3,13 +3,10 @@
 
 use holdfast_catalog::{Catalog, VerificationClaim, VerifiedSoFar};
 use holdfast_codec::random_bytes;
+use holdfast_domain::heartbeat::VERIFICATION_DEAD_AFTER;
 use holdfast_domain::{BackupId, Timestamp, VerificationLevel};
-use jiff::SignedDuration;
 
-use crate::{Holdfast, OperationError, job::heartbeat::persist};
-
-/// A function is dead after its 15 minutes.
-pub(super) const DEAD_AFTER: SignedDuration = SignedDuration::from_mins(16);
+use crate::{Holdfast, OperationError, job::persist::persist};
 
 /// A claim. Without a row in the catalogue it excludes no other run and records nothing.
 pub(super) struct VerifyClaim {
@@ -30,7 +27,7 @@ impl VerifyClaim {
         let (run, now) = (hex::encode(random_bytes::<8>()?), h.catalog.now().await?);
         let claimed = h
             .catalog
-            .begin_verification(id, level, &run, now - DEAD_AFTER, now)
+            .begin_verification(id, level, &run, now - VERIFICATION_DEAD_AFTER, now)
             .await?;
         let (has_row, so_far) = match claimed {
             VerificationClaim::Taken(so_far) => (true, so_far),

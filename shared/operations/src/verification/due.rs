@@ -5,14 +5,12 @@
 use std::time::Duration;
 
 use holdfast_catalog::{VerificationRecord, Verifying};
+use holdfast_domain::heartbeat::VERIFICATION_DEAD_AFTER;
 use holdfast_domain::{BackupId, BackupType, Job, Timestamp, VerificationLevel};
 use holdfast_recovery::verification::{Verification, remove_dead_scratch};
 use jiff::SignedDuration;
 
-use super::{
-    claim::DEAD_AFTER,
-    on_request::{VerifyOutcome, time_left, verify_at},
-};
+use super::on_request::{VerifyOutcome, time_left, verify_at};
 use crate::{Holdfast, OperationError, RunLimits};
 
 /// Maximum number of backups of each type per run.
@@ -131,7 +129,8 @@ async fn read_new_ones(
     report: &mut DueReport,
 ) {
     let is_left = |one: &&Verifying| {
-        one.level == VerificationLevel::Checksum && now.duration_since(one.touched_at) > DEAD_AFTER
+        one.level == VerificationLevel::Checksum
+            && now.duration_since(one.touched_at) > VERIFICATION_DEAD_AFTER
     };
     let mut ids: Vec<BackupId> = begun
         .iter()

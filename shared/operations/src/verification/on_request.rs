@@ -8,14 +8,13 @@ use holdfast_domain::{
     BackupId, BackupType, JobStatus, Manifest, ObjectKey, Secret, Timestamp, VerificationLevel,
 };
 use holdfast_recovery::{
+    DrillFault,
     readers::Purpose,
-    verification::{
-        Findings, Judgement, Verification, content,
-        drill::{NOT_CONTENT, drill},
-        verify,
-    },
+    verification::{Findings, Judgement, Verification, content, drill::drill, verify},
 };
-use holdfast_repository::{Repository, RepositoryError, content::proof::note_of_other_forms};
+use holdfast_repository::{
+    InvalidRequest, Repository, RepositoryError, content::proof::note_of_other_forms,
+};
 use jiff::SignedDuration;
 
 use super::{
@@ -25,7 +24,10 @@ use super::{
     record::record_verification,
     steps::{StepEnd, Steps},
 };
-use crate::{Holdfast, OperationError, RunLimits, job::heartbeat::persist, readers::protect};
+use crate::{
+    Holdfast, InvalidOperation, OperationError, RunLimits, Unfinished, job::persist::persist,
+    readers::protect,
+};
 
 /// Reserve before the function's end, for ending the current step and for the record.
 const MARGIN: SignedDuration = SignedDuration::from_secs(45);
@@ -54,11 +56,9 @@ pub enum VerifyOutcome {
 /// [`OperationError::Invalid`].
 pub fn expect_level(id: &BackupId, level: VerificationLevel) -> Result<(), OperationError> {
     match id.backup_type() {
-        BackupType::Full => Err(OperationError::Invalid(format!(
-            "{id} is a full backup: verify the backups it is made of"
-        ))),
+        BackupType::Full => Err(InvalidOperation::VerifyFull(id.clone()).into()),
         BackupType::Content if level == VerificationLevel::Drill => {
-            Err(OperationError::Invalid(NOT_CONTENT.to_owned()))
+            Err(InvalidRequest::DrillOfContent.into())
         }
         _ => Ok(()),
     }
@@ -378,10 +378,7 @@ fn drill_server(h: &Holdfast) -> Result<&Secret, OperationError> {
 /// The refusal of a drill without a server for it.
 #[must_use]
 pub fn no_drill_server() -> OperationError {
-    OperationError::Drill {
-        reason: "it is not set: set it to a server for scratch databases".to_owned(),
-        is_transient: false,
-    }
+    DrillFault::NotSet.into()
 }
 
 /// The remaining time of the function, or `None` without a limit.
@@ -399,9 +396,9 @@ async fn time_is_over(limits: RunLimits) {
 }
 
 fn too_slow(id: &BackupId, level: VerificationLevel) -> OperationError {
-    let level = level.as_str();
-    OperationError::Unfinished(format!(
-        "the function's time is too short to verify backup {id} at level {level}: \
-         run `holdfast verify {id} --level {level}` on a machine, without a time limit"
-    ))
+    Unfinished::Verification {
+        backup_id: id.clone(),
+        level,
+    }
+    .into()
 }

@@ -3,18 +3,15 @@
 //!
 //! Memory: [`CONCURRENT_SEGMENTS`] segments of 8 MiB.
 
-use std::{
-    ops::Range,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{ops::Range, sync::Arc, time::Instant};
 
 use futures_util::{TryStreamExt as _, future::try_join_all};
 use holdfast_catalog::VerifiedSoFar;
 use holdfast_codec::{HEADER_BYTES, Header, SegmentHasher};
+use holdfast_domain::heartbeat::VERIFICATION_RECORD_EVERY;
 use holdfast_domain::{Artifact, BackupType, Manifest, ObjectKey, SEGMENT_BYTES, Timestamp};
 use holdfast_repository::{
-    Repository,
+    Damage, Repository,
     artifact_reader::{dump_of, master_of},
     content::read::blocking,
 };
@@ -26,8 +23,6 @@ use crate::{OperationError, RunLimits};
 
 /// Reserve before the function's end, for the last step and the record.
 const MARGIN: SignedDuration = SignedDuration::from_secs(30);
-/// Interval of the records of progress in the catalogue.
-const RECORD_EVERY: Duration = Duration::from_secs(20);
 const CONCURRENT_SEGMENTS: usize = 4;
 
 /// The verification of a backup by one run.
@@ -113,7 +108,7 @@ impl<'a> Steps<'a> {
         let hasher = match self.opened(manifest, artifact).await? {
             Ok(hasher) => Arc::new(hasher),
             Err(problem) => {
-                self.so_far.problems.push(problem);
+                self.so_far.problems.push(problem.into_string());
                 return Ok(StepEnd::Complete);
             }
         };
@@ -126,7 +121,7 @@ impl<'a> Steps<'a> {
             });
             for problem in try_join_all(read).await? {
                 if let Some(problem) = problem {
-                    self.so_far.problems.push(problem);
+                    self.so_far.problems.push(problem.into_string());
                     return Ok(StepEnd::Complete);
                 }
                 self.so_far.bytes += range_of(artifact, self.so_far.segments).end
@@ -145,7 +140,7 @@ impl<'a> Steps<'a> {
         &self,
         manifest: &Manifest,
         artifact: &Artifact,
-    ) -> Result<Result<SegmentHasher, String>, OperationError> {
+    ) -> Result<Result<SegmentHasher, Damage>, OperationError> {
         let Artifact {
             key,
             size,
@@ -158,7 +153,8 @@ impl<'a> Steps<'a> {
             return Ok(Err(format!(
                 "its manifest has {} digests for the {size} bytes of {key}",
                 segments.len()
-            )));
+            )
+            .into()));
         }
         match self.repository.store().head(key).await {
             Ok(found) if found.size_bytes == *size => {}
@@ -166,9 +162,10 @@ impl<'a> Steps<'a> {
                 return Ok(Err(format!(
                     "{key} has {} bytes, but its manifest declares {size}",
                     found.size_bytes
-                )));
+                )
+                .into()));
             }
-            Err(StoreError::NotFound { .. }) => return Ok(Err(format!("{key} is missing"))),
+            Err(StoreError::NotFound { .. }) => return Ok(Err(format!("{key} is missing").into())),
             Err(error) => return Err(error.into()),
         }
         let Some(master) = master_of(self.repository, manifest.encryption.as_ref()).await? else {
@@ -176,7 +173,7 @@ impl<'a> Steps<'a> {
         };
         let header = bytes_of(self.repository, key, 0..HEADER_BYTES as u64).await?;
         // The first segment contains the header, so its digest authenticates the header.
-        let header = Header::parse(&header).map_err(|error| format!("{key}: {error}"));
+        let header = Header::parse(&header).map_err(|error| format!("{key}: {error}").into());
         Ok(header.map(|header| master.artifact_keys(&header.salt).segment_hasher()))
     }
 
@@ -191,7 +188,7 @@ impl<'a> Steps<'a> {
         {
             return Ok(true);
         }
-        if self.recorded_at.elapsed() > RECORD_EVERY {
+        if self.recorded_at.elapsed() > VERIFICATION_RECORD_EVERY {
             self.claim.record(&self.so_far).await?;
             self.recorded_at = Instant::now();
         }
@@ -209,23 +206,22 @@ async fn segment_problem(
     artifact: &Artifact,
     hasher: Arc<SegmentHasher>,
     number: u64,
-) -> Result<Option<String>, OperationError> {
+) -> Result<Option<Damage>, OperationError> {
     let range = range_of(artifact, number);
     let (start, expected_bytes) = (range.start, range.end - range.start);
     let bytes = match bytes_of(repository, &artifact.key, range).await {
         Err(OperationError::Store(StoreError::NotFound { key, .. })) => {
-            return Ok(Some(format!("{key} is missing")));
+            return Ok(Some(format!("{key} is missing").into()));
         }
         Err(OperationError::Store(error @ StoreError::Corrupt { .. })) => {
-            return Ok(Some(error.to_string()));
+            return Ok(Some(error.to_string().into()));
         }
         bytes => bytes?,
     };
     if bytes.len() as u64 != expected_bytes {
-        return Ok(Some(format!(
-            "{} ends within its segment {number}",
-            artifact.key
-        )));
+        return Ok(Some(
+            format!("{} ends within its segment {number}", artifact.key).into(),
+        ));
     }
     let found = blocking("hash a segment", move || hasher.digest(number, &bytes)).await?;
     let expected = usize::try_from(number)
@@ -238,7 +234,7 @@ async fn segment_problem(
             artifact.key
         )
     };
-    Ok((Some(&found) != expected).then(problem))
+    Ok((Some(&found) != expected).then(|| problem().into()))
 }
 
 async fn bytes_of(

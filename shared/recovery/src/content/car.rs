@@ -10,7 +10,7 @@ use std::{
 use holdfast_content::ipfs::{CarWriter, Cid, RebuildError};
 use holdfast_domain::{BackupId, ItemRecord, StoredFile};
 use holdfast_repository::{
-    Repository, RepositoryError,
+    InvalidRequest, MissingItem, NoBlocks, Repository, RepositoryError,
     content::{
         proof::ContentObject,
         read::{ReadFault, blocking},
@@ -90,15 +90,17 @@ impl Export {
         if let Some(only) = &self.only
             && roots.is_empty()
         {
-            let why = match found {
-                None => "is not in it",
-                Some(false) => "has no file in it",
-                Some(true) => {
-                    "has no record of blocks: it is not from IPFS, or no gateway proved it"
-                }
+            let cause = match found {
+                None => NoBlocks::NotInBackup,
+                Some(false) => NoBlocks::NoFile,
+                Some(true) => NoBlocks::NotRecorded,
             };
-            let message = format!("item {only} of backup {} {why}", self.backup.id());
-            return Err(ReadFault::Other(RepositoryError::NoItem(message)));
+            let missing = MissingItem::NoBlocks {
+                backup_id: self.backup.id().clone(),
+                content_id: only.clone(),
+                cause,
+            };
+            return Err(ReadFault::Other(missing.into()));
         }
         report.roots = roots.iter().map(Cid::to_string).collect();
         Ok((report, roots))
@@ -203,9 +205,13 @@ impl Export {
 
 #[expect(clippy::needless_pass_by_value, reason = "it is handed to map_err")]
 fn unwritable(error: io::Error) -> ReadFault {
-    ReadFault::Other(RepositoryError::Invalid(format!(
-        "the CAR could not be written: {error}"
-    )))
+    ReadFault::Other(
+        InvalidRequest::Unwritable {
+            target: "the CAR".to_owned(),
+            cause: error.to_string(),
+        }
+        .into(),
+    )
 }
 
 struct Counted<'a, W> {

@@ -9,7 +9,7 @@ use std::{
 
 use holdfast_domain::ItemRecord;
 use holdfast_repository::{
-    RepositoryError,
+    InvalidRequest, RepositoryError,
     content::{
         item_list::{DOCUMENT_NAME, Document, is_safe_name},
         proof::ContentObject,
@@ -130,7 +130,11 @@ pub(super) async fn restore_document(
 }
 
 pub(super) fn unwritable(path: &Path, error: &io::Error) -> RepositoryError {
-    RepositoryError::Invalid(format!("{} could not be written: {error}", path.display()))
+    InvalidRequest::Unwritable {
+        target: path.display().to_string(),
+        cause: error.to_string(),
+    }
+    .into()
 }
 
 /// Damage affects only this file. An unavailable store affects all files.

@@ -8,7 +8,9 @@ use std::path::Path;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use holdfast_domain::{BackupId, ItemRecord};
-use holdfast_repository::{Repository, RepositoryError, content::stored::StoredContent};
+use holdfast_repository::{
+    MissingItem, Repository, RepositoryError, content::stored::StoredContent,
+};
 
 pub use self::car::{CarReport, export_car};
 use self::files::{Outcome, restore_document, restore_file};
@@ -145,17 +147,22 @@ fn check_found(
     found: Option<ItemRecord>,
 ) -> Result<(), RepositoryError> {
     match found {
-        None => Err(RepositoryError::NoItem(format!(
-            "backup {id} has no item {content_id}"
-        ))),
+        None => Err(MissingItem::Unknown {
+            backup_id: id.clone(),
+            content_id: content_id.to_owned(),
+        }
+        .into()),
         Some(record) if record.file.is_none() => {
-            let why = record.error.map_or_else(
+            let reason = record.error.map_or_else(
                 || "its line contains no reason".to_owned(),
                 |error| error.message,
             );
-            Err(RepositoryError::NoItem(format!(
-                "backup {id} holds no file of item {content_id}: {why}"
-            )))
+            Err(MissingItem::NoFile {
+                backup_id: id.clone(),
+                content_id: content_id.to_owned(),
+                reason,
+            }
+            .into())
         }
         Some(_) => Ok(()),
     }

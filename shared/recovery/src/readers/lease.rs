@@ -1,20 +1,23 @@
 //! A reader's lease: recorded before the backup is read, renewed during the work, and released at
 //! its end in every case. A killed process releases nothing, but its lease expires without a beat.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use holdfast_database::Confirmation;
-use holdfast_domain::heartbeat::{BEAT_EVERY, SILENCE_LIMIT};
+use holdfast_domain::heartbeat::SILENCE_LIMIT;
 use holdfast_domain::{BackupId, Timestamp};
 use holdfast_repository::Repository;
 use jiff::SignedDuration;
-use tokio::{
-    runtime::Handle,
-    task::JoinHandle,
-    time::{Instant, MissedTickBehavior},
-};
+use tokio::{runtime::Handle, task::JoinHandle};
 
 use super::{LeaseError, Protection, Purpose, Reader, ReaderLeases};
+use crate::heartbeat::{Rhythm, Stopped, beat_until_stopped};
 
 /// A lease until its drop.
 pub struct ReaderLease {
@@ -199,23 +202,23 @@ impl Drop for ReaderLease {
     }
 }
 
-/// A beat also records a reader after a failed first record.
+/// Beats until the task is aborted. A beat also records a reader after a failed first record.
 async fn beat(shared: Arc<SharedLease>) {
-    let mut beats = tokio::time::interval(BEAT_EVERY);
-    beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    beats.tick().await;
-    let (mut last_beat, mut is_silent) = (Instant::now(), false);
     let id = &shared.reader.backup_id;
+    let is_silent = AtomicBool::new(false);
+    let renew = || async {
+        shared.renew(Timestamp::now()).await?;
+        is_silent.store(false, Ordering::Relaxed);
+        Ok::<_, LeaseError>(None::<Infallible>)
+    };
+    let failed = |error: &str| tracing::debug!(backupId = %id, error, "a reader's beat failed");
+    let mut rhythm = Rhythm::LEASE.after_acquisition();
     loop {
-        beats.tick().await;
-        match shared.renew(Timestamp::now()).await {
-            Ok(()) => (last_beat, is_silent) = (Instant::now(), false),
-            // Other runs will soon treat the reader as dead, so log it before.
-            Err(error) if last_beat.elapsed() > SILENCE_LIMIT && !is_silent => {
-                is_silent = true;
-                tracing::warn!(backupId = %id, %error, "nothing protects the backup while it is read: its lease cannot be renewed");
-            }
-            Err(error) => tracing::debug!(backupId = %id, %error, "a reader's beat failed"),
+        let Stopped::Silent(error) = beat_until_stopped(rhythm, renew, failed).await;
+        // Other runs will soon treat the reader as dead, so log it before.
+        if !is_silent.swap(true, Ordering::Relaxed) {
+            tracing::warn!(backupId = %id, error, "nothing protects the backup while it is read: its lease cannot be renewed");
         }
+        rhythm = Rhythm::LEASE;
     }
 }

@@ -13,14 +13,14 @@ use holdfast_domain::{
     BackupId, BackupType, DrilledCollection, Manifest, NamespaceManifest, Secret, Timestamp,
     VerificationLevel,
 };
-use holdfast_repository::{Repository, RepositoryError, artifact_reader::dump_of};
+use holdfast_repository::{InvalidRequest, Repository, RepositoryError, artifact_reader::dump_of};
 
 use super::{
     Findings, Judgement, Verification,
     database::of_artifact,
     scratch::{self, Scratch},
 };
-use crate::{RecoveryError, RestoreTarget, restore_database};
+use crate::{DrillFault, RecoveryError, RestoreTarget, restore_database};
 
 /// Restores a backup into scratch databases of `server`, and drops them in every case. If `stop`
 /// completes first, it returns an error without a result.
@@ -37,17 +37,13 @@ pub async fn drill(
     progress: &(dyn Fn(&RestoreProgress) + Sync),
 ) -> Result<Verification, RecoveryError> {
     if id.backup_type() != BackupType::Database {
-        return Err(RecoveryError::invalid(NOT_CONTENT));
+        return Err(InvalidRequest::DrillOfContent.into());
     }
     let judgement = Judgement::begin(repository, id, VerificationLevel::Drill, now).await?;
     let mut found = Findings::default();
     let checked = check(repository, id, server, now, stop, progress, &mut found).await;
     judgement.end(found, checked)
 }
-
-/// The refusal of a drill of a content backup.
-pub const NOT_CONTENT: &str = "a drill restores a database. The deepest level of a content backup is structure: it \
-                               reads every file completely, and rebuilds the blocks of its CID";
 
 async fn check(
     repository: &Repository,
@@ -80,7 +76,7 @@ async fn check(
     let restored = tokio::select! {
         restored = restore_database(repository, id, &target, progress) => restored,
         () = stop => Err(stopped(id)),
-        () = scratch.keep_beating(id) => Err(stopped(id)),
+        silent = scratch.keep_beating(id) => Err(silent),
     };
     found.notes.extend(if restored.is_ok() {
         scratch.remove().await
@@ -104,9 +100,7 @@ async fn check(
 }
 
 fn stopped(id: &BackupId) -> RecoveryError {
-    RecoveryError::Unfinished(format!(
-        "the drill of backup {id} was stopped before its end, and its scratch databases were dropped"
-    ))
+    RecoveryError::Unfinished(id.clone())
 }
 
 /// Describes a failed restore as a problem of the backup. Returns an error for a fault of the
@@ -124,16 +118,14 @@ fn problem(error: RecoveryError) -> Result<String, RecoveryError> {
         RecoveryError::Restore(RestoreError {
             cause: RestoreFault::Database(fault),
             incomplete,
-        }) => match scratch::of_server(&fault) {
-            RecoveryError::Drill {
-                reason: text,
-                is_transient: false,
-            } if !incomplete.is_empty() && is_refusal(&fault) => {
-                Ok(format!("the server refused it: {text}"))
+        }) => {
+            let is_permanent = !fault.is_transient();
+            if is_permanent && !incomplete.is_empty() && is_refusal(&fault) {
+                return Ok(format!("the server refused it: {fault}"));
             }
-            error => Err(error),
-        },
-        RecoveryError::Target(fault) => Err(scratch::of_server(&fault)),
+            Err(DrillFault::from(fault).into())
+        }
+        RecoveryError::Target(fault) => Err(DrillFault::from(fault).into()),
         error => Err(error),
     }
 }
@@ -241,7 +233,7 @@ mod tests {
             DatabaseError::Denied(text()),
             DatabaseError::Lost(text()),
         ] {
-            assert!(matches!(broken(fault), Err(RecoveryError::Drill { .. })));
+            assert!(matches!(broken(fault), Err(RecoveryError::Drill(_))));
         }
     }
 }

@@ -14,7 +14,7 @@ use holdfast_domain::{
     BackupId, BackupType, DrilledCollection, ItemCounts, NamespaceManifest, Timestamp,
     VerificationLevel, VerificationStatus,
 };
-use holdfast_repository::{Repository, RepositoryError, RepositoryFileError};
+use holdfast_repository::{InvalidRequest, Repository, RepositoryError, RepositoryFileError};
 use holdfast_storage::StoreError;
 use serde::Serialize;
 
@@ -92,9 +92,7 @@ pub async fn verify(
     progress: impl Fn(u64, u64) + Send + Sync + 'static,
 ) -> Result<Verification, RecoveryError> {
     if level == VerificationLevel::Drill {
-        return Err(RecoveryError::invalid(
-            "a drill needs a server to restore to",
-        ));
+        return Err(InvalidRequest::NoDrillServer.into());
     }
     let judgement = Judgement::begin(repository, id, level, now).await?;
     let mut found = Findings::default();
@@ -206,9 +204,9 @@ fn of_repository(error: RecoveryError, problems: &[String]) -> RecoveryError {
                 .iter()
                 .filter(|problem| **problem != cause)
                 .cloned();
-            RepositoryFileError::Faulty(
-                others.chain([cause.clone()]).collect::<Vec<_>>().join("; "),
-            )
+            RepositoryFileError::Faulty {
+                problems: others.chain([cause.clone()]).collect(),
+            }
             .into()
         }
         error => error,

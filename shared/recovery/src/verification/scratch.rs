@@ -1,30 +1,39 @@
 //! The scratch databases of a drill. Their name is unique, and they are always dropped. After a
 //! crash their beat stops, and the next drill on that server drops them.
 
-use std::time::Duration;
+use std::{convert::Infallible, time::Duration};
 
 use holdfast_codec::random_bytes;
 use holdfast_database::{Connection, DatabaseError, NamespaceMap};
+use holdfast_domain::heartbeat::{
+    BEAT_TIMEOUT, DRILL_BEAT_EVERY, DRILL_DEAD_AFTER, DRILL_SILENCE_LIMIT, REPEAT_AFTER,
+};
 use holdfast_domain::{BackupId, Manifest, Secret, Timestamp, settings::ReadPreference};
-use holdfast_repository::RepositoryError;
-use jiff::SignedDuration;
+use holdfast_repository::{InvalidRequest, RepositoryError};
 
-use crate::RecoveryError;
+use crate::{
+    DrillFault, RecoveryError,
+    heartbeat::{Rhythm, Stopped, beat_until_stopped},
+};
 
 /// Prefix of all scratch databases.
 const PREFIX: &str = "holdfast_drill_";
 /// The database of the beat.
 const BEAT: &str = "beat";
-/// Interval of the beats.
-const BEAT_EVERY: Duration = Duration::from_secs(30);
+/// The first beat is part of [`Scratch::begin`].
+const RHYTHM: Rhythm = Rhythm {
+    first_after: DRILL_BEAT_EVERY,
+    every: DRILL_BEAT_EVERY,
+    timeout: BEAT_TIMEOUT,
+    repeat_after: REPEAT_AFTER,
+    silence_limit: DRILL_SILENCE_LIMIT,
+};
 /// Interval of the checks for late writes after a failed restore.
 const CHECK_EVERY: Duration = Duration::from_millis(200);
 /// After this many empty checks, no write is pending.
 const EMPTY_CHECKS: u32 = 10;
 /// After this many removals the rest is left to the next drill.
 const MAX_REMOVALS: u32 = 20;
-/// Without a beat for this long a drill is dead.
-const DEAD_AFTER: SignedDuration = SignedDuration::from_mins(10);
 const APP_NAME: &str = "holdfast-drill";
 
 /// The scratch databases of one drill.
@@ -39,7 +48,7 @@ pub(crate) struct Scratch {
 /// Connects to the server of the scratch databases.
 pub(crate) async fn connect(server: &Secret) -> Result<Connection, RecoveryError> {
     let connected = Connection::open(server, ReadPreference::Primary, APP_NAME).await;
-    connected.map_err(|error| of_server(&error))
+    connected.map_err(of_server)
 }
 
 impl Scratch {
@@ -80,7 +89,12 @@ impl Scratch {
         let to: Vec<String> = (0..from.len())
             .map(|number| format!("{}_{number}.*", self.name))
             .collect();
-        NamespaceMap::parse(&from, &to).map_err(|error| RecoveryError::invalid(error.to_string()))
+        NamespaceMap::parse(&from, &to).map_err(|error| {
+            InvalidRequest::NamespaceMap {
+                cause: error.to_string(),
+            }
+            .into()
+        })
     }
 
     /// Replaces the names of scratch databases in a text by those of the backup.
@@ -93,18 +107,29 @@ impl Scratch {
             })
     }
 
-    /// Beats until its drop. Failed beats are ignored: the drill's own calls report the cause.
-    pub(crate) async fn keep_beating(&self, backup: &BackupId) {
-        loop {
-            tokio::time::sleep(BEAT_EVERY).await;
-            let _ = self.beat(backup.as_str()).await;
+    /// Beats until no beat succeeded for so long that another drill may soon drop the databases.
+    pub(crate) async fn keep_beating(&self, backup: &BackupId) -> RecoveryError {
+        let beat = || async {
+            self.beat(backup.as_str())
+                .await
+                .map(|()| None::<Infallible>)
+        };
+        let stopped = beat_until_stopped(RHYTHM, beat, |error| {
+            tracing::warn!(backupId = %backup, error, "the beat of a drill failed and is repeated");
+        });
+        match stopped.await {
+            Stopped::Lost(never) => match never {},
+            Stopped::Silent(_) => DrillFault::Silent {
+                minutes: DRILL_SILENCE_LIMIT.as_secs() / 60,
+            }
+            .into(),
         }
     }
 
     async fn beat(&self, of: &str) -> Result<(), RecoveryError> {
         let now = time_of(&self.connection).await?;
         let beaten = self.connection.beat(&self.beat_database(), of, now).await;
-        beaten.map_err(|error| of_server(&error))
+        beaten.map_err(of_server)
     }
 
     /// Beats, and does what a restore does, in the database of the beat.
@@ -113,7 +138,7 @@ impl Scratch {
         self.connection
             .try_restoring(&self.beat_database())
             .await
-            .map_err(|error| of_server(&error))
+            .map_err(of_server)
     }
 
     fn beat_database(&self) -> String {
@@ -148,13 +173,16 @@ impl Scratch {
 
     /// Drops all databases, the beat last. Returns the failures. The next drill drops the rest.
     pub(crate) async fn remove(&self) -> Vec<String> {
+        let left = self.drop_all().await;
+        left.iter().map(ToString::to_string).collect()
+    }
+
+    async fn drop_all(&self) -> Vec<DrillFault> {
         let scratch = (0..self.databases.len()).map(|number| format!("{}_{number}", self.name));
         let mut left = Vec::new();
-        for name in scratch.chain([self.beat_database()]) {
-            if let Err(error) = self.connection.drop_database(&name).await {
-                left.push(format!(
-                    "the scratch database {name} could not be dropped: {error}. The next drill drops it"
-                ));
+        for database in scratch.chain([self.beat_database()]) {
+            if let Err(cause) = self.connection.drop_database(&database).await {
+                left.push(DrillFault::NotDropped { database, cause });
             }
         }
         left
@@ -173,18 +201,15 @@ pub async fn try_server(server: &Secret, now: Timestamp) -> Result<(), RecoveryE
         databases: Vec::new(),
     };
     let made = scratch.try_rights("probe").await;
-    match scratch.remove().await.pop() {
-        Some(left) => made.and(Err(RecoveryError::Drill {
-            reason: left,
-            is_transient: false,
-        })),
+    match scratch.drop_all().await.pop() {
+        Some(left) => made.and(Err(left.into())),
         None => made,
     }
 }
 
 /// The present by the clock of the drill's server. Drills on other machines judge the beats by it.
 async fn time_of(connection: &Connection) -> Result<Timestamp, RecoveryError> {
-    let time = connection.time().await.map_err(|error| of_server(&error))?;
+    let time = connection.time().await.map_err(of_server)?;
     Ok(time.unwrap_or_else(Timestamp::now))
 }
 
@@ -210,7 +235,7 @@ pub(crate) async fn remove_dead(connection: &Connection) -> Result<Vec<String>, 
     for name in connection
         .databases_beginning_with(PREFIX)
         .await
-        .map_err(|error| of_server(&error))?
+        .map_err(of_server)?
     {
         let Some((group, begun_at)) = group_of(&name) else {
             continue;
@@ -218,12 +243,9 @@ pub(crate) async fn remove_dead(connection: &Connection) -> Result<Vec<String>, 
         let beat = connection
             .last_beat(&format!("{group}_{BEAT}"))
             .await
-            .map_err(|error| of_server(&error))?;
-        if now.duration_since(beat.unwrap_or(begun_at)) > DEAD_AFTER {
-            connection
-                .drop_database(&name)
-                .await
-                .map_err(|error| of_server(&error))?;
+            .map_err(of_server)?;
+        if now.duration_since(beat.unwrap_or(begun_at)) > DRILL_DEAD_AFTER {
+            connection.drop_database(&name).await.map_err(of_server)?;
             removed.push(name);
         }
     }
@@ -239,11 +261,8 @@ fn group_of(name: &str) -> Option<(&str, Timestamp)> {
     is_ours.then_some((group, begun_at))
 }
 
-pub(crate) fn of_server(error: &DatabaseError) -> RecoveryError {
-    RecoveryError::Drill {
-        reason: error.to_string(),
-        is_transient: error.is_transient(),
-    }
+fn of_server(error: DatabaseError) -> RecoveryError {
+    DrillFault::from(error).into()
 }
 
 #[cfg(test)]

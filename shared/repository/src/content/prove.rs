@@ -10,7 +10,7 @@ use holdfast_domain::{Artifact, Encryption, ObjectKey, SEGMENT_BYTES, StoredObje
 use holdfast_storage::ByteReader;
 
 use crate::{
-    RepositoryError,
+    Damage, RepositoryError,
     artifact_reader::Depth,
     content::{
         proof::{ContentObject, Holds, MAX_RECORD_BYTES},
@@ -65,7 +65,7 @@ impl ObjectSource {
         &self,
         object: &ContentObject,
         size_bytes: u64,
-    ) -> Result<Option<String>, RepositoryError> {
+    ) -> Result<Option<Damage>, RepositoryError> {
         let recorded = object.stored.artifact.size;
         if size_bytes == recorded {
             return Ok(None);
@@ -74,11 +74,7 @@ impl ObjectSource {
             "{} has {size_bytes} bytes, {recorded} were stored",
             object.key()
         );
-        match self.prove_or(object, problem).await {
-            Ok(_) => Ok(None),
-            Err(ReadFault::Damaged(problem)) => Ok(Some(problem)),
-            Err(ReadFault::Other(error)) => Err(error),
-        }
+        Ok(ReadFault::separate(self.prove_or(object, problem).await)?.err())
     }
 
     /// The present form of an object, if it has a valid one. Its recorded form was not found.

@@ -17,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::Mutex;
 
 use crate::{
-    Repository, RepositoryError,
+    Damage, Repository, RepositoryError,
     artifact_reader::{ArtifactReader, Depth, Opener},
 };
 
@@ -163,6 +163,18 @@ impl ReadFault {
             Self::Damaged(problem) => io::Error::new(io::ErrorKind::InvalidData, problem),
             Self::Other(RepositoryError::Store(error)) => io::Error::other(error),
             Self::Other(error) => io::Error::other(error.to_string()),
+        }
+    }
+
+    /// Separates the damage of one object from a fault that concerns all of them.
+    ///
+    /// # Errors
+    /// [`ReadFault::Other`].
+    pub fn separate<T>(read: Result<T, Self>) -> Result<Result<T, Damage>, RepositoryError> {
+        match read {
+            Ok(read) => Ok(Ok(read)),
+            Err(Self::Damaged(problem)) => Ok(Err(problem.into())),
+            Err(Self::Other(error)) => Err(error),
         }
     }
 

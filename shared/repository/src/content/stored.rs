@@ -15,7 +15,7 @@ use super::{
     read::{ObjectSource, ReadFault},
 };
 use crate::{
-    Repository, RepositoryError,
+    InvalidRequest, Repository, RepositoryError,
     artifact_reader::{ArtifactReader, stored_object},
 };
 
@@ -41,9 +41,7 @@ impl StoredContent {
     /// [`Repository::manifest`] and [`Self::of`].
     pub async fn open(repository: &Repository, id: &BackupId) -> Result<Self, RepositoryError> {
         if id.backup_type() != BackupType::Content {
-            return Err(RepositoryError::Invalid(format!(
-                "backup {id} is not a content backup"
-            )));
+            return Err(InvalidRequest::NotContent(id.clone()).into());
         }
         Self::of(repository, repository.manifest(id).await?)
     }

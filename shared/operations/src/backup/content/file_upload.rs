@@ -31,7 +31,7 @@ use tokio::{
 };
 
 use super::file_address;
-use crate::{Holdfast, OperationError};
+use crate::{Holdfast, OperationError, job::artifact_upload::UploadTask};
 
 /// Chunks that may wait between the network and the stages. The largest is one IPFS block of 4 MiB.
 const MAX_WAITING_CHUNKS: usize = 4;
@@ -125,7 +125,7 @@ impl Destination {
 pub(super) struct FileUpload {
     whole: oneshot::Sender<()>,
     making: JoinHandle<io::Result<FileDigests>>,
-    uploading: Uploading,
+    uploading: UploadTask,
 }
 
 /// All bytes, uploaded and not yet in their place.
@@ -156,10 +156,7 @@ impl FileUpload {
             upload::channel(upload::part_bytes_for(h.settings.content.max_file_size));
         let (chunks, received) = mpsc::channel(MAX_WAITING_CHUNKS);
         let (whole, is_whole) = oneshot::channel();
-        let uploading = tokio::spawn({
-            let (store, incoming) = (Arc::clone(h.repository.store()), incoming.clone());
-            async move { upload::send_all(&store, &incoming, source).await }
-        });
+        let uploading = UploadTask::begin(&h.repository, &incoming, source);
         let stages = Stages {
             destination,
             encryption: encryption(key, incoming),
@@ -169,7 +166,7 @@ impl FileUpload {
             Self {
                 whole,
                 making,
-                uploading: Uploading(uploading),
+                uploading,
             },
             chunks,
         ))
@@ -230,12 +227,12 @@ pub(super) async fn upload_bytes(
 
 async fn join(
     making: JoinHandle<io::Result<FileDigests>>,
-    mut uploading: Uploading,
+    mut uploading: UploadTask,
 ) -> (
     Result<FileDigests, FileFault>,
     Result<PendingUpload, UploadError>,
 ) {
-    let (made, uploaded) = tokio::join!(making, &mut uploading.0);
+    let (made, uploaded) = tokio::join!(making, uploading.ended());
     let made = made
         .map_err(|error| internal(&error))
         .and_then(|made| made.map_err(|error| internal(&error)));
@@ -264,15 +261,6 @@ fn encryption(key: &WritingKey, incoming: ObjectKey) -> Option<(Arc<MasterKey>, 
             object_key: incoming,
         },
     ))
-}
-
-/// Aborts the upload when it is dropped.
-struct Uploading(JoinHandle<Result<PendingUpload, UploadError>>);
-
-impl Drop for Uploading {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }
 
 /// The stages on the blocking thread.

@@ -31,8 +31,8 @@ use crate::{
     job::{
         claim::{JobClaim, claim_all_steps, is_finalized},
         commit::RunFault,
-        heartbeat::persist,
-        lost_lease,
+        ending::{RunEnding, ending_of},
+        persist::persist,
         run::{BackupOutcome, BackupRequest, Run, RunLimits, SkipReason},
         trigger,
         watch::Watch,
@@ -232,17 +232,16 @@ async fn conclude(
     result: Result<Box<Job>, RunFault>,
 ) -> Result<BackupOutcome, OperationError> {
     let id = &run.job.backup_id;
-    let error = match result {
+    let fault = match result {
         Ok(job) => return Ok(BackupOutcome::Completed(job)),
-        Err(RunFault::CommittedBefore) => {
-            let job = persist(|| async { Ok(h.catalog.get(id).await?) }).await?;
-            return Ok(BackupOutcome::Completed(Box::new(job)));
-        }
-        Err(RunFault::Unknown(error)) => return Err(error),
-        Err(RunFault::Failed(error)) => error,
+        Err(fault) => fault,
     };
-    match error {
-        OperationError::Stopped(StopReason::Cancelled) => {
+    match ending_of(h, run, fault).await? {
+        RunEnding::CommittedBefore => {
+            let job = persist(|| async { Ok(h.catalog.get(id).await?) }).await?;
+            Ok(BackupOutcome::Completed(Box::new(job)))
+        }
+        RunEnding::Cancelled => {
             clean_up_cancelled(h, run).await;
             let reason = SkipReason::AlreadyFinished(JobStatus::Cancelled);
             Ok(BackupOutcome::Skipped {
@@ -250,14 +249,8 @@ async fn conclude(
                 reason,
             })
         }
-        OperationError::Stopped(StopReason::LeaseLost) => {
-            Ok(lost_lease::state_after_lost_lease(h, run)
-                .await?
-                .outcome(run))
-        }
-        // The next run resumes it.
-        error if error.is_catalog_away() => Err(error),
-        error => Ok(BackupOutcome::Failed(Box::new(
+        RunEnding::LostLease(state) => Ok(state.outcome(run)),
+        RunEnding::Failed(error) => Ok(BackupOutcome::Failed(Box::new(
             fail_and_clean_up(h, run, &error).await?,
         ))),
     }

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     Holdfast, OperationError,
     job::{
-        artifact_upload::{Uploading, complete},
+        artifact_upload::{UploadTask, complete},
         run::Run,
         watch::Watch,
     },
@@ -84,7 +84,7 @@ pub(super) async fn dump_to_store(
     );
     let stages = Stages::new(&recipe, meters, sink)
         .map_err(|error| OperationError::internal("begin the dump", &error))?;
-    let uploading = Uploading::begin(h, &place, source);
+    let uploading = UploadTask::begin(&h.repository, &place, source);
     let ran = engine.run(h, &connection, stages, watch).await;
     let (
         pending,

@@ -13,7 +13,7 @@ use super::{
     manifest_limit::check_manifest_limit,
     pipeline::{Proof, Stages},
 };
-use crate::{Holdfast, OperationError, job::watch::Watch};
+use crate::{Holdfast, IncompleteDump, OperationError, job::watch::Watch};
 
 const MIB: u64 = 1024 * 1024;
 
@@ -277,11 +277,11 @@ async fn proved<R>(
         Ok(ended) => ended,
         Err(DumpError::Stopped) => return Err(watch.stopped().await.into()),
         Err(DumpError::Database(error)) => return Err(error.into()),
-        Err(error) => return Err(OperationError::DumpNotWhole(error.to_string())),
+        Err(error) => return Err(IncompleteDump::Engine(error).into()),
     };
     let finished = tokio::task::spawn_blocking(move || stages.finish()).await;
     let finished = finished.map_err(|error| OperationError::internal("end the dump", &error))?;
-    let proof = finished.map_err(|error| OperationError::DumpNotWhole(error.to_string()))?;
+    let proof = finished.map_err(IncompleteDump::Stages)?;
     Ok((proof, report))
 }
 
@@ -291,9 +291,11 @@ fn check_report(report: &DumpReport, proof: &Proof) -> Result<(), OperationError
     if dumped == walked && report.namespaces.len() == proof.summary.namespaces.len() {
         return Ok(());
     }
-    Err(OperationError::DumpNotWhole(format!(
-        "the engine sent {dumped} documents, the archive holds {walked}"
-    )))
+    Err(IncompleteDump::DocumentCount {
+        sent: dumped,
+        archived: walked,
+    }
+    .into())
 }
 
 fn rolled_over(report: DumpReport) -> Vec<(String, String)> {
@@ -308,20 +310,14 @@ fn rolled_over(report: DumpReport) -> Vec<(String, String)> {
 
 /// The indexes in the archive's prelude: a restore creates these.
 fn indexes(summary: &Summary) -> Result<Vec<Vec<String>>, OperationError> {
-    let unreadable =
-        |namespace: &str, error| format!("the metadata of {namespace} cannot be read: {error}");
-    let named =
-        summary
-            .prelude
-            .namespaces
-            .iter()
-            .map(|namespace| match namespace.parsed_metadata() {
-                Ok(metadata) => Ok(metadata.index_names()),
-                Err(error) => Err(OperationError::DumpNotWhole(unreadable(
-                    &namespace.collection,
-                    error,
-                ))),
-            });
+    let named = summary.prelude.namespaces.iter().map(|namespace| {
+        let metadata = namespace.parsed_metadata();
+        let metadata = metadata.map_err(|error| IncompleteDump::Metadata {
+            collection: namespace.collection.clone(),
+            cause: error.to_string(),
+        })?;
+        Ok(metadata.index_names())
+    });
     named.collect()
 }
 

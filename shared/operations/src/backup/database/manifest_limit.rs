@@ -5,7 +5,7 @@
 use holdfast_archive::MAX_NAMESPACES;
 use holdfast_domain::{MAX_MANIFEST_BYTES, NamespaceManifest, Sha256Digest};
 
-use crate::OperationError;
+use crate::{IncompleteDump, OperationError};
 
 /// Refuses namespaces if their names alone exceed the size of a manifest.
 pub(super) fn check_manifest_limit<'a>(
@@ -17,10 +17,7 @@ pub(super) fn check_manifest_limit<'a>(
         bytes += min_bytes(db, collection, indexes)?;
     }
     if count > MAX_NAMESPACES {
-        return Err(OperationError::DumpNotWhole(format!(
-            "{count} namespaces are to be dumped, and an archive holds {MAX_NAMESPACES}: exclude collections by \
-             BACKUP_DATABASE_EXCLUDE_COLLECTIONS, or back up one database at a time"
-        )));
+        return Err(IncompleteDump::TooManyNamespaces { count }.into());
     }
     if bytes > MAX_MANIFEST_BYTES as u64 {
         return Err(OperationError::ManifestTooLarge {

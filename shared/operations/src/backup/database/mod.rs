@@ -22,11 +22,12 @@ use holdfast_repository::{artifact_writer::Meters, writing_key::writing_key};
 pub(crate) use self::exclusions::no_such_exclusion;
 use self::{commit::commit, retry::dump_with_retries};
 use crate::{
-    Holdfast, OperationError, StopReason,
+    Holdfast, OperationError,
     job::{
         claim::{JobClaim, claim},
         commit::{RunFault, refuse_if_committed},
-        finish, lost_lease,
+        ending::{RunEnding, ending_of},
+        finish,
         run::{BackupOutcome, BackupRequest, Run, RunLimits, SkipReason},
         trigger,
         watch::Watch,
@@ -90,35 +91,26 @@ async fn conclude(
     run: &Run,
     result: Result<Job, RunFault>,
 ) -> Result<BackupOutcome, OperationError> {
+    let fault = match result {
+        Ok(job) => return Ok(BackupOutcome::Completed(Box::new(job))),
+        Err(fault) => fault,
+    };
     let backup_id = run.job.backup_id.clone();
-    let skipped = |reason| {
+    let skipped = |status| {
         Ok(BackupOutcome::Skipped {
             backup_id: backup_id.clone(),
-            reason,
+            reason: SkipReason::AlreadyFinished(status),
         })
     };
-    match result {
-        Ok(job) => Ok(BackupOutcome::Completed(Box::new(job))),
-        Err(RunFault::CommittedBefore) => {
-            skipped(SkipReason::AlreadyFinished(JobStatus::Completed))
-        }
-        Err(RunFault::Failed(OperationError::Stopped(StopReason::Cancelled))) => {
-            skipped(SkipReason::AlreadyFinished(JobStatus::Cancelled))
-        }
-        Err(RunFault::Failed(OperationError::Stopped(StopReason::LeaseLost))) => {
-            Ok(lost_lease::state_after_lost_lease(h, run)
-                .await?
-                .outcome(run))
-        }
-        // The job can be neither continued nor settled. The event's source retries, and the next
-        // run takes it over.
-        Err(RunFault::Failed(error)) if error.is_catalog_away() => Err(error),
-        Err(RunFault::Failed(error)) => {
+    match ending_of(h, run, fault).await? {
+        RunEnding::CommittedBefore => skipped(JobStatus::Completed),
+        RunEnding::Cancelled => skipped(JobStatus::Cancelled),
+        RunEnding::LostLease(state) => Ok(state.outcome(run)),
+        RunEnding::Failed(error) => {
             tracing::error!(backupId = %backup_id, code = %error.code(), %error, "the backup failed");
             Ok(BackupOutcome::Failed(Box::new(
                 finish::fail_run(h, run, error.failure()).await?,
             )))
         }
-        Err(RunFault::Unknown(error)) => Err(error),
     }
 }

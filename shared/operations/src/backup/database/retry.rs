@@ -166,6 +166,10 @@ mod tests {
             &source(DatabaseError::Refused(text())),
             1
         ));
+        assert!(!is_source_failure(
+            &crate::IncompleteDump::TooManyNamespaces { count: 1 }.into(),
+            1
+        ));
         assert!(!is_source_failure(&OperationError::DumpNotWhole(text()), 1));
     }
 

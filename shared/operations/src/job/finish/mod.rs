@@ -11,7 +11,7 @@ use holdfast_domain::{
 use holdfast_repository::{RepositoryError, artifact_reader::dump_of, presence::missing_artifacts};
 use jiff::SignedDuration;
 
-use super::{heartbeat::persist, lease, run::Run};
+use super::{lease, persist::persist, run::Run};
 use crate::{Holdfast, OperationError};
 
 /// Within this time after the end of its job, a paused run may still write its manifest and

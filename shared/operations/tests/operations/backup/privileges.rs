@@ -319,10 +319,7 @@ async fn each_action_of_a_drill_is_needed_and_its_lack_fails_no_backup() {
     for (without, action, resource) in lesser {
         let ended = drilled(&f, &roles.uri(&without.name, ""), &id).await;
         let text = match ended {
-            Err(OperationError::Drill {
-                reason,
-                is_transient: false,
-            }) => reason,
+            Err(OperationError::Drill(fault)) if !fault.is_transient() => fault.to_string(),
             // The scratch databases stay, and a note has the reason.
             Ok(found) if action == "dropDatabase" => found.notes.join("; "),
             other => panic!("{action} on {resource}: {other:?}"),

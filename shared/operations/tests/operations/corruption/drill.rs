@@ -398,13 +398,7 @@ async fn a_server_that_is_away_is_no_failed_drill() {
     );
     let error = drill.await.unwrap_err();
     assert!(
-        matches!(
-            error,
-            RecoveryError::Drill {
-                is_transient: true,
-                ..
-            }
-        ),
+        matches!(&error, RecoveryError::Drill(fault) if fault.is_transient()),
         "{error}"
     );
     assert!(!error.to_string().contains("hunter2"), "{error}");

@@ -271,7 +271,7 @@ async fn only_a_lost_backup_can_be_accepted() {
     let mut losses = lose(&world, &[&ids[0]]).await;
     world.retain().await;
     let refused = async |id: &BackupId| match expect_lost(&world.h, id).await.unwrap_err() {
-        OperationError::Invalid(why) => why,
+        OperationError::Invalid(why) => why.to_string(),
         error => panic!("{error}"),
     };
     assert!(matches!(

@@ -4,7 +4,7 @@
 use holdfast_content::ipfs::RebuildError;
 use holdfast_domain::{ItemRecord, StoredFile, VerificationLevel};
 use holdfast_repository::{
-    Repository, RepositoryError,
+    Damage, Repository, RepositoryError,
     content::{
         item_list::is_safe_name,
         proof::ContentObject,
@@ -58,16 +58,19 @@ impl Objects {
     async fn missing(&self, file: &StoredFile) -> Result<Vec<String>, RepositoryError> {
         let mut problems = Vec::new();
         for object in ContentObject::all(file) {
-            problems.extend(match self.repository.store().head(object.key()).await {
+            let damage = match self.repository.store().head(object.key()).await {
                 Ok(found) => {
                     self.backup
                         .source
                         .problem_of_size(&object, found.size_bytes)
                         .await?
                 }
-                Err(error) if error.is_not_found() => Some(format!("{} is missing", object.key())),
+                Err(error) if error.is_not_found() => {
+                    Some(format!("{} is missing", object.key()).into())
+                }
                 Err(error) => return Err(error.into()),
-            });
+            };
+            problems.extend(damage.map(Damage::into_string));
         }
         Ok(problems)
     }
@@ -75,7 +78,8 @@ impl Objects {
     async fn unreadable(&self, file: &StoredFile) -> Result<Vec<String>, RepositoryError> {
         let mut problems = Vec::new();
         for object in ContentObject::all(file) {
-            problems.extend(told(self.backup.source.authenticate(&object).await)?.err());
+            let read = self.backup.source.authenticate(&object).await;
+            problems.extend(ReadFault::separate(read)?.err().map(Damage::into_string));
         }
         Ok(problems)
     }
@@ -93,8 +97,8 @@ impl Objects {
         let (backup, handle, kept) = (self.backup.clone(), Handle::current(), file.clone());
         let read = blocking("read a file", move || read_whole(&backup, &handle, &kept)).await?;
         let key = &file.object.artifact.key;
-        match told(read)? {
-            Err(problem) => problems.push(problem),
+        match ReadFault::separate(read)? {
+            Err(damage) => problems.push(damage.into_string()),
             Ok(plain) if plain.size != file.size => {
                 problems.push(format!(
                     "{key} holds {} bytes instead of {} in its list",
@@ -136,13 +140,5 @@ fn read_whole(
                 "the file in {key} does not match {cid}: {fault}"
             )))
         }
-    }
-}
-
-fn told<T>(read: Result<T, ReadFault>) -> Result<Result<T, String>, RepositoryError> {
-    match read {
-        Ok(read) => Ok(Ok(read)),
-        Err(ReadFault::Damaged(problem)) => Ok(Err(problem)),
-        Err(ReadFault::Other(error)) => Err(error),
     }
 }

@@ -22,13 +22,14 @@ use super::{
     wait_for_next_run, wait_until,
 };
 use crate::{
-    Holdfast, OperationError, StopReason,
+    Holdfast, InvalidOperation, OperationError, StopReason, Unfinished,
     job::{
         claim::{JobClaim, claim},
         commit::{RunFault, refuse_if_committed},
+        ending::{RunEnding, ending_of},
         finish,
-        heartbeat::persist,
-        lost_lease,
+        lost_lease::{LostLease, state_after_lost_lease},
+        persist::persist,
         run::{BackupOutcome, BackupRequest, Run, RunLimits, SkipReason},
         trigger,
         watch::Watch,
@@ -84,9 +85,7 @@ pub async fn discover_content(
 ) -> Result<DiscoveryOutcome, OperationError> {
     let backup_id = request.backup_id();
     if backup_id.backup_type() != BackupType::Content {
-        return Err(OperationError::Invalid(format!(
-            "{backup_id} is not a content backup"
-        )));
+        return Err(InvalidOperation::NotContent(backup_id).into());
     }
     if matches!(request, BackupRequest::Scheduled { .. })
         && trigger::switched_off(h, BackupType::Content).is_some()
@@ -305,11 +304,11 @@ async fn pause() -> Result<(), OperationError> {
 }
 
 fn too_many_rounds(work: &ContentWork) -> OperationError {
-    OperationError::Invalid(format!(
-        "discovery was begun {MAX_ROUNDS} times, found {} items, and did not complete: run `holdfast run content` on a \
-         machine without a time limit",
-        work.found
-    ))
+    Unfinished::Discovery {
+        rounds: MAX_ROUNDS,
+        found: work.found,
+    }
+    .into()
 }
 
 async fn conclude(
@@ -318,42 +317,27 @@ async fn conclude(
     result: Result<DiscoveryEnd, RunFault>,
 ) -> Result<DiscoveryOutcome, OperationError> {
     let backup_id = run.job.backup_id.clone();
-    let skipped = |reason| {
+    let fault = match result {
+        Ok(DiscoveryEnd::Complete) => return queued(h, run).await,
+        Ok(DiscoveryEnd::OutOfTime) => return end_for_next_run(h, run).await,
+        Err(fault) => fault,
+    };
+    let skipped = |status| {
         Ok(DiscoveryOutcome::Skipped {
             backup_id: backup_id.clone(),
-            reason,
+            reason: SkipReason::AlreadyFinished(status),
         })
     };
-    match result {
-        Ok(DiscoveryEnd::Complete) => {
-            persist(|| wait_until(h, run, run.job.created_at + DOWNLOADS_END_AFTER)).await?;
-            if finalize_if_settled_at(h, &backup_id, h.catalog.now().await?).await? {
-                return Ok(DiscoveryOutcome::Finalize { backup_id });
-            }
-            let counts = persist(|| async { Ok(h.catalog.item_counts(&backup_id).await?) }).await?;
-            tracing::info!(backupId = %backup_id, items = counts.expected, unchanged = counts.unchanged, "every item was found");
-            Ok(DiscoveryOutcome::Queued { backup_id, counts })
+    // After a transient fault the next run resumes at the cursor. The event's source retries, and
+    // later the sweep dispatches the step.
+    match ending_of(h, run, fault).await? {
+        RunEnding::CommittedBefore => skipped(JobStatus::Completed),
+        RunEnding::Cancelled => skipped(JobStatus::Cancelled),
+        RunEnding::LostLease(state) => Ok(outcome_of(state, run)),
+        RunEnding::Failed(OperationError::Stopped(StopReason::Deadline)) => {
+            end_for_next_run(h, run).await
         }
-        Ok(DiscoveryEnd::OutOfTime)
-        | Err(RunFault::Failed(OperationError::Stopped(StopReason::Deadline))) => {
-            if wait_for_next_run(h, run).await? {
-                return Ok(DiscoveryOutcome::Continue { backup_id });
-            }
-            after_lost_lease(h, run).await
-        }
-        Err(RunFault::CommittedBefore) => {
-            skipped(SkipReason::AlreadyFinished(JobStatus::Completed))
-        }
-        Err(RunFault::Failed(OperationError::Stopped(StopReason::Cancelled))) => {
-            skipped(SkipReason::AlreadyFinished(JobStatus::Cancelled))
-        }
-        Err(RunFault::Failed(OperationError::Stopped(StopReason::LeaseLost))) => {
-            after_lost_lease(h, run).await
-        }
-        // The next run resumes at the cursor. The event's source retries, and later the sweep hands
-        // the step on.
-        Err(RunFault::Failed(error)) if error.is_catalog_away() => Err(error),
-        Err(RunFault::Failed(error)) => {
+        RunEnding::Failed(error) => {
             if error.is_transient() && should_resume(h, run).await {
                 return Err(error);
             }
@@ -362,24 +346,36 @@ async fn conclude(
                 finish::fail_run(h, run, error.failure()).await?,
             )))
         }
-        Err(RunFault::Unknown(error)) => Err(error),
     }
 }
 
-async fn after_lost_lease(h: &Holdfast, run: &Run) -> Result<DiscoveryOutcome, OperationError> {
-    Ok(
-        match lost_lease::state_after_lost_lease(h, run)
-            .await?
-            .outcome(run)
-        {
-            BackupOutcome::Completed(job) | BackupOutcome::Failed(job) => {
-                DiscoveryOutcome::Failed(job)
-            }
-            BackupOutcome::Skipped { backup_id, reason } => {
-                DiscoveryOutcome::Skipped { backup_id, reason }
-            }
-        },
-    )
+/// Every item was found. The backup advances at once if no download is pending.
+async fn queued(h: &Holdfast, run: &Run) -> Result<DiscoveryOutcome, OperationError> {
+    let backup_id = run.job.backup_id.clone();
+    persist(|| wait_until(h, run, run.job.created_at + DOWNLOADS_END_AFTER)).await?;
+    if finalize_if_settled_at(h, &backup_id, h.catalog.now().await?).await? {
+        return Ok(DiscoveryOutcome::Finalize { backup_id });
+    }
+    let counts = persist(|| async { Ok(h.catalog.item_counts(&backup_id).await?) }).await?;
+    tracing::info!(backupId = %backup_id, items = counts.expected, unchanged = counts.unchanged, "every item was found");
+    Ok(DiscoveryOutcome::Queued { backup_id, counts })
+}
+
+async fn end_for_next_run(h: &Holdfast, run: &Run) -> Result<DiscoveryOutcome, OperationError> {
+    if wait_for_next_run(h, run).await? {
+        let backup_id = run.job.backup_id.clone();
+        return Ok(DiscoveryOutcome::Continue { backup_id });
+    }
+    Ok(outcome_of(state_after_lost_lease(h, run).await?, run))
+}
+
+fn outcome_of(state: LostLease, run: &Run) -> DiscoveryOutcome {
+    match state.outcome(run) {
+        BackupOutcome::Completed(job) | BackupOutcome::Failed(job) => DiscoveryOutcome::Failed(job),
+        BackupOutcome::Skipped { backup_id, reason } => {
+            DiscoveryOutcome::Skipped { backup_id, reason }
+        }
+    }
 }
 
 /// Whether another run should resume this discovery after a transient fault. With a cursor, the

@@ -6,11 +6,14 @@
 use futures_util::TryStreamExt as _;
 use holdfast_catalog::ObjectKind;
 use holdfast_domain::{BackupId, ItemRecord, ObjectKey, RepositoryId};
-use holdfast_repository::content::{proof::ContentObject, read::ObjectSource};
+use holdfast_repository::{
+    Damage,
+    content::{proof::ContentObject, read::ObjectSource},
+};
 use holdfast_storage::{ObjectInfo, ObjectStream};
 
 use super::damage::fail_item;
-use crate::{Holdfast, OperationError, job::heartbeat::persist};
+use crate::{Holdfast, OperationError, job::persist::persist};
 
 const PAGE: u32 = 500;
 
@@ -75,7 +78,7 @@ impl Listing {
         &mut self,
         object: &ContentObject,
         source: &ObjectSource,
-    ) -> Result<Option<String>, OperationError> {
+    ) -> Result<Option<Damage>, OperationError> {
         let key = object.key();
         while self.at.as_ref().is_none_or(|at| at.key < *key) {
             let Some(next) = self.objects.try_next().await? else {
@@ -85,7 +88,7 @@ impl Listing {
         }
         match &self.at {
             Some(at) if at.key == *key => Ok(source.problem_of_size(object, at.size_bytes).await?),
-            _ => Ok(Some(format!("{key} is missing"))),
+            _ => Ok(Some(format!("{key} is missing").into())),
         }
     }
 }

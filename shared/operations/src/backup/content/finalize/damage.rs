@@ -2,8 +2,9 @@
 //! fetches it again.
 
 use holdfast_domain::{BackupId, ItemFailure, ItemFailureCode, ItemRecord, StoredObject};
+use holdfast_repository::Damage;
 
-use crate::{Holdfast, OperationError, job::heartbeat::persist};
+use crate::{Holdfast, OperationError, job::persist::persist};
 
 /// Changes the item to failed, and removes the record of its stored object.
 pub(super) async fn fail_item(
@@ -11,13 +12,13 @@ pub(super) async fn fail_item(
     id: &BackupId,
     record: &ItemRecord,
     object: &StoredObject,
-    problem: &str,
+    damage: &Damage,
 ) -> Result<(), OperationError> {
     let (content_id, key) = (&record.item.content_id, &object.artifact.key);
-    tracing::error!(backupId = %id, contentId = %content_id, %key, problem, "a stored object is missing or damaged");
+    tracing::error!(backupId = %id, contentId = %content_id, %key, problem = %damage, "a stored object is missing or damaged");
     let failure = ItemFailure {
         code: ItemFailureCode::Store,
-        message: format!("the stored object is unusable: {problem}"),
+        message: format!("the stored object is unusable: {damage}"),
     };
     let now = persist(|| async { Ok(h.catalog.now().await?) }).await?;
     persist(|| async {

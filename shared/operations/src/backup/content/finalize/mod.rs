@@ -28,13 +28,15 @@ use holdfast_repository::{
 
 use self::time::RunTime;
 use super::wait_for_next_run;
-use crate::job::heartbeat::persist;
+use crate::job::persist::persist;
 use crate::{
     Holdfast, OperationError, StopReason,
     job::{
         claim::{JobClaim, claim_finalizing},
         commit::{RunFault, refuse_if_committed},
-        finish, lost_lease,
+        ending::{RunEnding, ending_of},
+        finish,
+        lost_lease::{LostLease, state_after_lost_lease},
         run::{BackupOutcome, Run, RunLimits, SkipReason},
         watch::Watch,
     },
@@ -301,57 +303,44 @@ async fn conclude(
     result: Result<FinalizeEnd, RunFault>,
     progress: &RunProgress,
 ) -> Result<FinalizeOutcome, OperationError> {
-    let backup_id = run.job.backup_id.clone();
-    let skipped = |reason| {
-        Ok(FinalizeOutcome::Skipped {
-            backup_id: backup_id.clone(),
-            reason,
-        })
+    let fault = match result {
+        Ok(FinalizeEnd::Committed(job)) => return Ok(FinalizeOutcome::Completed(job)),
+        Ok(FinalizeEnd::OutOfTime) => return end_for_next_run(h, run).await,
+        // A run that stopped around its manifest ends like one that stopped before.
+        Err(RunFault::Unknown(error @ OperationError::Stopped(_))) => RunFault::Failed(error),
+        Err(fault) => fault,
     };
-    match result {
-        Ok(FinalizeEnd::Committed(job)) => Ok(FinalizeOutcome::Completed(job)),
-        Ok(FinalizeEnd::OutOfTime) => end_for_next_run(h, run).await,
-        Err(RunFault::CommittedBefore) => {
-            skipped(SkipReason::AlreadyFinished(JobStatus::Completed))
+    match ending_of(h, run, fault).await? {
+        RunEnding::CommittedBefore => Ok(skipped(run, JobStatus::Completed)),
+        RunEnding::Cancelled => {
+            clean_up_cancelled(h, run).await;
+            Ok(skipped(run, JobStatus::Cancelled))
         }
-        Err(
-            RunFault::Failed(OperationError::Stopped(reason))
-            | RunFault::Unknown(OperationError::Stopped(reason)),
-        ) => {
-            match reason {
-                StopReason::Deadline if progress.is_stalled() => {
-                    fail(h, run, &OperationError::TooSlow).await
-                }
-                StopReason::Deadline => end_for_next_run(h, run).await,
-                StopReason::LeaseLost => after_lost_lease(h, run).await,
-                // The next run resumes after the last volume. The event's source retries.
-                StopReason::CatalogSilent => Err(reason.into()),
-                StopReason::Cancelled => {
-                    clean_up_cancelled(h, run).await;
-                    skipped(SkipReason::AlreadyFinished(JobStatus::Cancelled))
-                }
+        RunEnding::LostLease(state) => Ok(outcome_of(state, run)),
+        RunEnding::Failed(OperationError::Stopped(StopReason::Deadline)) => {
+            if progress.is_stalled() {
+                return fail(h, run, &OperationError::TooSlow).await;
             }
+            end_for_next_run(h, run).await
         }
-        Err(RunFault::Failed(error)) if error.is_catalog_away() => Err(error),
-        Err(RunFault::Failed(error)) => fail(h, run, &error).await,
-        Err(RunFault::Unknown(error)) => Err(error),
+        RunEnding::Failed(error) => fail(h, run, &error).await,
     }
 }
 
-async fn after_lost_lease(h: &Holdfast, run: &Run) -> Result<FinalizeOutcome, OperationError> {
-    Ok(
-        match lost_lease::state_after_lost_lease(h, run)
-            .await?
-            .outcome(run)
-        {
-            BackupOutcome::Completed(job) | BackupOutcome::Failed(job) => {
-                FinalizeOutcome::Failed(job)
-            }
-            BackupOutcome::Skipped { backup_id, reason } => {
-                FinalizeOutcome::Skipped { backup_id, reason }
-            }
-        },
-    )
+fn skipped(run: &Run, status: JobStatus) -> FinalizeOutcome {
+    FinalizeOutcome::Skipped {
+        backup_id: run.job.backup_id.clone(),
+        reason: SkipReason::AlreadyFinished(status),
+    }
+}
+
+fn outcome_of(state: LostLease, run: &Run) -> FinalizeOutcome {
+    match state.outcome(run) {
+        BackupOutcome::Completed(job) | BackupOutcome::Failed(job) => FinalizeOutcome::Failed(job),
+        BackupOutcome::Skipped { backup_id, reason } => {
+            FinalizeOutcome::Skipped { backup_id, reason }
+        }
+    }
 }
 
 async fn fail(
@@ -406,5 +395,5 @@ async fn end_for_next_run(h: &Holdfast, run: &Run) -> Result<FinalizeOutcome, Op
         tracing::info!(backupId = %backup_id, "the run's time is used up: another run resumes");
         return Ok(FinalizeOutcome::Continue { backup_id });
     }
-    after_lost_lease(h, run).await
+    Ok(outcome_of(state_after_lost_lease(h, run).await?, run))
 }

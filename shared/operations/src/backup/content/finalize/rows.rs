@@ -5,7 +5,7 @@ use std::vec::IntoIter;
 use holdfast_catalog::Catalog;
 use holdfast_domain::{BackupId, ItemRecord, ItemStatus};
 
-use crate::{OperationError, job::heartbeat::persist};
+use crate::{OperationError, job::persist::persist};
 
 const PAGE: u32 = 500;
 

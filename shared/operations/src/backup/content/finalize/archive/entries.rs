@@ -2,9 +2,12 @@
 
 use futures_util::{StreamExt as _, stream};
 use holdfast_domain::{BackupId, ItemRecord, StoredFile};
-use holdfast_repository::content::{
-    proof::ContentObject,
-    read::{Hashing, ObjectSource, Plain, ReadFault, blocking},
+use holdfast_repository::{
+    Damage,
+    content::{
+        proof::ContentObject,
+        read::{Hashing, ObjectSource, Plain, ReadFault, blocking},
+    },
 };
 use tokio::{sync::mpsc, task::JoinHandle};
 
@@ -102,7 +105,7 @@ async fn prepare(
     match read_small(source, &record).await {
         Ok(bytes) => Ok(Next::Small(record, bytes)),
         Err(ReadFault::Damaged(problem)) => {
-            fail_item(h, id, &record, &file.object, &problem).await?;
+            fail_item(h, id, &record, &file.object, &problem.into()).await?;
             Ok(Next::Passed(record))
         }
         Err(ReadFault::Other(error)) => Err(error.into()),
@@ -125,21 +128,22 @@ async fn read_small(source: &ObjectSource, record: &ItemRecord) -> Result<Vec<u8
         .await?
         .map_err(|error| ReadFault::of(&error, &file.object.artifact.key))?;
     match differs(file, plain) {
-        Some(problem) => Err(ReadFault::Damaged(problem)),
+        Some(damage) => Err(ReadFault::Damaged(damage.into_string())),
         None => Ok(bytes),
     }
 }
 
 /// The difference between a file's record and its content, if any.
-pub(super) fn differs(file: &StoredFile, read: Plain) -> Option<String> {
+pub(super) fn differs(file: &StoredFile, read: Plain) -> Option<Damage> {
     let key = &file.object.artifact.key;
     if read.size != file.size {
-        return Some(format!(
+        let problem = format!(
             "{key} holds a file of {} bytes, {} were kept",
             read.size, file.size
-        ));
+        );
+        return Some(problem.into());
     }
     // Omits the hash of the file: it is secret with encryption, and this text is logged.
     (read.sha256 != file.file_sha256)
-        .then(|| format!("{key} holds another file: the SHA-256 differs"))
+        .then(|| format!("{key} holds another file: the SHA-256 differs").into())
 }

@@ -11,7 +11,7 @@ mod write;
 use std::sync::Arc;
 
 use holdfast_domain::{Artifact, ItemRecord, ObjectKey};
-use holdfast_repository::{RepositoryError, content::read::ObjectSource};
+use holdfast_repository::{Damage, RepositoryError, content::read::ObjectSource};
 use tokio::runtime::Handle;
 
 use self::{
@@ -39,7 +39,7 @@ pub(super) struct StoredVolume {
 /// Why a volume was not written.
 enum VolumeFault {
     /// An object turned out damaged after its entry had begun.
-    Damaged(Box<ItemRecord>, String),
+    Damaged(Box<ItemRecord>, Damage),
     Other(OperationError),
 }
 

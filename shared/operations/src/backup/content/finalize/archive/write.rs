@@ -12,7 +12,7 @@ use std::{
 
 use holdfast_domain::{ItemRecord, Job, StoredFile};
 use holdfast_repository::{
-    RepositoryError,
+    Damage, RepositoryError,
     content::{
         item_list::{DOCUMENT_NAME, Document, line_of},
         proof::ContentObject,
@@ -115,7 +115,7 @@ impl Volume {
                 let (name, record) = self.name(record)?;
                 match self.large(tar, &name, &record)? {
                     None => self.count(written),
-                    Some(problem) => self.fail(&record, &problem)?,
+                    Some(damage) => self.fail(&record, &damage)?,
                 }
                 record
             }
@@ -149,12 +149,12 @@ impl Volume {
         tar: &mut TarWriter<W>,
         name: &str,
         record: &ItemRecord,
-    ) -> Result<Option<String>, VolumeFault> {
+    ) -> Result<Option<Damage>, VolumeFault> {
         let Some(file) = &record.file else {
             return Ok(None);
         };
         if self.large_files == LargeFiles::ProvedFirst
-            && let Err(problem) = told(
+            && let Err(problem) = ReadFault::separate(
                 self.handle
                     .block_on(self.source.prove(&ContentObject::file(file))),
             )?
@@ -163,7 +163,7 @@ impl Volume {
         }
         let key = &file.object.artifact.key;
         let of_read = |error: io::Error| ReadFault::of(&error, key);
-        let opened = told(
+        let opened = ReadFault::separate(
             self.handle
                 .block_on(self.source.open_stored(ContentObject::file(file))),
         )?;
@@ -171,10 +171,11 @@ impl Volume {
             Ok(reader) => Hashing::new(reader),
             Err(problem) => return Ok(Some(problem)),
         };
-        let (first, more) = match told(read_up_to(&mut reader, FIRST_BYTES).map_err(of_read))? {
-            Ok(first) => first,
-            Err(problem) => return Ok(Some(problem)),
-        };
+        let (first, more) =
+            match ReadFault::separate(read_up_to(&mut reader, FIRST_BYTES).map_err(of_read))? {
+                Ok(first) => first,
+                Err(problem) => return Ok(Some(problem)),
+            };
         if !more {
             if let Some(problem) = differs(file, reader.finish()) {
                 return Ok(Some(problem));
@@ -186,18 +187,18 @@ impl Volume {
         tar.data(&first).map_err(from_writing)?;
         drop(first);
         let damaged = |problem| VolumeFault::Damaged(Box::new(record.clone()), problem);
-        match told(copy_rest(tar, &mut reader, file))? {
+        match ReadFault::separate(copy_rest(tar, &mut reader, file))? {
             Ok(()) => tar.end_entry(file.size).map_err(from_writing)?,
             Err(problem) => return Err(damaged(problem)),
         }
         differs(file, reader.finish()).map_or(Ok(None), |problem| Err(damaged(problem)))
     }
 
-    fn fail(&self, record: &ItemRecord, problem: &str) -> Result<(), VolumeFault> {
+    fn fail(&self, record: &ItemRecord, damage: &Damage) -> Result<(), VolumeFault> {
         let Some(file) = &record.file else {
             return Ok(());
         };
-        let failing = fail_item(&self.h, &self.job.backup_id, record, &file.object, problem);
+        let failing = fail_item(&self.h, &self.job.backup_id, record, &file.object, damage);
         Ok(self.handle.block_on(failing)?)
     }
 
@@ -242,15 +243,6 @@ fn copy_rest<W: Write, R: io::Read>(
         }
         tar.data(&buffer[..count])
             .map_err(|error| ReadFault::Other(write_error(&error)))?;
-    }
-}
-
-/// Separates damage of one item from a fault that ends the volume.
-fn told<T>(read: Result<T, ReadFault>) -> Result<Result<T, String>, VolumeFault> {
-    match read {
-        Ok(read) => Ok(Ok(read)),
-        Err(ReadFault::Damaged(problem)) => Ok(Err(problem)),
-        Err(ReadFault::Other(error)) => Err(error.into()),
     }
 }
 

@@ -1,44 +1,11 @@
-//! Heartbeats of backups, collections and copies in the catalogue.
+//! Calls of the catalogue during an outage: repeated for as long as a run may keep its lease.
 
 use std::{future::Future, time::Duration};
 
-use holdfast_catalog::CatalogError;
-use holdfast_domain::heartbeat::{BEAT_EVERY, BEAT_TIMEOUT, REPEAT_AFTER, SILENCE_LIMIT};
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use holdfast_domain::heartbeat::{REPEAT_AFTER, SILENCE_LIMIT};
+use tokio::time::{Instant, sleep};
 
 use crate::OperationError;
-
-/// Beats every [`BEAT_EVERY`]. It returns the result of a beat, or nothing if no beat was answered
-/// for [`SILENCE_LIMIT`]. Each failed beat calls `failed` with the reason.
-pub(crate) async fn beat_until_stopped<T, F>(
-    beat: impl Fn() -> F,
-    failed: impl Fn(&str),
-) -> Option<T>
-where
-    F: Future<Output = Result<Option<T>, CatalogError>>,
-{
-    let mut last_beat = Instant::now();
-    loop {
-        let begun = Instant::now();
-        let limit = last_beat + SILENCE_LIMIT;
-        let failure = match timeout_at(limit.min(begun + BEAT_TIMEOUT), beat()).await {
-            Ok(Ok(None)) => {
-                // The catalogue's record of this run is at least as recent as the call.
-                last_beat = begun;
-                sleep_until(begun + BEAT_EVERY).await;
-                continue;
-            }
-            Ok(Ok(Some(ended))) => return Some(ended),
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("no answer within {} seconds", begun.elapsed().as_secs()),
-        };
-        failed(&failure);
-        sleep_until(limit.min(Instant::now() + REPEAT_AFTER)).await;
-        if Instant::now() >= limit {
-            return None;
-        }
-    }
-}
 
 /// Calls the catalogue, and repeats the call without an answer for at most [`SILENCE_LIMIT`]. The
 /// call must be repeatable.
@@ -76,6 +43,8 @@ where
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
+
+    use holdfast_catalog::CatalogError;
 
     use super::*;
 
