@@ -2,20 +2,30 @@
 //! what remains of a failed or deleted stack.
 
 mod bucket;
+mod deployed;
 mod model;
 mod parameters;
+
+use std::collections::BTreeMap;
 
 use model::Template;
 
 const CLOUDFORMATION: &str = "2010-05-15";
 
 const KEY: &str = "arn:aws:kms:eu-west-1:123456789012:key/0d3f1a52-77a4-4a0c-9d0c-2f6a1b0c9e11";
+const ROLE: &str = "arn:aws:iam::123456789012:role/security/break-glass";
 const SECRET: &str = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:holdfast/uri-a1B2c3";
 
 /// The switches of conditional resources, each with the parameters that turn it on.
-const SWITCHES: [&[(&str, &str)]; 6] = [
+const SWITCHES: [&[(&str, &str)]; 8] = [
     &[("JwtIssuer", "https://issuer.example")],
-    &[("CloudEnabled", "true"), ("CloudBucket", "copies")],
+    &[
+        ("CloudEnabled", "true"),
+        ("CloudBucket", "copies"),
+        ("CloudKmsKeyArn", KEY),
+    ],
+    &[("ExistingBucketName", "backups")],
+    &[("BucketKmsKeyArn", KEY)],
     &[("DrillUriSecretArn", SECRET)],
     &[("AlarmEmail", "ops@example.org")],
     &[("AwsEndpointUrl", "http://127.0.0.1:4566")],
@@ -44,20 +54,20 @@ async fn every_reference_resolves_in_every_combination_of_conditions() {
 #[tokio::test]
 async fn every_conditional_resource_exists_in_some_combinations_and_not_in_others() {
     let template = Template::deployed().await;
-    let all: Vec<_> = combinations().collect();
+    let (mut counts, mut all) = (BTreeMap::<String, usize>::new(), 0);
+    for parameters in combinations() {
+        all += 1;
+        for name in template.under(&parameters).resources().into_keys() {
+            *counts.entry(name.to_owned()).or_default() += 1;
+        }
+    }
     for (name, resource) in template.section("Resources") {
-        let exists = |parameters: &Vec<(&str, &str)>| {
-            template
-                .under(parameters)
-                .resources()
-                .contains_key(name.as_str())
-        };
-        let count = all.iter().filter(|parameters| exists(parameters)).count();
+        let count = counts.get(name).copied().unwrap_or_default();
         if resource.get("Condition").is_none() {
-            assert_eq!(count, all.len(), "{name}");
+            assert_eq!(count, all, "{name}");
         } else {
             assert!(
-                count > 0 && count < all.len(),
+                count > 0 && count < all,
                 "{name} exists in {count} combinations: add its switch to SWITCHES"
             );
         }
@@ -84,6 +94,12 @@ const WITH_COPIES: [&str; 3] = [
     "CopyQueuePolicy",
     "ReplicationFunctionEventInvokeConfig",
 ];
+const IF_PRESENT: [&str; 4] = [
+    "ApiStage",
+    "BackupBucketPolicy",
+    "BucketKeyPolicy",
+    "CloudKeyPolicy",
+];
 
 #[tokio::test]
 async fn a_schedule_is_created_after_everything_that_its_runs_need() {
@@ -94,16 +110,13 @@ async fn a_schedule_is_created_after_everything_that_its_runs_need() {
         let has = |name: &str| resources.contains_key(name);
         let mut needed: Vec<&str> = ALWAYS.to_vec();
         needed.extend(WITH_COPIES.iter().filter(|name| has(name)));
-        needed.extend(
-            ["ApiStage", "BackupBucketPolicy"]
-                .iter()
-                .filter(|name| has(name)),
-        );
+        needed.extend(IF_PRESENT.iter().filter(|name| has(name)));
         let is_schedule = |name: &&&str| resources[**name]["Type"] == "AWS::Scheduler::Schedule";
         let schedules: Vec<&&str> = resources.keys().filter(is_schedule).collect();
         assert_eq!(schedules.len(), if has("Copies") { 7 } else { 5 });
+        let order = resolved.order();
         for schedule in schedules {
-            let before = resolved.before(schedule);
+            let before = &order[*schedule];
             let missing: Vec<_> = needed.iter().filter(|it| !before.contains(**it)).collect();
             assert!(
                 missing.is_empty(),
@@ -207,4 +220,31 @@ async fn a_stack_name_of_47_characters_fits_into_every_name() {
         Some(&17),
         "docs/deploy.md names 47 characters"
     );
+}
+
+/// Every role has the boundary, every log group and the topic its key.
+#[tokio::test]
+async fn boundary_and_keys_reach_every_role_log_group_and_topic() {
+    let template = Template::deployed().await;
+    let boundary = "arn:aws:iam::123456789012:policy/boundary";
+    let everything: Vec<_> = SWITCHES.iter().flat_map(|on| on.iter().copied()).collect();
+    let keys = [
+        ("PermissionsBoundaryArn", boundary),
+        ("LogsKmsKeyArn", KEY),
+        ("TopicKmsKeyArn", KEY),
+    ];
+    let resolved = template.under(&[everything, keys.to_vec()].concat());
+    let mut seen = 0;
+    for (name, resource) in resolved.resources() {
+        let properties = resolved.properties(name);
+        let (field, value) = match resource["Type"].as_str().unwrap() {
+            "AWS::IAM::Role" => ("PermissionsBoundary", boundary),
+            "AWS::Logs::LogGroup" => ("KmsKeyId", KEY),
+            "AWS::SNS::Topic" => ("KmsMasterKeyId", KEY),
+            _ => continue,
+        };
+        assert_eq!(properties[field], value, "{name}");
+        seen += 1;
+    }
+    assert_eq!(seen, 9 + 9 + 1, "roles, log groups and the topic");
 }

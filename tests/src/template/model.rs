@@ -154,18 +154,25 @@ impl Resolved<'_> {
         self.chosen(&found["Properties"]).unwrap()
     }
 
-    /// The resources before this one in the order of creation.
-    pub(super) fn before(&self, resource: &str) -> BTreeSet<String> {
+    /// Each created resource with all resources before it in the order of creation.
+    pub(super) fn order(&self) -> BTreeMap<&str, BTreeSet<String>> {
         let resources = self.resources();
-        let (mut seen, mut open) = (BTreeSet::new(), vec![resource.to_owned()]);
-        while let Some(next) = open.pop() {
-            for name in self.direct(resources[next.as_str()]) {
-                if resources.contains_key(name.as_str()) && seen.insert(name.clone()) {
-                    open.push(name);
+        let direct: BTreeMap<&str, BTreeSet<String>> = resources
+            .iter()
+            .map(|(name, one)| (*name, self.direct(one)))
+            .collect();
+        let before = |resource: &str| {
+            let (mut seen, mut open) = (BTreeSet::new(), vec![resource.to_owned()]);
+            while let Some(next) = open.pop() {
+                for name in &direct[next.as_str()] {
+                    if direct.contains_key(name.as_str()) && seen.insert(name.clone()) {
+                        open.push(name.clone());
+                    }
                 }
             }
-        }
-        seen
+            seen
+        };
+        direct.keys().map(|name| (*name, before(name))).collect()
     }
 
     /// The names in one resource: of resources, and of pseudo parameters.

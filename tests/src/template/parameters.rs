@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use holdfast_testing::{stack, unique};
 
-use super::{CLOUDFORMATION, KEY, SECRET, Template, model::names_in};
+use super::{CLOUDFORMATION, KEY, ROLE, SECRET, Template, model::names_in};
 use crate::stage::Aws;
 
 const PAGES: [&str; 5] = [
@@ -76,16 +76,50 @@ const KEYS: &[&str] = &[
     "arn:aws-us-gov:kms:us-gov-west-1:123456789012:key/mrk-0d3f1a5277a44a0c9d0c2f6a1b0c9e11",
 ];
 
+const NOT_BUCKETS: &[&str] = &[
+    "s3://backups",
+    "backups/prefix",
+    "Backups",
+    "ab",
+    "arn:aws:s3:::backups",
+];
+
 /// Parameter, accepted values, refused values. The empty default of optional ones is accepted too.
 const PATTERNS: &[(&str, &[&str], &[&str])] = &[
     ("MongoUriSecretArn", SECRETS, NOT_SECRETS),
     ("CatalogUriSecretArn", SECRETS, NOT_SECRETS),
     ("DrillUriSecretArn", SECRETS, NOT_SECRETS),
     ("EncryptionKeySecretArn", SECRETS, NOT_SECRETS),
-    ("CloudAccessKeySecretArn", SECRETS, NOT_SECRETS),
-    ("CloudSecretKeySecretArn", SECRETS, NOT_SECRETS),
+    ("CloudAccessKeySecretArn", &["", ""], NOT_SECRETS),
+    ("CloudSecretKeySecretArn", &["", ""], NOT_SECRETS),
     ("SecretsKmsKeyArn", KEYS, NOT_KEYS),
     ("KmsKeyArn", KEYS, NOT_KEYS),
+    ("BucketKmsKeyArn", KEYS, NOT_KEYS),
+    ("CloudKmsKeyArn", KEYS, NOT_KEYS),
+    ("TopicKmsKeyArn", KEYS, NOT_KEYS),
+    ("LogsKmsKeyArn", KEYS, NOT_KEYS),
+    (
+        "BreakGlassRoleArn",
+        &[ROLE, "arn:aws-us-gov:iam::123456789012:role/a"],
+        &[
+            "arn:aws:iam::123456789012:user/ada",
+            "arn:aws:iam::123456789012:role/*",
+        ],
+    ),
+    (
+        "PermissionsBoundaryArn",
+        &[
+            "arn:aws:iam::123456789012:policy/b",
+            "arn:aws:iam::aws:policy/ReadOnlyAccess",
+        ],
+        &["arn:aws:iam::123456789012:role/b", "b"],
+    ),
+    (
+        "AccessLogBucketName",
+        &["logs.example-1", "abc"],
+        NOT_BUCKETS,
+    ),
+    ("ExistingBucketName", &["", ""], NOT_BUCKETS),
     (
         "AlarmEmail",
         &["ops@example.org", "first.last+alarms@ops.example.org"],
@@ -121,12 +155,17 @@ const PATTERNS: &[(&str, &[&str], &[&str])] = &[
 
 #[tokio::test]
 async fn values_outside_a_pattern_are_refused_by_parameter_and_all_others_accepted() {
-    let with_api = [("JwtAudience", "holdfast")];
+    // The rules below need these.
+    let others = [
+        ("JwtAudience", "holdfast"),
+        ("CloudEnabled", "true"),
+        ("CloudBucket", "copies"),
+    ];
     for round in 0..2 {
         let accepted = PATTERNS
             .iter()
             .map(|(name, accepted, _)| (*name, accepted[round]));
-        let given: Vec<_> = accepted.chain(with_api).collect();
+        let given: Vec<_> = accepted.chain(others).collect();
         assert_eq!(refusal(&given).await, None, "{given:?}");
     }
     for (name, _, refused) in PATTERNS {
@@ -163,9 +202,13 @@ const ACCESS: (&str, &str) = ("CloudAccessKeySecretArn", SECRET);
 const SECRET_KEY: (&str, &str) = ("CloudSecretKeySecretArn", SECRET);
 const SUBNETS: (&str, &str) = ("VpcSubnetIds", "subnet-1,subnet-2");
 const GROUPS: (&str, &str) = ("VpcSecurityGroupIds", "sg-1");
+const CLOUD_KEY: (&str, &str) = ("CloudKmsKeyArn", KEY);
+const EXISTING: (&str, &str) = ("ExistingBucketName", "backups");
+
+type Parameters = &'static [(&'static str, &'static str)];
 
 /// Parameters, and the rule that refuses them.
-const RULES: &[(&[(&str, &str)], Option<&str>)] = &[
+const RULES: &[(Parameters, Option<&str>)] = &[
     (&[], None),
     (&[ISSUER, AUDIENCE, CATALOGUE], None),
     (&[ISSUER, CATALOGUE], Some("ApiNeedsAudienceAndCatalogue")),
@@ -190,6 +233,25 @@ const RULES: &[(&[(&str, &str)], Option<&str>)] = &[
     (
         &[CLOUD, BUCKET, ("CloudProvider", "azure")],
         Some("OtherCloudsNeedKeys"),
+    ),
+    (&[CLOUD, BUCKET, CLOUD_KEY], None),
+    (&[CLOUD_KEY], Some("CloudKmsKeyIsForAws")),
+    (
+        &[CLOUD, BUCKET, ACCESS, SECRET_KEY, CLOUD_KEY],
+        Some("CloudKmsKeyIsForAws"),
+    ),
+    (&[EXISTING, ("BucketKmsKeyArn", KEY)], None),
+    (
+        &[EXISTING, ("ObjectLockDays", "7")],
+        Some("ExistingBucketKeepsItsSettings"),
+    ),
+    (
+        &[EXISTING, ("AccessLogBucketName", "logs")],
+        Some("ExistingBucketKeepsItsSettings"),
+    ),
+    (
+        &[EXISTING, ("BreakGlassRoleArn", ROLE)],
+        Some("ExistingBucketKeepsItsSettings"),
     ),
     (&[("DatabaseEncryption", "true"), ("KmsKeyArn", KEY)], None),
     (

@@ -132,6 +132,19 @@ impl Variant {
 
     /// Removes the stack, its data and its secrets.
     pub(crate) async fn remove(&self) {
+        self.delete_stack().await;
+        self.remove_bucket().await;
+        self.forget().await;
+    }
+
+    /// Deletes everything but the bucket, and returns its name.
+    pub(crate) async fn delete_but_its_bucket(self) -> String {
+        self.delete_stack().await;
+        self.forget().await;
+        self.bucket
+    }
+
+    async fn delete_stack(&self) {
         let named = [("StackName", self.id.as_str())];
         self.aws
             .query("cloudformation", CLOUDFORMATION, "DeleteStack", &named)
@@ -144,7 +157,10 @@ impl Variant {
         .await;
         // The local AWS would keep them for the next call.
         self.processes().iter().for_each(Process::kill);
-        self.remove_bucket().await;
+    }
+
+    /// Removes the secrets and the databases.
+    async fn forget(&self) {
         let key = self
             .environment
             .contains_key("BACKUP_ENCRYPTION_KEY")
