@@ -5,7 +5,7 @@ mod bucket;
 mod model;
 mod parameters;
 
-use model::Template;
+pub(crate) use model::{Resolved, Template};
 
 const CLOUDFORMATION: &str = "2010-05-15";
 
