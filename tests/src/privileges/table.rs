@@ -205,12 +205,16 @@ pub(super) fn table(roles: &BTreeMap<String, Vec<Value>>) -> String {
     let mut table = "| on | right | roles |\n|---|---|---|\n".to_owned();
     let mut before = "";
     for right in rights() {
-        let on = if right.on == before { "" } else { right.on };
+        let on = if right.on == before {
+            String::new()
+        } else {
+            format!(" {}", right.on)
+        };
         before = right.on;
         let having = having(roles, &right);
         let having = if having.is_empty() { "–" } else { &having };
         // Writing to a text cannot fail.
-        let _ = writeln!(table, "| {on} | {} | {having} |", right.words);
+        let _ = writeln!(table, "|{on} | {} | {having} |", right.words);
     }
     table
 }

@@ -13,10 +13,11 @@ const KEY: &str = "arn:aws:kms:eu-west-1:123456789012:key/0d3f1a52-77a4-4a0c-9d0
 const SECRET: &str = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:holdfast/uri-a1B2c3";
 
 /// The switches of conditional resources, each with the parameters that turn it on.
-const SWITCHES: [&[(&str, &str)]; 6] = [
+const SWITCHES: [&[(&str, &str)]; 7] = [
     &[("JwtIssuer", "https://issuer.example")],
     &[("CloudEnabled", "true"), ("CloudBucket", "copies")],
     &[("DrillUriSecretArn", SECRET)],
+    &[("KmsKeyArn", KEY)],
     &[("AlarmEmail", "ops@example.org")],
     &[("AwsEndpointUrl", "http://127.0.0.1:4566")],
     &[("DumpEngine", "native")],
