@@ -8,6 +8,7 @@
 mod stage;
 
 mod alarms;
+mod alarms_notify;
 mod architecture;
 mod by_schedule;
 mod calls;
@@ -24,10 +25,10 @@ mod misconfigured;
 mod mongodump_fails;
 mod one_at_a_time;
 mod privileges;
+mod reporting;
 mod retention;
 mod round_trip;
 mod second_copy;
 mod template;
-mod told;
 mod unreachable;
 mod verification;

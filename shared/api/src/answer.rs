@@ -241,7 +241,7 @@ impl From<OperationError> for Failure {
             OperationError::NotVerifiable { .. } => {
                 Self::new(StatusCode::CONFLICT, "NOT_COMPLETED", error.to_string())
             }
-            OperationError::Drill(..) => {
+            OperationError::Drill { .. } => {
                 let outer = "restore drills need a separate server: set BACKUP_DRILL_URI";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "DISABLED", outer)
             }

@@ -156,7 +156,7 @@ impl JobsQuery {
                         value
                             .parse()
                             .map_err(|error| Failure::invalid(name, error))?,
-                    )
+                    );
                 }
                 _ => return Err(unknown(name)),
             }

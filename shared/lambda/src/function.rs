@@ -150,9 +150,13 @@ impl Function {
     /// # Errors
     /// If the bus did not accept it. The sweep hands it on again, but much later than the event's
     /// source would.
-    pub async fn hand_on(&self, backup_id: &BackupId, step: Step) -> Result<(), OperationError> {
-        let handed_on = self.events().await?.hand_on(backup_id, step).await;
-        handed_on.map_err(|error| OperationError::HandOver(error.to_string()))
+    pub async fn continue_with(
+        &self,
+        backup_id: &BackupId,
+        step: Step,
+    ) -> Result<(), OperationError> {
+        let dispatched = self.events().await?.continue_with(backup_id, step).await;
+        dispatched.map_err(|error| OperationError::Dispatch(error.to_string()))
     }
 
     /// The queue of files to fetch.
@@ -234,7 +238,7 @@ impl Function {
     /// # Errors
     /// [`OperationError::Config`] if they are invalid, [`OperationError::Catalog`] if it cannot be
     /// used.
-    pub async fn catalog_in_spite(&self) -> Result<Catalog, OperationError> {
+    pub async fn catalog_despite_config_errors(&self) -> Result<Catalog, OperationError> {
         let variable = self.catalog_variable().cloned();
         let settings = self.clients.settings(variable.as_slice()).await.settings?;
         Ok(Catalog::from_settings(&settings).await?)
@@ -330,10 +334,10 @@ mod tests {
             ("BACKUP_FROBNICATE", "1"),
         ]);
         assert!(wrong.holdfast().await.is_err());
-        assert!(wrong.catalog_in_spite().await.is_ok());
+        assert!(wrong.catalog_despite_config_errors().await.is_ok());
         assert!(
             function(&[("MONGODB_URI", "nonsense")])
-                .catalog_in_spite()
+                .catalog_despite_config_errors()
                 .await
                 .is_err()
         );
@@ -341,6 +345,11 @@ mod tests {
             ("BACKUP_CATALOG_URI", "mongodb://127.0.0.1:1/x"),
             ("MONGODB_URI", "nonsense"),
         ];
-        assert!(function(&elsewhere).catalog_in_spite().await.is_ok());
+        assert!(
+            function(&elsewhere)
+                .catalog_despite_config_errors()
+                .await
+                .is_ok()
+        );
     }
 }

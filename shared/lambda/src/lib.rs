@@ -12,8 +12,9 @@ mod metrics;
 mod misconfigured;
 mod queue;
 mod report;
+mod skipped;
 
-pub use batch::{comes_again, hand_on_if_settled, message_in};
+pub use batch::{dispatch_if_settled, message_in, redeliver};
 pub use copy_queue::{CopyMessage, CopyQueue};
 pub use event::{Event, EventFault, request};
 pub use events::{EventError, Events};
@@ -22,4 +23,5 @@ pub use invocation::{InvocationError, deadline, logged};
 pub use metrics::{Metric, Metrics};
 pub use misconfigured::record_misconfigured_run;
 pub use queue::SqsQueue;
-pub use report::{answer, tell};
+pub use report::{answer, report_outcome};
+pub use skipped::skipped_tick;

@@ -32,12 +32,12 @@ use holdfast_repository::Repository;
 pub use self::{
     backup::{
         content::{
-            HandOn,
+            NextStep,
             discover::{DiscoveryOutcome, discover_content},
             download::{Downloader, download_item},
             fan_in::{finalize_if_settled, settle_undelivered},
             finalize::{FinalizeOutcome, finalize_content},
-            in_process::back_up_content_here,
+            in_process::back_up_content_in_process,
             outcome::DownloadOutcome,
             queue::{DownloadQueue, LocalQueue, QueueError, RefusedMessage},
         },
@@ -52,7 +52,7 @@ pub use self::{
         cancel::cancel,
         detail::job_in_detail,
         full::{FullTrigger, trigger_full},
-        late_parents::BroughtBack,
+        late_parents::ReinstatedParent,
         resume::is_interrupted,
         run::{BackupOutcome, BackupRequest, RunLimits, SkipReason, Step},
         trigger::{abandon, record_misconfigured, trigger},

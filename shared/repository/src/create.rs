@@ -8,7 +8,7 @@ use holdfast_storage::{PutMode, StoreError};
 use serde::Serialize;
 
 use super::{Repository, RepositoryFileError};
-use crate::RepositoryError;
+use crate::{EncryptionMode, RepositoryError};
 
 /// Result of `init`.
 #[derive(Debug, Clone, Serialize)]
@@ -33,7 +33,7 @@ pub struct InitReport {
 }
 
 impl Repository {
-    /// Creates the missing parts: the repository, its copy, and `with_key` its first master key. A
+    /// Creates the missing parts: the repository, its copy, and with encryption its first master key. A
     /// lost `repository.json` is restored from its copy.
     ///
     /// # Errors
@@ -41,7 +41,7 @@ impl Repository {
     /// repository would orphan them.
     pub async fn init(
         &self,
-        with_key: bool,
+        encryption: EncryptionMode,
         now: Timestamp,
     ) -> Result<InitReport, RepositoryError> {
         self.store().prepare().await?;
@@ -52,8 +52,10 @@ impl Repository {
             self.put_first(copy).await?;
             restored_from_copy = true;
         }
-        let report = self.ready_for_writing(with_key, now).await?;
-        if with_key && let Some(epoch) = report.key_epoch {
+        let report = self.ready_for_writing(encryption, now).await?;
+        if encryption == EncryptionMode::On
+            && let Some(epoch) = report.key_epoch
+        {
             // Detects a wrong key now instead of at the first backup.
             self.master_key(epoch).await?;
         }
@@ -66,7 +68,7 @@ impl Repository {
     /// As [`Repository::init`], for unattended runs: a lost file is an error.
     pub(crate) async fn ready_for_writing(
         &self,
-        with_key: bool,
+        encryption: EncryptionMode,
         now: Timestamp,
     ) -> Result<InitReport, RepositoryError> {
         // The copy first: another run may be adding a key, to the file and then to the copy.
@@ -75,7 +77,7 @@ impl Repository {
         if copy.as_ref().is_some_and(|copy| !file.covers(copy)) {
             return Err(RepositoryFileError::CopyDiffers(self.location().clone()).into());
         }
-        let key_created = with_key && file.epochs.is_empty();
+        let key_created = encryption == EncryptionMode::On && file.epochs.is_empty();
         if key_created {
             file = self.add_first_key(now).await?;
         }
@@ -83,7 +85,7 @@ impl Repository {
             match self.update_copy().await {
                 // A run without keys cannot compare the wrapped keys, and needs none. The next run
                 // with keys updates the copy.
-                Err(RepositoryError::Key(error)) if !with_key => {
+                Err(RepositoryError::Key(error)) if encryption == EncryptionMode::Off => {
                     tracing::warn!(reason = %error, "repository.copy.json is older than repository.json: the next run with a key updates it");
                 }
                 updated => updated?,

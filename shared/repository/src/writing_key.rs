@@ -8,6 +8,22 @@ use holdfast_domain::{Encryption, ObjectKey, RepositoryFile, Timestamp, WrappedK
 use super::artifact_writer::Recipe;
 use crate::{Repository, RepositoryError, RepositoryFileError};
 
+/// Whether new objects are encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EncryptionMode {
+    /// Objects are stored in plain form.
+    Off,
+    /// Objects are encrypted with the newest master key.
+    On,
+}
+
+impl From<bool> for EncryptionMode {
+    /// From a setting or a job's row.
+    fn from(is_on: bool) -> Self {
+        if is_on { Self::On } else { Self::Off }
+    }
+}
+
 /// The repository of a run, and its encryption key.
 pub struct WritingKey {
     /// The content of `repository.json`.
@@ -28,13 +44,13 @@ pub struct WritingKey {
 /// at hand opens it. [`RepositoryError::Store`] if the store is unavailable.
 pub async fn writing_key(
     repository: &Repository,
-    encrypt: bool,
+    encryption: EncryptionMode,
 ) -> Result<WritingKey, RepositoryError> {
     repository
-        .ready_for_writing(encrypt, Timestamp::now())
+        .ready_for_writing(encryption, Timestamp::now())
         .await?;
     let file = repository.open().await?;
-    opened(repository, file, encrypt).await
+    opened(repository, file, encryption).await
 }
 
 /// As [`writing_key`], but the repository and its key must exist. Writes nothing, for the later
@@ -44,7 +60,7 @@ pub async fn writing_key(
 /// As [`writing_key`], and [`RepositoryFileError::NoKey`] if the repository has no master key.
 pub async fn existing_writing_key(
     repository: &Repository,
-    encrypt: bool,
+    encryption: EncryptionMode,
 ) -> Result<WritingKey, RepositoryError> {
     // The copy first: another run may be adding a key, to the file and then to the copy.
     let copy = repository.copy().await?;
@@ -52,15 +68,15 @@ pub async fn existing_writing_key(
     if copy.is_some_and(|copy| !file.covers(&copy)) {
         return Err(RepositoryFileError::CopyDiffers(repository.location().clone()).into());
     }
-    opened(repository, file, encrypt).await
+    opened(repository, file, encryption).await
 }
 
 async fn opened(
     repository: &Repository,
     file: RepositoryFile,
-    encrypt: bool,
+    encryption: EncryptionMode,
 ) -> Result<WritingKey, RepositoryError> {
-    if !encrypt {
+    if encryption == EncryptionMode::Off {
         return Ok(WritingKey {
             repository: file,
             master: None,

@@ -38,9 +38,7 @@ pub(crate) fn open(
                     format!("is not set, but {location} needs a region: {A_REGION}"),
                 ));
             }
-            // AWS stand-ins have no host name for each bucket.
-            let client = s3_client(config, config.endpoint_url().is_some());
-            Ok(Arc::new(S3Store::new(client, bucket, prefix)))
+            Ok(Arc::new(S3Store::new(s3_client(config), bucket, prefix)))
         }
         StoreLocation::Gcs { bucket, prefix } => {
             let keys = keys(cloud, CloudProvider::Gcp, location)?;

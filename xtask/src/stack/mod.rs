@@ -8,6 +8,7 @@ mod deployment;
 mod description;
 mod functions;
 mod ipfs;
+mod local_alarms;
 mod mongodb;
 mod others;
 mod tokens;

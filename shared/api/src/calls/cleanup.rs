@@ -42,12 +42,13 @@ pub(crate) struct Cleanup {
 }
 
 impl Cleanup {
-    fn new(dry_run: bool, mut plan: RetentionPlan) -> Self {
+    /// A plan whose deletions are not requested.
+    fn planned(mut plan: RetentionPlan) -> Self {
         let mut budget = Budget::new();
         let omitted = [&mut plan.database, &mut plan.content]
             .map(|of_type| list_what_fits(of_type, &mut budget));
         Self {
-            dry_run,
+            dry_run: true,
             plan,
             omitted: omitted.iter().sum(),
         }
@@ -92,7 +93,10 @@ pub(crate) async fn clean_up(
         return Err(OperationError::Disabled("BACKUP_SYSTEM_ENABLED").into());
     }
     let plan = plan_retention(holdfast, Trust::AsListed, Timestamp::now()).await?;
-    let answer = Answer::new(Cleanup::new(dry_run, plan));
+    let answer = Answer::new(Cleanup {
+        dry_run,
+        ..Cleanup::planned(plan)
+    });
     if dry_run {
         return Ok(answer.into_response());
     }
@@ -162,7 +166,7 @@ mod tests {
             database: plan(60_000, 500),
             content: plan(60_000, 0),
         };
-        let cleanup = Cleanup::new(true, plan);
+        let cleanup = Cleanup::planned(plan);
         assert!(escaped_bytes(&serde_json::to_vec(&cleanup).unwrap()) < MAX_ANSWER_BYTES);
         let database = &cleanup.plan.database;
         assert_eq!(
@@ -176,13 +180,10 @@ mod tests {
         );
         let listed = database.backups.len() + cleanup.plan.content.backups.len();
         assert_eq!(cleanup.omitted + listed as u64, 120_000);
-        let small = Cleanup::new(
-            true,
-            RetentionPlan {
-                at: Timestamp::UNIX_EPOCH,
-                ..cleanup.plan
-            },
-        );
+        let small = Cleanup::planned(RetentionPlan {
+            at: Timestamp::UNIX_EPOCH,
+            ..cleanup.plan
+        });
         assert_eq!(small.omitted, 0);
     }
 }

@@ -133,7 +133,7 @@ pub(crate) async fn full(
         children,
         skipped,
     } = Box::pin(trigger_full(holdfast, caller.subject, Timestamp::now())).await?;
-    hand_over(&*host, holdfast, &children).await?;
+    dispatch(&*host, holdfast, &children).await?;
     tracing::info!(backupId = %job.backup_id, by = job.trigger.by, "a full backup was requested");
     let parts = children.into_iter().map(Requested::of).collect();
     let both = BothRequested {
@@ -147,7 +147,7 @@ pub(crate) async fn full(
 async fn back_up(host: &dyn Host, kind: BackupType, caller: Caller) -> Result<Response, Failure> {
     let holdfast = host.holdfast().await?;
     let job = Box::pin(trigger(holdfast, kind, caller.subject, Timestamp::now())).await?;
-    hand_over(host, holdfast, std::slice::from_ref(&job)).await?;
+    dispatch(host, holdfast, std::slice::from_ref(&job)).await?;
     tracing::info!(backupId = %job.backup_id, by = job.trigger.by, "a {kind} backup was requested");
     Ok((StatusCode::ACCEPTED, Answer::new(Requested::of(job))).into_response())
 }
@@ -155,7 +155,7 @@ async fn back_up(host: &dyn Host, kind: BackupType, caller: Caller) -> Result<Re
 /// Dispatches jobs to their workers. If a dispatch fails, no worker runs the job. It is therefore
 /// settled here, so that the next trigger is not refused, and the remaining jobs are not started.
 /// If that fails, the sweep settles the job.
-async fn hand_over(host: &dyn Host, holdfast: &Holdfast, jobs: &[Job]) -> Result<(), Failure> {
+async fn dispatch(host: &dyn Host, holdfast: &Holdfast, jobs: &[Job]) -> Result<(), Failure> {
     let mut refused: Option<DispatchError> = None;
     for job in jobs {
         let error = match &refused {

@@ -39,7 +39,7 @@ impl Finalizing<'_> {
             notes: self.unencrypted().into_iter().collect(),
             warnings,
         };
-        let job = commit.make(&manifest, &notes).await?;
+        let job = commit.commit(&manifest, &notes).await?;
         leftovers::remove_unnamed(self.h, &manifest).await;
         Ok(job)
     }
