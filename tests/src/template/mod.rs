@@ -8,7 +8,7 @@ mod parameters;
 
 use std::collections::BTreeMap;
 
-use model::Template;
+pub(crate) use model::{Resolved, Template};
 
 const CLOUDFORMATION: &str = "2010-05-15";
 
@@ -17,7 +17,7 @@ const ROLE: &str = "arn:aws:iam::123456789012:role/security/break-glass";
 const SECRET: &str = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:holdfast/uri-a1B2c3";
 
 /// The switches of conditional resources, each with the parameters that turn it on.
-const SWITCHES: [&[(&str, &str)]; 8] = [
+const SWITCHES: [&[(&str, &str)]; 9] = [
     &[("JwtIssuer", "https://issuer.example")],
     &[
         ("CloudEnabled", "true"),
@@ -27,6 +27,7 @@ const SWITCHES: [&[(&str, &str)]; 8] = [
     &[("ExistingBucketName", "backups")],
     &[("BucketKmsKeyArn", KEY)],
     &[("DrillUriSecretArn", SECRET)],
+    &[("KmsKeyArn", KEY)],
     &[("AlarmEmail", "ops@example.org")],
     &[("AwsEndpointUrl", "http://127.0.0.1:4566")],
     &[("DumpEngine", "native")],

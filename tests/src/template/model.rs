@@ -10,11 +10,11 @@ use super::CLOUDFORMATION;
 use crate::stage::{Aws, element};
 
 /// The deployed template after the transformation of its functions.
-pub(super) struct Template(Value);
+pub(crate) struct Template(Value);
 
 impl Template {
     /// Reads it from the deployed stack.
-    pub(super) async fn deployed() -> Self {
+    pub(crate) async fn deployed() -> Self {
         let fields = [
             ("StackName", stack().stack.as_str()),
             ("TemplateStage", "Processed"),
@@ -32,7 +32,7 @@ impl Template {
     }
 
     /// The template under these parameters and the defaults of all others.
-    pub(super) fn under(&self, given: &[(&str, &str)]) -> Resolved<'_> {
+    pub(crate) fn under(&self, given: &[(&str, &str)]) -> Resolved<'_> {
         let text = |value: &Value| match value {
             Value::String(text) => text.clone(),
             other => other.to_string(),
@@ -59,12 +59,17 @@ impl Template {
 }
 
 /// A template with the values of its parameters.
-pub(super) struct Resolved<'a> {
+pub(crate) struct Resolved<'a> {
     template: &'a Template,
     parameters: BTreeMap<String, String>,
 }
 
 impl Resolved<'_> {
+    /// The value of a parameter.
+    pub(crate) fn parameter(&self, name: &str) -> Option<String> {
+        self.parameters.get(name).cloned()
+    }
+
     /// Whether a condition holds.
     pub(super) fn holds(&self, condition: &str) -> bool {
         self.is_true(&self.template.section("Conditions")[condition])
@@ -106,7 +111,7 @@ impl Resolved<'_> {
     }
 
     /// The created resources.
-    pub(super) fn resources(&self) -> BTreeMap<&str, &Value> {
+    pub(crate) fn resources(&self) -> BTreeMap<&str, &Value> {
         self.created("Resources")
     }
 
@@ -147,7 +152,7 @@ impl Resolved<'_> {
     }
 
     /// The chosen properties of a created resource.
-    pub(super) fn properties(&self, resource: &str) -> Value {
+    pub(crate) fn properties(&self, resource: &str) -> Value {
         let resources = self.resources();
         let found = resources.get(resource);
         let found = found.unwrap_or_else(|| panic!("{resource} is not created"));

@@ -86,13 +86,8 @@ pub enum OperationError {
     #[error("backup {0} is already being verified: its job will show the result")]
     AlreadyVerifying(BackupId),
     /// The server of restore drills failed.
-    #[error("the server of restore drills (BACKUP_DRILL_URI): {reason}")]
-    Drill {
-        /// The failure.
-        reason: #[from]
-        /// Whether another attempt may succeed.
-        is_transient: DrillFault,
-    },
+    #[error("the server of restore drills (BACKUP_DRILL_URI): {0}")]
+    Drill(#[from] DrillFault),
     /// The operation was stopped early and has no result.
     #[error(transparent)]
     Unfinished(#[from] Unfinished),
