@@ -20,7 +20,7 @@ mod secret;
 pub mod settings;
 mod status;
 
-pub use connection_string::ConnectionString;
+pub use connection_string::{ConnectionString, MAX_IDLE_TIME};
 pub use content::{ContentWordError, HostState, ItemFailureCode, StorageType, Validator, Verified};
 pub use copy::{CopyStatus, JobCopy};
 pub use deletion::{DeletionCause, JobDeletion};
