@@ -18,6 +18,7 @@ mod secrets;
 mod settings;
 mod stores;
 mod telemetry;
+mod warm;
 
 pub use batch::{comes_again, hand_on_if_settled, message_in};
 pub use clients::Clients;
@@ -33,3 +34,4 @@ pub use queue::SqsQueue;
 pub use report::{answer, tell};
 pub use settings::{settings, start};
 pub use telemetry::telemetry;
+pub use warm::Warm;

@@ -31,7 +31,9 @@ fn every_path_has_a_preflight_without_a_token_if_an_origin_is_set() {
 #[test]
 fn every_other_route_needs_a_token() {
     let routes = resources("Type: AWS::ApiGatewayV2::Route");
-    let others = routes.iter().filter(|route| !route.contains("RouteKey: OPTIONS "));
+    let others = routes
+        .iter()
+        .filter(|route| !route.contains("RouteKey: OPTIONS "));
     assert_eq!(others.clone().count(), 3);
     for route in others {
         assert!(route.contains("AuthorizationType: JWT"), "{route}");
