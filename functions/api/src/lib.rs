@@ -7,7 +7,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use holdfast_lambda::{Function, deadline};
+use holdfast_lambda::{Warm, deadline};
 use lambda_http::{
     Error,
     lambda_runtime::{self, LambdaEvent, service_fn},
@@ -21,11 +21,19 @@ use crate::host::FunctionHost;
 /// # Errors
 /// The runtime API of Lambda is unreachable.
 pub async fn run() -> Result<(), Error> {
-    let router = &holdfast_api::router(Arc::new(FunctionHost(Arc::new(
-        Function::cold_start().await,
-    ))));
+    let warm = &Warm::cold_start().await;
     let serve = service_fn(move |event: LambdaEvent<Value>| async move {
-        gateway::answer(router.clone(), &event.payload, deadline(&event.context)).await
+        let function = warm.function().await;
+        let router = holdfast_api::router(Arc::new(FunctionHost(Arc::clone(&function))));
+        let answer = gateway::answer(router, &event.payload, deadline(&event.context)).await;
+        // Also the answer to a refused login.
+        if answer
+            .as_ref()
+            .is_ok_and(|answer| answer.status_code == 503)
+        {
+            function.suspect_secrets();
+        }
+        answer
     });
     lambda_runtime::run(serve).await
 }

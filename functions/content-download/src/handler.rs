@@ -3,7 +3,7 @@
 //!
 //! An error would redeliver the complete batch at once, so each message has its own result.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use holdfast_domain::{DownloadMessage, Timestamp};
@@ -19,15 +19,23 @@ const AFTER_A_FAULT: Duration = Duration::from_secs(30);
 /// The state of a worker between batches: connections to gateways and origins, and their recent
 /// results.
 pub(crate) struct Worker {
-    function: Function,
-    downloader: OnceCell<Downloader>,
+    function: Arc<Function>,
+    downloader: Arc<OnceCell<Downloader>>,
 }
 
 impl Worker {
-    pub(crate) const fn new(function: Function) -> Self {
+    pub(crate) fn new(function: impl Into<Arc<Function>>) -> Self {
+        Self {
+            function: function.into(),
+            downloader: Arc::default(),
+        }
+    }
+
+    /// The same connections to gateways and origins, with this function.
+    pub(crate) fn with(&self, function: Arc<Function>) -> Self {
         Self {
             function,
-            downloader: OnceCell::const_new(),
+            downloader: Arc::clone(&self.downloader),
         }
     }
 
@@ -53,6 +61,12 @@ impl Worker {
                 continue;
             };
             let outcome = Box::pin(download_item(holdfast, downloader, &message, limits)).await;
+            if outcome
+                .as_ref()
+                .is_err_and(OperationError::is_login_refused)
+            {
+                self.function.suspect_secrets();
+            }
             if let Some(wait) = wait_of(&message, outcome) {
                 show_again(&queue, &record, wait).await;
                 again.push(record);

@@ -2,8 +2,10 @@
 
 mod handler;
 
+use std::sync::Arc;
+
 use aws_lambda_events::sqs::SqsEvent;
-use holdfast_lambda::{Function, deadline, logged};
+use holdfast_lambda::{Function, Warm, deadline, logged};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 
 /// Starts the function, and serves its invocations until the process ends.
@@ -11,9 +13,15 @@ use lambda_runtime::{Error, LambdaEvent, service_fn};
 /// # Errors
 /// The runtime API of Lambda is unreachable.
 pub async fn run() -> Result<(), Error> {
-    let worker = &handler::Worker::new(Function::cold_start().await);
+    let warm = &Warm::cold_start().await;
+    let worker = &handler::Worker::new(warm.function().await);
     let serve = service_fn(move |event: LambdaEvent<SqsEvent>| async move {
-        logged(worker.handle(event.payload, deadline(&event.context)).await)
+        let deadline = deadline(&event.context);
+        let work = async |function: Arc<Function>| {
+            let worker = worker.with(function);
+            worker.handle(event.payload.clone(), deadline).await
+        };
+        logged(warm.serve(work).await)
     });
     lambda_runtime::run(serve).await
 }

@@ -3,7 +3,9 @@
 
 mod handler;
 
-use holdfast_lambda::{Function, deadline, logged};
+use std::sync::Arc;
+
+use holdfast_lambda::{Function, Warm, deadline, logged};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::Value;
 
@@ -12,9 +14,13 @@ use serde_json::Value;
 /// # Errors
 /// The runtime API of Lambda is unreachable.
 pub async fn run() -> Result<(), Error> {
-    let function = &Function::cold_start().await;
+    let warm = &Warm::cold_start().await;
     let serve = service_fn(move |event: LambdaEvent<Value>| async move {
-        logged(handler::handle(function, &event.payload, deadline(&event.context)).await)
+        let deadline = deadline(&event.context);
+        let work = async |function: Arc<Function>| {
+            handler::handle(&function, &event.payload, deadline).await
+        };
+        logged(warm.serve(work).await)
     });
     lambda_runtime::run(serve).await
 }

@@ -108,28 +108,29 @@ fn subject(claims: &Map<String, Value>) -> Option<String> {
     )
 }
 
-/// The strongest role in a claim. A claim is one value, a JSON array, or an array in the form of
-/// HTTP APIs: `[a b]`.
+/// The strongest role in a claim. A claim is one value, a JSON array, the text of a JSON array, or
+/// an array in the form of HTTP APIs: `[a b]`.
+///
+/// In the last form, the value `x admin` cannot be distinguished from the values `x` and `admin`.
 fn role(claim: &Value) -> Option<Role> {
     match claim {
-        Value::Array(values) => values
-            .iter()
-            .filter_map(Value::as_str)
-            .filter_map(word)
-            .max(),
+        Value::Array(values) => strongest(values.iter().filter_map(Value::as_str)),
         Value::String(text) => match text
             .strip_prefix('[')
             .and_then(|text| text.strip_suffix(']'))
         {
             None => word(text),
-            Some(many) => many
-                .split([' ', ','])
-                .map(|one| one.trim_matches('"'))
-                .filter_map(word)
-                .max(),
+            Some(many) => match serde_json::from_str::<Vec<String>>(text) {
+                Ok(values) => strongest(values.iter().map(String::as_str)),
+                Err(_) => strongest(many.split(' ')),
+            },
         },
         _ => None,
     }
+}
+
+fn strongest<'a>(values: impl Iterator<Item = &'a str>) -> Option<Role> {
+    values.filter_map(word).max()
 }
 
 fn word(text: &str) -> Option<Role> {
@@ -168,6 +169,7 @@ mod tests {
             (json!("[creator]"), Some(Role::Creator)),
             (json!("[\"viewer\",\"creator\"]"), Some(Role::Creator)),
             (json!(["viewer", "admin"]), Some(Role::Admin)),
+            (json!("[viewer creator]"), Some(Role::Creator)),
             (json!("Admin"), None),
             (json!("administrator"), None),
             (json!("admin creator"), None),
@@ -176,6 +178,20 @@ mod tests {
             (json!({ "admin": true }), None),
         ] {
             assert_eq!(role(&claim), expected, "{claim}");
+        }
+    }
+
+    #[test]
+    fn a_group_whose_name_contains_a_role_grants_nothing_if_the_form_shows_it() {
+        for claim in [
+            json!(["x admin"]),
+            json!("[\"x admin\",\"viewer\"]"),
+            json!("[\"x\",\"x,admin\"]"),
+            json!("[x,admin]"),
+            json!("[x\"admin\"]"),
+            json!("x admin"),
+        ] {
+            assert_eq!(role(&claim), None, "{claim}");
         }
     }
 

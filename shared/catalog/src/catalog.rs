@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, future::IntoFuture, sync::Arc, time::Duration};
 
 use bson::{Document, doc};
-use holdfast_domain::{ConnectionString, Secret, Timestamp, settings::Settings};
+use holdfast_domain::{ConnectionString, MAX_IDLE_TIME, Secret, Timestamp, settings::Settings};
 use mongodb::{
     Client, Collection, Database, IndexModel,
     options::{
@@ -255,6 +255,12 @@ async fn client(uri: &Secret, name: &str) -> Result<Client, CatalogError> {
         problem,
     })?;
     let mut options = ClientOptions::parse(&read.usable).await.map_err(unusable)?;
+    set_defaults(&mut options);
+    Client::with_options(options).map_err(unusable)
+}
+
+/// Sets the options that the connection string leaves open.
+fn set_defaults(options: &mut ClientOptions) {
     options
         .app_name
         .get_or_insert_with(|| "holdfast".to_owned());
@@ -262,7 +268,7 @@ async fn client(uri: &Secret, name: &str) -> Result<Client, CatalogError> {
         .server_selection_timeout
         .get_or_insert(SELECTION_TIMEOUT);
     options.connect_timeout.get_or_insert(SELECTION_TIMEOUT);
-    Client::with_options(options).map_err(unusable)
+    options.max_idle_time.get_or_insert(MAX_IDLE_TIME);
 }
 
 /// One call of the driver within the time limit, with a translated error.
@@ -286,4 +292,22 @@ pub(crate) async fn attempt<T>(
             doing,
             reason: format!("no answer within {} seconds", CALL_TIMEOUT.as_secs()),
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_unused_connection_is_closed_after_a_minute_unless_the_string_sets_a_time() {
+        for (options, expected) in [
+            ("", MAX_IDLE_TIME),
+            ("?maxIdleTimeMS=5000", Duration::from_secs(5)),
+        ] {
+            let uri = format!("mongodb://127.0.0.1:1/{options}");
+            let mut options = ClientOptions::parse(&uri).await.unwrap();
+            set_defaults(&mut options);
+            assert_eq!(options.max_idle_time, Some(expected), "{uri}");
+        }
+    }
 }

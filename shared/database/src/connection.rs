@@ -4,7 +4,7 @@
 use std::{net::Ipv6Addr, time::Duration};
 
 use bson::{Document, doc};
-use holdfast_domain::{Secret, Timestamp, settings};
+use holdfast_domain::{MAX_IDLE_TIME, Secret, Timestamp, settings};
 use mongodb::{
     Client,
     options::{ClientOptions, ConnectionString, HostInfo, SelectionCriteria, ServerAddress},
@@ -311,6 +311,7 @@ async fn options(
     options.server_selection_timeout.get_or_insert(PATIENCE);
     options.connect_timeout.get_or_insert(PATIENCE);
     options.max_pool_size.get_or_insert(POOL_SIZE);
+    options.max_idle_time.get_or_insert(MAX_IDLE_TIME);
     let reading = Reading::new(read_preference, uri, &options);
     options.selection_criteria = Some(reading.preference.clone().into());
     Ok((options, reading))
@@ -407,6 +408,18 @@ fn at_opening(error: &mongodb::error::Error, redacted: &str) -> DatabaseError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn an_unused_connection_is_closed_after_a_minute_unless_the_string_sets_a_time() {
+        for (text, expected) in [
+            ("", MAX_IDLE_TIME),
+            ("?maxIdleTimeMS=5000", Duration::from_secs(5)),
+        ] {
+            let uri = format!("mongodb://127.0.0.1:1/{text}");
+            let (options, _) = options(&uri, "shown", "tests", None).await.unwrap();
+            assert_eq!(options.max_idle_time, Some(expected), "{uri}");
+        }
+    }
 
     #[test]
     fn a_connection_string_is_shown_without_credentials_and_options() {

@@ -4,7 +4,15 @@
 //!
 //! <https://github.com/mongodb/specifications/blob/master/source/connection-string/connection-string-spec.md>
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
+
+/// Time after which a client closes an unused connection, unless the connection string sets
+/// `maxIdleTimeMS`.
+///
+/// A function is frozen between invocations. Network devices forget a silent connection after some
+/// minutes, and 350 seconds is the limit of AWS. A call on a forgotten connection waits for its
+/// time limit.
+pub const MAX_IDLE_TIME: Duration = Duration::from_mins(1);
 
 /// A connection string for the driver, and the ignored options.
 #[derive(Clone, PartialEq, Eq)]

@@ -22,7 +22,7 @@ pub mod settings;
 mod status;
 
 pub use artifact::{Artifact, Compression, Encryption, SEGMENT_BYTES};
-pub use connection_string::ConnectionString;
+pub use connection_string::{ConnectionString, MAX_IDLE_TIME};
 pub use content::{ContentWordError, HostState, ItemFailureCode, StorageType, Validator, Verified};
 pub use copy::{CopyStatus, JobCopy};
 pub use deletion::{DeletionCause, JobDeletion};

@@ -3,7 +3,10 @@
 //! Invalid settings and failed clients are not kept. The next invocation tries again, so a
 //! corrected secret needs no new deployment.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use holdfast_catalog::{Catalog, CatalogError};
 use holdfast_domain::{
@@ -32,6 +35,7 @@ pub struct Function {
     clients: Clients,
     reading: OnceCell<Reading>,
     holdfast: OnceCell<Started>,
+    suspected: AtomicBool,
 }
 
 /// A wrapper, so that `Function` can derive `Debug` without showing the started clients.
@@ -64,21 +68,50 @@ impl Function {
             clients,
             reading: OnceCell::const_new(),
             holdfast: OnceCell::const_new(),
+            suspected: AtomicBool::new(false),
         }
+    }
+
+    /// The same function with the present secrets. None if they are unchanged, or if Secrets
+    /// Manager is unreachable.
+    pub(crate) async fn renewed(&self) -> Option<Self> {
+        self.suspected.store(false, Ordering::Relaxed);
+        // Invalid settings are not kept: the invocation reads them anyway.
+        let known = self.reading.get()?.settings.as_ref().ok()?;
+        if !self.clients.reads_secrets(&self.variables) {
+            return None;
+        }
+        let reading = self.read().await;
+        match &reading.settings {
+            Ok(settings) if settings.secrets() == known.secrets() => return None,
+            Err(faults) if faults.is_transient() => {
+                tracing::warn!(error = %faults, "the secrets could not be read again: the known values are used");
+                return None;
+            }
+            Ok(_) => tracing::info!("a secret has changed: settings and clients are replaced"),
+            Err(faults) => tracing::error!(error = %faults, "a secret has changed and is invalid"),
+        }
+        let mut renewed = Self::new(self.variables.clone(), self.clients.clone());
+        if reading.settings.is_ok() {
+            renewed.reading = OnceCell::from(reading);
+        }
+        Some(renewed)
+    }
+
+    /// Makes the next invocation read the secrets, after a refused login.
+    pub fn suspect_secrets(&self) {
+        self.suspected.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn are_secrets_suspected(&self) -> bool {
+        self.suspected.load(Ordering::Relaxed)
     }
 
     /// The settings, or all their faults. A function needs a store and a catalogue: the default
     /// server of a machine does not exist in Lambda.
     pub async fn reading(&self) -> Reading {
         let read = || async {
-            let mut reading = self.clients.settings(&self.variables).await;
-            let given = reading
-                .shown
-                .iter()
-                .any(|(name, _)| *name == "BACKUP_STORE");
-            if !given {
-                reading.reject(SettingError::new("BACKUP_STORE", NO_STORE));
-            }
+            let reading = self.read().await;
             if self.catalog_variable().is_none() {
                 reading.reject(SettingError::new(CATALOG_VARIABLES[0], NO_CATALOG));
             }
@@ -92,6 +125,18 @@ impl Function {
             Ok(reading) => reading.clone(),
             Err(reading) => *reading,
         }
+    }
+
+    async fn read(&self) -> Reading {
+        let mut reading = self.clients.settings(&self.variables).await;
+        let given = reading
+            .shown
+            .iter()
+            .any(|(name, _)| *name == "BACKUP_STORE");
+        if !given {
+            reading.reject(SettingError::new("BACKUP_STORE", NO_STORE));
+        }
+        reading
     }
 
     /// Settings of the stack's other functions, for display: `STACK_` and the name of the setting.

@@ -25,6 +25,14 @@ pub enum InvocationError {
     Operation(#[from] OperationError),
 }
 
+impl InvocationError {
+    /// Whether MongoDB refused the login, or a privilege of the user.
+    #[must_use]
+    pub const fn is_refused_login(&self) -> bool {
+        matches!(self, Self::Operation(error) if error.is_login_refused())
+    }
+}
+
 impl From<InvocationError> for Diagnostic {
     fn from(error: InvocationError) -> Self {
         let error_type = match &error {

@@ -13,6 +13,7 @@ mod misconfigured;
 mod queue;
 mod report;
 mod skipped;
+mod warm;
 
 pub use batch::{dispatch_if_settled, message_in, redeliver};
 pub use copy_queue::{CopyMessage, CopyQueue};
@@ -25,3 +26,4 @@ pub use misconfigured::record_misconfigured_run;
 pub use queue::SqsQueue;
 pub use report::{answer, report_outcome};
 pub use skipped::skipped_tick;
+pub use warm::Warm;

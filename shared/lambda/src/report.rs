@@ -1,6 +1,6 @@
 //! The report of a backup's run: a log line, metrics, and the invocation's response.
 
-use holdfast_domain::{BackupType, Job, JobStatus};
+use holdfast_domain::{BackupType, FailureCode, Job, JobStatus};
 use holdfast_operations::{BackupOutcome, OperationError, SkipReason, StopReason};
 use serde_json::{Value, json};
 
@@ -16,6 +16,9 @@ pub fn report_outcome(
     if let Ok(outcome) = outcome {
         log(outcome);
     }
+    if is_denied(outcome) {
+        function.suspect_secrets();
+    }
     let mut values = values(outcome);
     if function.fell_back() && !values.is_empty() {
         values.push((Metric::DumpEngineFallback, 1.0));
@@ -23,6 +26,16 @@ pub fn report_outcome(
     if !values.is_empty() {
         function.metrics().emit(kind, &values);
     }
+}
+
+/// Whether the server of the source refused the login, or a privilege.
+fn is_denied(outcome: Result<&BackupOutcome, &OperationError>) -> bool {
+    let Ok(BackupOutcome::Failed(job)) = outcome else {
+        return false;
+    };
+    job.error
+        .as_ref()
+        .is_some_and(|error| error.code == FailureCode::SourceDenied)
 }
 
 fn log(outcome: &BackupOutcome) {

@@ -8,7 +8,7 @@ use aws_config::{
 };
 use holdfast_catalog::Catalog;
 use holdfast_codec::{AgeRecipient, KeyEncryptionKey, KeyError};
-use holdfast_domain::settings::{Reading, Settings, StoreLocation};
+use holdfast_domain::settings::{Reading, SECRET_VARIABLES, Settings, StoreLocation};
 use holdfast_operations::{Holdfast, Observer, OperationError, Preflight};
 use holdfast_repository::{Keyring, Openers, Repository};
 
@@ -63,6 +63,14 @@ impl Clients {
     /// The settings in these variables, with the secrets behind their ARNs.
     pub async fn settings(&self, variables: &[(String, String)]) -> Reading {
         settings::read(&self.aws, variables).await
+    }
+
+    /// Whether a variable names a secret of Secrets Manager.
+    #[must_use]
+    pub fn reads_secrets(&self, variables: &[(String, String)]) -> bool {
+        variables.iter().any(|(name, value)| {
+            SECRET_VARIABLES.contains(&name.as_str()) && secrets::is_arn(value)
+        })
     }
 
     /// The repository of the settings. No request is sent, and no MongoDB is needed.

@@ -1,8 +1,7 @@
-//! Secrets of AWS Secrets Manager: a secret's variable may contain an ARN. Its plain text is then
-//! the value.
+//! Secrets of AWS Secrets Manager: a secret's variable may contain an ARN. The secret's text is then
+//! the value. A secret with a connection string may also be JSON with the field `uri`.
 //!
-//! The value goes only into the settings, never into the environment. JSON and binary secrets are
-//! not parsed: the complete text is the value.
+//! The value goes only into the settings, never into the environment.
 
 use aws_config::{Region, SdkConfig};
 use aws_sdk_secretsmanager::{
@@ -11,6 +10,7 @@ use aws_sdk_secretsmanager::{
     operation::get_secret_value::GetSecretValueError,
 };
 use holdfast_domain::{Secret, settings::SettingError};
+use serde_json::{Map, Value};
 
 use crate::timeouts::in_time;
 
@@ -19,7 +19,13 @@ pub(crate) fn is_arn(value: &str) -> bool {
     region(value).is_some()
 }
 
-/// The plain text of the secret with the ARN in this variable.
+/// Variables with a connection string.
+const CONNECTION_STRINGS: [&str; 3] = ["MONGODB_URI", "BACKUP_CATALOG_URI", "BACKUP_DRILL_URI"];
+
+/// Field of the connection string in a JSON secret.
+const FIELD: &str = "uri";
+
+/// The value in the secret with the ARN in this variable.
 ///
 /// # Errors
 /// Its fault. It is transient if Secrets Manager was unreachable.
@@ -51,7 +57,8 @@ pub(crate) async fn read(
         )
     })?;
     match answer.secret_string().map(str::trim) {
-        Some(text) if !text.is_empty() => Ok(Secret::new(text)),
+        Some(text) if !text.is_empty() => value(variable, text)
+            .map_err(|problem| SettingError::new(variable, format!("the secret {arn} {problem}"))),
         Some(_) => Err(SettingError::new(
             variable,
             format!("the secret {arn} is empty"),
@@ -59,6 +66,23 @@ pub(crate) async fn read(
         None => Err(SettingError::new(
             variable,
             format!("the secret {arn} is binary: expected plain text"),
+        )),
+    }
+}
+
+/// The value in the text of a secret, or its problem.
+fn value(variable: &str, text: &str) -> Result<Secret, String> {
+    let Ok(fields) = serde_json::from_str::<Map<String, Value>>(text) else {
+        return Ok(Secret::new(text));
+    };
+    if !CONNECTION_STRINGS.contains(&variable) {
+        return Err("is JSON: expected plain text".to_owned());
+    }
+    match fields.get(FIELD) {
+        Some(Value::String(uri)) if !uri.trim().is_empty() => Ok(Secret::new(uri.trim())),
+        _ => Err(format!(
+            "is JSON without the text field `{FIELD}`: add the field with the connection string, or store the \
+             connection string alone"
         )),
     }
 }
@@ -101,6 +125,42 @@ fn reason(error: &SdkError<GetSecretValueError>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_field_uri_of_a_json_secret_is_the_connection_string() {
+        let json =
+            r#"{"username":"ada","password":"hunter2","uri":" mongodb://ada:hunter2@h/db "}"#;
+        for variable in CONNECTION_STRINGS {
+            assert_eq!(
+                value(variable, json).unwrap().expose(),
+                "mongodb://ada:hunter2@h/db"
+            );
+            let plain = "mongodb://ada:hunter2@h/db";
+            assert_eq!(value(variable, plain).unwrap().expose(), plain);
+        }
+    }
+
+    #[test]
+    fn a_json_secret_without_a_connection_string_is_refused_without_its_contents() {
+        for (variable, json) in [
+            ("MONGODB_URI", r#"{"username":"ada","password":"hunter2"}"#),
+            ("MONGODB_URI", r#"{"uri":["mongodb://ada:hunter2@h"]}"#),
+            ("MONGODB_URI", r#"{"uri":" ","password":"hunter2"}"#),
+            ("BACKUP_CLOUD_SECRET_KEY", r#"{"uri":"hunter2"}"#),
+            ("BACKUP_ENCRYPTION_KEY", r#"{"key":"hunter2"}"#),
+        ] {
+            let problem = value(variable, json).unwrap_err();
+            assert!(
+                problem.contains("JSON") && !problem.contains("hunter2"),
+                "{problem}"
+            );
+            assert_eq!(
+                problem.contains("`uri`"),
+                variable == "MONGODB_URI",
+                "{problem}"
+            );
+        }
+    }
 
     #[test]
     fn only_secrets_arns_are_looked_up() {

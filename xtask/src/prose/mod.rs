@@ -3,6 +3,8 @@
 //! each crate.
 
 #[cfg(test)]
+mod endpoints;
+#[cfg(test)]
 mod links;
 mod measure;
 mod messages;

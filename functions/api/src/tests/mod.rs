@@ -3,6 +3,7 @@
 
 mod conformance;
 mod limits;
+mod preflight;
 mod refused;
 mod served;
 

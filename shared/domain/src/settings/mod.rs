@@ -73,6 +73,23 @@ pub struct Settings {
     pub warnings: Vec<SettingWarning>,
 }
 
+impl Settings {
+    /// The values of [`SECRET_VARIABLES`], in another order.
+    #[must_use]
+    pub fn secrets(&self) -> [Option<&Secret>; 7] {
+        let cloud = self.cloud.keys.as_ref();
+        [
+            Some(&self.mongodb_uri),
+            self.catalog_uri.as_ref(),
+            self.drill.uri.as_ref(),
+            self.encryption_key.as_ref(),
+            self.encryption_key_previous.as_ref(),
+            cloud.map(|keys| &keys.access),
+            cloud.map(|keys| &keys.secret),
+        ]
+    }
+}
+
 /// Settings of database backups.
 #[derive(Debug, Clone)]
 pub struct DatabaseSettings {

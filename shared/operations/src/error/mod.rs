@@ -258,6 +258,15 @@ impl OperationError {
         }
     }
 
+    /// Whether MongoDB refused the login or a privilege of the user. The secret may have changed.
+    #[must_use]
+    pub const fn is_login_refused(&self) -> bool {
+        matches!(
+            self,
+            Self::Catalog(CatalogError::Denied { .. }) | Self::Source(DatabaseError::Denied(_))
+        )
+    }
+
     /// Whether a retry of the same call may succeed.
     #[must_use]
     pub fn is_transient(&self) -> bool {

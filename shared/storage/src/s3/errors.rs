@@ -35,6 +35,14 @@ where
     kind.error(key, cause(error))
 }
 
+/// Whether S3 refused a conditional write because another write of the same key was in progress.
+pub(super) fn is_conflict<E>(error: &SdkError<E, HttpResponse>) -> bool
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    error.code() == Some("ConditionalRequestConflict")
+}
+
 /// A refusal of a signature because of its time. An answer to HEAD has no code. There, the store's
 /// time distinguishes it from a denial. The SDK signs the next request with the store's time.
 fn clock_fault<E>(error: &SdkError<E, HttpResponse>) -> Option<String>

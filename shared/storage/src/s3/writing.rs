@@ -1,11 +1,17 @@
 //! Writes to S3. Every body has its SHA-256 in a signed header, and S3 refuses altered bytes.
 //! Afterwards S3's stored checksum is compared with ours, so a lost answer leaves no doubt.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart};
 use bytes::Bytes;
 use holdfast_domain::ObjectKey;
 
-use super::{S3Store, Seen, errors::translate, malformed};
+use super::{
+    S3Store, Seen,
+    errors::{is_conflict, translate},
+    malformed,
+};
 use crate::{
     Checksum, PutMode, StoreError, Stored, UploadId, UploadedPart,
     checksum::{Md5, sha256, to_base64},
@@ -157,6 +163,7 @@ pub(super) async fn send_complete(
     list: &CompletedMultipartUpload,
     size_bytes: u64,
 ) -> Result<(), StoreError> {
+    let conflicted = AtomicBool::new(false);
     let outcome = store
         .retry
         .run(Call::long("complete_upload", key.as_str()), async || {
@@ -170,12 +177,34 @@ pub(super) async fn send_complete(
                 .multipart_upload(list.clone())
                 .if_none_match("*")
                 .mpu_object_size(i64::try_from(size_bytes).unwrap_or(i64::MAX));
-            request
-                .send()
-                .await
-                .map_err(|error| translate(key.as_str(), &error))
+            request.send().await.map_err(|error| {
+                conflicted.fetch_or(is_conflict(&error), Ordering::Relaxed);
+                translate(key.as_str(), &error)
+            })
         });
-    outcome.await.map(drop)
+    match outcome.await {
+        Err(StoreError::NotFound { .. }) if conflicted.load(Ordering::Relaxed) => {
+            Err(after_conflict(store, key).await)
+        }
+        outcome => outcome.map(drop),
+    }
+}
+
+/// The error for an upload that S3 dropped because of another write of the same key. Without the
+/// other object, a new upload may succeed.
+async fn after_conflict(store: &S3Store, key: &ObjectKey) -> StoreError {
+    let key_text = key.to_string();
+    match store.look(key).await {
+        Ok(_) => StoreError::AlreadyExists {
+            key: key_text,
+            cause: "another writer stored an object under this key at the same time".to_owned(),
+        },
+        Err(_) => StoreError::Unavailable {
+            key: key_text,
+            cause: "ConditionalRequestConflict: S3 dropped the upload because of another write of this key. Upload it again"
+                .to_owned(),
+        },
+    }
 }
 
 /// An earlier attempt may have completed it with a lost answer. Then the upload is gone and the

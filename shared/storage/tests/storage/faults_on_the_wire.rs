@@ -200,6 +200,66 @@ async fn a_missing_upload_is_no_success_if_the_key_has_other_content() {
     test.remove().await;
 }
 
+/// The first completion meets another write of the key, and S3 drops the upload.
+fn conflict(proxy: &FaultProxy) {
+    let conflict = WireFault::error(409, "ConditionalRequestConflict");
+    proxy.fail("POST", "uploadId=", 1, conflict);
+    let dropped = WireFault::error(404, "NoSuchUpload");
+    proxy.fail("POST", "uploadId=", 1, dropped);
+}
+
+#[tokio::test]
+async fn an_upload_that_met_another_write_of_its_key_is_worth_a_new_upload() {
+    let (proxy, test) = store_behind_proxy().await;
+    let (upload, parts) = upload_two_parts(&test).await;
+    conflict(&proxy);
+    let error = test
+        .store
+        .complete_upload(&key("x"), &upload, &parts)
+        .await
+        .unwrap_err();
+    assert!(
+        error.is_transient() && error.to_string().contains("ConditionalRequestConflict"),
+        "{error}"
+    );
+    assert_eq!(proxy.count("POST", "uploadId="), 2);
+    let (upload, parts) = upload_two_parts(&test).await;
+    test.store
+        .complete_upload(&key("x"), &upload, &parts)
+        .await
+        .unwrap();
+    test.remove().await;
+}
+
+#[tokio::test]
+async fn an_upload_that_met_another_write_leaves_the_other_object() {
+    for (length, is_same) in [(PART + 9, true), (10, false)] {
+        let (proxy, test) = store_behind_proxy().await;
+        let (upload, parts) = upload_two_parts(&test).await;
+        if is_same {
+            proxy.fail("POST", "uploadId=", 1, WireFault::LoseAnswer);
+        } else {
+            let other = body(length);
+            test.store
+                .put(&key("x"), other, PutMode::Replace)
+                .await
+                .unwrap();
+        }
+        conflict(&proxy);
+        let outcome = test.store.complete_upload(&key("x"), &upload, &parts).await;
+        match outcome {
+            Ok(_) => assert!(is_same),
+            Err(error) => assert!(
+                !is_same && matches!(error, StoreError::AlreadyExists { .. }),
+                "{error}"
+            ),
+        }
+        let stored = read_all(&*test.store, &key("x"), 2 * PART).await.unwrap();
+        assert_eq!(stored, body(length));
+        test.remove().await;
+    }
+}
+
 #[tokio::test]
 async fn a_put_if_absent_whose_answer_was_lost_is_a_success() {
     let (proxy, test) = store_behind_proxy().await;
