@@ -112,9 +112,6 @@ impl Function {
     pub async fn reading(&self) -> Reading {
         let read = || async {
             let reading = self.read().await;
-            if self.catalog_variable().is_none() {
-                reading.reject(SettingError::new(CATALOG_VARIABLES[0], NO_CATALOG));
-            }
             if reading.settings.is_ok() {
                 Ok(reading)
             } else {
@@ -135,6 +132,9 @@ impl Function {
             .any(|(name, _)| *name == "BACKUP_STORE");
         if !given {
             reading.reject(SettingError::new("BACKUP_STORE", NO_STORE));
+        }
+        if self.catalog_variable().is_none() {
+            reading.reject(SettingError::new(CATALOG_VARIABLES[0], NO_CATALOG));
         }
         reading
     }

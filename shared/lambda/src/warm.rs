@@ -111,8 +111,9 @@ impl Current {
 mod tests {
     use aws_config::{BehaviorVersion, SdkConfig};
 
+    use holdfast_setup::Clients;
+
     use super::*;
-    use crate::Clients;
 
     fn current() -> Current {
         let aws = SdkConfig::builder()

@@ -3,3 +3,4 @@
 
 mod events;
 mod queue;
+mod rotation;

@@ -4,18 +4,15 @@
 use std::time::Duration;
 
 use holdfast_catalog::VerificationRecord;
-use holdfast_domain::{BackupId, Timestamp, VerificationLevel};
+use holdfast_domain::{BackupId, Timestamp, VerificationLevel, heartbeat::VERIFICATION_DEAD_AFTER};
 use holdfast_recovery::verification::Verification;
 use jiff::SignedDuration;
 
-use super::{
-    claim::DEAD_AFTER,
-    on_request::{expect_finished, expect_level},
-};
+use super::on_request::{expect_finished, expect_level};
 use crate::{Holdfast, OperationError};
 
-/// Interval between two looks for the result.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// Interval between two reads of the result.
+const POLL_EVERY: Duration = Duration::from_millis(500);
 /// Tolerance between two readings of the catalogue's clock.
 const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_secs(2);
 
@@ -32,7 +29,7 @@ pub async fn expect_requestable(
 ) -> Result<(), OperationError> {
     expect_level(id, level)?;
     expect_finished(h, id).await?;
-    let since = h.catalog.now().await? - DEAD_AFTER;
+    let since = h.catalog.now().await? - VERIFICATION_DEAD_AFTER;
     if h.catalog.is_verifying(id, since).await? {
         return Err(OperationError::AlreadyVerifying(id.clone()));
     }
@@ -58,7 +55,7 @@ pub async fn await_verification(
                     tracing::warn!(backupId = %id, %error, "cannot look for the result of a verification: it is looked for again");
                 }
             }
-            tokio::time::sleep(LOOK_AGAIN).await;
+            tokio::time::sleep(POLL_EVERY).await;
         }
     };
     tokio::time::timeout(patience, looking).await.ok()

@@ -1,7 +1,5 @@
 //! A password is rotated while a function is warm.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::{
     sync::{
         Arc,
@@ -10,7 +8,8 @@ use std::{
     time::Duration,
 };
 
-use holdfast_lambda::{Clients, Function, InvocationError, Warm};
+use holdfast_lambda::{Function, InvocationError, Warm};
+use holdfast_setup::Clients;
 use holdfast_testing::{MongoServer, aws_config, unique};
 use mongodb::bson::{Document, doc};
 
