@@ -8,6 +8,7 @@ mod exclusions;
 mod failures;
 mod guide;
 mod keys;
+mod keys_killed;
 mod keys_offline;
 mod killed;
 mod late_manifests;

@@ -17,5 +17,6 @@ mod outages;
 mod reaper;
 mod restored;
 mod resumed;
+mod stored_objects;
 mod unavailable_hosts;
 mod verified;

@@ -1,14 +1,13 @@
-//! The expired backups, the order of their deletion, and the remains of a dead run for the next
-//! one.
+//! The order of deletions, their obstacles, and the remains of a dead run for the next one.
 
 use std::{sync::Arc, time::Duration};
 
 use holdfast_catalog::JobChange;
 use holdfast_domain::{
     BackupId, BackupType, DeletionCause, FailureCode, JobStatus, ObjectKey, RetentionPolicy,
-    Timestamp, VerificationLevel, VerificationStatus,
+    Timestamp,
 };
-use holdfast_operations::{PolicyOrigin, RunLimits, Trust, plan_retention, retain};
+use holdfast_operations::{RunLimits, retain};
 use holdfast_storage::Lock;
 use holdfast_testing::{Fault, FaultStore, Operation, TestStore};
 use jiff::SignedDuration;
@@ -17,7 +16,7 @@ use mongodb::bson::doc;
 use super::invariants;
 use crate::support::simulation::World;
 
-fn keep(count: u32) -> RetentionPolicy {
+pub(super) fn keep(count: u32) -> RetentionPolicy {
     RetentionPolicy {
         max_age_days: None,
         max_count: Some(count),
@@ -26,184 +25,12 @@ fn keep(count: u32) -> RetentionPolicy {
     }
 }
 
-fn deleted(report: &holdfast_operations::TypeReport) -> Vec<&BackupId> {
+pub(super) fn deleted(report: &holdfast_operations::TypeReport) -> Vec<&BackupId> {
     report
         .deleted
         .iter()
         .map(|deleted| &deleted.backup_id)
         .collect()
-}
-
-#[tokio::test]
-async fn without_a_stored_policy_the_settings_hold() {
-    let world = World::new().await;
-    let ids = world.back_up_daily(33).await;
-    let report = world.retain().await;
-    assert_eq!(report.all_problems().count(), 0, "{report:?}");
-    // An age of 30 days does not exceed 30 days, and 30 backups are kept.
-    assert_eq!(
-        deleted(&report.database),
-        ids[..3].iter().collect::<Vec<_>>()
-    );
-    assert_eq!(
-        (
-            report.database.retained,
-            report.database.good,
-            report.database.violations()
-        ),
-        (30, 30, 0)
-    );
-    assert_eq!(
-        report.database.bytes_freed,
-        report
-            .database
-            .deleted
-            .iter()
-            .map(|it| it.bytes)
-            .sum::<u64>()
-    );
-    assert!(report.database.bytes_freed > 0);
-    world.pass_days(300);
-    let report = world.retain().await;
-    assert_eq!(
-        report.database.retained, 3,
-        "all are too old, and three are always left: {report:?}"
-    );
-    assert!(
-        world.retain().await.database.deleted.is_empty(),
-        "twice is once"
-    );
-    invariants::what_is_deleted_is_gone(&world, &[]).await;
-    assert_eq!(invariants::no_live_backup_lost_anything(&world).await, 3);
-    world.remove().await;
-}
-
-#[tokio::test]
-async fn a_plan_explains_every_backup_and_changes_nothing() {
-    let world = World::new().await;
-    let ids = world.back_up_daily(4).await;
-    world.set_policy(BackupType::Database, keep(2)).await;
-    let plan = plan_retention(&world.h, Trust::AsListed, world.now())
-        .await
-        .unwrap();
-    assert_eq!(
-        (plan.database.policy.origin, plan.content.policy.origin),
-        (PolicyOrigin::Stored, PolicyOrigin::Settings)
-    );
-    assert_eq!((plan.database.keep, plan.database.delete), (2, 2));
-    assert!(
-        plan.database.bytes > 0
-            && plan
-                .database
-                .backups
-                .iter()
-                .all(|it| !it.decision.reasons.is_empty())
-    );
-    for id in &ids {
-        assert!(world.exists(id).await && world.status(id).await == JobStatus::Completed);
-    }
-    let report = world.retain().await;
-    let planned: Vec<_> = plan
-        .database
-        .deletions()
-        .rev()
-        .map(|it| &it.decision.backup_id)
-        .collect();
-    assert_eq!(
-        deleted(&report.database),
-        planned,
-        "the plan equals the result"
-    );
-    world.remove().await;
-}
-
-#[tokio::test]
-async fn an_unreadable_policy_keeps_everything_and_is_reported() {
-    let world = World::new().await;
-    world.back_up_daily(5).await;
-    world.pass_days(100);
-    let broken = doc! { "_id": "database", "policy": { "minCount": 0 }, "updatedAt": mongodb::bson::DateTime::now() };
-    world
-        .rows("backup_retention_policies")
-        .insert_one(broken)
-        .await
-        .unwrap();
-    let report = world.retain().await;
-    assert_eq!(
-        (report.database.deleted.len(), report.database.retained),
-        (0, 5)
-    );
-    assert!(
-        report
-            .database
-            .problems
-            .iter()
-            .any(|problem| problem.contains("backup_retention_policies")),
-        "{report:?}"
-    );
-    world.remove().await;
-}
-
-#[tokio::test]
-async fn a_backup_whose_verification_failed_counts_towards_nothing() {
-    let world = World::new().await;
-    let ids = world.back_up_daily(4).await;
-    world
-        .verified(
-            &ids[3],
-            VerificationLevel::Checksum,
-            VerificationStatus::Failed,
-        )
-        .await;
-    world
-        .verified(
-            &ids[3],
-            VerificationLevel::Exists,
-            VerificationStatus::Passed,
-        )
-        .await;
-    world.set_policy(BackupType::Database, keep(2)).await;
-    let report = world.retain().await;
-    assert_eq!(
-        deleted(&report.database),
-        [&ids[0]],
-        "two good ones stay, and the damaged one, which is newer"
-    );
-    assert_eq!((report.database.good, report.database.retained), (2, 3));
-    world.remove().await;
-}
-
-#[tokio::test]
-async fn a_backup_that_the_catalogue_does_not_know_is_kept() {
-    let world = World::new().await;
-    let ids = world.back_up_daily(3).await;
-    world
-        .rows("backup_jobs")
-        .delete_one(doc! { "_id": ids[0].as_str() })
-        .await
-        .unwrap();
-    world.set_policy(BackupType::Database, keep(1)).await;
-    let report = world.retain().await;
-    assert_eq!(deleted(&report.database), [&ids[1]]);
-    assert!(world.exists(&ids[0]).await);
-    world.remove().await;
-}
-
-#[tokio::test]
-async fn a_manifest_that_cannot_be_read_is_kept_and_counts_towards_nothing() {
-    let world = World::new().await;
-    let ids = world.back_up_daily(3).await;
-    let key = ObjectKey::manifest(&ids[2]);
-    world
-        .store
-        .put(&key, "{}".into(), holdfast_storage::PutMode::Replace)
-        .await
-        .unwrap();
-    world.set_policy(BackupType::Database, keep(1)).await;
-    let report = world.retain().await;
-    assert_eq!(deleted(&report.database), [&ids[0]]);
-    assert_eq!((report.database.good, report.database.retained), (1, 2));
-    world.remove().await;
 }
 
 #[tokio::test]
@@ -379,27 +206,6 @@ async fn on_the_real_store_a_locked_backup_stays_and_the_others_go() {
 }
 
 #[tokio::test]
-async fn fewer_good_ones_than_are_wanted_is_a_violation_once_there_were_enough() {
-    let world = World::new().await;
-    let ids = world.back_up_daily(2).await;
-    assert_eq!(
-        world.retain().await.database.too_few,
-        0,
-        "there never were three"
-    );
-    world.back_up_daily(1).await;
-    world
-        .verified(
-            &ids[0],
-            VerificationLevel::Checksum,
-            VerificationStatus::Failed,
-        )
-        .await;
-    assert_eq!(world.retain().await.database.too_few, 1);
-    world.remove().await;
-}
-
-#[tokio::test]
 async fn a_full_backup_goes_with_its_last_part() {
     let world = World::new().await;
     let full = world.begin(BackupType::Full).await;
@@ -484,33 +290,6 @@ async fn a_failed_backup_keeps_its_row_and_its_reason() {
     world.pass_days(1000);
     world.retain().await;
     assert_eq!(world.status(&failed).await, JobStatus::Failed);
-    world.remove().await;
-}
-
-#[tokio::test]
-async fn nothing_goes_where_all_is_switched_off() {
-    let world = World::new().await;
-    world.back_up_daily(5).await;
-    let mut settings = (*world.h.settings).clone();
-    settings.enabled = false;
-    let off = holdfast_operations::Holdfast {
-        settings: Arc::new(settings),
-        ..world.h.clone()
-    };
-    let refused = retain(
-        &off,
-        RunLimits::none(),
-        world.now() + SignedDuration::from_hours(9999),
-    )
-    .await;
-    assert!(
-        matches!(
-            refused,
-            Err(holdfast_operations::OperationError::Disabled(_))
-        ),
-        "{refused:?}"
-    );
-    assert_eq!(invariants::no_live_backup_lost_anything(&world).await, 5);
     world.remove().await;
 }
 

@@ -2,12 +2,12 @@
 //! the loss.
 
 use holdfast_domain::{
-    BackupId, BackupType, DeletionCause, FailureCode, JobFailure, JobStatus, ObjectKey,
-    RetentionPolicy, VerificationLevel, VerificationStatus,
+    BackupId, BackupType, FailureCode, JobFailure, JobStatus, ObjectKey, RetentionPolicy,
+    VerificationLevel, VerificationStatus,
 };
 use holdfast_operations::{
-    ManifestPresence, OperationError, Trust, expect_lost, lost_backups, plan_collection,
-    plan_retention, rebuild_catalog,
+    ManifestPresence, Trust, expect_lost, lost_backups, plan_collection, plan_retention,
+    rebuild_catalog,
 };
 use holdfast_storage::PutMode;
 use mongodb::bson::doc;
@@ -25,7 +25,7 @@ async fn stray(world: &World) -> ObjectKey {
     key
 }
 
-async fn lose(world: &World, ids: &[&BackupId]) -> Losses {
+pub(super) async fn lose(world: &World, ids: &[&BackupId]) -> Losses {
     let mut losses = Losses::default();
     for id in ids {
         losses.lose(world, id).await;
@@ -229,108 +229,6 @@ async fn content_objects_stay_while_any_expected_manifest_is_missing() {
 }
 
 #[tokio::test]
-async fn an_accepted_loss_makes_the_rest_collectable() {
-    let world = World::new().await;
-    let first = world.back_up_content(&["a", "b"]).await.unwrap();
-    world.back_up_content(&["b", "c"]).await.unwrap();
-    world.pass_days(2);
-    lose(&world, &[&first]).await;
-    world.retain().await;
-    let job = world.accept(&first).await.unwrap();
-    let deletion = job.deletion.clone().unwrap();
-    assert_eq!(
-        (deletion.cause, deletion.by.as_deref()),
-        (DeletionCause::AcceptedLoss, Some("ada"))
-    );
-    assert!(
-        !job.is_lost() && world.has(&object_of("a")).await,
-        "only the decision is recorded"
-    );
-    let report = world.retain().await;
-    assert_eq!(
-        (report.all_problems().count(), report.needs_attention()),
-        (0, false),
-        "{report:?}"
-    );
-    assert_eq!(
-        (report.content.leftovers, report.collection.deleted),
-        (2, 2),
-        "guide and list; the file and its blocks"
-    );
-    assert!(!world.has(&object_of("a")).await && world.has(&object_of("b")).await);
-    invariants::what_is_deleted_is_gone(&world, &[]).await;
-    world.remove().await;
-}
-
-#[tokio::test]
-async fn only_a_lost_backup_can_be_accepted() {
-    let world = World::new().await;
-    let ids = world.back_up_daily(4).await;
-    let (full, failed) = (world.begin(BackupType::Full).await, world.fail().await);
-    let unknown: BackupId = "db_1_a".parse().unwrap();
-    let mut losses = lose(&world, &[&ids[0]]).await;
-    world.retain().await;
-    let refused = async |id: &BackupId| match expect_lost(&world.h, id).await.unwrap_err() {
-        OperationError::Invalid(why) => why,
-        error => panic!("{error}"),
-    };
-    assert!(matches!(
-        expect_lost(&world.h, &unknown).await,
-        Err(OperationError::NotFound(_))
-    ));
-    assert!(refused(&ids[1]).await.contains("its manifest is in s3://"));
-    assert!(
-        refused(&failed)
-            .await
-            .contains("it is failed, and was never completed")
-    );
-    assert!(refused(&full).await.contains("name its parts"));
-    losses.restore_all(&world).await;
-    assert!(refused(&ids[0]).await.contains("its manifest is back"));
-    losses.lose(&world, &ids[0]).await;
-    world.accept(&ids[0]).await.unwrap();
-    assert!(
-        refused(&ids[0])
-            .await
-            .contains("its deletion was decided before")
-    );
-    world.remove().await;
-}
-
-#[tokio::test]
-async fn a_completed_backup_that_retention_has_not_seen_as_lost_can_be_accepted() {
-    let world = World::new().await;
-    let mut ids = world.back_up_daily(1).await;
-    lose(&world, &[&ids[0]]).await;
-    assert!(
-        world.retain().await.database.suspended.is_some(),
-        "none of one is fewer than half"
-    );
-    let lost = lost_backups(&world.h).await.unwrap();
-    let told: Vec<_> = lost
-        .backups
-        .iter()
-        .map(|it| (&it.backup_id, it.manifest, it.lost_at))
-        .collect();
-    assert_eq!(told, [(&ids[0], ManifestPresence::Missing, None)]);
-    assert!(lost.suspended.is_some());
-    assert!(matches!(
-        world.accept(&ids[0]).await,
-        Err(OperationError::WrongStore(_))
-    ));
-    ids.push(world.back_up().await);
-    world.accept(&ids[0]).await.unwrap();
-    let report = world.retain().await;
-    assert_eq!(
-        (report.needs_attention(), report.database.leftovers),
-        (false, 2),
-        "{report:?}"
-    );
-    assert_eq!(lost_backups(&world.h).await.unwrap().backups, []);
-    world.remove().await;
-}
-
-#[tokio::test]
 async fn a_manifest_that_is_back_without_its_artifacts_leaves_the_backup_lost() {
     let world = World::new().await;
     let ids = world.back_up_daily(3).await;
@@ -366,62 +264,6 @@ async fn a_manifest_that_is_back_without_its_artifacts_leaves_the_backup_lost() 
         .await
         .unwrap();
     assert_eq!(world.retain().await.database.returned, ids[..1]);
-    world.remove().await;
-}
-
-#[tokio::test]
-async fn a_damaged_backup_whose_loss_was_accepted_is_kept_until_it_is_decided_again() {
-    let world = World::new().await;
-    let ids = world.back_up_daily(4).await;
-    world.accept_elsewhere(&ids[0]).await;
-    world
-        .store
-        .delete(&ObjectKey::database_dump(&ids[0], 1, false, false))
-        .await
-        .unwrap();
-    for _ in 0..2 {
-        let report = world.retain().await;
-        assert_eq!(
-            (
-                report.database.lost.as_slice(),
-                report.database.deleted.len()
-            ),
-            (&ids[..1], 0),
-            "{report:?}"
-        );
-        assert!(world.exists(&ids[0]).await);
-    }
-    assert_eq!(
-        lost_backups(&world.h).await.unwrap().backups[0].manifest,
-        ManifestPresence::Present
-    );
-    let job = world.accept(&ids[0]).await.unwrap();
-    assert_eq!(
-        job.deletion.map(|it| it.cause),
-        Some(DeletionCause::AcceptedDamage)
-    );
-    let report = world.retain().await;
-    assert_eq!(
-        (report.needs_attention(), report.database.deleted.len()),
-        (false, 1),
-        "{report:?}"
-    );
-    invariants::what_is_deleted_is_gone(&world, &[]).await;
-    world.remove().await;
-}
-
-#[tokio::test]
-async fn a_rebuild_completes_a_backup_whose_loss_was_accepted_although_it_is_there() {
-    let world = World::new().await;
-    let ids = world.back_up_daily(2).await;
-    world.accept_elsewhere(&ids[0]).await;
-    let report = rebuild_catalog(&world.h, &|_| ()).await.unwrap();
-    assert_eq!(report.returned, ids[..1], "{report:?}");
-    let job = world.h.catalog.get(&ids[0]).await.unwrap();
-    assert_eq!(
-        (job.status, job.deletion, job.lost_at),
-        (JobStatus::Completed, None, None)
-    );
     world.remove().await;
 }
 
