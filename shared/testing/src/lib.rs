@@ -7,6 +7,7 @@ mod exposed;
 mod faults;
 mod golden;
 mod ipfs_node;
+pub mod memory;
 mod memory_store;
 mod messages;
 mod mongo_proxy;
@@ -38,7 +39,7 @@ pub use mongo_server::MongoServer;
 pub use mongodump::{StandIn, installed_mongodump};
 pub use origin::Origin;
 pub use parts::{
-    Parts, Stack, Tokens, age_program, aws_config, aws_config_at, long_cases,
+    Parts, Stack, Tokens, age_program, aws_config, aws_config_at, database_uri, long_cases,
     mongodb_server_program, parts, s3_client, stack, unique,
 };
 pub use relay::Relay;

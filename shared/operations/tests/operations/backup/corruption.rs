@@ -6,7 +6,7 @@ use holdfast_recovery::{RecoveryError, restore_database, verify};
 use holdfast_repository::RepositoryError;
 use holdfast_storage::{PutMode, read_all};
 
-use crate::support::database::{Fixture, KEY};
+use crate::support::{database::Fixture, holdfast::KEY};
 
 const ENCRYPTED: &[(&str, &str)] = &[
     ("BACKUP_DATABASE_ENCRYPTION", "true"),

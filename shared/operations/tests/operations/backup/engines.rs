@@ -16,10 +16,14 @@ use holdfast_domain::{
 };
 use holdfast_operations::{BackupRequest, Holdfast, RunLimits, back_up_database, trigger};
 use holdfast_recovery::{RestoreTarget, restore_archive, verify};
+use holdfast_testing::database_uri;
 use holdfast_testing::{StandIn, golden, golden_stderr, installed_mongodump, parts};
 use jiff::SignedDuration;
 
-use crate::support::database::{Fixture, KEY, completed, failed, run, uri_of};
+use crate::support::{
+    database::{Fixture, completed, failed, run},
+    holdfast::KEY,
+};
 
 /// A dump of the real tool, restored into this test's database.
 async fn fill_from_golden(f: &Fixture, name: &str, database: &str) {
@@ -206,7 +210,7 @@ async fn the_catalogue_is_left_out_by_mongodump_too() {
         &installed_mongodump().unwrap_or(stand_in.path()),
     );
     let settings = holdfast_domain::settings::Settings {
-        catalog_uri: Some(Secret::new(uri_of(&f.database))),
+        catalog_uri: Some(Secret::new(database_uri(&f.database))),
         ..(*h.settings).clone()
     };
     let catalog = holdfast_catalog::Catalog::from_settings(&settings)

@@ -8,7 +8,10 @@ use holdfast_operations::{BackupRequest, Holdfast, RunLimits, back_up_database, 
 use holdfast_testing::{Fault, FaultStore, MongoServer, Operation};
 use jiff::SignedDuration;
 
-use crate::support::database::{Fixture, KEY, completed, failed, run};
+use crate::support::{
+    database::{Fixture, completed, failed, run},
+    holdfast::KEY,
+};
 
 async fn fails(f: &Fixture, h: &Holdfast) -> Job {
     let job = trigger(h, BackupType::Database, None, Timestamp::now())

@@ -4,11 +4,10 @@ use std::{fs, path::Path, process::Command};
 
 use holdfast_domain::{Job, ObjectKey, WrappedKey};
 use holdfast_storage::read_all;
-
 use holdfast_testing::age_program;
 
 use super::keys_offline::{IDENTITY, RECIPIENT};
-use crate::support::database::{Fixture, KEY};
+use crate::support::{database::Fixture, holdfast::KEY};
 
 /// The shell commands of a guide, in order. Commands of the AWS command line, and commands with
 /// unavailable values, are omitted.

@@ -14,7 +14,7 @@ use holdfast_repository::{
 use holdfast_storage::{PutMode, Store, read_all};
 use holdfast_testing::{TestStore, aws_config};
 
-use crate::support::database::{Fixture, KEY};
+use crate::support::{database::Fixture, holdfast::KEY};
 
 pub(crate) const NEW: &str = "a1a2a3a4a5a6a7a8a9aaabacadaeafb0b1b2b3b4b5b6b7b8b9babbbcbdbebfc0";
 

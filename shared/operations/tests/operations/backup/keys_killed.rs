@@ -9,7 +9,7 @@ use holdfast_storage::Store;
 use holdfast_testing::{Fault, FaultStore, Operation, TestStore};
 
 use super::keys::{NEW, NEWER, file, files, made, opens, put, repository, rewrap, with_keys};
-use crate::support::database::KEY;
+use crate::support::holdfast::KEY;
 
 fn changed<T>(result: &Result<T, RepositoryError>) -> bool {
     matches!(

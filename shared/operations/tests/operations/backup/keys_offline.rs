@@ -14,7 +14,7 @@ use holdfast_storage::Store;
 use holdfast_testing::TestStore;
 
 use super::keys::{NEW, file, files, key, opens, put, repository, rewrap};
-use crate::support::database::{Fixture, KEY};
+use crate::support::{database::Fixture, holdfast::KEY};
 
 /// Made by age-keygen, only for tests.
 pub(crate) const IDENTITY: &str =

@@ -7,7 +7,10 @@ use holdfast_repository::{RepositoryError, RepositoryFileError, export_keys};
 use holdfast_storage::{PutMode, read_all};
 use holdfast_testing::{Fault, FaultStore, Operation};
 
-use crate::support::database::{Fixture, KEY, failed, run};
+use crate::support::{
+    database::{Fixture, failed, run},
+    holdfast::KEY,
+};
 
 const ENCRYPTED: &[(&str, &str)] = &[
     ("BACKUP_DATABASE_ENCRYPTION", "true"),

@@ -1,7 +1,7 @@
 use holdfast_domain::{JobStatus, VerificationLevel, VerificationStatus};
 use holdfast_recovery::verify;
 
-use crate::support::database::{Fixture, KEY};
+use crate::support::{database::Fixture, holdfast::KEY};
 
 async fn comes_back_as_it_was(settings: &[(&str, &str)], suffix: &str) {
     let f = Fixture::new(settings).await;
@@ -14,7 +14,7 @@ async fn comes_back_as_it_was(settings: &[(&str, &str)], suffix: &str) {
         job.key
     );
     assert_eq!(
-        f.heard.states(),
+        f.recorded.states(),
         [
             JobStatus::Pending,
             JobStatus::Running,
@@ -141,7 +141,7 @@ async fn excluded_collections_and_the_catalogue_are_left_out() {
     // The catalogue in the platform's own database.
     let h = f.with(|settings| {
         settings.catalog_uri = Some(holdfast_domain::Secret::new(
-            crate::support::database::uri_of(&f.database),
+            holdfast_testing::database_uri(&f.database),
         ));
     });
     let h = holdfast_operations::Holdfast {

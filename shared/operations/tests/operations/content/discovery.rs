@@ -15,7 +15,10 @@ use holdfast_operations::{
 use holdfast_testing::FileShape;
 use mongodb::bson::{Bson, doc};
 
-use crate::support::content::{Fixture, KEY, file_of, item};
+use crate::support::{
+    content::{Fixture, file_of, item},
+    holdfast::KEY,
+};
 
 fn failed(outcome: DiscoveryOutcome) -> holdfast_domain::Job {
     match outcome {
@@ -63,7 +66,10 @@ async fn every_item_that_is_not_removed_becomes_a_row_and_a_message() {
             .as_hours(),
         24
     );
-    assert_eq!(f.heard.states(), [JobStatus::Pending, JobStatus::Running]);
+    assert_eq!(
+        f.recorded.states(),
+        [JobStatus::Pending, JobStatus::Running]
+    );
     f.remove().await;
 }
 

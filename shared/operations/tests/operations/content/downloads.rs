@@ -10,7 +10,10 @@ use holdfast_operations::{
 };
 use holdfast_testing::{Fault, FaultStore, FileShape, Operation};
 
-use crate::support::content::{Fixture, KEY, file_of, item, noise};
+use crate::support::{
+    content::{Fixture, file_of, item, noise},
+    holdfast::KEY,
+};
 
 pub(super) const MIB: usize = 1024 * 1024;
 

@@ -81,7 +81,7 @@ async fn a_backup_holds_every_file_in_its_archive_and_every_item_in_its_list() {
     );
     assert_eq!(f.leases().await, 0);
     assert!(
-        f.heard
+        f.recorded
             .states()
             .ends_with(&[JobStatus::Committing, JobStatus::Completed])
     );

@@ -10,6 +10,8 @@ mod forms;
 mod full;
 mod guide;
 mod killed;
+#[cfg(target_os = "linux")]
+mod memory;
 mod misbehaving;
 mod odd_items;
 mod one_process;

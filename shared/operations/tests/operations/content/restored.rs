@@ -9,7 +9,8 @@ use holdfast_testing::{DirectoryShape, FileShape, IpfsNode};
 
 use crate::support::{
     content::finalized::{PATIENT, completed, files_in, finalize, folder, gunzip},
-    content::{Fixture, KEY, file_of, item, noise},
+    content::{Fixture, file_of, item, noise},
+    holdfast::KEY,
 };
 
 async fn restore(f: &Fixture, id: &BackupId, to: &Path) -> ContentRestoreReport {

@@ -10,7 +10,10 @@ use holdfast_storage::PutMode;
 use holdfast_testing::{Fault, FaultStore, Operation};
 
 use super::downloads::MIB;
-use crate::support::content::{Fixture, KEY, file_of, item, noise};
+use crate::support::{
+    content::{Fixture, file_of, item, noise},
+    holdfast::KEY,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_object_whose_answer_was_lost_is_taken_for_what_it_is() {

@@ -10,7 +10,8 @@ use jiff::SignedDuration;
 
 use crate::support::{
     content::finalized::{PATIENT, artifact_of},
-    content::{Fixture, KEY, item, noise},
+    content::{Fixture, item, noise},
+    holdfast::KEY,
 };
 
 const PLAIN: (&str, &str) = ("BACKUP_CONTENT_COMPRESSION", "false");

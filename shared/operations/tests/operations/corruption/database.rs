@@ -4,7 +4,7 @@ use holdfast_domain::{Job, Manifest, ManifestFile, ObjectKey, VerificationLevel}
 use holdfast_operations::RunLimits;
 
 use super::breaking::{Way, each_way_is_named, is_named, looked, object, passes, put};
-use crate::support::database::{Fixture, KEY};
+use crate::support::{database::Fixture, holdfast::KEY};
 
 pub(crate) const ENCRYPTED: &[(&str, &str)] = &[
     ("BACKUP_DATABASE_ENCRYPTION", "true"),

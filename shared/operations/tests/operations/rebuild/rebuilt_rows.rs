@@ -10,7 +10,7 @@ use holdfast_operations::{
 use holdfast_repository::RepositoryFileError;
 
 use super::lost_catalogue::added;
-use crate::support::content::{Fixture, KEY};
+use crate::support::{content::Fixture, holdfast::KEY};
 
 const ENCRYPTED: [(&str, &str); 3] = [
     ("BACKUP_DATABASE_ENCRYPTION", "true"),
@@ -89,7 +89,7 @@ async fn rows_come_back(settings: &[(&str, &str)]) {
     assert_eq!(f.all_rows().await, before);
     assert_eq!(f.leases().await, 0);
     assert!(
-        f.heard
+        f.recorded
             .states()
             .iter()
             .filter(|state| **state == JobStatus::Completed)

@@ -6,7 +6,7 @@ use holdfast_domain::{Manifest, ManifestFile, ObjectKey, Timestamp};
 use holdfast_operations::{Holdfast, RebuildReport, UnreadCause, rebuild_catalog};
 
 use super::lost_catalogue::added;
-use crate::support::content::{Fixture, KEY};
+use crate::support::{content::Fixture, holdfast::KEY};
 
 async fn rebuilt(h: &Holdfast) -> RebuildReport {
     rebuild_catalog(h, &|_| {}).await.unwrap()

@@ -12,7 +12,7 @@ use holdfast_recovery::restore_database;
 use holdfast_storage::Store as _;
 
 use super::fixture::{Second, copied, read, step, told};
-use crate::support::{content::KEY, database::Fixture};
+use crate::support::{database::Fixture, holdfast::KEY};
 
 const ENCRYPTED: &[(&str, &str)] = &[
     ("BACKUP_DATABASE_ENCRYPTION", "true"),

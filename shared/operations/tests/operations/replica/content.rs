@@ -10,7 +10,8 @@ use holdfast_testing::{Fault, FaultStore, Operation};
 use super::fixture::{Second, copied, over, step, told};
 use crate::support::{
     content::finalized::{files_in, folder},
-    content::{Fixture, KEY, noise},
+    content::{Fixture, noise},
+    holdfast::KEY,
 };
 
 async fn content_comes_back(settings: &[(&str, &str)]) {

@@ -15,8 +15,9 @@ use holdfast_testing::{
 
 use super::fixture::{Second, copied, over, read, step, told};
 use crate::support::{
-    content::{self, KEY, noise},
+    content::{self, noise},
     database::Fixture,
+    holdfast::KEY,
 };
 
 const WRITES: [Operation; 4] = [

@@ -16,7 +16,7 @@ use holdfast_repository::{Keyring, Repository};
 use holdfast_storage::{PutMode, Store, read_all};
 use holdfast_testing::MemoryStore;
 
-use crate::support::content::KEY;
+use crate::support::holdfast::KEY;
 
 pub(crate) struct Second {
     pub(crate) memory: Arc<MemoryStore>,

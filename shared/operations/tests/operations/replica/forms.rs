@@ -11,7 +11,8 @@ use holdfast_repository::Repository;
 use super::fixture::{Second, copied, read, repaired, step};
 use crate::support::{
     content::finalized::{files_in, folder},
-    content::{Fixture, KEY, noise},
+    content::{Fixture, noise},
+    holdfast::KEY,
 };
 
 const ENCRYPTED: &[(&str, &str)] = &[

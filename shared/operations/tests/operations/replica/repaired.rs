@@ -10,7 +10,10 @@ use holdfast_testing::{Fault, FaultStore, Operation};
 use jiff::SignedDuration;
 
 use super::fixture::{Second, copied, over, read, repaired, step, told};
-use crate::support::content::{Fixture, KEY, noise};
+use crate::support::{
+    content::{Fixture, noise},
+    holdfast::KEY,
+};
 
 /// A copy of a content backup with a file of two parts, and the keys of all its objects.
 async fn copy(settings: &[(&str, &str)]) -> (Fixture, Second, BackupId, Vec<ObjectKey>) {

@@ -13,8 +13,8 @@ use holdfast_storage::PutMode;
 
 use super::fixture::{Second, copied, read, repaired, step};
 use crate::support::{
-    content::KEY,
     database::{Fixture, completed, run},
+    holdfast::KEY,
 };
 
 const NEW: &str = "a1a2a3a4a5a6a7a8a9aaabacadaeafb0b1b2b3b4b5b6b7b8b9babbbcbdbebfc0";

@@ -11,7 +11,7 @@ use holdfast_testing::{Fault, FaultStore, Operation};
 use mongodb::bson::{DateTime, Document, doc};
 
 use super::fixture::{Second, copied, over, step, told};
-use crate::support::{content::KEY, database::Fixture};
+use crate::support::{database::Fixture, holdfast::KEY};
 
 /// An encrypted backup of four parts.
 async fn large() -> (Fixture, BackupId) {
