@@ -3,6 +3,8 @@
 
 mod clock;
 pub mod conformance;
+mod deployment;
+mod events;
 mod exposed;
 mod faults;
 mod golden;
@@ -24,6 +26,8 @@ mod unsure;
 mod wire;
 mod wrong_clock;
 
+pub use deployment::TestDeployment;
+pub use events::event;
 pub use exposed::{EXPOSED_SECRETS, EXPOSING_SETTINGS};
 pub use faults::{Fault, FaultStore, Operation};
 pub use golden::{
