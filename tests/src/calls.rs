@@ -33,7 +33,7 @@ async fn without_a_verified_token_the_gateway_refuses_by_itself() {
 }
 
 #[tokio::test]
-async fn a_token_without_a_role_may_nothing_and_a_creator_may_look() {
+async fn a_token_without_a_role_may_do_nothing_and_a_creator_may_read() {
     let api = deployed();
     for (method, path) in [
         (Method::GET, "/api/backups/status"),

@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn what_went_wrong_and_what_was_left_out_is_said() {
+    fn failures_and_omissions_are_reported() {
         let text = text("backup x", "mongodb://h/", &report(false, 3));
         for expected in [
             "DIFFERS: 2 documents are missing",
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dry_run_does_not_say_that_it_did_anything() {
+    fn a_dry_run_reports_no_action() {
         let text = text("archive x", "mongodb://h/", &report(true, 0));
         assert!(
             text.contains("b.users: option autoIndexId left out"),

@@ -25,7 +25,7 @@ async fn knowing_the_secret() -> Place {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_anonymised_restore_holds_no_original_and_says_what_was_done() {
+async fn an_anonymised_restore_holds_no_original_and_reports_its_rules() {
     let place = knowing_the_secret().await;
     let folder = tempfile::tempdir().unwrap();
     let rules = rules(folder.path(), "{ users: [name] }");

@@ -45,7 +45,7 @@ async fn a_dump_piped_into_a_restore_is_a_copy() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dump_to_a_file_takes_the_collections_that_were_asked_for() {
+async fn a_dump_to_a_file_contains_the_requested_collections() {
     let place = Place::new().await;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("dump.archive");

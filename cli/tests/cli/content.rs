@@ -135,7 +135,7 @@ async fn a_few_missing_items_are_reported_and_cause_no_failure() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_backup_that_would_lack_too_much_is_none_and_its_items_say_why() {
+async fn a_backup_with_too_many_failed_items_fails_with_the_reasons_of_its_items() {
     let files = Files::new().await;
     let place = &files.place;
     for n in 0..2 {
@@ -163,7 +163,7 @@ async fn a_backup_that_would_lack_too_much_is_none_and_its_items_say_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_there_is_nothing_to_back_up_the_backup_says_so() {
+async fn a_backup_without_items_reports_it() {
     let files = Files::none().await;
     let told = files.place.holdfast(&["run", "content"]).expect(0).text();
     assert!(
@@ -191,7 +191,7 @@ async fn where_there_is_nothing_to_back_up_the_backup_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_command_line_says_what_it_takes() {
+async fn a_wrong_command_line_is_refused_with_its_usage() {
     let files = Files::new().await;
     let place = &files.place;
     let (content, database) = (id_of(&files.back_up()), place.back_up());

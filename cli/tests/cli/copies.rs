@@ -124,7 +124,7 @@ impl Copies {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_copy_is_made_by_hand_and_its_job_says_so() {
+async fn a_copy_is_made_by_hand_and_recorded_in_its_job() {
     let copies = Copies::new(&[]).await;
     let place = &copies.place;
     let (first, next) = (place.back_up(), place.back_up());
@@ -258,7 +258,7 @@ async fn everything_is_restored_from_the_copy_when_bucket_and_catalogue_are_gone
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_copy_needs_no_catalogue_and_says_that_its_job_does_not_know() {
+async fn a_copy_needs_no_catalogue_and_reports_that_its_job_lacks_it() {
     let mut copies = Copies::new(&[]).await;
     let id = copies.place.back_up();
     copies.place.env.insert(

@@ -49,7 +49,7 @@ fn assert_told(complaints: &[String], part: &str, words: &[&str]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_as_it_should_be_is_said_part_by_part_and_nothing_is_left_behind() {
+async fn a_sound_installation_is_reported_part_by_part_and_nothing_is_left() {
     let mut place = with_gateway().await;
     place.env.insert(
         "BACKUP_CONTENT_ALLOWED_ORIGINS",

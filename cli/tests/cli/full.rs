@@ -13,7 +13,7 @@ fn lines(ended: &Ended) -> Vec<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_backup_is_one_of_each_and_says_so() {
+async fn a_full_backup_is_one_of_each_and_reports_both() {
     let files = Files::new().await;
     let place = &files.place;
     let told = lines(&place.holdfast(&["run", "full", "--json"]).expect(0));
@@ -85,7 +85,7 @@ async fn a_full_backup_is_one_of_each_and_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_switched_off_is_left_out_and_said() {
+async fn a_disabled_part_is_left_out_and_reported() {
     let mut files = Files::new().await;
     files
         .place

@@ -205,7 +205,7 @@ sys.exit(os.waitstatus_to_exitcode(status))
 "#;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_interrupt_before_the_confirmation_says_that_nothing_was_written() {
+async fn an_interrupt_before_the_confirmation_reports_that_nothing_was_written() {
     let place = Place::initialised().await;
     let id = place.back_up();
     let before = place.content(&place.database).await;

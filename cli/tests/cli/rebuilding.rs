@@ -10,7 +10,7 @@ use super::{
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_catalogue_is_brought_back_and_what_no_store_knows_is_said() {
+async fn a_lost_catalogue_is_rebuilt_and_unknown_facts_are_reported() {
     let files = Files::new().await;
     let place = &files.place;
     place.holdfast(&["run", "full"]).expect(0);
@@ -114,7 +114,7 @@ async fn retention_is_suspended_after_a_rebuild_until_the_settings_are_confirmed
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_retention_would_delete_then_is_said_before_it_does() {
+async fn retention_reports_deletions_before_it_makes_them() {
     let place = Place::initialised().await;
     for _ in 0..3 {
         place.back_up();

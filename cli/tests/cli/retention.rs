@@ -66,7 +66,7 @@ async fn a_policy_is_shown_stored_and_removed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_goes_is_said_first_and_deleted_when_confirmed() {
+async fn deletions_are_listed_first_and_made_when_confirmed() {
     let place = Place::initialised().await;
     let (goes, stays) = (place.back_up(), place.back_up());
     place

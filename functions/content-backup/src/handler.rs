@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn with_little_time_left_discovery_is_handed_on_and_goes_on() {
+    async fn with_little_time_left_discovery_is_continued_by_the_next_run() {
         let stage = Stage::new().await;
         stage.publish(1).await;
         let function = stage.function(&[]);

@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_its_own_schedule_asks_for_retention() {
+    fn only_its_own_schedule_requests_retention() {
         assert!(is_its_schedule(Some("holdfast-retention")));
         assert!(!is_its_schedule(Some("my-retention-SweepSchedule-1A2B3C")));
         assert!(!is_its_schedule(None));

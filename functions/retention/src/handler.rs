@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_run_lived_to_tell_counts_as_failed_of_its_type() {
+    fn an_unreported_failure_counts_for_its_type() {
         let id = |text: &str| text.parse().unwrap();
         let report = SweepReport {
             stalled: vec![id("db_1_a")],

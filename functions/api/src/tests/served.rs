@@ -299,7 +299,7 @@ async fn a_running_content_backup_counts_its_items() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_small_backup_is_verified_while_the_caller_waits_and_a_drill_is_asked_for() {
+async fn a_small_backup_is_verified_while_the_caller_waits_and_a_drill_is_dispatched() {
     let empty = parts()
         .mongodb_uri
         .replace("/?", &format!("/{}?", unique("platform")));
@@ -475,7 +475,7 @@ async fn a_field_that_is_given_twice_starts_no_cleanup() {
 }
 
 #[tokio::test]
-async fn a_cleanup_is_planned_and_asked_for() {
+async fn a_cleanup_is_planned_and_dispatched() {
     let stage = Stage::new(&[]).await;
     let id = "db_1500000000000_0a";
     let broken = ObjectKey::manifest(&id.parse().unwrap());

@@ -152,7 +152,7 @@ async fn the_event_of_a_completed_backup_copies_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_copy_that_failed_is_an_answer_and_the_hour_asks_for_it_again_in_its_time() {
+async fn a_failed_copy_is_an_answer_and_the_hourly_run_requests_it_again() {
     let stage = Stage::new().await;
     let nowhere = stage.function(&[("BACKUP_CLOUD_BUCKET", &unique("no-such"))]);
     let id = stage.back_up(&nowhere).await;

@@ -100,7 +100,7 @@ async fn a_job_is_added_where_it_has_no_row_and_nowhere_else() {
 }
 
 #[tokio::test]
-async fn items_are_read_as_they_stand_in_the_list_and_rows_that_stand_are_not_changed() {
+async fn listed_items_are_added_and_existing_rows_stay_unchanged() {
     on_catalog(async |fixture| {
         let catalog = &fixture.catalog;
         let backup = id(BackupType::Content, 1);

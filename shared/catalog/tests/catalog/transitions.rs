@@ -13,7 +13,7 @@ use proptest::{
 use crate::harness::{Fixture, at, failure, id, is_conflict, job, on_catalog};
 
 #[tokio::test]
-async fn a_change_is_legal_exactly_where_the_table_says_so() {
+async fn a_change_is_legal_exactly_according_to_the_table() {
     on_catalog(async |fixture| {
         let jobs = fixture.collection("backup_jobs");
         let id = fixture.pending(1).await;

@@ -268,7 +268,7 @@ async fn writes_whose_answers_were_lost_are_successes() {
 }
 
 #[tokio::test]
-async fn a_body_that_breaks_off_is_taken_up_where_it_broke() {
+async fn a_body_that_breaks_off_is_resumed_at_its_position() {
     for kind in ALL {
         let (proxy, second) = kind.behind_proxy().await;
         let whole = body(3_000_000);

@@ -20,7 +20,7 @@ fn joined(origins: &[&str]) -> String {
 }
 
 #[tokio::test]
-async fn where_a_gateway_breaks_the_next_goes_on_and_nothing_is_sent_twice() {
+async fn the_next_gateway_continues_after_a_failure_and_nothing_is_sent_twice() {
     let node = parts().ipfs_node();
     let (cid, body) = deep_file(&node).await;
     let broken = [
@@ -49,7 +49,7 @@ async fn where_a_gateway_breaks_the_next_goes_on_and_nothing_is_sent_twice() {
 }
 
 #[tokio::test]
-async fn a_block_that_a_car_lacks_is_asked_for_alone() {
+async fn a_block_missing_in_a_car_is_requested_alone() {
     let node = parts().ipfs_node();
     let (cid, body) = deep_file(&node).await;
     for index in [0, 1, 25, 53] {
@@ -91,7 +91,7 @@ async fn cars_that_are_always_cut_still_come_to_an_end_by_blocks() {
 }
 
 #[tokio::test]
-async fn another_block_is_not_taken_and_the_liar_is_not_asked_again() {
+async fn a_wrong_block_is_rejected_and_its_gateway_gets_no_further_request() {
     let node = parts().ipfs_node();
     let (cid, body) = deep_file(&node).await;
     let lies = [
@@ -175,7 +175,7 @@ async fn one_gateway_without_the_file_is_followed_by_the_next() {
 }
 
 #[tokio::test]
-async fn what_all_gateways_said_makes_the_error() {
+async fn the_error_follows_from_the_answers_of_all_gateways() {
     let (first, second) = (Origin::start().await, Origin::start().await);
     let cid = "bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi";
     let cases = [
@@ -250,7 +250,7 @@ async fn endless_junk_ends_and_a_good_gateway_follows() {
 }
 
 #[tokio::test]
-async fn the_same_block_again_and_again_is_asked_for_once() {
+async fn a_repeated_block_is_requested_once() {
     let node = parts().ipfs_node();
     let body = vec![0; 500_000];
     let cid = node.add(body.clone(), &FileShape::v1().chunk(5_000)).await;
@@ -265,7 +265,7 @@ async fn the_same_block_again_and_again_is_asked_for_once() {
 }
 
 #[tokio::test]
-async fn a_redirect_of_a_gateway_into_the_inside_is_blocked_and_the_next_asked() {
+async fn a_redirect_of_a_gateway_into_the_internal_network_is_blocked_and_the_next_is_tried() {
     let node = parts().ipfs_node();
     let (cid, body) = deep_file(&node).await;
     let (first, inside) = (Origin::start().await, Origin::start().await);

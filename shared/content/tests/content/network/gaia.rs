@@ -93,7 +93,7 @@ async fn what_is_unchanged_is_not_sent_again_and_what_changed_is() {
 }
 
 #[tokio::test]
-async fn unchanged_is_no_answer_to_who_did_not_ask() {
+async fn unchanged_is_no_answer_to_an_unconditional_request() {
     assert_eq!(
         answered(Answer::status(304)).await.code(),
         Code::InvalidAnswer
@@ -232,7 +232,7 @@ async fn a_slow_body_that_keeps_coming_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_cut_body_never_looks_whole() {
+async fn a_cut_body_is_never_accepted() {
     let body = varied(50_000);
     for answer in [
         Answer::ok(body.clone()).cut_after(0),
@@ -270,7 +270,7 @@ async fn a_file_larger_than_allowed_is_refused_by_its_word_or_by_its_bytes() {
 }
 
 #[tokio::test]
-async fn marks_and_media_types_of_strangers_are_bounded() {
+async fn etags_and_media_types_of_untrusted_origins_are_bounded() {
     let answer = Answer::ok("x")
         .with_header("etag", "e".repeat(5_000))
         .with_header("content-type", "t/é".repeat(500));

@@ -170,7 +170,7 @@ async fn a_plain_gateway_comes_last_and_its_file_is_marked() {
 }
 
 #[tokio::test]
-async fn a_plain_gateway_is_not_asked_where_something_was_handed_on() {
+async fn a_plain_gateway_gets_no_request_after_the_first_passed_bytes() {
     let node = parts().ipfs_node();
     let (cid, _) = deep_file(&node).await;
     let cut = altered(&node, &[Alteration::FlipBlock(20)]).await;
@@ -238,7 +238,7 @@ async fn a_fetch_stops_without_a_receiver_of_its_blocks() {
 }
 
 #[tokio::test]
-async fn without_a_gateway_the_error_says_which_setting_to_make() {
+async fn without_a_gateway_the_error_names_the_setting() {
     let error = fetch_ipfs(
         &ipfs_by(&[]),
         "QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWKSgeQ",

@@ -348,7 +348,7 @@ async fn what_old_tools_wrote_is_read_as_they_meant_it() {
 }
 
 #[tokio::test]
-async fn an_unknown_option_is_passed_on_or_left_out_as_asked() {
+async fn an_unknown_option_is_passed_or_left_out_as_requested() {
     let archive = archive_of(&[metadata("odd", doc! { "madeUp": true })]);
     let target = Scratch::new().await;
     let map = target.map_from("shop");

@@ -94,7 +94,7 @@ async fn a_collection_that_is_not_there_has_no_items() {
 }
 
 #[tokio::test]
-async fn pages_taken_up_again_at_any_position_are_all_items_once() {
+async fn pages_resumed_at_any_position_contain_each_item_once() {
     let scratch = Scratch::new().await;
     scratch
         .collection(COLLECTION)

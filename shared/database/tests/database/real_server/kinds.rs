@@ -98,7 +98,7 @@ async fn a_zero_timestamp_and_a_document_of_sixteen_megabytes_come_back_as_they_
 }
 
 #[tokio::test]
-async fn indexes_that_expire_documents_are_left_out_when_asked() {
+async fn indexes_that_expire_documents_are_left_out_on_request() {
     let source = Scratch::new().await;
     source
         .collection("a")

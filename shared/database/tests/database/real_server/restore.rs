@@ -269,7 +269,7 @@ async fn progress_is_reported_step_by_step() {
 
 /// The server quotes the key of a duplicate. Keys with the form of extended JSON are data.
 #[tokio::test]
-async fn a_duplicate_key_that_looks_like_extended_json_is_named_and_its_batch_is_restored() {
+async fn a_duplicate_key_in_the_form_of_extended_json_is_named_and_its_batch_is_restored() {
     let wrappers = [
         doc! { "$oid": "x" },
         doc! { "$date": "never" },

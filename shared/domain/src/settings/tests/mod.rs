@@ -82,7 +82,7 @@ fn every_fault_is_named_at_once() {
 }
 
 #[test]
-fn a_fault_says_what_was_given_and_what_is_allowed() {
+fn a_fault_names_the_given_value_and_the_allowed_ones() {
     assert_eq!(
         faults(&[("BACKUP_DATABASE_INTERVAL_HOURS", "soon")]),
         [
@@ -113,7 +113,7 @@ fn including_and_excluding_together_is_refused() {
 }
 
 #[test]
-fn the_official_tool_is_looked_for_where_a_layer_puts_it_unless_said_otherwise() {
+fn the_official_tool_is_expected_in_its_layer_by_default() {
     let settings = read_pairs(&[]).settings.unwrap();
     assert_eq!(settings.database.engine, DumpEngine::Auto);
     assert_eq!(
@@ -290,7 +290,7 @@ fn an_unknown_option_of_a_connection_string_is_a_warning_and_a_wrong_one_a_fault
 }
 
 #[test]
-fn gateways_are_asked_in_their_order_and_plain_ones_are_marked() {
+fn gateways_are_used_in_their_order_and_plain_ones_are_marked() {
     let given = "https://a.example, plain+http://127.0.0.1:8080";
     let settings = read_pairs(&[("BACKUP_IPFS_GATEWAYS", given)])
         .settings

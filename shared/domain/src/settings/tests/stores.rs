@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn directories_stand_in_for_parts_of_a_directory_alone() {
+fn directories_replace_parts_of_a_directory_only() {
     let settings = read_pairs(&[("BACKUP_STORE", "file:///b"), ("BACKUP_DATABASE_DIR", "/d")])
         .settings
         .unwrap();

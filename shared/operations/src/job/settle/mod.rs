@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_run_noted_stays_in_the_message_and_nothing_is_said_twice() {
+    fn notes_of_a_run_stay_in_the_message_and_nothing_is_repeated() {
         assert_eq!(joined(None, None), None);
         assert_eq!(joined(Some("a"), None).as_deref(), Some("a"));
         assert_eq!(joined(None, Some("b")).as_deref(), Some("b"));

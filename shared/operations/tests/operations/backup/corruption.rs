@@ -170,7 +170,7 @@ async fn a_backup_put_in_anothers_place_is_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_archive_with_other_documents_than_its_manifest_says_is_found_by_structure() {
+async fn an_archive_with_other_documents_than_its_manifest_is_found_by_structure() {
     let f = Fixture::new(&[]).await;
     f.fill(10).await;
     let id = f.back_up().await.backup_id;

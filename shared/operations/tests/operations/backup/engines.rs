@@ -287,7 +287,7 @@ async fn a_mongodump_that_does_not_run_is_reported_and_the_native_engine_dumps()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_mongodump_is_insisted_on_one_that_does_not_run_is_a_failed_job_that_says_why() {
+async fn a_required_mongodump_that_does_not_run_fails_the_job_with_the_reason() {
     let f = Fixture::new(&[]).await;
     f.fill(10).await;
     let loader = b"#!/bin/sh

@@ -92,7 +92,7 @@ async fn a_backup_of_many_parts_comes_back_as_it_was() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_empty_database_is_a_backup_that_says_so() {
+async fn a_backup_of_an_empty_database_reports_it() {
     let f = Fixture::new(&[]).await;
     let job = f.back_up().await;
     assert_eq!(job.namespaces.as_deref(), Some(&[][..]));
@@ -102,7 +102,7 @@ async fn an_empty_database_is_a_backup_that_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_manifest_says_is_what_the_database_held() {
+async fn a_manifest_equals_the_content_of_the_database() {
     let f = Fixture::new(&[]).await;
     f.fill(10).await;
     let job = f.back_up().await;

@@ -394,7 +394,7 @@ async fn encryption_that_is_not_possible_fails_before_anything_is_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_string_without_a_database_is_a_failure_that_says_so() {
+async fn a_connection_string_without_a_database_is_a_failure_with_that_reason() {
     let mut f = Fixture::new(&[]).await;
     let server = holdfast_domain::Secret::new(&holdfast_testing::parts().mongodb_uri);
     f.set(|settings| settings.mongodb_uri = server);

@@ -10,7 +10,7 @@ use crate::support::database::Fixture;
 const LEVEL: VerificationLevel = VerificationLevel::Exists;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_row_that_says_something_else_than_the_manifest_is_named() {
+async fn a_row_that_differs_from_the_manifest_is_named() {
     let f = Fixture::new(&[]).await;
     f.fill(10).await;
     let (job, other) = (f.back_up().await, f.back_up().await);

@@ -161,8 +161,7 @@ async fn forge(f: &Fixture, id: &BackupId, from: &BackupId) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_drill_of_a_backup_whose_archive_holds_fewer_or_other_documents_than_its_manifest_says_fails_and_says_which_collection()
- {
+async fn a_drill_fails_and_names_the_collection_if_archive_and_manifest_differ() {
     let f = Fixture::new(&[]).await;
     f.fill(30).await;
     let users = f

@@ -19,7 +19,7 @@ const ENCRYPTED: [(&str, &str); 3] = [
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_empty_bucket_has_nothing_to_tell() {
+async fn an_empty_bucket_adds_nothing() {
     let f = Fixture::new(&[]).await;
     let not_there = rebuild_catalog(&f.holdfast, &|_| {}).await.unwrap_err();
     let is_told = matches!(
@@ -158,7 +158,7 @@ async fn works_on(f: &Fixture) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_plan_says_what_would_be_added_and_writes_nothing() {
+async fn a_plan_lists_the_rows_to_add_and_writes_nothing() {
     let f = Fixture::new(&[]).await;
     f.fill(4).await;
     f.back_up_both().await;

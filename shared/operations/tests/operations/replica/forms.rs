@@ -231,7 +231,7 @@ async fn another_level_of_compression_serves_both_backups_in_every_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_verification_says_how_many_objects_were_proved_by_their_content() {
+async fn a_verification_counts_the_objects_proved_by_content() {
     let twice = Twice::new(ENCRYPTED).await;
     let new = twice.store_again().await;
     let level = VerificationLevel::Checksum;

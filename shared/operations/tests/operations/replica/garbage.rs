@@ -103,7 +103,7 @@ async fn nothing_is_collected_while_content_is_copied() {
     assert!(copies.second.has(&object_of("a")).await);
     // No run resumed it for hours, so its earlier view of the store is outdated.
     copies
-        .copiers_were_last_heard_of(SignedDuration::from_hours(2))
+        .age_the_beats_of_copiers(SignedDuration::from_hours(2))
         .await;
     assert_eq!(copies.remove_copies().await.collection.deleted, 2);
     copies.copy(&coming).await;
@@ -112,7 +112,7 @@ async fn nothing_is_collected_while_content_is_copied() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_copier_may_count_on_stays_however_long_it_was_not_heard_of() {
+async fn objects_of_a_copy_in_progress_stay_whatever_the_age_of_its_beat() {
     let (copies, ..) = with_a_file_that_no_copy_needs().await;
     // Every run that copies this backup saw its file there, even without a row, or from a sleeping
     // machine.

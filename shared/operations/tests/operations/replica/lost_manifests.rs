@@ -77,7 +77,7 @@ async fn nothing_is_collected_in_the_second_store_while_a_manifest_is_missing_in
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_goes_in_the_second_store_while_the_first_looks_like_the_wrong_one() {
+async fn nothing_is_deleted_in_the_second_store_while_the_first_may_be_the_wrong_one() {
     let (copies, ids, stray) = copied().await;
     copies.keep_newest(BackupType::Content).await;
     assert_eq!(copies.world.retain().await.content.deleted.len(), 1);

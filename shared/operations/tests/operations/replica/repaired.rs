@@ -95,7 +95,7 @@ async fn every_object_of_an_encrypted_copy_is_mended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_missing_is_mended_and_said() {
+async fn missing_files_are_repaired_and_reported() {
     let (f, second, id, keys) = copy(&[]).await;
     for key in keys
         .iter()
@@ -234,7 +234,7 @@ async fn a_killed_repair_is_resumed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_repair_reads_what_an_earlier_run_only_looked_at() {
+async fn a_repair_reads_objects_that_an_earlier_run_only_listed() {
     let (f, second, id, _) = copy(&[]).await;
     let key = f.item(&id, "1").await.file.unwrap().object.artifact.key;
     second.damage(&key).await;

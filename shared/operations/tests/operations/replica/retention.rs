@@ -75,7 +75,7 @@ impl Copies {
     }
 
     /// Makes the last beats of copying runs this old.
-    pub(super) async fn copiers_were_last_heard_of(&self, ago: SignedDuration) {
+    pub(super) async fn age_the_beats_of_copiers(&self, ago: SignedDuration) {
         let then = DateTime::from_millis((Timestamp::now() - ago).as_millisecond());
         let update = doc! { "$set": { "copyWork.touchedAt": then } };
         self.world

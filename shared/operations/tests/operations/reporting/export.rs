@@ -310,7 +310,7 @@ async fn an_export_that_the_store_does_not_take_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn a_store_that_makes_no_links_says_so() {
+async fn a_store_without_links_is_reported() {
     on_catalog(&[], async |fixture| {
         let (export, _) = exported(&fixture.h, fixture).await;
         let told = json!(export);

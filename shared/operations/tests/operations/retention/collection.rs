@@ -19,7 +19,7 @@ use super::invariants;
 use crate::support::simulation::{NO_FILE, World, object_of};
 
 /// Two backups. The first expires, and only the first uses `a`.
-pub(crate) async fn with_a_file_that_nobody_needs(world: &World) {
+pub(crate) async fn with_an_unreferenced_file(world: &World) {
     world.back_up_content(&["a", "b"]).await.unwrap();
     world.pass_days(1);
     world.back_up_content(&["b", "c"]).await.unwrap();
@@ -60,7 +60,7 @@ async fn objects(world: &World) -> usize {
 async fn unreferenced_objects_are_deleted_and_fetched_again_on_demand() {
     let test = TestStore::new().await;
     for world in [World::new().await, World::on_s3(&test).await] {
-        with_a_file_that_nobody_needs(&world).await;
+        with_an_unreferenced_file(&world).await;
         let plan = plan_retention(&world.h, Trust::AsListed, world.now())
             .await
             .unwrap();
@@ -114,7 +114,7 @@ async fn what_is_young_is_left_alone() {
 #[tokio::test]
 async fn nothing_goes_while_a_backup_is_on_its_way() {
     let world = World::new().await;
-    with_a_file_that_nobody_needs(&world).await;
+    with_an_unreferenced_file(&world).await;
     let on_its_way = world.begin_content(&["a"]).await.unwrap();
     let report = world.retain().await;
     assert_eq!(report.content.deleted.len(), 1, "backups go all the same");
@@ -141,9 +141,9 @@ async fn nothing_goes_while_a_backup_is_on_its_way() {
 }
 
 #[tokio::test]
-async fn a_backup_that_was_committed_while_the_bucket_was_looked_through_counts() {
+async fn a_backup_committed_while_the_bucket_is_listed_counts() {
     let world = World::new().await;
-    with_a_file_that_nobody_needs(&world).await;
+    with_an_unreferenced_file(&world).await;
     // After this, `a` has no reference.
     let kept = RetentionPolicy {
         max_age_days: None,
@@ -188,7 +188,7 @@ async fn a_backup_that_was_committed_while_the_bucket_was_looked_through_counts(
 #[tokio::test]
 async fn a_backup_waits_while_objects_are_removed_and_reports_the_reason() {
     let world = World::new().await;
-    with_a_file_that_nobody_needs(&world).await;
+    with_an_unreferenced_file(&world).await;
     let faults = FaultStore::new(Arc::clone(&world.store));
     // Manifest, guide and list of the expired backup come first.
     faults.on(
@@ -230,7 +230,7 @@ async fn a_backup_waits_while_objects_are_removed_and_reports_the_reason() {
 async fn one_manifest_or_list_that_cannot_be_read_stops_it() {
     for which in ["manifest", "list", "no list", "a line less"] {
         let world = World::new().await;
-        with_a_file_that_nobody_needs(&world).await;
+        with_an_unreferenced_file(&world).await;
         world.retain().await;
         let id = world.back_up_content(&["d", "e"]).await.unwrap();
         let stray = ObjectKey::content_object(&NO_FILE, false, false);
@@ -292,7 +292,7 @@ async fn one_manifest_or_list_that_cannot_be_read_stops_it() {
 #[tokio::test]
 async fn rows_go_before_their_objects() {
     let world = World::new().await;
-    with_a_file_that_nobody_needs(&world).await;
+    with_an_unreferenced_file(&world).await;
     let faults = FaultStore::new(Arc::clone(&world.store));
     for call in [4, 5] {
         faults.on(Operation::Delete, call, Fault::Denied);
@@ -317,7 +317,7 @@ async fn rows_go_before_their_objects() {
 #[tokio::test]
 async fn an_object_locked_by_the_store_is_reported_and_keeps_its_row() {
     let world = World::new().await;
-    with_a_file_that_nobody_needs(&world).await;
+    with_an_unreferenced_file(&world).await;
     let lock = Lock {
         retained_until: None,
         legal_hold: true,

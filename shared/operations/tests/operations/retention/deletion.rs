@@ -249,7 +249,7 @@ async fn active_backups_are_not_deleted() {
 }
 
 #[tokio::test]
-async fn a_run_that_has_no_time_left_deletes_nothing_more_and_says_so() {
+async fn a_run_without_time_stops_deleting_and_reports_it() {
     let world = World::new().await;
     world.back_up_daily(3).await;
     world.set_policy(BackupType::Database, keep(1)).await;

@@ -186,7 +186,7 @@ async fn a_manifest_that_cannot_be_read_is_kept_and_counts_towards_nothing() {
 }
 
 #[tokio::test]
-async fn fewer_good_ones_than_are_wanted_is_a_violation_once_there_were_enough() {
+async fn fewer_good_backups_than_required_violate_the_policy_once_there_were_enough() {
     let world = World::new().await;
     let ids = world.back_up_daily(2).await;
     assert_eq!(

@@ -73,7 +73,7 @@ impl History {
             71..74 => self.lock(),
             74..76 => self.lose().await,
             76..78 => self.settle_a_loss().await,
-            78..79 => self.run_beside_another_store().await,
+            78..79 => self.run_with_another_store().await,
             79..89 => self.run().await,
             89..95 => self.killed_run().await,
             _ => self.overlapping_runs().await,
@@ -201,7 +201,7 @@ impl History {
     }
 
     /// `BACKUP_STORE` names an empty store for one run.
-    async fn run_beside_another_store(&mut self) {
+    async fn run_with_another_store(&mut self) {
         let before = self.good().await;
         let elsewhere = self.world.through(MemoryStore::new());
         let report = retain(&elsewhere, RunLimits::none(), self.world.now())

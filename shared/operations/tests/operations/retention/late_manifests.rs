@@ -12,7 +12,7 @@ use holdfast_testing::{Fault, FaultStore, Operation};
 use jiff::SignedDuration;
 use mongodb::bson::{DateTime, doc};
 
-use super::{collection::with_a_file_that_nobody_needs, invariants};
+use super::{collection::with_an_unreferenced_file, invariants};
 use crate::support::simulation::{World, content::OnItsWay, object_of};
 
 const CODES: [Option<FailureCode>; 6] = [
@@ -78,7 +78,7 @@ async fn fail_often(world: &World, like: &BackupId) {
 async fn items_of_every_job_that_ended_within_the_hour_count_as_references() {
     for code in CODES {
         let world = World::new().await;
-        with_a_file_that_nobody_needs(&world).await;
+        with_an_unreferenced_file(&world).await;
         let paused = world.begin_content(&["a"]).await.unwrap();
         let late = OnItsWay {
             id: paused.id.clone(),
@@ -135,7 +135,7 @@ async fn items_of_every_job_that_ended_within_the_hour_count_as_references() {
 async fn items_of_a_job_that_ended_before_count_no_more() {
     for code in CODES {
         let world = World::new().await;
-        with_a_file_that_nobody_needs(&world).await;
+        with_an_unreferenced_file(&world).await;
         let paused = world.begin_content(&["a"]).await.unwrap();
         end(&world, paused, code).await;
         assert_eq!(world.retain().await.collection.deleted, 0, "{code:?}");
@@ -320,7 +320,7 @@ async fn full_with_a_paused_part(world: &World) -> (BackupId, OnItsWay) {
 }
 
 #[tokio::test]
-async fn a_deleted_full_backup_is_brought_back_with_its_part() {
+async fn a_deleted_full_backup_is_restored_with_its_part() {
     for is_killed_between in [false, true] {
         let world = World::new().await;
         let (full, late) = full_with_a_paused_part(&world).await;

@@ -268,7 +268,7 @@ async fn a_manifest_that_is_back_without_its_artifacts_leaves_the_backup_lost() 
 }
 
 #[tokio::test]
-async fn rows_of_older_versions_are_lost_if_they_say_so_and_deleted_otherwise() {
+async fn rows_of_older_versions_are_lost_only_with_that_cause() {
     let world = World::new().await;
     let ids = world.back_up_daily(6).await;
     let error =

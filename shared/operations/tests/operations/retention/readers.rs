@@ -54,7 +54,7 @@ pub(crate) async fn readers(world: &World, id: &BackupId) -> Vec<String> {
     rows.into_iter().map(|row| row.purpose).collect()
 }
 
-pub(crate) async fn until_nobody_reads(world: &World, id: &BackupId) {
+pub(crate) async fn until_there_are_no_readers(world: &World, id: &BackupId) {
     while !readers(world, id).await.is_empty() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -94,7 +94,7 @@ async fn a_backup_is_not_deleted_while_it_is_read() {
     );
     // The run is cancelled, so it does not wait.
     drop(second);
-    until_nobody_reads(&world, &ids[0]).await;
+    until_there_are_no_readers(&world, &ids[0]).await;
     assert_eq!(world.retain().await.database.deleted[0].backup_id, ids[0]);
     invariants::what_is_deleted_is_gone(&world, &[]).await;
     world.remove().await;
@@ -221,7 +221,7 @@ async fn a_verification_keeps_its_backup_and_lets_it_go_at_its_end() {
     assert_eq!(world.retain().await.database.deleted.len(), 1);
     assert!(world.exists(&ids[0]).await);
     verifying.abort();
-    until_nobody_reads(&world, &ids[0]).await;
+    until_there_are_no_readers(&world, &ids[0]).await;
     assert_eq!(world.retain().await.database.deleted[0].backup_id, ids[0]);
     // A completed reader leaves no row.
     verify_on_request(&world.h, &ids[2], level, RunLimits::none(), now)

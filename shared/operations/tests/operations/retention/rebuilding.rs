@@ -13,7 +13,7 @@ use holdfast_operations::{plan_rebuild, rebuild_catalog};
 use holdfast_recovery::readers::Purpose;
 use holdfast_testing::{Fault, FaultStore, Operation};
 
-use super::readers::{keep_newest, readers, until_nobody_reads};
+use super::readers::{keep_newest, readers, until_there_are_no_readers};
 use crate::support::simulation::{World, object_of};
 
 /// A store whose reads stall from a moment on.
@@ -81,7 +81,7 @@ async fn a_rebuild_keeps_the_backup_that_it_reads() {
         "{report:?}"
     );
     rebuilding.abort();
-    until_nobody_reads(&world, &old).await;
+    until_there_are_no_readers(&world, &old).await;
     assert_eq!(world.retain().await.content.deleted[0].backup_id, old);
     world.remove().await;
 }

@@ -60,7 +60,7 @@ async fn filled() -> World {
 }
 
 #[tokio::test]
-async fn a_catalogue_beside_an_empty_store_is_left_as_it_is() {
+async fn a_catalogue_with_an_empty_store_is_not_changed() {
     let world = filled().await;
     let elsewhere = world.through(MemoryStore::new());
     let before = rows(&world).await;

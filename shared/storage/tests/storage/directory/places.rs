@@ -98,7 +98,7 @@ async fn a_part_that_is_away_is_not_made_a_second_time() {
 }
 
 #[tokio::test]
-async fn a_part_that_was_made_elsewhere_is_not_looked_for_in_the_repository() {
+async fn a_part_in_another_directory_is_not_expected_in_the_repository() {
     let folder = Folder::with(|top| (Some(top.join("database")), None)).await;
     put(&folder.store, "database/x", "body").await;
     put(&folder.store, "content/x", "body").await;

@@ -100,7 +100,7 @@ async fn an_upload_that_fills_the_disk_is_given_up_and_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn a_disk_that_does_not_say_what_is_free_is_written_to() {
+async fn a_disk_without_a_known_free_size_is_written_to() {
     let folder = Folder::new().await;
     let unknown = folder.again().with_free_space(|_| Ok(u64::MAX));
     put(&unknown, "x", "body").await;
