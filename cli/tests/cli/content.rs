@@ -18,9 +18,9 @@ pub(super) fn text(path: &Path) -> &str {
 async fn what_was_fetched_once_is_kept_and_comes_back_to_the_byte() {
     let files = Files::new().await;
     let place = &files.place;
-    let told = place.holdfast(&["run", "content"]).expect(0);
-    assert!(told.text().contains("10 items"), "{}", told.text());
-    assert_eq!(told.stderr, "", "quiet without a terminal");
+    let reported = place.holdfast(&["run", "content"]).expect(0);
+    assert!(reported.text().contains("10 items"), "{}", reported.text());
+    assert_eq!(reported.stderr, "", "quiet without a terminal");
 
     files.node.reset_requests().await;
     let job = files.back_up();
@@ -93,11 +93,15 @@ async fn a_few_missing_items_are_reported_and_cause_no_failure() {
     let files = Files::new().await;
     let place = &files.place;
     files.add_missing("lost").await;
-    let told = place
+    let reported = place
         .holdfast(&["run", "content"])
         .expect(0)
         .saying(&["1 of 11 items", "--failed"]);
-    assert!(told.text().contains("10 of 11 items"), "{}", told.text());
+    assert!(
+        reported.text().contains("10 of 11 items"),
+        "{}",
+        reported.text()
+    );
     let id = id_of(&place.json(&["list"])[0]);
     let failed = place.json(&["show", &id, "--failed"]);
     assert_eq!(failed.len(), 1, "{failed:?}");
@@ -165,10 +169,10 @@ async fn a_backup_with_too_many_failed_items_fails_with_the_reasons_of_its_items
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_without_items_reports_it() {
     let files = Files::none().await;
-    let told = files.place.holdfast(&["run", "content"]).expect(0).text();
+    let reported = files.place.holdfast(&["run", "content"]).expect(0).text();
     assert!(
-        told.contains("0 items") && told.contains("nothing to back up"),
-        "{told}"
+        reported.contains("0 items") && reported.contains("nothing to back up"),
+        "{reported}"
     );
     let id = id_of(&files.place.json(&["list"])[0]);
     files
@@ -255,10 +259,14 @@ async fn a_flipped_byte_of_a_file_is_found_and_never_restored() {
     let found = place.holdfast(&["verify", &id, "--json"]).expect(6);
     assert!(found.text().contains(key.as_str()), "{}", found.text());
     let folder = tempfile::tempdir().unwrap();
-    let told = place
+    let reported = place
         .holdfast(&["restore", "content", &id, "--to", text(folder.path())])
         .expect(8);
-    assert!(told.text().contains("NOT restored"), "{}", told.text());
+    assert!(
+        reported.text().contains("NOT restored"),
+        "{}",
+        reported.text()
+    );
     for entry in fs::read_dir(folder.path()).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         if let Some((id, _)) = name.split_once('_') {

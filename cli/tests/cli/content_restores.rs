@@ -47,13 +47,13 @@ async fn the_blocks_come_back_under_the_cids_they_had() {
         piped.stdout == fs::read(&file).unwrap(),
         "stdout takes the same"
     );
-    let told = place
+    let reported = place
         .holdfast(&["restore", "content", &id, "--to-car", text(&file)])
         .expect(0)
         .text();
     assert!(
-        told.contains("ipfs dag import") && told.contains(&imported.roots[0]),
-        "{told}"
+        reported.contains("ipfs dag import") && reported.contains(&imported.roots[0]),
+        "{reported}"
     );
     files.remove().await;
 }
@@ -193,10 +193,10 @@ async fn encrypted_content_opens_with_its_key_and_shows_no_name_without_it() {
         .place
         .env
         .insert("BACKUP_ENCRYPTION_KEY", "07".repeat(32));
-    let told = files.place.holdfast(&["init"]).expect(0).text();
+    let reported = files.place.holdfast(&["init"]).expect(0).text();
     assert!(
-        told.contains("epoch 1"),
-        "content alone is reason enough for a key: {told}"
+        reported.contains("epoch 1"),
+        "content alone is reason enough for a key: {reported}"
     );
     let url = files.node.put_gaia("hub/secret-name.txt", "a secret").await;
     files

@@ -128,10 +128,12 @@ async fn a_copy_is_made_by_hand_and_recorded_in_its_job() {
     let copies = Copies::new(&[]).await;
     let place = &copies.place;
     let (first, next) = (place.back_up(), place.back_up());
-    let told = place.holdfast(&["copy", &first]).expect(0).text();
+    let reported = place.holdfast(&["copy", &first]).expect(0).text();
     assert!(
-        told.contains(&first) && told.contains(&copies.store()) && told.contains("3 objects sent"),
-        "{told}"
+        reported.contains(&first)
+            && reported.contains(&copies.store())
+            && reported.contains("3 objects sent"),
+        "{reported}"
     );
     let shown = place.holdfast(&["show", &first]).expect(0).text();
     assert!(
@@ -277,8 +279,11 @@ async fn a_copy_needs_no_catalogue_and_reports_that_its_job_lacks_it() {
             .contains("catalogue"),
         "{document}"
     );
-    let told = copies.place.holdfast(&["copy", &id]).expect(0).text();
-    assert!(told.contains("its job does not record the copy"), "{told}");
+    let reported = copies.place.holdfast(&["copy", &id]).expect(0).text();
+    assert!(
+        reported.contains("its job does not record the copy"),
+        "{reported}"
+    );
     copies.remove().await;
 }
 

@@ -20,7 +20,7 @@ mod parts;
 pub mod proxy;
 mod relay;
 mod roles;
-mod second;
+mod second_store;
 mod store;
 mod unsure;
 mod wire;
@@ -48,7 +48,7 @@ pub use parts::{
 };
 pub use relay::Relay;
 pub use roles::{Role, documented_role, documented_roles};
-pub use second::{AZURE_ACCOUNT, AZURE_KEY, SecondStore, azure_store_with};
+pub use second_store::{AZURE_ACCOUNT, AZURE_KEY, SecondStore, azure_store_with};
 pub use store::{TestStore, fresh_bucket, fresh_versioned_bucket, quick_retry};
 pub use unsure::UnsureWrites;
 pub use wrong_clock::WrongClock;

@@ -50,7 +50,7 @@ impl Aws {
         let request = request
             .header("content-type", "application/x-www-form-urlencoded")
             .body(form);
-        said(request, action).await
+        answer_of(request, action).await
     }
 
     /// A call of the JSON protocol, `target` as in `x-amz-target`.
@@ -61,7 +61,7 @@ impl Aws {
         let request = request
             .header("content-type", "application/x-amz-json-1.1")
             .body(input.to_string());
-        let answer = said(request, target).await;
+        let answer = answer_of(request, target).await;
         if answer.is_empty() {
             Value::Null
         } else {
@@ -98,7 +98,7 @@ impl Aws {
         let request = self
             .request(Method::POST, &path, "lambda")
             .header("x-amz-invocation-type", "Event");
-        said(request.body(event.to_string()), "Invoke").await;
+        answer_of(request.body(event.to_string()), "Invoke").await;
     }
 
     /// The physical names of a stack's resources of one type, by their names in the template.
@@ -131,7 +131,7 @@ impl Aws {
         let request = self
             .request(Method::PUT, &path, "lambda")
             .body(change.to_string());
-        said(request, "UpdateEventSourceMapping").await;
+        answer_of(request, "UpdateEventSourceMapping").await;
     }
 
     /// Sends messages to a queue, ten a call.
@@ -183,7 +183,7 @@ impl Aws {
     }
 }
 
-async fn said(request: RequestBuilder, call: &str) -> String {
+async fn answer_of(request: RequestBuilder, call: &str) -> String {
     let response = request
         .send()
         .await

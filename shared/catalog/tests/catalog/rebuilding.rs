@@ -36,7 +36,7 @@ fn record(content_id: &str, status: ItemStatus) -> ItemRecord {
     }
 }
 
-fn told<'a>(locator: &'a str, file: &'a KeptFile) -> (HoldSource<'a>, &'a KeptFile) {
+fn source_and_file<'a>(locator: &'a str, file: &'a KeptFile) -> (HoldSource<'a>, &'a KeptFile) {
     (
         HoldSource {
             storage_type: StorageType::Gaia,
@@ -150,7 +150,11 @@ async fn the_file_fetched_last_is_held_in_every_order_of_calls() {
     on_catalog(async |fixture| {
         let catalog = &fixture.catalog;
         let (older, newer) = (kept(1), kept(2));
-        let both = [told("a", &older), told("a", &newer), told("b", &older)];
+        let both = [
+            source_and_file("a", &older),
+            source_and_file("a", &newer),
+            source_and_file("b", &older),
+        ];
         assert_eq!(catalog.hold_as_fetched(&both).await.unwrap(), 2);
         assert_eq!(
             (held(fixture, "a").await, held(fixture, "b").await),
@@ -163,7 +167,7 @@ async fn the_file_fetched_last_is_held_in_every_order_of_calls() {
         );
         assert_eq!(
             catalog
-                .hold_as_fetched(&[told("b", &newer), told("c", &older)])
+                .hold_as_fetched(&[source_and_file("b", &newer), source_and_file("c", &older)])
                 .await
                 .unwrap(),
             2
@@ -179,11 +183,11 @@ async fn what_a_backup_wrote_of_a_source_since_is_never_replaced() {
     on_catalog(async |fixture| {
         let catalog = &fixture.catalog;
         let (of_the_list, of_today) = (kept(5), kept(1));
-        let (source, _) = told("a", &of_today);
+        let (source, _) = source_and_file("a", &of_today);
         catalog.hold(&source, &of_today, at(6)).await.unwrap();
         assert_eq!(
             catalog
-                .hold_as_fetched(&[told("a", &of_the_list)])
+                .hold_as_fetched(&[source_and_file("a", &of_the_list)])
                 .await
                 .unwrap(),
             0
@@ -198,7 +202,7 @@ async fn what_a_backup_wrote_of_a_source_since_is_never_replaced() {
             .unwrap();
         assert_eq!(
             catalog
-                .hold_as_fetched(&[told("b", &of_the_list)])
+                .hold_as_fetched(&[source_and_file("b", &of_the_list)])
                 .await
                 .unwrap(),
             1

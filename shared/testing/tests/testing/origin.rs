@@ -141,8 +141,8 @@ async fn a_body_is_cut_short_of_its_length() {
 
 #[tokio::test]
 async fn a_wrong_length_is_sent() {
-    let (origin, _) = origin("/short", [Answer::ok(BODY).saying_length(3)]).await;
-    origin.answer("/long", [Answer::ok(BODY).saying_length(300)]);
+    let (origin, _) = origin("/short", [Answer::ok(BODY).with_length(3)]).await;
+    origin.answer("/long", [Answer::ok(BODY).with_length(300)]);
     for (target, length) in [("/short", 3), ("/long", 300)] {
         let wire = on_the_wire(&origin, target).await;
         assert!(

@@ -25,11 +25,11 @@ fn odd_answers(origin: &Origin) -> Vec<(String, Answer)> {
         ("br", body().with_header("content-encoding", "br")),
         ("not-gzip", body().with_header("content-encoding", "gzip")),
         ("cut", body().cut_after(500)),
-        ("longer", body().saying_length(1_001)),
+        ("longer", body().with_length(1_001)),
         ("two-lengths", body().with_header("content-length", 7)),
         ("no-length", body().with_header("content-length", "many")),
         ("no-end", body().with_header("transfer-encoding", "gzip")),
-        ("large", body().saying_length(1 << 40)),
+        ("large", body().with_length(1 << 40)),
     ];
     let statuses = statuses.map(|status| (format!("status-{status}"), Answer::status(status)));
     statuses

@@ -11,7 +11,7 @@ use holdfast_testing::{
 };
 
 use super::{
-    gateways::{altered, asked, deep_file},
+    gateways::{altered, deep_file, request_counts},
     support::*,
 };
 
@@ -39,12 +39,12 @@ async fn the_next_gateway_continues_after_a_failure_and_nothing_is_sent_twice() 
         assert!(bytes == body, "{answer:?}");
         assert_eq!((file.size, file.verified), (200_000, Verified::Cid));
         assert_eq!(file.source, joined(&[first.address(), second.address()]));
-        let (cars, blocks) = asked(&second);
+        let (cars, blocks) = request_counts(&second);
         assert!(
             cars == 0 && (10..50).contains(&blocks),
             "goes on, and does not begin again: {cars} {blocks}"
         );
-        assert_eq!(asked(&first).0, 1);
+        assert_eq!(request_counts(&first).0, 1);
     }
 }
 
@@ -59,7 +59,7 @@ async fn a_block_missing_in_a_car_is_requested_alone() {
             .file();
         assert!(bytes == body);
         assert_eq!(file.source, gateway.address());
-        assert!(asked(&gateway).1 >= 1);
+        assert!(request_counts(&gateway).1 >= 1);
     }
 }
 
@@ -100,7 +100,7 @@ async fn a_wrong_block_is_rejected_and_its_gateway_gets_no_further_request() {
     ];
     let liar = altered(&node, &lies).await;
     let outcome = fetch_ipfs(&ipfs_by(&[liar.address()]), &cid).await;
-    assert_eq!((outcome.bytes.len(), asked(&liar).1), (0, 1));
+    assert_eq!((outcome.bytes.len(), request_counts(&liar).1), (0, 1));
     let error = outcome.error();
     assert_eq!(error.code, Code::InvalidAnswer);
     assert!(
@@ -259,7 +259,7 @@ async fn a_repeated_block_is_requested_once() {
         .await
         .file();
     assert!(bytes == body);
-    assert_eq!(asked(&gateway).1, 2);
+    assert_eq!(request_counts(&gateway).1, 2);
     let (_, bytes) = fetch_ipfs(&ipfs_by(&[node.address()]), &cid).await.file();
     assert!(bytes == body);
 }

@@ -238,9 +238,9 @@ async fn a_cut_body_is_never_accepted() {
         Answer::ok(body.clone()).cut_after(0),
         Answer::ok(body.clone()).cut_after(20_000),
         Answer::ok(body.clone()).cut_after(49_999),
-        Answer::ok(body.clone()).saying_length(50_001),
-        Answer::ok(body.clone()).saying_length(60_000),
-        Answer::ok(Vec::new()).saying_length(1),
+        Answer::ok(body.clone()).with_length(50_001),
+        Answer::ok(body.clone()).with_length(60_000),
+        Answer::ok(Vec::new()).with_length(1),
     ] {
         let error = answered(answer).await.error();
         assert_eq!(error.code, Code::InvalidAnswer, "{error}");
@@ -255,7 +255,7 @@ async fn a_cut_body_is_never_accepted() {
 #[tokio::test]
 async fn a_file_larger_than_allowed_is_refused_by_its_word_or_by_its_bytes() {
     let limit = 4 * 1024 * 1024;
-    let outcome = answered(Answer::ok(varied(10)).saying_length(limit + 1)).await;
+    let outcome = answered(Answer::ok(varied(10)).with_length(limit + 1)).await;
     assert_eq!((outcome.bytes.len(), outcome.code()), (0, Code::TooLarge));
     for answer in [
         Answer::ok(varied(60_000)).endless(),

@@ -33,7 +33,7 @@ pub(super) async fn altered(node: &IpfsNode, alterations: &[Alteration]) -> Orig
 }
 
 /// Numbers of requested CARs and single blocks.
-pub(super) fn asked(origin: &Origin) -> (usize, usize) {
+pub(super) fn request_counts(origin: &Origin) -> (usize, usize) {
     let of = |format: &str| {
         origin
             .requests()
@@ -162,7 +162,7 @@ async fn a_plain_gateway_comes_last_and_its_file_is_marked() {
         (file.verified, file.dag.is_some(), file.source.as_str()),
         (Verified::Transport, false, node.address())
     );
-    assert_eq!(without.requests().len(), 1, "it was asked first");
+    assert_eq!(without.requests().len(), 1, "it received a request first");
     let (file, _) = fetch_ipfs(&ipfs_by(&[&plain, node.address()]), &cid)
         .await
         .file();

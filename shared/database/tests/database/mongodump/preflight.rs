@@ -24,7 +24,7 @@ async fn a_working_tool_reports_its_version() {
         (tool.version(), tool.path()),
         ("100.18.0", stand_in.path().as_path())
     );
-    assert_eq!(stand_in.times_asked(), 1);
+    assert_eq!(stand_in.version_requests(), 1);
 }
 
 #[tokio::test]

@@ -404,11 +404,11 @@ async fn a_dry_run_reports_the_results_of_each_rule_and_writes_nothing() {
             .iter()
             .all(|sample| sample.of == "string" && sample.outcome.ends_with("@example.invalid"))
     );
-    let told = format!("{:?}", anonymized.rules);
+    let reported = format!("{:?}", anonymized.rules);
     assert!(
         texts(&users, "email")
             .iter()
-            .all(|email| !told.contains(email.as_str())),
+            .all(|email| !reported.contains(email.as_str())),
         "no original is shown"
     );
     let users = report

@@ -64,10 +64,10 @@ async fn a_path_that_matches_nothing_fails_the_restore_and_names_what_it_left() 
         .await
         .unwrap_err();
     assert!(matches!(&error.cause, RestoreFault::Rules(_)), "{error}");
-    let told = error.to_string();
+    let reported = error.to_string();
     assert!(
-        told.contains("emial") && told.contains(&format!("{}.users", target.database)),
-        "{told}"
+        reported.contains("emial") && reported.contains(&format!("{}.users", target.database)),
+        "{reported}"
     );
     target.drop().await;
 }

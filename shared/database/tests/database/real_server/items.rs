@@ -67,12 +67,12 @@ async fn items_are_those_that_are_not_removed_and_on_ipfs_or_gaia() {
     let found = all(&scratch.connection, &scratch.database, 2)
         .await
         .unwrap();
-    let told: Vec<_> = found
+    let reported: Vec<_> = found
         .iter()
         .map(|listed| (listed.item.content_id.as_str(), listed.item.storage_type))
         .collect();
     assert_eq!(
-        told,
+        reported,
         [
             ("1", StorageType::Ipfs),
             ("2", StorageType::Gaia),

@@ -43,7 +43,7 @@ fn over(existing: Existing) -> RestoreOptions {
 }
 
 /// Why a restore did not restore everything. Empty if it did.
-fn told(ended: &Result<RestoreReport, RestoreError>) -> String {
+fn reason_of(ended: &Result<RestoreReport, RestoreError>) -> String {
     match ended {
         Err(error) => error.to_string(),
         Ok(report) => {
@@ -86,13 +86,13 @@ async fn planned_by(server: &Server, role: &Role, archive: &[u8], existing: Exis
         dry_run: true,
         ..over(existing)
     };
-    told(&restored(&connection, archive.to_vec(), &options).await)
+    reason_of(&restored(&connection, archive.to_vec(), &options).await)
 }
 
 async fn restored_by(server: &Server, user: &str, archive: &[u8], existing: Existing) -> String {
     let connection = as_user(server, user, "").await;
     let ended = restored(&connection, archive.to_vec(), &over(existing)).await;
-    let text = told(&ended);
+    let text = reason_of(&ended);
     assert_eq!(
         ended.is_ok_and(|report| report.is_faithful()),
         text.is_empty(),

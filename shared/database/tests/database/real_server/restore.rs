@@ -238,9 +238,10 @@ async fn an_archive_that_is_not_the_manifests_is_found_out() {
 async fn progress_is_reported_step_by_step() {
     let (source, archive) = source(&[("a", &[1, 2, 3])]).await;
     let target = Scratch::new().await;
-    let told = Mutex::new(Vec::new());
+    let reported = Mutex::new(Vec::new());
     let note = |progress: &holdfast_database::RestoreProgress| {
-        told.lock()
+        reported
+            .lock()
             .unwrap()
             .push((progress.step, progress.documents))
     };
@@ -254,9 +255,9 @@ async fn progress_is_reported_step_by_step() {
     )
     .await
     .unwrap();
-    let told = told.into_inner().unwrap();
+    let reported = reported.into_inner().unwrap();
     assert_eq!(
-        told,
+        reported,
         [
             (RestoreStep::Inserting, 3),
             (RestoreStep::Comparing, 3),

@@ -276,7 +276,7 @@ async fn a_mongodump_that_does_not_run_is_reported_and_the_native_engine_dumps()
             "{message}"
         );
     }
-    assert_eq!(broken.times_asked(), 1);
+    assert_eq!(broken.version_requests(), 1);
     assert!(
         h.engine_fallback()
             .unwrap()

@@ -82,10 +82,11 @@ async fn a_new_source_and_one_that_is_suddenly_empty_are_warnings_of_the_job() {
     for place in ["first", "second"] {
         let id = f.trigger().await;
         let job = completed(run(&h, id).await);
-        let told = job.warnings.join("; ");
+        let reported = job.warnings.join("; ");
         assert!(
-            told.contains(&format!("{place} backup of")) && told.contains("holds no documents"),
-            "{told}"
+            reported.contains(&format!("{place} backup of"))
+                && reported.contains("holds no documents"),
+            "{reported}"
         );
         assert!(job.message.unwrap().contains(&job.warnings[0]));
     }

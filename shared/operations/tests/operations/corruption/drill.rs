@@ -182,9 +182,9 @@ async fn a_drill_fails_and_names_the_collection_if_archive_and_manifest_differ()
             "{namespace}: the archive has 29 documents, its manifest 30"
         )]
     );
-    let told = of(&found, "users");
+    let reported = of(&found, "users");
     assert_eq!(
-        (told.expected, told.restored, told.same_content),
+        (reported.expected, reported.restored, reported.same_content),
         (30, 29, Some(false))
     );
     assert_eq!(of(&found, "contents").same_content, Some(true));

@@ -130,9 +130,9 @@ async fn works_on(f: &Fixture) {
             "{backup:?}"
         );
     }
-    let told = serde_json::to_value(status(&f.holdfast, now).await.unwrap()).unwrap();
+    let answer = serde_json::to_value(status(&f.holdfast, now).await.unwrap()).unwrap();
     assert_eq!(
-        told["status"]["content"]["lastBackup"]["backupId"],
+        answer["status"]["content"]["lastBackup"]["backupId"],
         job.backup_id.as_str()
     );
     for kind in [BackupType::Database, BackupType::Content] {

@@ -19,21 +19,31 @@ use crate::support::simulation::object_of;
 /// Two content backups with copies. The first was deleted, and only the first used `a`.
 async fn with_a_file_that_no_copy_needs() -> (Copies, BackupId, BackupId) {
     let copies = Copies::new().await;
-    let first = copies.world.back_up_content(&["a", "b"]).await.unwrap();
+    let first = copies
+        .simulation
+        .back_up_content(&["a", "b"])
+        .await
+        .unwrap();
     copies.copy(&first).await;
     copies.pass_days(1);
-    let next = copies.world.back_up_content(&["b", "c"]).await.unwrap();
+    let next = copies
+        .simulation
+        .back_up_content(&["b", "c"])
+        .await
+        .unwrap();
     copies.copy(&next).await;
     copies.pass_days(2);
     copies.keep_newest(BackupType::Content).await;
-    assert_eq!(copies.world.retain().await.content.deleted.len(), 1);
+    assert_eq!(copies.simulation.retain().await.content.deleted.len(), 1);
     (copies, first, next)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn objects_go_when_no_copy_refers_to_them() {
     let (copies, first, next) = with_a_file_that_no_copy_needs().await;
-    assert!(!copies.world.has(&object_of("a")).await && copies.second.has(&object_of("a")).await);
+    assert!(
+        !copies.simulation.has(&object_of("a")).await && copies.second.has(&object_of("a")).await
+    );
     let report = copies.remove_copies().await;
     assert_eq!(
         (report.deleted.len(), report.collection.deleted),
@@ -47,7 +57,7 @@ async fn objects_go_when_no_copy_refers_to_them() {
     assert!(!copies.second.has(&object_of("a")).await && copies.second.has(&object_of("b")).await);
     assert_eq!(copies.left_of(&first), 0);
     copies.second.assert_whole(&next).await;
-    copies.world.remove().await;
+    copies.simulation.remove().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -63,7 +73,7 @@ async fn objects_that_a_copy_refers_to_stay_though_the_first_store_has_none() {
     );
     assert_eq!(copies.remove_copies().await.collection.unreferenced, 0);
     copies.second.assert_whole(&first).await;
-    copies.world.remove().await;
+    copies.simulation.remove().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -79,18 +89,18 @@ async fn an_unreadable_copy_stops_the_collection() {
         "{report:?}"
     );
     assert!(copies.second.has(&object_of("a")).await);
-    copies.world.remove().await;
+    copies.simulation.remove().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_collected_while_content_is_copied() {
     let (copies, ..) = with_a_file_that_no_copy_needs().await;
-    let coming = copies.world.back_up_content(&["d"]).await.unwrap();
+    let coming = copies.simulation.back_up_content(&["d"]).await.unwrap();
     let faults = FaultStore::new(copies.second.memory.clone());
     // Its objects are copied, and the run is killed before the manifest.
     let through = over(faults.clone());
     faults.on_every(Operation::Put, Fault::Full);
-    assert!(step(&copies.world.h, &through, &coming).await.is_err());
+    assert!(step(&copies.simulation.h, &through, &coming).await.is_err());
     let report = copies.remove_copies().await;
     assert!(
         report
@@ -108,7 +118,7 @@ async fn nothing_is_collected_while_content_is_copied() {
     assert_eq!(copies.remove_copies().await.collection.deleted, 2);
     copies.copy(&coming).await;
     copies.second.assert_whole(&coming).await;
-    copies.world.remove().await;
+    copies.simulation.remove().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -116,7 +126,11 @@ async fn objects_of_a_copy_in_progress_stay_whatever_the_age_of_its_beat() {
     let (copies, ..) = with_a_file_that_no_copy_needs().await;
     // Every run that copies this backup saw its file there, even without a row, or from a sleeping
     // machine.
-    copies.world.back_up_content(&["a", "d"]).await.unwrap();
+    copies
+        .simulation
+        .back_up_content(&["a", "d"])
+        .await
+        .unwrap();
     let report = copies.remove_copies().await;
     assert_eq!(
         (report.collection.unreferenced, &report.collection.skipped),
@@ -124,17 +138,17 @@ async fn objects_of_a_copy_in_progress_stay_whatever_the_age_of_its_beat() {
         "{report:?}"
     );
     assert!(copies.second.has(&object_of("a")).await);
-    copies.world.remove().await;
+    copies.simulation.remove().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn content_waits_while_objects_are_collected() {
     let (copies, ..) = with_a_file_that_no_copy_needs().await;
-    let coming = copies.world.back_up_content(&["d"]).await.unwrap();
+    let coming = copies.simulation.back_up_content(&["d"]).await.unwrap();
     let faults = FaultStore::new(copies.second.memory.clone());
     faults.on(Operation::Lock, 5, Fault::Hang);
     let through = over(faults.clone());
-    let (h, now) = (copies.world.h.clone(), copies.world.now());
+    let (h, now) = (copies.simulation.h.clone(), copies.simulation.now());
     let collecting =
         tokio::spawn(async move { remove_copies(&h, &through, RunLimits::none(), now).await });
     // Three locks of the copy's folder, then the first of the objects, under the mark.
@@ -142,34 +156,34 @@ async fn content_waits_while_objects_are_collected() {
         assert!(!collecting.is_finished(), "it never came to the objects");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    let waits = step(&copies.world.h, &copies.second.repository, &coming)
+    let waits = step(&copies.simulation.h, &copies.second.repository, &coming)
         .await
         .unwrap();
     assert!(
         matches!(&waits, CopyStep::Busy(why) if why.contains("try again")),
         "{waits:?}"
     );
-    let database = copies.world.back_up().await;
+    let database = copies.simulation.back_up().await;
     copies.copy(&database).await;
     // It is killed, and its mark is stale after a minute.
     collecting.abort();
     let then = DateTime::from_millis(Timestamp::now().as_millisecond() - 120_000);
     let update = doc! { "$set": { "beatAt": then } };
     copies
-        .world
+        .simulation
         .rows("backup_leases")
         .update_one(doc! { "_id": "copies" }, update)
         .await
         .unwrap();
     copies.copy(&coming).await;
     copies.second.assert_whole(&coming).await;
-    copies.world.remove().await;
+    copies.simulation.remove().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn abandoned_uploads_are_aborted() {
     let copies = Copies::new().await;
-    let id = copies.world.back_up().await;
+    let id = copies.simulation.back_up().await;
     copies.copy(&id).await;
     let orphan = ObjectKey::database_dump(&id, 7, false, false);
     let begun = copies.second.memory.begin_upload(&orphan).await.unwrap();
@@ -181,10 +195,10 @@ async fn abandoned_uploads_are_aborted() {
         .unwrap();
     let set = doc! {
         "copyWork.run": "a", "copyWork.store": "s3://second/", "copyWork.upload.uploadId": &gone_on_with.0,
-        "copyWork.touchedAt": DateTime::from_millis((copies.world.now() + SignedDuration::from_hours(26)).as_millisecond()),
+        "copyWork.touchedAt": DateTime::from_millis((copies.simulation.now() + SignedDuration::from_hours(26)).as_millisecond()),
     };
     copies
-        .world
+        .simulation
         .rows("backup_jobs")
         .update_one(doc! { "_id": id.as_str() }, doc! { "$set": set })
         .await
@@ -204,5 +218,5 @@ async fn abandoned_uploads_are_aborted() {
         .await
         .unwrap();
     assert!(left.iter().all(|upload| upload.upload_id != begun) && left.len() == 1);
-    copies.world.remove().await;
+    copies.simulation.remove().await;
 }

@@ -12,29 +12,29 @@ use holdfast_testing::{Fault, FaultStore, Operation};
 use jiff::SignedDuration;
 use mongodb::bson::{DateTime, doc};
 
-use super::fixture::{Second, copied, over, put_files};
-use crate::support::simulation::World;
+use super::fixture::{Replica, copied, over, put_files};
+use crate::support::simulation::Simulation;
 
 pub(crate) struct Copies {
-    pub(crate) world: World,
-    pub(crate) second: Second,
+    pub(crate) simulation: Simulation,
+    pub(crate) second: Replica,
 }
 
 impl Copies {
     pub(crate) async fn new() -> Self {
-        let world = World::new().await;
-        put_files(world.store.as_ref()).await;
+        let simulation = Simulation::new().await;
+        put_files(simulation.store.as_ref()).await;
         let copies = Self {
-            world,
-            second: Second::new(),
+            simulation,
+            second: Replica::new(),
         };
         copies.pass_days(0);
         copies
     }
 
     pub(crate) fn pass_days(&self, days: i64) {
-        self.world.pass_days(days);
-        self.second.memory.set_clock(self.world.now());
+        self.simulation.pass_days(days);
+        self.second.memory.set_clock(self.simulation.now());
     }
 
     pub(crate) async fn keep_newest(&self, kind: BackupType) {
@@ -43,19 +43,19 @@ impl Copies {
             min_count: 1,
             ..RetentionPolicy::of_days(9)
         };
-        self.world.set_policy(kind, policy).await;
+        self.simulation.set_policy(kind, policy).await;
     }
 
     pub(crate) async fn copy(&self, id: &BackupId) {
-        copied(&self.world.h, &self.second.repository, id).await;
+        copied(&self.simulation.h, &self.second.repository, id).await;
     }
 
     pub(crate) async fn remove_copies(&self) -> RemovedCopies {
         let report = remove_copies(
-            &self.world.h,
+            &self.simulation.h,
             &self.second.repository,
             RunLimits::none(),
-            self.world.now(),
+            self.simulation.now(),
         )
         .await;
         report.unwrap()
@@ -78,7 +78,7 @@ impl Copies {
     pub(super) async fn age_the_beats_of_copiers(&self, ago: SignedDuration) {
         let then = DateTime::from_millis((Timestamp::now() - ago).as_millisecond());
         let update = doc! { "$set": { "copyWork.touchedAt": then } };
-        self.world
+        self.simulation
             .rows("backup_jobs")
             .update_many(doc! { "copyWork": { "$exists": true } }, update)
             .await
@@ -89,18 +89,18 @@ impl Copies {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_retention_deleted_goes_in_the_second_store_too() {
     let copies = Copies::new().await;
-    let ids = copies.world.back_up_daily(3).await;
+    let ids = copies.simulation.back_up_daily(3).await;
     for id in &ids {
         copies.copy(id).await;
     }
-    let uncopied = copies.world.back_up().await;
+    let uncopied = copies.simulation.back_up().await;
     copies.keep_newest(BackupType::Database).await;
     assert_eq!(
         copies.remove_copies().await.deleted,
         [],
         "nothing was deleted yet"
     );
-    assert_eq!(copies.world.retain().await.database.deleted.len(), 3);
+    assert_eq!(copies.simulation.retain().await.database.deleted.len(), 3);
     let report = copies.remove_copies().await;
     assert_eq!(report.all_problems().count(), 0, "{report:?}");
     let mut deleted: Vec<_> = report
@@ -113,7 +113,7 @@ async fn what_retention_deleted_goes_in_the_second_store_too() {
     assert!(report.bytes_freed > 0);
     for id in &ids {
         assert_eq!(copies.left_of(id), 0);
-        let job = copies.world.h.catalog.get(id).await.unwrap();
+        let job = copies.simulation.h.catalog.get(id).await.unwrap();
         assert_eq!(
             (job.status, job.copy.unwrap().status),
             (JobStatus::Deleted, CopyStatus::Deleted)
@@ -122,24 +122,24 @@ async fn what_retention_deleted_goes_in_the_second_store_too() {
     copies.copy(&uncopied).await;
     assert_eq!(copies.remove_copies().await.retained, 1);
     assert!(copies.exists(&uncopied).await);
-    copies.world.remove().await;
+    copies.simulation.remove().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deletion_that_was_killed_is_finished_by_the_next() {
     let copies = Copies::new().await;
-    let ids = copies.world.back_up_daily(2).await;
+    let ids = copies.simulation.back_up_daily(2).await;
     copies.copy(&ids[0]).await;
     copies.keep_newest(BackupType::Database).await;
-    copies.world.retain().await;
+    copies.simulation.retain().await;
     let faults = FaultStore::new(copies.second.memory.clone());
     faults.on(Operation::Delete, 2, Fault::Unavailable);
     let through = over(faults.clone());
     let report = remove_copies(
-        &copies.world.h,
+        &copies.simulation.h,
         &through,
         RunLimits::none(),
-        copies.world.now(),
+        copies.simulation.now(),
     )
     .await
     .unwrap();
@@ -153,28 +153,31 @@ async fn a_deletion_that_was_killed_is_finished_by_the_next() {
     );
     assert_eq!(copies.remove_copies().await.deleted.len(), 1);
     assert_eq!(copies.left_of(&ids[0]), 0);
-    copies.world.remove().await;
+    copies.simulation.remove().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_lost_rather_than_deleted_keeps_its_copy() {
     let copies = Copies::new().await;
-    let ids = copies.world.back_up_daily(3).await;
+    let ids = copies.simulation.back_up_daily(3).await;
     for id in &ids {
         copies.copy(id).await;
     }
     // The folder of a backup in the first store is emptied by hand.
     copies
-        .world
+        .simulation
         .store
         .delete(&ObjectKey::manifest(&ids[0]))
         .await
         .unwrap();
-    assert_eq!(copies.world.retain().await.database.lost, [ids[0].clone()]);
-    assert_eq!(copies.world.status(&ids[0]).await, JobStatus::Deleted);
+    assert_eq!(
+        copies.simulation.retain().await.database.lost,
+        [ids[0].clone()]
+    );
+    assert_eq!(copies.simulation.status(&ids[0]).await, JobStatus::Deleted);
     // And the catalogue has forgotten another.
     copies
-        .world
+        .simulation
         .rows("backup_jobs")
         .delete_one(doc! { "_id": ids[1].as_str() })
         .await
@@ -185,17 +188,17 @@ async fn what_was_lost_rather_than_deleted_keeps_its_copy() {
         (0, vec![ids[0].clone()], 3)
     );
     copies.second.assert_whole(&ids[0]).await;
-    copies.world.remove().await;
+    copies.simulation.remove().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_goes_while_the_first_store_is_away_or_its_deletion_is_not_done() {
     let copies = Copies::new().await;
-    let ids = copies.world.back_up_daily(2).await;
+    let ids = copies.simulation.back_up_daily(2).await;
     copies.copy(&ids[0]).await;
     let change = holdfast_catalog::JobChange::default();
     copies
-        .world
+        .simulation
         .h
         .catalog
         .transition(&ids[0], JobStatus::Deleted, change, None)
@@ -207,19 +210,19 @@ async fn nothing_goes_while_the_first_store_is_away_or_its_deletion_is_not_done(
         "its manifest is there yet"
     );
     copies
-        .world
+        .simulation
         .store
         .delete(&ObjectKey::manifest(&ids[0]))
         .await
         .unwrap();
-    let faults = FaultStore::new(Arc::clone(&copies.world.store));
+    let faults = FaultStore::new(Arc::clone(&copies.simulation.store));
     faults.on_every(Operation::Head, Fault::Unavailable);
-    let h = copies.world.through(faults);
+    let h = copies.simulation.through(faults);
     let report = remove_copies(
         &h,
         &copies.second.repository,
         RunLimits::none(),
-        copies.world.now(),
+        copies.simulation.now(),
     )
     .await
     .unwrap();
@@ -229,13 +232,13 @@ async fn nothing_goes_while_the_first_store_is_away_or_its_deletion_is_not_done(
     );
     assert!(copies.exists(&ids[0]).await);
     assert_eq!(copies.remove_copies().await.deleted.len(), 1);
-    copies.world.remove().await;
+    copies.simulation.remove().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_store_that_is_away_never_holds_up_retention() {
     let copies = Copies::new().await;
-    let ids = copies.world.back_up_daily(2).await;
+    let ids = copies.simulation.back_up_daily(2).await;
     copies.copy(&ids[0]).await;
     copies.keep_newest(BackupType::Database).await;
     let faults = FaultStore::new(copies.second.memory.clone());
@@ -248,12 +251,12 @@ async fn a_second_store_that_is_away_never_holds_up_retention() {
         faults.on_every(operation, Fault::Unavailable);
     }
     let through = over(faults.clone());
-    assert_eq!(copies.world.retain().await.database.deleted.len(), 1);
+    assert_eq!(copies.simulation.retain().await.database.deleted.len(), 1);
     let away = remove_copies(
-        &copies.world.h,
+        &copies.simulation.h,
         &through,
         RunLimits::none(),
-        copies.world.now(),
+        copies.simulation.now(),
     )
     .await
     .unwrap_err();
@@ -267,16 +270,16 @@ async fn a_second_store_that_is_away_never_holds_up_retention() {
         1,
         "the next day makes up for it"
     );
-    copies.world.remove().await;
+    copies.simulation.remove().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_locked_by_the_second_store_is_reported_and_kept() {
     let copies = Copies::new().await;
-    let ids = copies.world.back_up_daily(2).await;
+    let ids = copies.simulation.back_up_daily(2).await;
     copies.copy(&ids[0]).await;
     copies.keep_newest(BackupType::Database).await;
-    copies.world.retain().await;
+    copies.simulation.retain().await;
     let guide = ObjectKey::restore_guide(&ids[0]);
     copies.second.memory.set_lock(
         &guide,
@@ -293,7 +296,7 @@ async fn a_copy_locked_by_the_second_store_is_reported_and_kept() {
     copies.second.assert_whole(&ids[0]).await;
     copies.second.memory.set_lock(&guide, Lock::default());
     assert_eq!(copies.remove_copies().await.deleted.len(), 1);
-    copies.world.remove().await;
+    copies.simulation.remove().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -308,15 +311,15 @@ async fn a_store_that_nothing_was_copied_to_is_left_alone() {
         .await
         .unwrap();
     let lost = remove_copies(
-        &copies.world.h,
+        &copies.simulation.h,
         &copies.second.repository,
         RunLimits::none(),
-        copies.world.now(),
+        copies.simulation.now(),
     )
     .await;
     assert!(
         lost.is_err(),
         "nothing is deleted from a store without its file"
     );
-    copies.world.remove().await;
+    copies.simulation.remove().await;
 }

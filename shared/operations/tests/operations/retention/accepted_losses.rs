@@ -6,27 +6,27 @@ use holdfast_operations::{
 };
 
 use super::{invariants, lost_manifests::lose};
-use crate::support::simulation::{World, object_of};
+use crate::support::simulation::{Simulation, object_of};
 
 #[tokio::test]
 async fn an_accepted_loss_makes_the_rest_collectable() {
-    let world = World::new().await;
-    let first = world.back_up_content(&["a", "b"]).await.unwrap();
-    world.back_up_content(&["b", "c"]).await.unwrap();
-    world.pass_days(2);
-    lose(&world, &[&first]).await;
-    world.retain().await;
-    let job = world.accept(&first).await.unwrap();
+    let simulation = Simulation::new().await;
+    let first = simulation.back_up_content(&["a", "b"]).await.unwrap();
+    simulation.back_up_content(&["b", "c"]).await.unwrap();
+    simulation.pass_days(2);
+    lose(&simulation, &[&first]).await;
+    simulation.retain().await;
+    let job = simulation.accept(&first).await.unwrap();
     let deletion = job.deletion.clone().unwrap();
     assert_eq!(
         (deletion.cause, deletion.by.as_deref()),
         (DeletionCause::AcceptedLoss, Some("ada"))
     );
     assert!(
-        !job.is_lost() && world.has(&object_of("a")).await,
+        !job.is_lost() && simulation.has(&object_of("a")).await,
         "only the decision is recorded"
     );
-    let report = world.retain().await;
+    let report = simulation.retain().await;
     assert_eq!(
         (report.all_problems().count(), report.needs_attention()),
         (0, false),
@@ -37,25 +37,28 @@ async fn an_accepted_loss_makes_the_rest_collectable() {
         (2, 2),
         "guide and list; the file and its blocks"
     );
-    assert!(!world.has(&object_of("a")).await && world.has(&object_of("b")).await);
-    invariants::what_is_deleted_is_gone(&world, &[]).await;
-    world.remove().await;
+    assert!(!simulation.has(&object_of("a")).await && simulation.has(&object_of("b")).await);
+    invariants::assert_deleted_backups_are_gone(&simulation, &[]).await;
+    simulation.remove().await;
 }
 
 #[tokio::test]
 async fn only_a_lost_backup_can_be_accepted() {
-    let world = World::new().await;
-    let ids = world.back_up_daily(4).await;
-    let (full, failed) = (world.begin(BackupType::Full).await, world.fail().await);
+    let simulation = Simulation::new().await;
+    let ids = simulation.back_up_daily(4).await;
+    let (full, failed) = (
+        simulation.begin(BackupType::Full).await,
+        simulation.fail().await,
+    );
     let unknown: BackupId = "db_1_a".parse().unwrap();
-    let mut losses = lose(&world, &[&ids[0]]).await;
-    world.retain().await;
-    let refused = async |id: &BackupId| match expect_lost(&world.h, id).await.unwrap_err() {
+    let mut losses = lose(&simulation, &[&ids[0]]).await;
+    simulation.retain().await;
+    let refused = async |id: &BackupId| match expect_lost(&simulation.h, id).await.unwrap_err() {
         OperationError::Invalid(why) => why,
         error => panic!("{error}"),
     };
     assert!(matches!(
-        expect_lost(&world.h, &unknown).await,
+        expect_lost(&simulation.h, &unknown).await,
         Err(OperationError::NotFound(_))
     ));
     assert!(refused(&ids[1]).await.contains("its manifest is in s3://"));
@@ -65,63 +68,63 @@ async fn only_a_lost_backup_can_be_accepted() {
             .contains("it is failed, and was never completed")
     );
     assert!(refused(&full).await.contains("name its parts"));
-    losses.restore_all(&world).await;
+    losses.restore_all(&simulation).await;
     assert!(refused(&ids[0]).await.contains("its manifest is back"));
-    losses.lose(&world, &ids[0]).await;
-    world.accept(&ids[0]).await.unwrap();
+    losses.lose(&simulation, &ids[0]).await;
+    simulation.accept(&ids[0]).await.unwrap();
     assert!(
         refused(&ids[0])
             .await
             .contains("its deletion was decided before")
     );
-    world.remove().await;
+    simulation.remove().await;
 }
 
 #[tokio::test]
 async fn a_completed_backup_that_retention_has_not_seen_as_lost_can_be_accepted() {
-    let world = World::new().await;
-    let mut ids = world.back_up_daily(1).await;
-    lose(&world, &[&ids[0]]).await;
+    let simulation = Simulation::new().await;
+    let mut ids = simulation.back_up_daily(1).await;
+    lose(&simulation, &[&ids[0]]).await;
     assert!(
-        world.retain().await.database.suspended.is_some(),
+        simulation.retain().await.database.suspended.is_some(),
         "none of one is fewer than half"
     );
-    let lost = lost_backups(&world.h).await.unwrap();
-    let told: Vec<_> = lost
+    let lost = lost_backups(&simulation.h).await.unwrap();
+    let reported: Vec<_> = lost
         .backups
         .iter()
         .map(|it| (&it.backup_id, it.manifest, it.lost_at))
         .collect();
-    assert_eq!(told, [(&ids[0], ManifestPresence::Missing, None)]);
+    assert_eq!(reported, [(&ids[0], ManifestPresence::Missing, None)]);
     assert!(lost.suspended.is_some());
     assert!(matches!(
-        world.accept(&ids[0]).await,
+        simulation.accept(&ids[0]).await,
         Err(OperationError::WrongStore(_))
     ));
-    ids.push(world.back_up().await);
-    world.accept(&ids[0]).await.unwrap();
-    let report = world.retain().await;
+    ids.push(simulation.back_up().await);
+    simulation.accept(&ids[0]).await.unwrap();
+    let report = simulation.retain().await;
     assert_eq!(
         (report.needs_attention(), report.database.leftovers),
         (false, 2),
         "{report:?}"
     );
-    assert_eq!(lost_backups(&world.h).await.unwrap().backups, []);
-    world.remove().await;
+    assert_eq!(lost_backups(&simulation.h).await.unwrap().backups, []);
+    simulation.remove().await;
 }
 
 #[tokio::test]
 async fn a_damaged_backup_whose_loss_was_accepted_is_kept_until_it_is_decided_again() {
-    let world = World::new().await;
-    let ids = world.back_up_daily(4).await;
-    world.accept_elsewhere(&ids[0]).await;
-    world
+    let simulation = Simulation::new().await;
+    let ids = simulation.back_up_daily(4).await;
+    simulation.accept_elsewhere(&ids[0]).await;
+    simulation
         .store
         .delete(&ObjectKey::database_dump(&ids[0], 1, false, false))
         .await
         .unwrap();
     for _ in 0..2 {
-        let report = world.retain().await;
+        let report = simulation.retain().await;
         assert_eq!(
             (
                 report.database.lost.as_slice(),
@@ -130,38 +133,38 @@ async fn a_damaged_backup_whose_loss_was_accepted_is_kept_until_it_is_decided_ag
             (&ids[..1], 0),
             "{report:?}"
         );
-        assert!(world.exists(&ids[0]).await);
+        assert!(simulation.exists(&ids[0]).await);
     }
     assert_eq!(
-        lost_backups(&world.h).await.unwrap().backups[0].manifest,
+        lost_backups(&simulation.h).await.unwrap().backups[0].manifest,
         ManifestPresence::Present
     );
-    let job = world.accept(&ids[0]).await.unwrap();
+    let job = simulation.accept(&ids[0]).await.unwrap();
     assert_eq!(
         job.deletion.map(|it| it.cause),
         Some(DeletionCause::AcceptedDamage)
     );
-    let report = world.retain().await;
+    let report = simulation.retain().await;
     assert_eq!(
         (report.needs_attention(), report.database.deleted.len()),
         (false, 1),
         "{report:?}"
     );
-    invariants::what_is_deleted_is_gone(&world, &[]).await;
-    world.remove().await;
+    invariants::assert_deleted_backups_are_gone(&simulation, &[]).await;
+    simulation.remove().await;
 }
 
 #[tokio::test]
 async fn a_rebuild_completes_a_backup_whose_loss_was_accepted_although_it_is_there() {
-    let world = World::new().await;
-    let ids = world.back_up_daily(2).await;
-    world.accept_elsewhere(&ids[0]).await;
-    let report = rebuild_catalog(&world.h, &|_| ()).await.unwrap();
+    let simulation = Simulation::new().await;
+    let ids = simulation.back_up_daily(2).await;
+    simulation.accept_elsewhere(&ids[0]).await;
+    let report = rebuild_catalog(&simulation.h, &|_| ()).await.unwrap();
     assert_eq!(report.returned, ids[..1], "{report:?}");
-    let job = world.h.catalog.get(&ids[0]).await.unwrap();
+    let job = simulation.h.catalog.get(&ids[0]).await.unwrap();
     assert_eq!(
         (job.status, job.deletion, job.lost_at),
         (JobStatus::Completed, None, None)
     );
-    world.remove().await;
+    simulation.remove().await;
 }

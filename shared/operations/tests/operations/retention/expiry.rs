@@ -11,13 +11,13 @@ use super::{
     deletion::{deleted, keep},
     invariants,
 };
-use crate::support::simulation::World;
+use crate::support::simulation::Simulation;
 
 #[tokio::test]
 async fn without_a_stored_policy_the_settings_hold() {
-    let world = World::new().await;
-    let ids = world.back_up_daily(33).await;
-    let report = world.retain().await;
+    let simulation = Simulation::new().await;
+    let ids = simulation.back_up_daily(33).await;
+    let report = simulation.retain().await;
     assert_eq!(report.all_problems().count(), 0, "{report:?}");
     // An age of 30 days does not exceed 30 days, and 30 backups are kept.
     assert_eq!(
@@ -42,27 +42,30 @@ async fn without_a_stored_policy_the_settings_hold() {
             .sum::<u64>()
     );
     assert!(report.database.bytes_freed > 0);
-    world.pass_days(300);
-    let report = world.retain().await;
+    simulation.pass_days(300);
+    let report = simulation.retain().await;
     assert_eq!(
         report.database.retained, 3,
         "all are too old, and three are always left: {report:?}"
     );
     assert!(
-        world.retain().await.database.deleted.is_empty(),
+        simulation.retain().await.database.deleted.is_empty(),
         "twice is once"
     );
-    invariants::what_is_deleted_is_gone(&world, &[]).await;
-    assert_eq!(invariants::no_live_backup_lost_anything(&world).await, 3);
-    world.remove().await;
+    invariants::assert_deleted_backups_are_gone(&simulation, &[]).await;
+    assert_eq!(
+        invariants::assert_live_backups_are_complete(&simulation).await,
+        3
+    );
+    simulation.remove().await;
 }
 
 #[tokio::test]
 async fn a_plan_explains_every_backup_and_changes_nothing() {
-    let world = World::new().await;
-    let ids = world.back_up_daily(4).await;
-    world.set_policy(BackupType::Database, keep(2)).await;
-    let plan = plan_retention(&world.h, Trust::AsListed, world.now())
+    let simulation = Simulation::new().await;
+    let ids = simulation.back_up_daily(4).await;
+    simulation.set_policy(BackupType::Database, keep(2)).await;
+    let plan = plan_retention(&simulation.h, Trust::AsListed, simulation.now())
         .await
         .unwrap();
     assert_eq!(
@@ -79,9 +82,9 @@ async fn a_plan_explains_every_backup_and_changes_nothing() {
                 .all(|it| !it.decision.reasons.is_empty())
     );
     for id in &ids {
-        assert!(world.exists(id).await && world.status(id).await == JobStatus::Completed);
+        assert!(simulation.exists(id).await && simulation.status(id).await == JobStatus::Completed);
     }
-    let report = world.retain().await;
+    let report = simulation.retain().await;
     let planned: Vec<_> = plan
         .database
         .deletions()
@@ -93,21 +96,21 @@ async fn a_plan_explains_every_backup_and_changes_nothing() {
         planned,
         "the plan equals the result"
     );
-    world.remove().await;
+    simulation.remove().await;
 }
 
 #[tokio::test]
 async fn an_unreadable_policy_keeps_everything_and_is_reported() {
-    let world = World::new().await;
-    world.back_up_daily(5).await;
-    world.pass_days(100);
+    let simulation = Simulation::new().await;
+    simulation.back_up_daily(5).await;
+    simulation.pass_days(100);
     let broken = doc! { "_id": "database", "policy": { "minCount": 0 }, "updatedAt": mongodb::bson::DateTime::now() };
-    world
+    simulation
         .rows("backup_retention_policies")
         .insert_one(broken)
         .await
         .unwrap();
-    let report = world.retain().await;
+    let report = simulation.retain().await;
     assert_eq!(
         (report.database.deleted.len(), report.database.retained),
         (0, 5)
@@ -120,106 +123,106 @@ async fn an_unreadable_policy_keeps_everything_and_is_reported() {
             .any(|problem| problem.contains("backup_retention_policies")),
         "{report:?}"
     );
-    world.remove().await;
+    simulation.remove().await;
 }
 
 #[tokio::test]
 async fn a_backup_whose_verification_failed_counts_towards_nothing() {
-    let world = World::new().await;
-    let ids = world.back_up_daily(4).await;
-    world
+    let simulation = Simulation::new().await;
+    let ids = simulation.back_up_daily(4).await;
+    simulation
         .verified(
             &ids[3],
             VerificationLevel::Checksum,
             VerificationStatus::Failed,
         )
         .await;
-    world
+    simulation
         .verified(
             &ids[3],
             VerificationLevel::Exists,
             VerificationStatus::Passed,
         )
         .await;
-    world.set_policy(BackupType::Database, keep(2)).await;
-    let report = world.retain().await;
+    simulation.set_policy(BackupType::Database, keep(2)).await;
+    let report = simulation.retain().await;
     assert_eq!(
         deleted(&report.database),
         [&ids[0]],
         "two good ones stay, and the damaged one, which is newer"
     );
     assert_eq!((report.database.good, report.database.retained), (2, 3));
-    world.remove().await;
+    simulation.remove().await;
 }
 
 #[tokio::test]
 async fn a_backup_that_the_catalogue_does_not_know_is_kept() {
-    let world = World::new().await;
-    let ids = world.back_up_daily(3).await;
-    world
+    let simulation = Simulation::new().await;
+    let ids = simulation.back_up_daily(3).await;
+    simulation
         .rows("backup_jobs")
         .delete_one(doc! { "_id": ids[0].as_str() })
         .await
         .unwrap();
-    world.set_policy(BackupType::Database, keep(1)).await;
-    let report = world.retain().await;
+    simulation.set_policy(BackupType::Database, keep(1)).await;
+    let report = simulation.retain().await;
     assert_eq!(deleted(&report.database), [&ids[1]]);
-    assert!(world.exists(&ids[0]).await);
-    world.remove().await;
+    assert!(simulation.exists(&ids[0]).await);
+    simulation.remove().await;
 }
 
 #[tokio::test]
 async fn a_manifest_that_cannot_be_read_is_kept_and_counts_towards_nothing() {
-    let world = World::new().await;
-    let ids = world.back_up_daily(3).await;
+    let simulation = Simulation::new().await;
+    let ids = simulation.back_up_daily(3).await;
     let key = ObjectKey::manifest(&ids[2]);
-    world
+    simulation
         .store
         .put(&key, "{}".into(), holdfast_storage::PutMode::Replace)
         .await
         .unwrap();
-    world.set_policy(BackupType::Database, keep(1)).await;
-    let report = world.retain().await;
+    simulation.set_policy(BackupType::Database, keep(1)).await;
+    let report = simulation.retain().await;
     assert_eq!(deleted(&report.database), [&ids[0]]);
     assert_eq!((report.database.good, report.database.retained), (1, 2));
-    world.remove().await;
+    simulation.remove().await;
 }
 
 #[tokio::test]
 async fn fewer_good_backups_than_required_violate_the_policy_once_there_were_enough() {
-    let world = World::new().await;
-    let ids = world.back_up_daily(2).await;
+    let simulation = Simulation::new().await;
+    let ids = simulation.back_up_daily(2).await;
     assert_eq!(
-        world.retain().await.database.too_few,
+        simulation.retain().await.database.too_few,
         0,
         "there never were three"
     );
-    world.back_up_daily(1).await;
-    world
+    simulation.back_up_daily(1).await;
+    simulation
         .verified(
             &ids[0],
             VerificationLevel::Checksum,
             VerificationStatus::Failed,
         )
         .await;
-    assert_eq!(world.retain().await.database.too_few, 1);
-    world.remove().await;
+    assert_eq!(simulation.retain().await.database.too_few, 1);
+    simulation.remove().await;
 }
 
 #[tokio::test]
 async fn nothing_goes_where_all_is_switched_off() {
-    let world = World::new().await;
-    world.back_up_daily(5).await;
-    let mut settings = (*world.h.settings).clone();
+    let simulation = Simulation::new().await;
+    simulation.back_up_daily(5).await;
+    let mut settings = (*simulation.h.settings).clone();
     settings.enabled = false;
     let off = holdfast_operations::Holdfast {
         settings: Arc::new(settings),
-        ..world.h.clone()
+        ..simulation.h.clone()
     };
     let refused = retain(
         &off,
         RunLimits::none(),
-        world.now() + SignedDuration::from_hours(9999),
+        simulation.now() + SignedDuration::from_hours(9999),
     )
     .await;
     assert!(
@@ -229,6 +232,9 @@ async fn nothing_goes_where_all_is_switched_off() {
         ),
         "{refused:?}"
     );
-    assert_eq!(invariants::no_live_backup_lost_anything(&world).await, 5);
-    world.remove().await;
+    assert_eq!(
+        invariants::assert_live_backups_are_complete(&simulation).await,
+        5
+    );
+    simulation.remove().await;
 }

@@ -47,9 +47,15 @@ async fn a_directory_that_is_away_is_no_empty_repository() {
             }
             for error in every_call(&folder.store, name).await {
                 assert!(matches!(error, StoreError::Missing { .. }), "{error}");
-                let told = error.to_string();
-                assert!(told.contains(folder.path(away).to_str().unwrap()), "{told}");
-                assert!(told.contains(setting) && told.contains("mount"), "{told}");
+                let reported = error.to_string();
+                assert!(
+                    reported.contains(folder.path(away).to_str().unwrap()),
+                    "{reported}"
+                );
+                assert!(
+                    reported.contains(setting) && reported.contains("mount"),
+                    "{reported}"
+                );
             }
         }
         assert_eq!(

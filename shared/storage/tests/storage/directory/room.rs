@@ -49,14 +49,14 @@ async fn what_finds_no_room_is_not_begun() {
         matches!(error, StoreError::Full { .. }) && !error.is_transient(),
         "{error}"
     );
-    let told = error.to_string();
+    let message = error.to_string();
     assert!(
-        told.contains("100 B needed, 16 MiB free (16 MiB reserved)"),
-        "{told}"
+        message.contains("100 B needed, 16 MiB free (16 MiB reserved)"),
+        "{message}"
     );
     assert!(
-        told.contains(folder.path("root").to_str().unwrap()),
-        "{told}"
+        message.contains(folder.path("root").to_str().unwrap()),
+        "{message}"
     );
     assert!(matches!(
         store.begin_upload(&key("x")).await.unwrap_err(),

@@ -31,7 +31,7 @@ use mongodb::bson::{Document, doc};
 
 use crate::support::holdfast::{holdfast_of, repository_of, settings_of};
 
-pub(crate) struct World {
+pub(crate) struct Simulation {
     pub(crate) h: Holdfast,
     pub(crate) store: Arc<dyn Store>,
     /// The store, if it is in memory.
@@ -44,13 +44,13 @@ pub(crate) struct World {
     made: AtomicI64,
 }
 
-impl World {
-    /// Over a store in memory with this world's clock.
+impl Simulation {
+    /// Over a store in memory with this simulation's clock.
     pub(crate) async fn new() -> Self {
         let memory = MemoryStore::new();
-        let world = Self::over(memory.clone(), Some(memory)).await;
-        world.pass(SignedDuration::ZERO);
-        world
+        let simulation = Self::over(memory.clone(), Some(memory)).await;
+        simulation.pass(SignedDuration::ZERO);
+        simulation
     }
 
     /// Over the real S3 with the machine's clock.
@@ -100,7 +100,7 @@ impl World {
         self.pass(SignedDuration::from_hours(24 * days));
     }
 
-    /// The same world over another store: the same bucket with faults in between.
+    /// The same simulation over another store: the same bucket with faults in between.
     pub(crate) fn through(&self, store: Arc<dyn Store>) -> Holdfast {
         Holdfast {
             repository: repository_of(&self.h.settings, location(), store),
