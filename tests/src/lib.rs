@@ -8,6 +8,7 @@
 mod stage;
 
 mod alarms;
+mod alarms_notify;
 mod architecture;
 mod by_schedule;
 mod calls;
@@ -17,6 +18,7 @@ mod content_killed;
 mod content_round_trip;
 mod content_scale;
 mod content_triggers;
+mod encryption;
 mod features;
 mod killed;
 mod misconfigured;
@@ -27,5 +29,6 @@ mod reporting;
 mod retention;
 mod round_trip;
 mod second_copy;
+mod template;
 mod unreachable;
 mod verification;

@@ -1,4 +1,4 @@
-//! `cargo xtask setup | demo | test | bench | check`: installs the local parts, starts them,
+//! `cargo xtask setup | demo | test | bench | check | prose | figures`: installs the local parts, starts them,
 //! deploys `template.yaml` to them, and demonstrates or tests the result. However it ends, it
 //! leaves no process.
 
@@ -6,11 +6,13 @@ mod bench;
 mod checks;
 mod demo;
 mod environment;
+mod figures;
 mod files;
 mod prerequisites;
 mod process;
 mod progress;
 mod prose;
+mod sources;
 mod stack;
 mod suite;
 mod terminal;
@@ -19,6 +21,7 @@ mod tools;
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, Result};
+use checks::Extent;
 use clap::{Parser, Subcommand};
 use environment::Environment;
 use prerequisites::Purpose;
@@ -43,10 +46,12 @@ enum Command {
     Test(suite::Options),
     /// Measure memory, speed and compression of the release build.
     Bench(bench::Options),
-    /// Check format, lints, template and prose. Runs no test.
+    /// Check format, lints, template, build of the stack, workflows and prose. Runs no test.
     Check,
     /// Measure the prose of documents, comments and messages.
     Prose(ProseOptions),
+    /// Print sizes of the product code: files, functions, tokens, traits, documentation.
+    Figures,
 }
 
 /// Options for the figures of the prose.
@@ -119,8 +124,12 @@ async fn carry_out(command: Command) -> Result<Outcome> {
         Command::Check => {
             let tools = tools::install(&environment, &supervisor, Purpose::Check).await?;
             Ok(Outcome::Done(
-                checks::run(&environment, &supervisor, &tools).await?,
+                checks::run(&environment, &supervisor, &tools, Extent::Quick).await?,
             ))
+        }
+        Command::Figures => {
+            figures::print()?;
+            Ok(Outcome::Done(ExitCode::SUCCESS))
         }
         Command::Prose(options) => {
             if let Some(path) = options.hard {

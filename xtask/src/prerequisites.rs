@@ -13,7 +13,7 @@ use crate::environment::Environment;
 /// Purpose of the tools.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// Checking sources and the template.
+    /// Checking sources, template, build of the stack, and workflows.
     Check,
     /// Running the local parts, with little to compile.
     Demo,
@@ -21,6 +21,13 @@ pub(crate) enum Purpose {
     Bench,
     /// Running the tests, including the stock tools of a restore by hand.
     Test,
+}
+
+impl Purpose {
+    /// Whether its tools include those of the checks.
+    pub(crate) const fn includes_checks(self) -> bool {
+        matches!(self, Self::Check | Self::Test)
+    }
 }
 
 /// Paths of the tools.
@@ -44,7 +51,7 @@ pub(crate) fn find(environment: &Environment, purpose: Purpose) -> Result<Prereq
         missing.push(("cc, a C compiler with its linker", manager.command("cc")));
     }
     for (subcommand, component) in [("fmt", "rustfmt"), ("clippy", "clippy")] {
-        if matches!(purpose, Purpose::Check | Purpose::Test)
+        if purpose.includes_checks()
             && !succeeds(Command::new(environment.cargo()).args([subcommand, "--version"]))
         {
             missing.push((component, format!("rustup component add {component}")));
@@ -52,7 +59,9 @@ pub(crate) fn find(environment: &Environment, purpose: Purpose) -> Result<Prereq
     }
     let has_mongodb = environment.mongodb_uri().is_some() || environment.find("mongod").is_some();
     let builds_mongodb = purpose == Purpose::Test || (purpose == Purpose::Bench && !has_mongodb);
-    for (tool, needed) in [("c++", builds_mongodb), ("make", builds_mongodb)] {
+    // SAM builds the layer by make.
+    let needs_make = builds_mongodb || purpose.includes_checks();
+    for (tool, needed) in [("c++", builds_mongodb), ("make", needs_make)] {
         if needed && environment.find(tool).is_none() {
             missing.push((tool, manager.command(tool)));
         }

@@ -8,7 +8,7 @@ use clap::Args;
 use tokio::process::Command;
 
 use crate::{
-    checks,
+    checks::{self, Extent},
     environment::Environment,
     files::{self, Build},
     prerequisites::Purpose,
@@ -21,15 +21,25 @@ use crate::{
 /// The tests to run.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Skip the checks of format, lints and template.
+    /// Skip the checks of format, lints, template and workflows.
     #[arg(long)]
     no_checks: bool,
-    /// Also run slow cases of several minutes.
+    /// Also run slow cases of several minutes, and build the functions as a deployment does.
     #[arg(long)]
     long: bool,
     /// Arguments for `cargo test`, in place of `--workspace`.
     #[arg(last = true)]
     arguments: Vec<String>,
+}
+
+impl Options {
+    const fn extent(&self) -> Extent {
+        if self.long {
+            Extent::Long
+        } else {
+            Extent::Quick
+        }
+    }
 }
 
 /// Runs the suite. The exit code is its result.
@@ -41,7 +51,7 @@ pub(crate) async fn run(
     let tools = tools::install(environment, &supervisor, Purpose::Test).await?;
     let mut checked = ExitCode::SUCCESS;
     if !options.no_checks {
-        checked = checks::run(environment, &supervisor, &tools).await?;
+        checked = checks::run(environment, &supervisor, &tools, options.extent()).await?;
     }
     progress::announce("Building everything, tests too");
     supervisor

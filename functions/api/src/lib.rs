@@ -1,14 +1,7 @@
-//! HTTP: `/api/backups/*`.
+//! HTTP: `/api/backups/*` behind API Gateway. The calls are in `holdfast_api`.
 
-mod access;
-mod answer;
-mod calls;
-mod contract;
-mod fit;
 mod gateway;
-mod json;
-mod request;
-mod schema;
+mod host;
 #[cfg(test)]
 mod tests;
 
@@ -21,12 +14,16 @@ use lambda_http::{
 };
 use serde_json::Value;
 
+use crate::host::FunctionHost;
+
 /// Starts the function, and serves its invocations until the process ends.
 ///
 /// # Errors
 /// The runtime API of Lambda is unreachable.
 pub async fn run() -> Result<(), Error> {
-    let router = &calls::router(Arc::new(Function::cold_start().await));
+    let router = &holdfast_api::router(Arc::new(FunctionHost(Arc::new(
+        Function::cold_start().await,
+    ))));
     let serve = service_fn(move |event: LambdaEvent<Value>| async move {
         gateway::answer(router.clone(), &event.payload, deadline(&event.context)).await
     });

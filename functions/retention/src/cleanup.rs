@@ -124,8 +124,8 @@ fn log(report: &RetentionReport, by: Option<&str>) {
 
 #[cfg(test)]
 mod tests {
-    use holdfast_lambda::Clients;
     use holdfast_operations::CollectionReport;
+    use holdfast_setup::Clients;
     use holdfast_testing::{TestDeployment, aws_config};
 
     use super::*;

@@ -8,6 +8,7 @@ mod deployment;
 mod description;
 mod functions;
 mod ipfs;
+mod local_alarms;
 mod mongodb;
 mod others;
 mod tokens;
@@ -15,6 +16,7 @@ mod tokens;
 use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
+
 pub(crate) use description::Description;
 pub(crate) use functions::build;
 pub(crate) use mongodb::Databases;
@@ -163,11 +165,13 @@ async fn deploy(
             aws.create_secret("holdfast/mongodb-uri", &mongo.source_uri())
                 .await?,
         ),
+        (
+            "CatalogUriSecretArn".to_owned(),
+            aws.create_secret("holdfast/catalog-uri", &mongo.catalog_uri())
+                .await?,
+        ),
+        ("CreatorAccess".to_owned(), "full".to_owned()),
     ]);
-    if let Some(catalog) = mongo.catalog_uri() {
-        let secret = aws.create_secret("holdfast/catalog-uri", &catalog).await?;
-        parameters.insert("CatalogUriSecretArn".to_owned(), secret);
-    }
     if copies == Copies::InAzure {
         parameters.extend(second_store(aws, azure).await?);
     }

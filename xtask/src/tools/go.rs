@@ -1,7 +1,7 @@
 //! Programs built with Go, once for each state of their sources. `tests/ipfs-node` is the IPFS
-//! gateway and Gaia origin of the local parts. `tests/age` opens keys wrapped for an offline key. A
-//! Go on the `PATH` is used if it is new enough, else a Python wheel. Modules come from the
-//! environment's `GOPROXY` and stay in Go's own cache.
+//! gateway and Gaia origin of the local parts. `tests/age` opens keys wrapped for an offline key.
+//! `infra/local/actionlint` checks workflows. A Go on the `PATH` is used if it is new enough, else a
+//! Python wheel. Modules come from the environment's `GOPROXY` and stay in Go's own cache.
 
 use std::{
     fs,
@@ -23,6 +23,7 @@ const GO: (u32, u32) = (1, 26);
 pub(super) struct Programs {
     pub(super) ipfs_node: Option<PathBuf>,
     pub(super) age: Option<PathBuf>,
+    pub(super) actionlint: Option<PathBuf>,
 }
 
 impl Installer<'_> {
@@ -35,6 +36,9 @@ impl Installer<'_> {
         if purpose == Purpose::Test {
             programs.age = Some(self.age(python).await?);
         }
+        if purpose.includes_checks() {
+            programs.actionlint = Some(self.actionlint(python).await?);
+        }
         Ok(programs)
     }
 
@@ -42,7 +46,7 @@ impl Installer<'_> {
     async fn ipfs_node(&self, python: &Path) -> Result<PathBuf> {
         self.go_program(
             python,
-            "ipfs-node",
+            "tests/ipfs-node",
             ".",
             "Building the IPFS node (up to 2 minutes)",
         )
@@ -53,22 +57,35 @@ impl Installer<'_> {
     async fn age(&self, python: &Path) -> Result<PathBuf> {
         self.go_program(
             python,
-            "age",
+            "tests/age",
             "filippo.io/age/cmd/age",
             "Building age (half a minute)",
         )
         .await
     }
 
-    /// The program of this package, with the modules pinned by the folder of this name in `tests`.
+    /// The linter of GitHub Actions workflows.
+    async fn actionlint(&self, python: &Path) -> Result<PathBuf> {
+        self.go_program(
+            python,
+            "infra/local/actionlint",
+            "github.com/rhysd/actionlint/cmd/actionlint",
+            "Building actionlint (half a minute)",
+        )
+        .await
+    }
+
+    /// The program of this package, with the modules pinned by this folder. It has the folder's
+    /// name.
     async fn go_program(
         &self,
         python: &Path,
-        name: &str,
+        folder: &str,
         package: &str,
         what: &str,
     ) -> Result<PathBuf> {
-        let sources = files::workspace().join("tests").join(name);
+        let sources = files::workspace().join(folder);
+        let name = folder.rsplit('/').next().unwrap_or(folder);
         let root = self.folder.join(format!("{name}-{}", hash(&sources)?));
         let program = root.join(name);
         if is_installed(&root) && program.is_file() {
@@ -95,7 +112,7 @@ impl Installer<'_> {
             .current_dir(&sources);
         let built = self.supervisor.output(&mut command).await;
         let advice =
-            || format!("cannot build tests/{name}: check access to the Go module proxy (GOPROXY)");
+            || format!("cannot build {folder}: check access to the Go module proxy (GOPROXY)");
         built.with_context(advice)?;
         mark(&root)?;
         step.done("done");
@@ -115,7 +132,7 @@ impl Installer<'_> {
                 return Ok(go);
             }
         }
-        let what = "Installing Go for the IPFS node and age";
+        let what = "Installing Go for the IPFS node, age and actionlint";
         let venv = self
             .python_environment(python, "go", "infra/local/requirements-go.txt", what)
             .await;

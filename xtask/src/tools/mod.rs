@@ -3,6 +3,7 @@
 //! repeated. A lock prevents two runs from installing the same tool.
 
 mod azurite;
+mod deployment;
 mod go;
 mod mongodb;
 
@@ -15,7 +16,9 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+
 pub(crate) use azurite::Azurite;
+pub(crate) use deployment::cargo_lambda;
 pub(crate) use mongodb::StandIn;
 use sha2::{Digest as _, Sha256};
 use tokio::process::Command;
@@ -38,6 +41,8 @@ pub(crate) struct Tools {
     stand_in: Option<PathBuf>,
     ipfs_node: Option<PathBuf>,
     age: Option<PathBuf>,
+    actionlint: Option<PathBuf>,
+    sam: Option<PathBuf>,
     azurite: Option<Azurite>,
 }
 
@@ -95,6 +100,16 @@ impl Tools {
         self.age.as_deref()
     }
 
+    /// The linter of GitHub Actions workflows. Only checks install it.
+    pub(crate) fn actionlint(&self) -> Option<&Path> {
+        self.actionlint.as_deref()
+    }
+
+    /// SAM CLI. Only checks install it.
+    pub(crate) fn sam(&self) -> Option<&Path> {
+        self.sam.as_deref()
+    }
+
     /// The local Azure.
     pub(crate) fn azurite(&self) -> Option<&Azurite> {
         self.azurite.as_ref()
@@ -113,17 +128,8 @@ pub(crate) async fn install(
     purpose: Purpose,
 ) -> Result<Tools> {
     let prerequisites = prerequisites::find(environment, purpose)?;
-    let folder = environment
-        .cache()
-        .map_or_else(files::holdfast, Path::to_path_buf);
-    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    let _lock = lock(&folder).await?;
+    let (installer, _lock) = installer(environment, supervisor).await?;
     let python = &prerequisites.python;
-    let installer = Installer {
-        environment,
-        supervisor,
-        folder: folder.clone(),
-    };
     let needs_parts = purpose != Purpose::Check;
     let running = match environment.mongodb_uri() {
         Some(uri) => Some(MongoServer::Given(uri.to_owned())),
@@ -131,9 +137,14 @@ pub(crate) async fn install(
     };
     let needs_stand_in = purpose == Purpose::Test || (needs_parts && running.is_none());
     // Downloads and the Go compiler take most of the time, so everything runs concurrently.
-    let (venv, programs, azurite, wheel) = tokio::try_join!(
+    let (venv, programs, sam, azurite, wheel) = tokio::try_join!(
         installer.local_aws(python),
-        installer.go_programs(python, purpose),
+        Box::pin(installer.go_programs(python, purpose)),
+        optional(
+            purpose
+                .includes_checks()
+                .then(|| Box::pin(installer.sam(python)))
+        ),
         optional(needs_parts.then(|| installer.azurite(python))),
         optional(
             (needs_stand_in && purpose == Purpose::Demo).then(|| installer.mongodb_wheel(python))
@@ -147,14 +158,34 @@ pub(crate) async fn install(
         .or_else(|| stand_in.map(MongoServer::StandIn))
         .unwrap_or(MongoServer::None);
     Ok(Tools {
-        folder,
+        folder: installer.folder,
         venv,
         server,
         stand_in: compiled,
         ipfs_node: programs.ipfs_node,
         age: programs.age,
+        actionlint: programs.actionlint,
+        sam,
         azurite,
     })
+}
+
+/// Returns the installer of tools, and the lock of their folder.
+async fn installer<'a>(
+    environment: &'a Environment,
+    supervisor: &'a Supervisor,
+) -> Result<(Installer<'a>, File)> {
+    let folder = environment
+        .cache()
+        .map_or_else(files::holdfast, Path::to_path_buf);
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    let lock = lock(&folder).await?;
+    let installer = Installer {
+        environment,
+        supervisor,
+        folder,
+    };
+    Ok((installer, lock))
 }
 
 /// Waits for the work, if there is any.

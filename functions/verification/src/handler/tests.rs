@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
 use holdfast_domain::{JobStatus, ObjectKey};
-use holdfast_lambda::Clients;
 use holdfast_operations::{BackupOutcome, BackupRequest, back_up_database, trigger};
+use holdfast_setup::Clients;
 use holdfast_storage::{PutMode, read_all};
 use holdfast_testing::{TestDeployment, aws_config, aws_config_at, event, parts};
 use mongodb::bson::doc;

@@ -36,7 +36,7 @@ async fn an_attempt_is_given_back_of_a_pending_item_alone_and_never_below_none()
             assert_eq!(
                 fixture
                     .catalog
-                    .put_attempt_off(&backup, "a", HostState::Down, now)
+                    .postpone_attempt(&backup, "a", HostState::Down, now)
                     .await
                     .unwrap(),
                 since
@@ -62,7 +62,7 @@ async fn an_attempt_is_given_back_of_a_pending_item_alone_and_never_below_none()
         assert_eq!(
             fixture
                 .catalog
-                .put_attempt_off(&backup, "a", HostState::Down, at(40))
+                .postpone_attempt(&backup, "a", HostState::Down, at(40))
                 .await
                 .unwrap(),
             None
@@ -86,7 +86,7 @@ async fn only_a_host_that_is_down_starts_the_wait_and_a_working_host_or_a_reques
                 .unwrap();
             fixture
                 .catalog
-                .put_attempt_off(&backup, "a", host, now)
+                .postpone_attempt(&backup, "a", host, now)
                 .await
                 .unwrap()
         };

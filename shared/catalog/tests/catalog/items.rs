@@ -1,6 +1,6 @@
 use holdfast_catalog::Settled;
 use holdfast_domain::{
-    BackupType, ItemCounts, ItemFailureCode, ItemStatus, ObjectKey, Sha256Digest,
+    BackupType, Encoding, ItemCounts, ItemFailureCode, ItemStatus, ObjectKey, Sha256Digest,
 };
 
 use crate::harness::{at, found, id, item_failure, kept, on_catalog};
@@ -222,7 +222,26 @@ async fn a_settled_item_is_read_as_it_was_written() {
                 .as_ref(),
             Some(a)
         );
+    })
+    .await;
+}
 
+#[tokio::test]
+async fn times_and_sizes_of_an_item_have_their_bson_types() {
+    on_catalog(async |fixture| {
+        let backup = id(BackupType::Content, 1);
+        fixture.add(&backup, &["a"]).await;
+        let settled = Settled::Done {
+            file_name: "a.png",
+            file: &kept(1),
+        };
+        assert!(
+            fixture
+                .catalog
+                .settle_item(&backup, "a", settled, at(1))
+                .await
+                .unwrap()
+        );
         let row = fixture
             .collection("backup_items")
             .find_one(bson::doc! { "contentId": "a" })
@@ -352,7 +371,8 @@ async fn an_item_fails_after_all_only_for_an_object_that_it_refers_to() {
                 .unwrap()
         };
         let object = file.object.artifact.key.clone();
-        let other = ObjectKey::content_object(&Sha256Digest::new([9; 32]), true, true);
+        let other =
+            ObjectKey::content_object(&Sha256Digest::new([9; 32]), Encoding::GZIP_ENCRYPTED);
         assert!(!fail("a", &other).await, "another object");
         assert!(!fail("c", &object).await, "not settled");
         assert!(fail("a", &object).await);

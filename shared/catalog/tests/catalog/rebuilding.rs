@@ -1,10 +1,10 @@
 //! Rows added from the store, next to existing rows.
 
 use bson::doc;
-use holdfast_catalog::{CatalogError, HoldSource, JobChange, Settled, source_id};
+use holdfast_catalog::{CatalogError, JobChange, Settled, SourceAddress, source_id};
 use holdfast_domain::{
-    BackupType, ContentItem, ItemFailureCode, ItemRecord, ItemStatus, Job, JobStatus, KeptFile,
-    Sha256Digest, StorageType,
+    BackupType, ContentItem, ItemFailureCode, ItemRecord, ItemStatus, Job, JobStatus, Sha256Digest,
+    StorageType, StoredFile,
 };
 
 use crate::harness::{Fixture, at, found, id, item_failure, job, kept, on_catalog};
@@ -36,9 +36,12 @@ fn record(content_id: &str, status: ItemStatus) -> ItemRecord {
     }
 }
 
-fn source_and_file<'a>(locator: &'a str, file: &'a KeptFile) -> (HoldSource<'a>, &'a KeptFile) {
+fn source_and_file<'a>(
+    locator: &'a str,
+    file: &'a StoredFile,
+) -> (SourceAddress<'a>, &'a StoredFile) {
     (
-        HoldSource {
+        SourceAddress {
             storage_type: StorageType::Gaia,
             locator,
             address: &ADDRESS,
@@ -47,11 +50,11 @@ fn source_and_file<'a>(locator: &'a str, file: &'a KeptFile) -> (HoldSource<'a>,
     )
 }
 
-async fn held(fixture: &Fixture, locator: &str) -> Option<KeptFile> {
+async fn held(fixture: &Fixture, locator: &str) -> Option<StoredFile> {
     let id = source_id(StorageType::Gaia, locator);
     fixture
         .catalog
-        .held(&[id])
+        .stored_files(&[id])
         .await
         .unwrap()
         .pop()
@@ -155,25 +158,25 @@ async fn the_file_fetched_last_is_held_in_every_order_of_calls() {
             source_and_file("a", &newer),
             source_and_file("b", &older),
         ];
-        assert_eq!(catalog.hold_as_fetched(&both).await.unwrap(), 2);
+        assert_eq!(catalog.record_fetched_files(&both).await.unwrap(), 2);
         assert_eq!(
             (held(fixture, "a").await, held(fixture, "b").await),
             (Some(newer.clone()), Some(older.clone()))
         );
         assert_eq!(
-            catalog.hold_as_fetched(&both).await.unwrap(),
+            catalog.record_fetched_files(&both).await.unwrap(),
             0,
             "twice is once"
         );
         assert_eq!(
             catalog
-                .hold_as_fetched(&[source_and_file("b", &newer), source_and_file("c", &older)])
+                .record_fetched_files(&[source_and_file("b", &newer), source_and_file("c", &older)])
                 .await
                 .unwrap(),
             2
         );
         assert_eq!(held(fixture, "b").await, Some(newer));
-        assert_eq!(catalog.hold_as_fetched(&[]).await.unwrap(), 0);
+        assert_eq!(catalog.record_fetched_files(&[]).await.unwrap(), 0);
     })
     .await;
 }
@@ -184,10 +187,13 @@ async fn what_a_backup_wrote_of_a_source_since_is_never_replaced() {
         let catalog = &fixture.catalog;
         let (of_the_list, of_today) = (kept(5), kept(1));
         let (source, _) = source_and_file("a", &of_today);
-        catalog.hold(&source, &of_today, at(6)).await.unwrap();
+        catalog
+            .record_stored_file(&source, &of_today, at(6))
+            .await
+            .unwrap();
         assert_eq!(
             catalog
-                .hold_as_fetched(&[source_and_file("a", &of_the_list)])
+                .record_fetched_files(&[source_and_file("a", &of_the_list)])
                 .await
                 .unwrap(),
             0
@@ -202,7 +208,7 @@ async fn what_a_backup_wrote_of_a_source_since_is_never_replaced() {
             .unwrap();
         assert_eq!(
             catalog
-                .hold_as_fetched(&[source_and_file("b", &of_the_list)])
+                .record_fetched_files(&[source_and_file("b", &of_the_list)])
                 .await
                 .unwrap(),
             1

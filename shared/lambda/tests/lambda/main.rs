@@ -1,6 +1,6 @@
-//! Settings, events, queues and stores on the local AWS.
+//! Events and queues on the local AWS, and `template.yaml` against the code and the documents.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod aws;
+mod events;
 mod queue;
-mod replica;
+mod template;

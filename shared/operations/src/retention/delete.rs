@@ -8,10 +8,11 @@ use holdfast_catalog::{CatalogError, JobChange};
 use holdfast_domain::{BackupId, BackupType, JobDeletion, JobStatus, ObjectKey, Timestamp};
 use holdfast_repository::Repository;
 
-use crate::{Holdfast, OperationError, RunLimits, readers::first_reader};
 use crate::{
+    Holdfast, OperationError, RunLimits,
     inventory::lock::{CONCURRENCY, lock_of},
     job::run::is_late,
+    readers::first_reader,
 };
 
 /// Result of a deletion.
@@ -170,9 +171,9 @@ async fn first_lock(
     objects: &[ObjectKey],
     now: Timestamp,
 ) -> Result<Option<String>, OperationError> {
-    let look = |key: ObjectKey| async move { lock_of(repository, &key, now).await };
+    let lock = |key: ObjectKey| async move { lock_of(repository, &key, now).await };
     let mut locks = futures_util::stream::iter(objects.to_vec())
-        .map(look)
+        .map(lock)
         .buffered(CONCURRENCY);
     while let Some(lock) = locks.try_next().await? {
         if lock.is_some() {

@@ -16,7 +16,7 @@ fn key(text: &str) -> ObjectKey {
 /// A store with reserved names. Links need no request to it.
 fn nowhere() -> S3Store {
     S3Store::new(
-        s3_client(&aws_config_at("https://s3.example.net"), true),
+        s3_client(&aws_config_at("https://s3.example.net")),
         "backups",
         "prod/",
     )

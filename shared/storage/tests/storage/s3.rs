@@ -23,7 +23,7 @@ async fn the_store_in_s3_conforms() {
 #[tokio::test]
 async fn it_conforms_in_small_pages_and_at_the_buckets_root_too() {
     let bucket = fresh_bucket().await;
-    let client = s3_client(&aws_config(), true);
+    let client = s3_client(&aws_config());
     conformance::store(&S3Store::new(client.clone(), &bucket, "").with_page_size(7)).await;
     client.delete_bucket().bucket(bucket).send().await.unwrap();
 }
@@ -65,7 +65,7 @@ async fn more_unfinished_uploads_than_a_page_are_all_found() {
 #[tokio::test]
 async fn two_repositories_in_one_bucket_do_not_see_each_other() {
     let bucket = fresh_bucket().await;
-    let client = s3_client(&aws_config(), true);
+    let client = s3_client(&aws_config());
     let one = S3Store::new(client.clone(), &bucket, "/one/");
     let other = S3Store::new(client.clone(), &bucket, "one-b");
     one.put(&key("x"), Bytes::from_static(b"1"), PutMode::Replace)
@@ -115,11 +115,7 @@ async fn foreign_names_are_passed_over() {
 
 #[tokio::test]
 async fn a_bucket_that_does_not_exist_is_not_an_empty_repository() {
-    let store = S3Store::new(
-        s3_client(&aws_config(), true),
-        "holdfast-no-such-bucket",
-        "",
-    );
+    let store = S3Store::new(s3_client(&aws_config()), "holdfast-no-such-bucket", "");
     let error = store
         .get(&ObjectKey::repository(), None)
         .await
@@ -148,7 +144,7 @@ async fn missing_credentials_are_a_denial() {
         .into_builder()
         .credentials_provider(provider)
         .build();
-    let error = S3Store::new(s3_client(&config, true), "b", "")
+    let error = S3Store::new(s3_client(&config), "b", "")
         .head(&key("x"))
         .await
         .unwrap_err();

@@ -243,7 +243,7 @@ async fn progress_is_reported_step_by_step() {
         reported
             .lock()
             .unwrap()
-            .push((progress.step, progress.documents))
+            .push((progress.step, progress.documents));
     };
     let options = into(&target, &source, Existing::Refuse);
     restore(

@@ -189,7 +189,7 @@ async fn the_catalogue_is_left_out_by_mongodump_too() {
     let f = Fixture::new(&[("BACKUP_DATABASE_EXCLUDE_COLLECTIONS", "contents,empty")]).await;
     f.fill(10).await;
     let users = f.with(|settings| {
-        settings.database.collections = CollectionFilter::Only(vec!["users".to_owned()])
+        settings.database.collections = CollectionFilter::Only(vec!["users".to_owned()]);
     });
     let connection = &users.settings.mongodb_uri;
     let connection = Connection::open(connection, users.settings.database.read_preference, "tests")

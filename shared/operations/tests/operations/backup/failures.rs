@@ -61,7 +61,7 @@ async fn an_unreachable_server_is_reported_in_seconds() {
 async fn a_malformed_uri_is_reported_but_not_shown() {
     let f = Fixture::new(&[]).await;
     let h = f.with(|settings| {
-        settings.mongodb_uri = Secret::new("mongodb://ada:hunter2@@host:port:9/x?nonsense")
+        settings.mongodb_uri = Secret::new("mongodb://ada:hunter2@@host:port:9/x?nonsense");
     });
     let job = fails(&f, &h).await;
     assert_eq!(job.error.as_ref().unwrap().code, FailureCode::ConfigInvalid);

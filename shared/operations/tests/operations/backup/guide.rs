@@ -196,7 +196,10 @@ async fn a_recipient_from_an_unauthenticated_file_is_in_no_guide() {
     f.fill(10).await;
     f.holdfast
         .repository
-        .init(true, holdfast_domain::Timestamp::now())
+        .init(
+            holdfast_repository::EncryptionMode::On,
+            holdfast_domain::Timestamp::now(),
+        )
         .await
         .unwrap();
     let mut planted = super::keys::files(&f.store.store).await;

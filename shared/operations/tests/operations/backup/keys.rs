@@ -9,7 +9,8 @@ use holdfast_codec::KeyEncryptionKey;
 use holdfast_domain::{ObjectKey, RepositoryFile, Secret, Timestamp, settings::StoreLocation};
 use holdfast_recovery::RecoveryError;
 use holdfast_repository::{
-    KeyChange, Keyring, KeyringError, Openers, Repository, RepositoryError, RewrapReport,
+    EncryptionMode, KeyChange, Keyring, KeyringError, Openers, Repository, RepositoryError,
+    RewrapReport,
 };
 use holdfast_storage::{PutMode, Store, read_all};
 use holdfast_testing::{TestStore, aws_config};
@@ -49,7 +50,7 @@ pub(super) fn with_keys(store: &Arc<dyn Store>, now: &str, before: &[&str]) -> R
 pub(super) async fn made() -> TestStore {
     let test = TestStore::new().await;
     with_keys(&test.store, KEY, &[])
-        .init(true, Timestamp::now())
+        .init(EncryptionMode::On, Timestamp::now())
         .await
         .unwrap();
     test

@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use holdfast_domain::{KeyEpoch, ObjectKey, RepositoryFile, Timestamp, WrappedKey};
-use holdfast_repository::{KeyChange, Keyring, RepositoryError, RepositoryFileError};
+use holdfast_repository::{
+    EncryptionMode, KeyChange, Keyring, RepositoryError, RepositoryFileError,
+};
 use holdfast_storage::Store;
 use holdfast_testing::{Fault, FaultStore, Operation, TestStore};
 
@@ -41,12 +43,12 @@ async fn killed_between_the_two_files_it_opens_and_the_next_run_brings_the_copy_
     // A process without a key cannot compare the files, so it continues and leaves the copy
     // unchanged. A process with the old key finds that it opens nothing any more.
     repository(Arc::clone(&test.store), Keyring::none())
-        .init(false, Timestamp::now())
+        .init(EncryptionMode::Off, Timestamp::now())
         .await
         .unwrap();
     assert!(
         with_keys(&test.store, KEY, &[])
-            .init(true, Timestamp::now())
+            .init(EncryptionMode::On, Timestamp::now())
             .await
             .is_err()
     );
@@ -54,7 +56,7 @@ async fn killed_between_the_two_files_it_opens_and_the_next_run_brings_the_copy_
     assert!(opens(&with_keys(&test.store, NEW, &[])).await);
 
     with_keys(&test.store, NEW, &[])
-        .init(true, Timestamp::now())
+        .init(EncryptionMode::On, Timestamp::now())
         .await
         .unwrap();
     assert_eq!(files(&test.store).await.revision, 1);
@@ -141,7 +143,10 @@ async fn a_file_rolled_back_to_before_a_rotation_stops_every_run_and_the_copy_is
         with_keys(&test.store, NEW, &[KEY]),
     ] {
         let ends = [
-            repository.init(true, Timestamp::now()).await.err(),
+            repository
+                .init(EncryptionMode::On, Timestamp::now())
+                .await
+                .err(),
             rewrap(&repository, KeyChange::Rotate).await.err(),
         ];
         for end in ends {
@@ -169,7 +174,7 @@ async fn a_file_that_pretends_to_be_rotated_never_takes_the_place_of_the_copy() 
     };
     let other = TestStore::new().await;
     with_keys(&other.store, KEY, &[])
-        .init(true, Timestamp::now())
+        .init(EncryptionMode::On, Timestamp::now())
         .await
         .unwrap();
     // The stranger's own master key, once under its own name and once under the right name.
@@ -190,10 +195,15 @@ async fn a_file_that_pretends_to_be_rotated_never_takes_the_place_of_the_copy() 
         };
         put(&test.store, &ObjectKey::repository(), &forged).await;
         for repository in [&strangers, &with_keys(&test.store, KEY, &[])] {
-            assert!(repository.init(true, Timestamp::now()).await.is_err());
+            assert!(
+                repository
+                    .init(EncryptionMode::On, Timestamp::now())
+                    .await
+                    .is_err()
+            );
         }
         let _ = repository(Arc::clone(&test.store), Keyring::none())
-            .init(false, Timestamp::now())
+            .init(EncryptionMode::Off, Timestamp::now())
             .await;
         assert_eq!(
             file(&test.store, &ObjectKey::repository_copy()).await,

@@ -7,8 +7,8 @@ use holdfast_codec::{AgeIdentity, AgeRecipient, MasterKey};
 use holdfast_domain::{ObjectKey, Secret, Timestamp, WrappedKey};
 use holdfast_recovery::{RestoreTarget, restore_database, verify};
 use holdfast_repository::{
-    ExportedKey, KeyChange, Keyring, KeyringError, Openers, Repository, RepositoryError,
-    export_keys,
+    EncryptionMode, ExportedKey, KeyChange, Keyring, KeyringError, Openers, Repository,
+    RepositoryError, export_keys,
 };
 use holdfast_storage::Store;
 use holdfast_testing::TestStore;
@@ -82,7 +82,9 @@ async fn restores(f: &Fixture, repository: &Repository, id: &holdfast_domain::Ba
 async fn made(recipients: &[&str]) -> (TestStore, Repository) {
     let test = TestStore::new().await;
     let made = repository(Arc::clone(&test.store), Keyring::new(Some(key(KEY)), None));
-    made.init(true, Timestamp::now()).await.unwrap();
+    made.init(EncryptionMode::On, Timestamp::now())
+        .await
+        .unwrap();
     for text in recipients {
         rewrap(&made, KeyChange::AddRecipient(recipient(text)))
             .await
@@ -166,7 +168,7 @@ async fn a_recipient_that_is_set_later_is_missed_until_it_is_added() {
     let with_recipient = repository(Arc::clone(&test.store), keyring());
     assert!(
         with_recipient
-            .init(true, Timestamp::now())
+            .init(EncryptionMode::On, Timestamp::now())
             .await
             .unwrap()
             .lacks_recipient
@@ -179,7 +181,7 @@ async fn a_recipient_that_is_set_later_is_missed_until_it_is_added() {
     .unwrap();
     assert!(
         !with_recipient
-            .init(true, Timestamp::now())
+            .init(EncryptionMode::On, Timestamp::now())
             .await
             .unwrap()
             .lacks_recipient

@@ -3,7 +3,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use holdfast_domain::{BackupId, BackupType, FailureCode, JobStatus, ObjectKey, Timestamp};
+use holdfast_domain::{
+    BackupId, BackupType, Encoding, FailureCode, JobStatus, ObjectKey, Timestamp,
+};
 use holdfast_operations::{
     BackupOutcome, BackupRequest, RunLimits, SkipReason, back_up_database, sweep,
 };
@@ -74,7 +76,7 @@ async fn a_run_killed_anywhere_is_taken_over_by_its_second_invocation() {
         match run(&f.holdfast, id.clone()).await {
             BackupOutcome::Completed(job) => taken_over += u32::from(job.fence > 1),
             BackupOutcome::Skipped {
-                reason: SkipReason::AlreadySettled(JobStatus::Completed),
+                reason: SkipReason::AlreadyFinished(JobStatus::Completed),
                 ..
             } => {}
             other => panic!("cut {cut}: {other:?}"),
@@ -162,7 +164,7 @@ async fn a_paused_run_that_was_taken_over_writes_no_manifest() {
     let job = completed(run(&f.holdfast, id.clone()).await);
     assert_eq!(job.fence, 2);
     let outcome = paused.await.unwrap();
-    let completed_elsewhere = SkipReason::AlreadySettled(JobStatus::Completed);
+    let completed_elsewhere = SkipReason::AlreadyFinished(JobStatus::Completed);
     assert!(
         matches!(&outcome, BackupOutcome::Skipped { reason, .. } if *reason == completed_elsewhere),
         "{outcome:?}"
@@ -170,7 +172,7 @@ async fn a_paused_run_that_was_taken_over_writes_no_manifest() {
     let manifest = f.holdfast.repository.manifest(&id).await.unwrap();
     assert_eq!(
         manifest.artifacts[0].key,
-        ObjectKey::database_dump(&id, 2, true, false)
+        ObjectKey::database_dump(&id, 2, Encoding::GZIP)
     );
     assert_eq!(
         f.keys()
@@ -196,8 +198,8 @@ async fn artifacts_of_a_killed_run_are_removed_once_no_manifest_can_name_them() 
         lost.key.clone().unwrap(),
     );
     // A run of another catalogue, and an earlier run of the good backup.
-    let foreign = ObjectKey::database_dump(&"db_1_ab".parse().unwrap(), 1, true, false);
-    let earlier = ObjectKey::database_dump(&good.backup_id, 7, true, false);
+    let foreign = ObjectKey::database_dump(&"db_1_ab".parse().unwrap(), 1, Encoding::GZIP);
+    let earlier = ObjectKey::database_dump(&good.backup_id, 7, Encoding::GZIP);
     for key in [&foreign, &earlier] {
         f.store
             .store
@@ -294,7 +296,7 @@ async fn the_same_tick_under_a_new_catalogue_leaves_the_backup_alone() {
         matches!(
             again,
             BackupOutcome::Skipped {
-                reason: SkipReason::AlreadySettled(JobStatus::Completed),
+                reason: SkipReason::AlreadyFinished(JobStatus::Completed),
                 ..
             }
         ),

@@ -140,7 +140,7 @@ async fn an_event_that_is_delivered_again_completes_the_job_by_its_manifest() {
         let id = f.back_up().await.backup_id;
         fail(&f, &id, code).await;
         let outcome = run(&f.holdfast, id.clone()).await;
-        let completed = SkipReason::AlreadySettled(JobStatus::Completed);
+        let completed = SkipReason::AlreadyFinished(JobStatus::Completed);
         assert!(
             matches!(&outcome, BackupOutcome::Skipped { reason, .. } if *reason == completed),
             "{outcome:?}"

@@ -29,7 +29,7 @@ async fn the_same_tick_twice_is_one_backup() {
         matches!(
             second,
             BackupOutcome::Skipped {
-                reason: SkipReason::AlreadySettled(JobStatus::Completed),
+                reason: SkipReason::AlreadyFinished(JobStatus::Completed),
                 ..
             }
         ),
@@ -166,7 +166,7 @@ async fn a_cancelled_backup_is_never_run() {
         matches!(
             outcome,
             BackupOutcome::Skipped {
-                reason: SkipReason::AlreadySettled(JobStatus::Cancelled),
+                reason: SkipReason::AlreadyFinished(JobStatus::Cancelled),
                 ..
             }
         ),

@@ -6,6 +6,7 @@ mod corruption;
 mod engines;
 mod exclusions;
 mod failures;
+mod first_key;
 mod guide;
 mod keys;
 mod keys_killed;

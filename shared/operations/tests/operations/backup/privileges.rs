@@ -10,7 +10,7 @@ use holdfast_domain::{
 };
 use holdfast_operations::{
     BackupOutcome, BackupRequest, Finding, Health, Holdfast, OperationError, RunLimits,
-    back_up_content_here, examine, rebuild_catalog, retain, status, sweep, trigger,
+    back_up_content_in_process, examine, rebuild_catalog, retain, status, sweep, trigger,
     verify_on_request,
 };
 use holdfast_recovery::{Verification, drill};
@@ -135,7 +135,7 @@ async fn back_up_content(
     let id = trigger(&h, BackupType::Content, None, Timestamp::now())
         .await?
         .backup_id;
-    let ended = back_up_content_here(
+    let ended = back_up_content_in_process(
         &h,
         BackupRequest::Triggered { backup_id: id },
         RunLimits::none(),
@@ -319,7 +319,10 @@ async fn each_action_of_a_drill_is_needed_and_its_lack_fails_no_backup() {
     for (without, action, resource) in lesser {
         let ended = drilled(&f, &roles.uri(&without.name, ""), &id).await;
         let text = match ended {
-            Err(OperationError::Drill(text, false)) => text,
+            Err(OperationError::Drill {
+                reason,
+                is_transient: false,
+            }) => reason,
             // The scratch databases stay, and a note has the reason.
             Ok(found) if action == "dropDatabase" => found.notes.join("; "),
             other => panic!("{action} on {resource}: {other:?}"),

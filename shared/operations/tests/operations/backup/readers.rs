@@ -59,7 +59,7 @@ async fn a_backup_is_not_deleted_between_its_proof_and_its_restore() {
     let id = old.clone();
     let restoring = tokio::spawn(async move {
         let lease = ReaderLease::acquire(Arc::new(leases), &through, &id, Purpose::Restore).await;
-        assert_eq!(*lease.protection(), Protection::Held);
+        assert_eq!(*lease.protection(), Protection::Protected);
         let report = restore_database(&through, &id, &target, &|_| {}).await;
         lease.release().await;
         report

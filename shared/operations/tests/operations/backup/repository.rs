@@ -1,9 +1,9 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use holdfast_domain::{BackupType, ObjectKey, Secret, Timestamp};
+use holdfast_domain::{BackupType, Encoding, ObjectKey, Secret, Timestamp};
 use holdfast_operations::trigger;
-use holdfast_repository::{RepositoryError, RepositoryFileError, export_keys};
+use holdfast_repository::{EncryptionMode, RepositoryError, RepositoryFileError, export_keys};
 use holdfast_storage::{PutMode, read_all};
 use holdfast_testing::{Fault, FaultStore, Operation};
 
@@ -48,7 +48,7 @@ async fn a_new_key_is_never_created_next_to_old_backups() {
         fresh.repository.open().await.unwrap_err(),
         fresh
             .repository
-            .init(true, Timestamp::now())
+            .init(EncryptionMode::On, Timestamp::now())
             .await
             .unwrap_err(),
     ] {
@@ -73,7 +73,11 @@ async fn a_new_key_is_never_created_next_to_old_backups() {
         .put(&ObjectKey::repository_copy(), file, PutMode::IfAbsent)
         .await
         .unwrap();
-    let report = fresh.repository.init(true, Timestamp::now()).await.unwrap();
+    let report = fresh
+        .repository
+        .init(EncryptionMode::On, Timestamp::now())
+        .await
+        .unwrap();
     assert!(report.restored_from_copy && !report.created && !report.key_created);
     f.back_up().await;
     f.remove().await;
@@ -85,7 +89,7 @@ async fn many_at_once_make_one_repository_with_one_key() {
     let inits = (0..8).map(|_| async {
         f.with(|_| {})
             .repository
-            .init(true, Timestamp::now())
+            .init(EncryptionMode::On, Timestamp::now())
             .await
             .unwrap()
     });
@@ -113,11 +117,14 @@ async fn what_another_run_makes_meanwhile_is_not_taken_for_lost() {
             tokio::time::sleep(Duration::from_millis(100)).await;
             f.holdfast
                 .repository
-                .init(true, Timestamp::now())
+                .init(EncryptionMode::On, Timestamp::now())
                 .await
                 .unwrap()
         };
-        let (ours, theirs) = tokio::join!(slow.repository.init(true, Timestamp::now()), theirs);
+        let (ours, theirs) = tokio::join!(
+            slow.repository.init(EncryptionMode::On, Timestamp::now()),
+            theirs
+        );
         let ours = ours.unwrap_or_else(|error| panic!("with a slow read {nth}: {error}"));
         assert_eq!(ours.repository_id, theirs.repository_id);
         f.remove().await;
@@ -159,18 +166,22 @@ async fn an_unreadable_manifest_blocks_encryption_only_next_to_encrypted_artifac
         .await
         .unwrap();
     let h = f.with(|settings| settings.encryption_key = Some(Secret::new(KEY)));
-    let artifact = ObjectKey::database_dump(&id, 9, true, true);
+    let artifact = ObjectKey::database_dump(&id, 9, Encoding::GZIP_ENCRYPTED);
     f.store
         .store
         .put(&artifact, Bytes::from_static(b"x"), PutMode::Replace)
         .await
         .unwrap();
-    let error = h.repository.init(true, Timestamp::now()).await.unwrap_err();
+    let error = h
+        .repository
+        .init(EncryptionMode::On, Timestamp::now())
+        .await
+        .unwrap_err();
     assert!(error.to_string().contains(id.as_str()), "{error}");
     f.store.store.delete(&artifact).await.unwrap();
     assert!(
         h.repository
-            .init(true, Timestamp::now())
+            .init(EncryptionMode::On, Timestamp::now())
             .await
             .unwrap()
             .key_created
@@ -183,7 +194,7 @@ async fn a_malformed_repository_file_is_reported() {
     let f = Fixture::new(&[]).await;
     f.holdfast
         .repository
-        .init(false, Timestamp::now())
+        .init(EncryptionMode::Off, Timestamp::now())
         .await
         .unwrap();
     f.store
@@ -225,7 +236,7 @@ async fn a_rolled_back_repository_file_gets_no_new_key_and_keeps_its_copy() {
     let fresh = f.with(|_| {});
     let error = fresh
         .repository
-        .init(true, Timestamp::now())
+        .init(EncryptionMode::On, Timestamp::now())
         .await
         .unwrap_err();
     assert!(
@@ -250,7 +261,7 @@ async fn a_rolled_back_repository_file_gets_no_new_key_and_keeps_its_copy() {
         .unwrap();
     let error = fresh
         .repository
-        .init(true, Timestamp::now())
+        .init(EncryptionMode::On, Timestamp::now())
         .await
         .unwrap_err();
     assert!(

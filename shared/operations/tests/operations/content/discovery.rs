@@ -278,7 +278,7 @@ async fn a_discovery_whose_time_runs_out_hands_on_and_finds_every_item_once() {
             .await
             .unwrap();
         assert!(
-            matches!(outcome, DiscoveryOutcome::HandOn { .. }),
+            matches!(outcome, DiscoveryOutcome::Continue { .. }),
             "{round}: {outcome:?}"
         );
         let lease = f
@@ -356,7 +356,7 @@ async fn a_discovery_that_comes_again_sends_nothing_again() {
     assert!(elsewhere, "{outcome:?}");
     assert_eq!(f.finish(&id).await.status, JobStatus::Completed);
     let outcome = f.discover(&id).await;
-    let settled = SkipReason::AlreadySettled(JobStatus::Completed);
+    let settled = SkipReason::AlreadyFinished(JobStatus::Completed);
     assert!(
         matches!(&outcome, DiscoveryOutcome::Skipped { reason, .. } if *reason == settled),
         "{outcome:?}"

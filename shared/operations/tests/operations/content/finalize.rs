@@ -301,7 +301,10 @@ async fn two_runs_without_progress_end_the_backup_with_a_remedy() {
     faults.on_every(Operation::List, Fault::Hang);
     let h = f.over(faults);
     let first = finalize_content(&h, &id, seconds(23)).await.unwrap();
-    assert!(matches!(first, FinalizeOutcome::HandOn { .. }), "{first:?}");
+    assert!(
+        matches!(first, FinalizeOutcome::Continue { .. }),
+        "{first:?}"
+    );
     assert_eq!(f.job(&id).await.status, JobStatus::Finalizing);
     let error = failed(finalize_content(&h, &id, seconds(23)).await.unwrap())
         .error
@@ -324,7 +327,7 @@ async fn of_two_finalizers_one_finalizes() {
         .count();
     assert_eq!(completed, 1, "{outcomes:?}");
     let again = finalize(&f.holdfast, &id).await;
-    let reason = SkipReason::AlreadySettled(JobStatus::Completed);
+    let reason = SkipReason::AlreadyFinished(JobStatus::Completed);
     assert!(
         matches!(again, FinalizeOutcome::Skipped { reason: found, .. } if found == reason),
         "{again:?}"

@@ -20,5 +20,6 @@ mod reaper;
 mod restored;
 mod resumed;
 mod stored_objects;
+mod switched;
 mod unavailable_hosts;
 mod verified;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use holdfast_domain::{BackupId, ItemStatus, JobStatus, Timestamp};
 use holdfast_operations::{
-    BackupOutcome, BackupRequest, RunLimits, SkipReason, back_up_content_here, cancel,
+    BackupOutcome, BackupRequest, RunLimits, SkipReason, back_up_content_in_process, cancel,
 };
 use holdfast_testing::{Origin, origin::Answer};
 
@@ -14,7 +14,7 @@ async fn here(f: &Fixture, backup_id: &BackupId) -> BackupOutcome {
     let request = BackupRequest::Triggered {
         backup_id: backup_id.clone(),
     };
-    back_up_content_here(&f.holdfast, request, RunLimits::none())
+    back_up_content_in_process(&f.holdfast, request, RunLimits::none())
         .await
         .unwrap()
 }
@@ -77,7 +77,7 @@ async fn a_cancelled_backup_stops_its_downloads_and_leaves_nothing_on_its_way() 
         cancel(&f.holdfast, &id, Timestamp::now()).await.unwrap();
     };
     let (outcome, ()) = tokio::join!(here(&f, &id), cancelling);
-    let cancelled = SkipReason::AlreadySettled(JobStatus::Cancelled);
+    let cancelled = SkipReason::AlreadyFinished(JobStatus::Cancelled);
     assert!(
         matches!(&outcome, BackupOutcome::Skipped { reason, .. } if *reason == cancelled),
         "{outcome:?}"

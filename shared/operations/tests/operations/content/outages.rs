@@ -13,7 +13,8 @@ use holdfast_catalog::Catalog;
 use holdfast_domain::{BackupId, FailureCode, Job, JobStatus, Secret};
 use holdfast_operations::{
     BackupOutcome, BackupRequest, DiscoveryOutcome, FinalizeOutcome, Holdfast, OperationError,
-    RunLimits, StopReason, back_up_content_here, discover_content, download_item, finalize_content,
+    RunLimits, StopReason, back_up_content_in_process, discover_content, download_item,
+    finalize_content,
 };
 use holdfast_testing::{
     Fault, FaultStore, MongoProxy, Operation, Origin, Relay, Rule, long_cases, origin::Answer,
@@ -254,11 +255,11 @@ async fn here_through_outage(
         relay.restore();
     };
     let (outcome, ()) = tokio::join!(
-        back_up_content_here(&h, request(&id), RunLimits::none()),
+        back_up_content_in_process(&h, request(&id), RunLimits::none()),
         outage
     );
     if outcome.is_err() {
-        let again = back_up_content_here(&f.holdfast, request(&id), RunLimits::none())
+        let again = back_up_content_in_process(&f.holdfast, request(&id), RunLimits::none())
             .await
             .unwrap();
         assert!(matches!(again, BackupOutcome::Completed(_)), "{again:?}");

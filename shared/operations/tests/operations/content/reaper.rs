@@ -7,7 +7,8 @@ use bytes::Bytes;
 use holdfast_catalog::Source;
 use holdfast_domain::{FailureCode, ItemFailureCode, ItemStatus, JobStatus, ObjectKey, Timestamp};
 use holdfast_operations::{
-    BackupRequest, DiscoveryOutcome, HandOn, RunLimits, Step, SweepReport, discover_content, sweep,
+    BackupRequest, DiscoveryOutcome, NextStep, RunLimits, Step, SweepReport, discover_content,
+    sweep,
 };
 use holdfast_storage::PutMode;
 use jiff::SignedDuration;
@@ -25,8 +26,8 @@ async fn sweep_in(f: &Fixture, after: SignedDuration) -> SweepReport {
 const NOW: SignedDuration = SignedDuration::ZERO;
 const HALF_AN_HOUR: SignedDuration = SignedDuration::from_mins(31);
 
-fn handed_on(id: &holdfast_domain::BackupId, step: Step) -> Vec<HandOn> {
-    vec![HandOn {
+fn handed_on(id: &holdfast_domain::BackupId, step: Step) -> Vec<NextStep> {
+    vec![NextStep {
         backup_id: id.clone(),
         step,
     }]
@@ -41,19 +42,21 @@ async fn messages_that_the_queue_lost_are_sent_again_after_a_while() {
     let lost = f.queue.take();
     f.download(&lost[0]).await;
     let soon = sweep_in(&f, NOW).await;
-    assert_eq!((soon.items_resent, soon.hand_on), (0, vec![]));
+    assert_eq!((soon.items_resent, soon.to_continue), (0, vec![]));
     assert!(f.queue.take().is_empty());
     let later = sweep_in(&f, HALF_AN_HOUR).await;
     assert_eq!(later.items_resent, 5);
     f.download_all().await;
     // The worker of the last settled item died before its check.
     assert_eq!(
-        sweep_in(&f, NOW).await.hand_on,
+        sweep_in(&f, NOW).await.to_continue,
         handed_on(&id, Step::Finalize)
     );
     assert_eq!(f.finish(&id).await.status, JobStatus::Completed);
     assert_eq!(
-        sweep_in(&f, SignedDuration::from_hours(50)).await.hand_on,
+        sweep_in(&f, SignedDuration::from_hours(50))
+            .await
+            .to_continue,
         vec![]
     );
     f.remove().await;
@@ -68,10 +71,10 @@ async fn without_a_queue_nothing_is_sent_and_everything_else_is_done() {
     let report = sweep(&f.holdfast, None, Timestamp::now() + HALF_AN_HOUR)
         .await
         .unwrap();
-    assert_eq!((report.items_resent, report.hand_on), (0, vec![]));
+    assert_eq!((report.items_resent, report.to_continue), (0, vec![]));
     f.download_all().await;
     let report = sweep(&f.holdfast, None, Timestamp::now()).await.unwrap();
-    assert_eq!(report.hand_on, handed_on(&id, Step::Finalize));
+    assert_eq!(report.to_continue, handed_on(&id, Step::Finalize));
     f.remove().await;
 }
 
@@ -90,11 +93,11 @@ async fn a_discovery_whose_event_was_lost_is_handed_on_again() {
     let outcome = discover_content(&f.holdfast, &f.queue, request, limits)
         .await
         .unwrap();
-    assert!(matches!(outcome, DiscoveryOutcome::HandOn { .. }));
-    assert_eq!(sweep_in(&f, NOW).await.hand_on, vec![]);
+    assert!(matches!(outcome, DiscoveryOutcome::Continue { .. }));
+    assert_eq!(sweep_in(&f, NOW).await.to_continue, vec![]);
     let report = sweep_in(&f, SignedDuration::from_mins(11)).await;
     assert_eq!(
-        (report.hand_on, report.stalled),
+        (report.to_continue, report.stalled),
         (handed_on(&id, Step::Discover), vec![])
     );
     assert!(matches!(
@@ -120,13 +123,13 @@ async fn a_discovery_that_died_is_handed_on_again_and_not_failed() {
             .is_err()
     );
     assert_eq!(
-        sweep_in(&f, NOW).await.hand_on,
+        sweep_in(&f, NOW).await.to_continue,
         vec![],
         "it may only be slow"
     );
     f.age_lease(Duration::from_secs(61)).await;
     assert_eq!(
-        sweep_in(&f, NOW).await.hand_on,
+        sweep_in(&f, NOW).await.to_continue,
         handed_on(&id, Step::Discover)
     );
     // A trigger that finds this backup running leaves it unchanged.
@@ -160,7 +163,7 @@ async fn a_discovery_that_died_before_its_lease_waited_is_made_to_wait() {
         .unwrap();
     f.age_lease(Duration::from_secs(61)).await;
     let report = sweep_in(&f, NOW).await;
-    assert_eq!((report.stalled, report.hand_on), (vec![], vec![]));
+    assert_eq!((report.stalled, report.to_continue), (vec![], vec![]));
     let lease = f
         .holdfast
         .catalog
@@ -177,9 +180,11 @@ async fn a_finalizer_that_never_came_is_handed_on_to_again() {
     let f = Fixture::new(&[]).await;
     f.fill(2).await;
     let id = f.up_to_finalize().await;
-    assert_eq!(sweep_in(&f, NOW).await.hand_on, vec![]);
+    assert_eq!(sweep_in(&f, NOW).await.to_continue, vec![]);
     assert_eq!(
-        sweep_in(&f, SignedDuration::from_mins(11)).await.hand_on,
+        sweep_in(&f, SignedDuration::from_mins(11))
+            .await
+            .to_continue,
         handed_on(&id, Step::Finalize)
     );
     assert_eq!(f.finish(&id).await.status, JobStatus::Completed);
@@ -197,7 +202,7 @@ async fn what_is_not_settled_in_a_day_has_failed_so_that_the_backup_ends() {
     }
     let report = sweep_in(&f, SignedDuration::from_hours(25)).await;
     assert_eq!(
-        (report.items_given_up, report.hand_on),
+        (report.items_given_up, report.to_continue),
         (2, handed_on(&id, Step::Finalize))
     );
     assert_eq!(f.by_status(&id, ItemStatus::Failed).await, ["3", "4"]);
@@ -232,7 +237,7 @@ async fn an_abandoned_trigger_is_swept() {
     let id = f.trigger().await;
     assert!(sweep_in(&f, NOW).await.not_started.is_empty());
     let report = sweep_in(&f, SignedDuration::from_mins(11)).await;
-    assert_eq!((report.not_started, report.hand_on), (vec![id], vec![]));
+    assert_eq!((report.not_started, report.to_continue), (vec![id], vec![]));
     f.remove().await;
 }
 

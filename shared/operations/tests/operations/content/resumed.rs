@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use holdfast_catalog::Source;
 use holdfast_domain::{BackupId, BackupType, ItemStatus, Job, JobStatus, ObjectKey, Timestamp};
 use holdfast_operations::{
-    BackupOutcome, BackupRequest, FullTrigger, Holdfast, RunLimits, back_up_content_here,
+    BackupOutcome, BackupRequest, FullTrigger, Holdfast, RunLimits, back_up_content_in_process,
     is_interrupted, sweep, trigger_full,
 };
 use holdfast_testing::{Fault, FaultStore, Operation, Origin, origin::Answer};
@@ -18,7 +18,7 @@ use crate::support::content::{Fixture, item, noise};
 const DEAD: Duration = Duration::from_mins(2);
 
 async fn here(h: &Holdfast, id: &BackupId) -> BackupOutcome {
-    back_up_content_here(
+    back_up_content_in_process(
         h,
         BackupRequest::Triggered {
             backup_id: id.clone(),

@@ -45,7 +45,7 @@ async fn verification_in_steps_of(f: &Fixture, id: &BackupId) -> (Verification, 
             .unwrap()
         {
             VerifyOutcome::Done(verification) => return (*verification, runs),
-            VerifyOutcome::HandOn => {}
+            VerifyOutcome::Continue => {}
             other => panic!("{other:?}"),
         }
     }
@@ -227,7 +227,7 @@ async fn an_object_that_is_another_file_is_found_by_its_hash() {
     other[0] ^= 1;
     f.replace(&key, other.clone()).await;
     relist(&f, &id, |items| {
-        items[1].file.as_mut().unwrap().object.artifact = artifact_of(&key, &other)
+        items[1].file.as_mut().unwrap().object.artifact = artifact_of(&key, &other);
     })
     .await;
     found_from(&f, &id, VerificationLevel::Structure, "the SHA-256 differs").await;
@@ -283,7 +283,7 @@ async fn a_list_with_a_name_that_is_a_path_is_found() {
     f.fill(2).await;
     let id = f.back_up().await.backup_id;
     relist(&f, &id, |items| {
-        items[0].file_name = Some("../x".to_owned())
+        items[0].file_name = Some("../x".to_owned());
     })
     .await;
     found_from(&f, &id, VerificationLevel::Structure, "is not a file name").await;

@@ -214,7 +214,7 @@ pub(crate) async fn verify_in_runs(
             .unwrap()
         {
             VerifyOutcome::Done(verification) => return *verification,
-            VerifyOutcome::HandOn => {}
+            VerifyOutcome::Continue => {}
             other => panic!("{other:?}"),
         }
     }

@@ -129,11 +129,11 @@ async fn whatever_matters_in_a_plain_manifest_is_named() {
         VerificationLevel::Structure,
     );
     alter(exists, &["its manifest declares"], &|m| {
-        m.artifacts[0].size += 1
+        m.artifacts[0].size += 1;
     })
     .await;
     alter(exists, &["outside the folder"], &|m| {
-        m.artifacts[0].key = elsewhere.clone()
+        m.artifacts[0].key = elsewhere.clone();
     })
     .await;
     alter(exists, &["0 artifacts"], &|m| m.artifacts.clear()).await;
@@ -153,15 +153,15 @@ async fn whatever_matters_in_a_plain_manifest_is_named() {
     put(store, &key, whole.clone()).await;
     alter(exists, &["originalSize"], &|m| m.original_size += 1).await;
     alter(exists, &["checksum"], &|m| {
-        m.artifacts[0].sha256 = m.artifacts[0].segments[0].flipped()
+        m.artifacts[0].sha256 = m.artifacts[0].segments[0].flipped();
     })
     .await;
     alter(checksum, &["digest", "segment"], &|m| {
-        m.artifacts[0].segments[0] = m.artifacts[0].segments[0].flipped()
+        m.artifacts[0].segments[0] = m.artifacts[0].segments[0].flipped();
     })
     .await;
     alter(checksum, &["digest", "segments"], &|m| {
-        m.artifacts[0].segments.truncate(0)
+        m.artifacts[0].segments.truncate(0);
     })
     .await;
     alter(
@@ -176,7 +176,7 @@ async fn whatever_matters_in_a_plain_manifest_is_named() {
     })
     .await;
     alter(structure, &["4 namespaces", "the archive has"], &|m| {
-        drop(m.namespaces.pop())
+        drop(m.namespaces.pop());
     })
     .await;
     passes(&f.holdfast, id, structure).await;

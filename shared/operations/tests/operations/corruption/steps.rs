@@ -1,8 +1,13 @@
 //! Verification in steps: each byte is read once, and each finding is kept.
 
+use std::time::Duration;
+
 use holdfast_catalog::{VerificationClaim, VerifiedSoFar};
 use holdfast_domain::{Timestamp, VerificationLevel, VerificationStatus};
-use holdfast_operations::{RunLimits, VerifyOutcome, verify_on_request, verify_while_waiting};
+use holdfast_operations::{
+    OperationError, RunLimits, VerifyOutcome, await_verification, expect_requestable,
+    verify_on_request,
+};
 use holdfast_testing::{Fault, FaultStore, Operation};
 use jiff::SignedDuration;
 
@@ -40,7 +45,7 @@ async fn a_backup_too_large_for_one_run_is_read_once_over_several() {
         .unwrap()
         {
             VerifyOutcome::Done(found) => break found,
-            VerifyOutcome::HandOn => assert!(runs < 10),
+            VerifyOutcome::Continue => assert!(runs < 10),
             other => panic!("{other:?}"),
         }
     };
@@ -167,21 +172,69 @@ async fn a_verification_at_another_level_that_does_not_end_leaves_the_work_of_th
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_does_not_wait_for_the_end_leaves_it_to_the_next() {
+async fn the_result_of_another_process_is_awaited_without_a_key() {
+    let f = Fixture::new(ENCRYPTED).await;
+    f.fill(10).await;
+    let id = f.back_up().await.backup_id;
+    let keyless = f.with(|settings| {
+        settings.encryption_key = None;
+        settings.database.encryption = false;
+    });
+    let patience = Duration::from_secs(10);
+    let since = keyless.catalog.now().await.unwrap();
+    let soon = Duration::from_millis(200);
+    let waited = await_verification(&keyless, &id, LEVEL, since, soon).await;
+    assert!(waited.is_none(), "{waited:?}");
+
+    expect_requestable(&keyless, &id, LEVEL).await.unwrap();
+    let verifying = verify_on_request(&f.holdfast, &id, LEVEL, RunLimits::none(), since);
+    let (outcome, waited) = tokio::join!(
+        verifying,
+        await_verification(&keyless, &id, LEVEL, since, patience)
+    );
+    let VerifyOutcome::Done(done) = outcome.unwrap() else {
+        panic!("it is the only run");
+    };
+    let waited = waited.unwrap();
+    assert_eq!(waited.status, VerificationStatus::Passed);
+    assert_eq!(
+        (&waited.notes, waited.bytes_read, waited.duration_ms),
+        (&done.notes, done.bytes_read, done.duration_ms)
+    );
+    assert_eq!(waited.namespaces, done.namespaces);
+
+    let later = keyless.catalog.now().await.unwrap() + SignedDuration::from_mins(1);
+    let old = await_verification(&keyless, &id, LEVEL, later, soon).await;
+    assert!(old.is_none(), "a result from before the request: {old:?}");
+    f.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_verification_is_not_requested_twice_and_not_of_an_unfinished_backup() {
     let f = Fixture::new(&[]).await;
     f.fill(10).await;
     let (id, now) = (f.back_up().await.backup_id, Timestamp::now());
-    let faults = FaultStore::new(f.holdfast.repository.store().clone());
-    faults.on_every(Operation::Get, Fault::Hang);
-    let patience = std::time::Duration::from_millis(200);
-    let waited = verify_while_waiting(&f.over(faults), &id, LEVEL, patience, now)
+    let begun = f
+        .holdfast
+        .catalog
+        .begin_verification(&id, LEVEL, "a", now - SignedDuration::from_mins(16), now)
         .await
         .unwrap();
-    assert!(waited.is_none(), "{waited:?}");
-    let outcome = verify_on_request(&f.holdfast, &id, LEVEL, RunLimits::none(), now)
+    assert!(matches!(begun, VerificationClaim::Taken(_)), "{begun:?}");
+    let error = expect_requestable(&f.holdfast, &id, LEVEL)
         .await
-        .unwrap();
-    assert!(matches!(outcome, VerifyOutcome::Done(_)), "{outcome:?}");
+        .unwrap_err();
+    assert!(
+        matches!(error, OperationError::AlreadyVerifying(_)),
+        "{error}"
+    );
+    f.holdfast.catalog.end_verification(&id, "a").await.unwrap();
+    expect_requestable(&f.holdfast, &id, LEVEL).await.unwrap();
+    let unknown = "db_1_0a".parse().unwrap();
+    let error = expect_requestable(&f.holdfast, &unknown, LEVEL)
+        .await
+        .unwrap_err();
+    assert!(matches!(error, OperationError::NotFound(_)), "{error}");
     f.remove().await;
 }
 

@@ -87,7 +87,7 @@ async fn an_altered_list_or_one_with_another_number_is_reported() {
     let f = Fixture::new(&[]).await;
     f.holdfast
         .repository
-        .init(false, Timestamp::now())
+        .init(holdfast_repository::EncryptionMode::Off, Timestamp::now())
         .await
         .unwrap();
     let whole = List::of(0..700);

@@ -50,7 +50,7 @@ async fn the_next_run_resumes_a_list_of_ten_thousand_items() {
     let f = Fixture::new(&[]).await;
     f.holdfast
         .repository
-        .init(false, Timestamp::now())
+        .init(holdfast_repository::EncryptionMode::Off, Timestamp::now())
         .await
         .unwrap();
     let id = long_lists::commit(&f.holdfast, &List::of(0..ITEMS), ITEMS).await;

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use holdfast_domain::Timestamp;
 use holdfast_operations::rebuild_catalog;
+use holdfast_repository::EncryptionMode;
 use holdfast_testing::{MongoServer, TestStore, memory};
 
 use crate::support::{
@@ -19,7 +20,10 @@ async fn rebuilt(items: u64) -> u64 {
     let server = MongoServer::start(&[]).await;
     let store = TestStore::new().await;
     let h = holdfast_on(&server, &store).await;
-    h.repository.init(false, Timestamp::now()).await.unwrap();
+    h.repository
+        .init(EncryptionMode::Off, Timestamp::now())
+        .await
+        .unwrap();
     long_lists::commit(&h, &List::of(0..items), items).await;
     let begun = Instant::now();
     memory::forget_peak();

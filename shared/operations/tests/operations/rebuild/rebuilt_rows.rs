@@ -7,7 +7,7 @@ use holdfast_operations::{
     OperationError, RebuildReport, RunLimits, Trust, VerifyOutcome, plan_rebuild, plan_retention,
     rebuild_catalog, status, verify_on_request,
 };
-use holdfast_repository::RepositoryFileError;
+use holdfast_repository::{EncryptionMode, RepositoryFileError};
 
 use super::lost_catalogue::added;
 use crate::support::{content::Fixture, holdfast::KEY};
@@ -29,7 +29,7 @@ async fn an_empty_bucket_adds_nothing() {
     assert!(is_told, "{not_there}");
     f.holdfast
         .repository
-        .init(false, Timestamp::now())
+        .init(EncryptionMode::Off, Timestamp::now())
         .await
         .unwrap();
     f.lose_the_catalogue().await;

@@ -23,7 +23,7 @@ async fn without_the_key_encrypted_backups_are_reported_and_plain_ones_are_rebui
     let plain = f.back_up().await.backup_id;
     f.holdfast
         .repository
-        .init(true, Timestamp::now())
+        .init(holdfast_repository::EncryptionMode::On, Timestamp::now())
         .await
         .unwrap();
     f.set(|settings| settings.content.encryption = true);
@@ -43,7 +43,7 @@ async fn without_the_key_encrypted_backups_are_reported_and_plain_ones_are_rebui
         "{unread:?}"
     );
     let other = f.with(|settings| {
-        settings.encryption_key = Some(holdfast_domain::Secret::new("ab".repeat(32)))
+        settings.encryption_key = Some(holdfast_domain::Secret::new("ab".repeat(32)));
     });
     assert_eq!(causes(&rebuilt(&other).await), [UnreadCause::Key]);
 

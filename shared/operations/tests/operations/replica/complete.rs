@@ -142,7 +142,10 @@ async fn only_what_exists_is_copied() {
     let f = Fixture::new(&[]).await;
     f.holdfast
         .repository
-        .init(false, holdfast_domain::Timestamp::now())
+        .init(
+            holdfast_repository::EncryptionMode::Off,
+            holdfast_domain::Timestamp::now(),
+        )
         .await
         .unwrap();
     let (running, second) = (f.trigger().await, Replica::new());

@@ -98,7 +98,7 @@ async fn a_missing_or_unreachable_bucket_is_named() {
     let id = f.back_up().await.backup_id;
     let endpoint = &holdfast_testing::parts().aws_endpoint;
     let at = |endpoint: &str, bucket: &str| {
-        let client = holdfast_storage::s3_client(&aws_config_at(endpoint), true);
+        let client = holdfast_storage::s3_client(&aws_config_at(endpoint));
         let store = S3Store::new(client, bucket, "").with_retry(quick());
         over(Arc::new(store))
     };

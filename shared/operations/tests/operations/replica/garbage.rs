@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use holdfast_domain::{BackupId, BackupType, ObjectKey, Timestamp};
+use holdfast_domain::{BackupId, BackupType, Encoding, ObjectKey, Timestamp};
 use holdfast_operations::{CopyStep, RunLimits, remove_copies};
 use holdfast_storage::{Lock, Store as _};
 use holdfast_testing::{Fault, FaultStore, Operation};
@@ -185,7 +185,7 @@ async fn abandoned_uploads_are_aborted() {
     let copies = Copies::new().await;
     let id = copies.simulation.back_up().await;
     copies.copy(&id).await;
-    let orphan = ObjectKey::database_dump(&id, 7, false, false);
+    let orphan = ObjectKey::database_dump(&id, 7, Encoding::PLAIN);
     let begun = copies.second.memory.begin_upload(&orphan).await.unwrap();
     let gone_on_with = copies
         .second

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use holdfast_domain::{BackupId, BackupType, CopyStatus, JobStatus, ObjectKey};
+use holdfast_domain::{BackupId, BackupType, CopyStatus, Encoding, JobStatus, ObjectKey};
 use holdfast_operations::{CopyStep, OperationError};
 use holdfast_storage::{PutMode, Store as _};
 use holdfast_testing::{Fault, FaultStore, Operation};
@@ -29,7 +29,7 @@ async fn copied() -> (Copies, [BackupId; 2], ObjectKey) {
         .await
         .unwrap();
     copies.copy(&next).await;
-    let stray = ObjectKey::content_object(&NO_FILE, false, false);
+    let stray = ObjectKey::content_object(&NO_FILE, Encoding::PLAIN);
     copies
         .second
         .memory

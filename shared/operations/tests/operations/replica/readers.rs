@@ -56,7 +56,7 @@ async fn a_copy_is_not_deleted_while_it_is_read() {
     let lease = acquire().await;
     assert_eq!(
         *lease.protection(),
-        Protection::Held,
+        Protection::Protected,
         "its copy was not marked"
     );
     let removed = async || {

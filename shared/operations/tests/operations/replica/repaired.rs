@@ -45,7 +45,7 @@ async fn is_named_and_mended(h: &Holdfast, second: &Replica, id: &BackupId, key:
         };
         assert!(
             found.status == VerificationStatus::Failed && reported.contains(name),
-            "{key}: {copy_state}"
+            "{key}: {reported}"
         );
     }
     let report = repaired(h, &second.repository, id).await.unwrap();

@@ -156,11 +156,11 @@ async fn another_repository_is_never_written_to() {
                 refused,
                 OperationError::Copy(CopyFault::AnotherRepository { .. })
             ),
-            "{copy_state}"
+            "{reported}"
         );
         assert!(
             reported.contains(&theirs.id.to_string()) && reported.contains("Nothing was written"),
-            "{copy_state}"
+            "{reported}"
         );
         assert!(
             repaired(&f.holdfast, &second.repository, &id)

@@ -149,6 +149,8 @@ impl Fixture {
             problems,
             at,
             repository_problems: Vec::new(),
+            notes: Vec::new(),
+            bytes_read: 1,
             duration_ms: 7,
             collections,
         };

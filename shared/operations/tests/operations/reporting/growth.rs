@@ -1,7 +1,7 @@
 use bytes::Bytes;
 use holdfast_domain::{
     BackupType::{Content, Database},
-    ObjectKey,
+    Encoding, ObjectKey,
 };
 use holdfast_operations::sweep;
 use holdfast_storage::{PutMode, Store as _};
@@ -33,7 +33,7 @@ async fn the_sweep_measures_what_is_stored_and_what_belonged_to_nothing() {
         fixture.memory.set_clock(fixture.hours_ago(48));
         put(
             fixture,
-            &ObjectKey::database_dump(&failed, 1, false, false),
+            &ObjectKey::database_dump(&failed, 1, Encoding::PLAIN),
             1000,
         )
         .await;

@@ -1,8 +1,8 @@
-use holdfast_catalog::HoldSource;
+use holdfast_catalog::SourceAddress;
 use holdfast_domain::{
     Artifact,
     BackupType::{self, Content, Database, Full},
-    KeptFile, ObjectKey, Sha256Digest, StorageType, StoredObject,
+    Encoding, ObjectKey, Sha256Digest, StorageType, StoredFile, StoredObject,
     VerificationLevel::{Checksum, Drill, Structure},
     VerificationStatus::{Failed, Passed},
     Verified,
@@ -258,13 +258,13 @@ async fn growth_is_reported_from_the_eighth_backup_on() {
 async fn hold(fixture: &Fixture, locator: &str, number: u8) {
     let address = Sha256Digest::new([number; 32]);
     let artifact = Artifact {
-        key: ObjectKey::content_object(&address, false, false),
+        key: ObjectKey::content_object(&address, Encoding::PLAIN),
         size: 100,
         sha256: address,
         segment_bytes: 8_388_608,
         segments: vec![address],
     };
-    let file = KeptFile {
+    let file = StoredFile {
         size: 100,
         file_sha256: address,
         object: StoredObject {
@@ -281,7 +281,7 @@ async fn hold(fixture: &Fixture, locator: &str, number: u8) {
         content_encoding: None,
         fetched_at: fixture.now,
     };
-    let source = HoldSource {
+    let source = SourceAddress {
         storage_type: StorageType::Gaia,
         locator,
         address: &address,
@@ -289,7 +289,7 @@ async fn hold(fixture: &Fixture, locator: &str, number: u8) {
     fixture
         .h
         .catalog
-        .hold(&source, &file, fixture.now)
+        .record_stored_file(&source, &file, fixture.now)
         .await
         .unwrap();
 }

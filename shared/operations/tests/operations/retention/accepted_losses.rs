@@ -1,6 +1,6 @@
 //! An operator accepts the loss of a backup.
 
-use holdfast_domain::{BackupId, BackupType, DeletionCause, JobStatus, ObjectKey};
+use holdfast_domain::{BackupId, BackupType, DeletionCause, Encoding, JobStatus, ObjectKey};
 use holdfast_operations::{
     ManifestPresence, OperationError, expect_lost, lost_backups, rebuild_catalog,
 };
@@ -120,7 +120,7 @@ async fn a_damaged_backup_whose_loss_was_accepted_is_kept_until_it_is_decided_ag
     simulation.accept_elsewhere(&ids[0]).await;
     simulation
         .store
-        .delete(&ObjectKey::database_dump(&ids[0], 1, false, false))
+        .delete(&ObjectKey::database_dump(&ids[0], 1, Encoding::PLAIN))
         .await
         .unwrap();
     for _ in 0..2 {

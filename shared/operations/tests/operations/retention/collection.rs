@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use futures_util::TryStreamExt as _;
 use holdfast_catalog::{Source, source_id};
 use holdfast_domain::{
-    BackupType, ItemStatus, JobStatus, ObjectKey, RetentionPolicy, StorageType, Timestamp,
+    BackupType, Encoding, ItemStatus, JobStatus, ObjectKey, RetentionPolicy, StorageType, Timestamp,
 };
 use holdfast_operations::{
     OperationError, RunLimits, Trust, plan_collection, plan_retention, retain, trigger,
@@ -36,7 +36,7 @@ async fn is_held(simulation: &Simulation, file: &str) -> bool {
     !simulation
         .h
         .catalog
-        .held(&[source_id(StorageType::Gaia, file)])
+        .stored_files(&[source_id(StorageType::Gaia, file)])
         .await
         .unwrap()
         .is_empty()
@@ -105,7 +105,7 @@ async fn unreferenced_objects_are_deleted_and_fetched_again_on_demand() {
 async fn what_is_young_is_left_alone() {
     let simulation = Simulation::new().await;
     simulation.back_up_content(&["a"]).await.unwrap();
-    let stray = ObjectKey::content_object(&NO_FILE, false, false);
+    let stray = ObjectKey::content_object(&NO_FILE, Encoding::PLAIN);
     simulation
         .store
         .put(&stray, "x".into(), PutMode::IfAbsent)
@@ -252,7 +252,7 @@ async fn one_manifest_or_list_that_cannot_be_read_stops_it() {
         with_an_unreferenced_file(&simulation).await;
         simulation.retain().await;
         let id = simulation.back_up_content(&["d", "e"]).await.unwrap();
-        let stray = ObjectKey::content_object(&NO_FILE, false, false);
+        let stray = ObjectKey::content_object(&NO_FILE, Encoding::PLAIN);
         simulation
             .store
             .put(&stray, "x".into(), PutMode::IfAbsent)
@@ -261,7 +261,7 @@ async fn one_manifest_or_list_that_cannot_be_read_stops_it() {
         simulation.pass_days(2);
         let (manifest, list) = (
             ObjectKey::manifest(&id),
-            ObjectKey::content_items(&id, 1, false, false),
+            ObjectKey::content_items(&id, 1, Encoding::PLAIN),
         );
         match which {
             "manifest" => drop(

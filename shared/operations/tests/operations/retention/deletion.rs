@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use holdfast_catalog::JobChange;
 use holdfast_domain::{
-    BackupId, BackupType, DeletionCause, FailureCode, JobStatus, ObjectKey, RetentionPolicy,
-    Timestamp,
+    BackupId, BackupType, DeletionCause, Encoding, FailureCode, JobStatus, ObjectKey,
+    RetentionPolicy, Timestamp,
 };
 use holdfast_operations::{RunLimits, retain};
 use holdfast_storage::Lock;
@@ -129,7 +129,7 @@ async fn a_backup_locked_by_the_store_is_reported_and_kept() {
         },
     );
     memory.set_lock(
-        &ObjectKey::database_dump(&ids[1], 1, false, false),
+        &ObjectKey::database_dump(&ids[1], 1, Encoding::PLAIN),
         Lock {
             retained_until: None,
             legal_hold: true,

@@ -3,10 +3,10 @@
 
 use holdfast_catalog::JobChange;
 use holdfast_domain::{
-    BackupId, BackupType, FailureCode, JobFailure, JobStatus, ObjectKey, RetentionPolicy,
+    BackupId, BackupType, Encoding, FailureCode, JobFailure, JobStatus, ObjectKey, RetentionPolicy,
 };
 use holdfast_operations::{
-    BroughtBack, RunLimits, Trust, plan_collection, plan_retention, retain, sweep,
+    ReinstatedParent, RunLimits, Trust, plan_collection, plan_retention, retain, sweep,
 };
 use holdfast_testing::{Fault, FaultStore, Operation};
 use jiff::SignedDuration;
@@ -155,7 +155,7 @@ async fn items_of_a_job_that_ended_before_count_no_more() {
 async fn old_objects_of_a_job_that_ended_just_now_are_no_orphans() {
     let simulation = Simulation::new().await;
     let id = simulation.begin(BackupType::Database).await;
-    let dump = ObjectKey::database_dump(&id, 1, false, false);
+    let dump = ObjectKey::database_dump(&id, 1, Encoding::PLAIN);
     simulation.put(&dump, b"a dump").await;
     simulation.pass(SignedDuration::from_hours(30));
     simulation.step(&id, JobStatus::Failed).await;
@@ -342,7 +342,7 @@ async fn a_deleted_full_backup_is_restored_with_its_part() {
             // The run that completed the part died before it settled the parent.
             set(&simulation, &part, JobStatus::Completed).await;
             let swept = sweep(&simulation.h, None, simulation.now()).await.unwrap();
-            let back = BroughtBack {
+            let back = ReinstatedParent {
                 backup_id: full.clone(),
                 status: JobStatus::Failed,
             };

@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 use holdfast_domain::{BackupId, BackupType, JobStatus};
-use holdfast_operations::{BroughtBack, UnreadCause, rebuild_catalog, sweep};
+use holdfast_operations::{ReinstatedParent, UnreadCause, rebuild_catalog, sweep};
 use jiff::SignedDuration;
 use mongodb::bson::{DateTime, doc};
 
@@ -51,8 +51,8 @@ async fn mixed(simulation: &Simulation) -> ([BackupId; 2], BackupId, BackupId) {
     )
 }
 
-fn completed(backup_id: BackupId) -> BroughtBack {
-    BroughtBack {
+fn completed(backup_id: BackupId) -> ReinstatedParent {
+    ReinstatedParent {
         backup_id,
         status: JobStatus::Completed,
     }

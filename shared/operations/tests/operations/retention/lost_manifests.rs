@@ -2,7 +2,7 @@
 //! the loss.
 
 use holdfast_domain::{
-    BackupId, BackupType, FailureCode, JobFailure, JobStatus, ObjectKey, RetentionPolicy,
+    BackupId, BackupType, Encoding, FailureCode, JobFailure, JobStatus, ObjectKey, RetentionPolicy,
     VerificationLevel, VerificationStatus,
 };
 use holdfast_operations::{
@@ -16,7 +16,7 @@ use super::{invariants, losses::Losses};
 use crate::support::simulation::{NO_FILE, Simulation, object_of};
 
 async fn stray(simulation: &Simulation) -> ObjectKey {
-    let key = ObjectKey::content_object(&NO_FILE, false, false);
+    let key = ObjectKey::content_object(&NO_FILE, Encoding::PLAIN);
     simulation
         .store
         .put(&key, "x".into(), PutMode::IfAbsent)
@@ -251,7 +251,7 @@ async fn a_manifest_that_is_back_without_its_artifacts_leaves_the_backup_lost() 
     let ids = simulation.back_up_daily(3).await;
     let mut losses = lose(&simulation, &[&ids[0]]).await;
     simulation.retain().await;
-    let dump = ObjectKey::database_dump(&ids[0], 1, false, false);
+    let dump = ObjectKey::database_dump(&ids[0], 1, Encoding::PLAIN);
     let bytes = holdfast_storage::read_all(&*simulation.store, &dump, 1 << 20)
         .await
         .unwrap();
@@ -317,7 +317,7 @@ async fn rows_of_older_versions_are_lost_only_with_that_cause() {
     losses.keep_everything(&simulation).await;
     assert!(
         !simulation
-            .has(&ObjectKey::database_dump(&ids[1], 1, false, false))
+            .has(&ObjectKey::database_dump(&ids[1], 1, Encoding::PLAIN))
             .await
     );
     simulation.remove().await;
@@ -336,7 +336,7 @@ async fn a_failed_backup_that_retention_deletes_is_not_lost() {
     let failed = doc! { "$set": { "status": "failed", "error": failed } };
     simulation
         .store
-        .delete(&ObjectKey::database_dump(&ids[0], 1, false, false))
+        .delete(&ObjectKey::database_dump(&ids[0], 1, Encoding::PLAIN))
         .await
         .unwrap();
     simulation

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use holdfast_catalog::{Catalog, ReaderRow};
 use holdfast_domain::{
-    BackupId, BackupType, JobStatus, ObjectKey, RetentionPolicy, Secret, Timestamp,
+    BackupId, BackupType, Encoding, JobStatus, ObjectKey, RetentionPolicy, Secret, Timestamp,
     VerificationLevel,
 };
 use holdfast_operations::{CatalogLeases, RunLimits, verify_on_request};
@@ -75,7 +75,7 @@ async fn a_backup_is_not_deleted_while_it_is_read() {
     );
     assert_eq!(
         (first.protection(), second.protection()),
-        (&Protection::Held, &Protection::Held)
+        (&Protection::Protected, &Protection::Protected)
     );
     let report = simulation.retain().await;
     assert_eq!(report.all_problems().count(), 0, "{report:?}");
@@ -264,7 +264,7 @@ async fn the_rest_of_a_backup_without_a_manifest_stays_while_it_is_read() {
         .delete(&ObjectKey::manifest(&ids[0]))
         .await
         .unwrap();
-    let dump = ObjectKey::database_dump(&ids[0], 1, false, false);
+    let dump = ObjectKey::database_dump(&ids[0], 1, Encoding::PLAIN);
     let reader = reading(&simulation, &ids[0]).await;
     let report = simulation.retain().await;
     assert!(

@@ -12,9 +12,10 @@ use holdfast_domain::{
 };
 use holdfast_operations::{
     BackupOutcome, BackupRequest, Holdfast, OperationError, RunLimits, Silent,
-    back_up_content_here, retain, trigger,
+    back_up_content_in_process, retain, trigger,
 };
 use holdfast_recovery::verify;
+use holdfast_repository::EncryptionMode;
 use holdfast_testing::{FileShape, IpfsNode, TestStore, database_uri, parts, unique};
 use jiff::SignedDuration;
 use mongodb::bson::{Document, doc};
@@ -43,7 +44,10 @@ impl Stage {
             ("BACKUP_ENCRYPTION_KEY", KEY),
         ]);
         let repository = repository_of(&settings, store.location(), Arc::clone(&store.store));
-        repository.init(true, Timestamp::now()).await.unwrap();
+        repository
+            .init(EncryptionMode::On, Timestamp::now())
+            .await
+            .unwrap();
         let h = holdfast_of(settings, repository, Arc::new(Silent)).await;
         h.catalog.ensure_indexes().await.unwrap();
         let client = mongodb::Client::with_uri_str(&parts().mongodb_uri)
@@ -92,7 +96,7 @@ impl Stage {
             match trigger(&self.h, BackupType::Content, None, Timestamp::now()).await {
                 Ok(job) => break job,
                 Err(OperationError::Collecting) => {
-                    tokio::time::sleep(std::time::Duration::from_millis(5)).await
+                    tokio::time::sleep(std::time::Duration::from_millis(5)).await;
                 }
                 Err(error) => panic!("{error}"),
             }
@@ -100,9 +104,13 @@ impl Stage {
         let request = BackupRequest::Triggered {
             backup_id: job.backup_id,
         };
-        let outcome = Box::pin(back_up_content_here(&self.h, request, RunLimits::none()))
-            .await
-            .unwrap();
+        let outcome = Box::pin(back_up_content_in_process(
+            &self.h,
+            request,
+            RunLimits::none(),
+        ))
+        .await
+        .unwrap();
         assert!(
             matches!(outcome, BackupOutcome::Completed(_)),
             "{outcome:?}"

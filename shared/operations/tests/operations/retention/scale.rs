@@ -4,8 +4,8 @@
 use std::time::{Duration, Instant};
 
 use holdfast_domain::{
-    BackupId, BackupType, ItemRecord, ManifestFile, ObjectKey, RetentionPolicy, Sha256Digest,
-    Timestamp,
+    BackupId, BackupType, Encoding, ItemRecord, ManifestFile, ObjectKey, RetentionPolicy,
+    Sha256Digest, Timestamp,
 };
 use holdfast_operations::{RetentionReport, RunLimits, retain, sweep_within};
 use holdfast_storage::PutMode;
@@ -51,7 +51,7 @@ async fn grow(simulation: &Simulation, id: &BackupId, more: &str, count: usize) 
 async fn stray(simulation: &Simulation, number: u16) -> ObjectKey {
     let mut address = [0; 32];
     address[..2].copy_from_slice(&number.rotate_left(8).to_be_bytes());
-    let key = ObjectKey::content_object(&Sha256Digest::new(address), false, false);
+    let key = ObjectKey::content_object(&Sha256Digest::new(address), Encoding::PLAIN);
     simulation
         .store
         .put(&key, "x".into(), PutMode::IfAbsent)

@@ -6,9 +6,10 @@ use std::{io::Write as _, num::NonZeroUsize, ops::Range};
 use bytes::Bytes;
 use holdfast_codec::{ArtifactDigest, DigestWriter, GzipWriter, SegmentHasher};
 use holdfast_domain::{
-    Artifact, BackupId, BackupType, Compression, ContentItem, ContentManifest, FORMAT_VERSION,
-    ItemCounts, ItemRecord, ItemStatus, KeptFile, Manifest, ManifestFile, ObjectKey, SEGMENT_BYTES,
-    Sha256Digest, Source, StorageType, StoredObject, Timestamp, Trigger, TriggerKind, Verified,
+    Artifact, BackupId, BackupType, Compression, ContentItem, ContentManifest, Encoding,
+    FORMAT_VERSION, ItemCounts, ItemRecord, ItemStatus, Manifest, ManifestFile, ObjectKey,
+    SEGMENT_BYTES, Sha256Digest, Source, StorageType, StoredFile, StoredObject, Timestamp, Trigger,
+    TriggerKind, Verified,
 };
 use holdfast_operations::Holdfast;
 use holdfast_storage::PutMode;
@@ -40,13 +41,13 @@ fn record(number: u64) -> ItemRecord {
     address[..8].copy_from_slice(&number.to_be_bytes());
     let address = Sha256Digest::new(address);
     let artifact = Artifact {
-        key: ObjectKey::content_object(&address, false, false),
+        key: ObjectKey::content_object(&address, Encoding::PLAIN),
         size: 10,
         sha256: address,
         segment_bytes: SEGMENT_BYTES,
         segments: vec![address],
     };
-    let file = KeptFile {
+    let file = StoredFile {
         size: 10,
         file_sha256: address,
         object: StoredObject {
@@ -88,7 +89,7 @@ pub(crate) async fn commit(h: &Holdfast, list: &List, items: u64) -> BackupId {
     let mut random = [0; 4];
     getrandom::fill(&mut random).unwrap();
     let id = BackupId::new(BackupType::Content, at, random);
-    let key = ObjectKey::content_items(&id, 1, true, false);
+    let key = ObjectKey::content_items(&id, 1, Encoding::GZIP);
     let mut digest = DigestWriter::new(std::io::sink(), SegmentHasher::plain());
     digest.write_all(&list.0).unwrap();
     let ArtifactDigest {

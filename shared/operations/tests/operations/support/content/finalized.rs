@@ -37,7 +37,7 @@ impl Fixture {
                 .await
                 .unwrap()
             {
-                FinalizeOutcome::HandOn { .. } => {}
+                FinalizeOutcome::Continue { .. } => {}
                 outcome => return (completed(outcome), runs),
             }
         }

@@ -12,7 +12,7 @@ use std::{
 use async_trait::async_trait;
 use holdfast_codec::{ArtifactDigest, ArtifactPlace, DecryptReader, GunzipReader, SegmentReader};
 use holdfast_domain::{
-    BackupId, BackupType, DownloadMessage, ItemRecord, ItemStatus, Job, KeptFile, StoredObject,
+    BackupId, BackupType, DownloadMessage, ItemRecord, ItemStatus, Job, StoredFile, StoredObject,
     Timestamp, settings::Settings,
 };
 use holdfast_operations::{
@@ -251,7 +251,7 @@ impl Fixture {
                 .unwrap()
             {
                 FinalizeOutcome::Completed(job) | FinalizeOutcome::Failed(job) => return *job,
-                FinalizeOutcome::HandOn { .. } => {}
+                FinalizeOutcome::Continue { .. } => {}
                 other @ FinalizeOutcome::Skipped { .. } => {
                     panic!("expected a finalized backup, got {other:?}")
                 }
@@ -293,7 +293,7 @@ impl Fixture {
     }
 
     /// The bytes of a held file: authenticated, decrypted, unzipped.
-    pub(crate) async fn content_of(&self, file: &KeptFile) -> Vec<u8> {
+    pub(crate) async fn content_of(&self, file: &StoredFile) -> Vec<u8> {
         self.read(&file.object).await
     }
 

@@ -1,9 +1,10 @@
 //! Content backups of this simulation, in the two halves of a real one.
 
-use holdfast_catalog::{FoundItem, HoldSource, JobChange, Settled, Source, source_id};
+use holdfast_catalog::{FoundItem, JobChange, Settled, Source, SourceAddress, source_id};
 use holdfast_domain::{
-    BackupId, BackupType, ContentItem, ContentManifest, ItemFailure, ItemFailureCode, ItemStatus,
-    JobFailure, JobStatus, KeptFile, ObjectKey, StorageType, StoredObject, Timestamp, Verified,
+    BackupId, BackupType, ContentItem, ContentManifest, Encoding, ItemFailure, ItemFailureCode,
+    ItemStatus, JobFailure, JobStatus, ObjectKey, StorageType, StoredFile, StoredObject, Timestamp,
+    Verified,
 };
 
 use super::{Simulation, digest};
@@ -52,7 +53,7 @@ impl Simulation {
         let held = self
             .h
             .catalog
-            .held(std::slice::from_ref(&source))
+            .stored_files(std::slice::from_ref(&source))
             .await
             .unwrap()
             .pop()
@@ -91,7 +92,7 @@ impl Simulation {
         assert!(settled.unwrap());
     }
 
-    async fn is_there(&self, file: &KeptFile) -> bool {
+    async fn is_there(&self, file: &StoredFile) -> bool {
         for object in std::iter::once(&file.object).chain(&file.dag) {
             if !self.has(&object.artifact.key).await {
                 return false;
@@ -101,24 +102,25 @@ impl Simulation {
     }
 
     /// Fetches a file. An existing object at its address is reused, and never overwritten.
-    async fn keep(&self, file: &str) -> KeptFile {
+    async fn keep(&self, file: &str) -> StoredFile {
         let body = format!("the file {file}");
         let digest = digest(body.as_bytes());
         let address = digest.sha256;
         let dag_body = format!("the blocks of {file}");
-        let dag_key = ObjectKey::content_dag(&self::digest(dag_body.as_bytes()).sha256, false);
+        let dag_key =
+            ObjectKey::content_dag(&self::digest(dag_body.as_bytes()).sha256, Encoding::PLAIN);
         let object = |artifact| StoredObject {
             artifact,
             compression: None,
             encryption: None,
         };
-        let kept = KeptFile {
+        let kept = StoredFile {
             size: body.len() as u64,
             file_sha256: address,
             dag: Some(object(self.put(&dag_key, dag_body.as_bytes()).await)),
             object: object(
                 self.put(
-                    &ObjectKey::content_object(&address, false, false),
+                    &ObjectKey::content_object(&address, Encoding::PLAIN),
                     body.as_bytes(),
                 )
                 .await,
@@ -131,12 +133,16 @@ impl Simulation {
             content_encoding: None,
             fetched_at: self.now(),
         };
-        let hold = HoldSource {
+        let hold = SourceAddress {
             storage_type: StorageType::Gaia,
             locator: file,
             address: &address,
         };
-        self.h.catalog.hold(&hold, &kept, self.now()).await.unwrap();
+        self.h
+            .catalog
+            .record_stored_file(&hold, &kept, self.now())
+            .await
+            .unwrap();
         kept
     }
 
@@ -163,7 +169,7 @@ impl Simulation {
         let list = lines.iter().fold(String::new(), |list, line| {
             list + &serde_json::to_string(line).unwrap() + "\n"
         });
-        let key = ObjectKey::content_items(&id, 1, false, false);
+        let key = ObjectKey::content_items(&id, 1, Encoding::PLAIN);
         let list = self.put(&key, list.as_bytes()).await;
         let content = ContentManifest {
             items: counts,

@@ -15,10 +15,10 @@ use bytes::Bytes;
 use holdfast_catalog::JobChange;
 use holdfast_codec::{ArtifactDigest, DigestWriter, SegmentHasher};
 use holdfast_domain::{
-    Artifact, BackupId, BackupType, ContentManifest, DeletionCause, FORMAT_VERSION, FailureCode,
-    Job, JobDeletion, JobFailure, JobStatus, Manifest, ManifestFile, ObjectKey, RetentionPolicy,
-    SEGMENT_BYTES, Sha256Digest, Timestamp, Trigger, TriggerKind, VerificationLevel,
-    VerificationStatus, settings::StoreLocation,
+    Artifact, BackupId, BackupType, ContentManifest, DeletionCause, Encoding, FORMAT_VERSION,
+    FailureCode, Job, JobDeletion, JobFailure, JobStatus, Manifest, ManifestFile, ObjectKey,
+    RetentionPolicy, SEGMENT_BYTES, Sha256Digest, Timestamp, Trigger, TriggerKind,
+    VerificationLevel, VerificationStatus, settings::StoreLocation,
 };
 use holdfast_operations::{
     Holdfast, OperationError, RetentionReport, RunLimits, Silent, accept_loss,
@@ -230,7 +230,10 @@ impl Simulation {
         let id = self.new_id(BackupType::Database);
         self.insert(&id, parent).await;
         let dump = self
-            .put(&ObjectKey::database_dump(&id, 1, false, false), b"a dump")
+            .put(
+                &ObjectKey::database_dump(&id, 1, Encoding::PLAIN),
+                b"a dump",
+            )
             .await;
         self.commit(&id, self.now(), vec![dump], None).await;
         id
@@ -251,7 +254,7 @@ impl Simulation {
         let id = self.new_id(BackupType::Database);
         self.insert(&id, None).await;
         self.put(
-            &ObjectKey::database_dump(&id, 1, false, false),
+            &ObjectKey::database_dump(&id, 1, Encoding::PLAIN),
             b"half a dump",
         )
         .await;
@@ -279,6 +282,8 @@ impl Simulation {
             problems: Vec::new(),
             at: self.now(),
             repository_problems: Vec::new(),
+            notes: Vec::new(),
+            bytes_read: 1,
             duration_ms: 1,
             collections: Vec::new(),
         };
@@ -340,8 +345,7 @@ impl Simulation {
 pub(crate) fn object_of(file: &str) -> ObjectKey {
     ObjectKey::content_object(
         &digest(format!("the file {file}").as_bytes()).sha256,
-        false,
-        false,
+        Encoding::PLAIN,
     )
 }
 

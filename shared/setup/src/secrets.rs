@@ -1,0 +1,121 @@
+//! Secrets of AWS Secrets Manager: a secret's variable may contain an ARN. Its plain text is then
+//! the value.
+//!
+//! The value goes only into the settings, never into the environment. JSON and binary secrets are
+//! not parsed: the complete text is the value.
+
+use aws_config::{Region, SdkConfig};
+use aws_sdk_secretsmanager::{
+    Client,
+    error::{ProvideErrorMetadata, SdkError},
+    operation::get_secret_value::GetSecretValueError,
+};
+use holdfast_domain::{Secret, settings::SettingError};
+
+use crate::timeouts::in_time;
+
+/// Whether the value names a secret instead of being one.
+pub(crate) fn is_arn(value: &str) -> bool {
+    region(value).is_some()
+}
+
+/// The plain text of the secret with the ARN in this variable.
+///
+/// # Errors
+/// Its fault. It is transient if Secrets Manager was unreachable.
+pub(crate) async fn read(
+    aws: &SdkConfig,
+    variable: &str,
+    arn: &str,
+) -> Result<Secret, SettingError> {
+    let region = region(arn)
+        .filter(|region| !region.is_empty())
+        .map(|region| Region::new(region.to_owned()));
+    let config = aws_sdk_secretsmanager::config::Builder::from(&in_time(aws))
+        .region(region.or(aws.region().cloned()))
+        .build();
+    // Boxed: the SDK's future, seen through all its callers, is too deep a type for the compiler's
+    // layout.
+    let answer = Box::pin(
+        Client::from_conf(config)
+            .get_secret_value()
+            .secret_id(arn)
+            .send(),
+    )
+    .await;
+    let answer = answer.map_err(|error| SettingError {
+        is_transient: is_transient(&error),
+        ..SettingError::new(
+            variable,
+            format!("the secret {arn} cannot be read: {}", reason(&error)),
+        )
+    })?;
+    match answer.secret_string().map(str::trim) {
+        Some(text) if !text.is_empty() => Ok(Secret::new(text)),
+        Some(_) => Err(SettingError::new(
+            variable,
+            format!("the secret {arn} is empty"),
+        )),
+        None => Err(SettingError::new(
+            variable,
+            format!("the secret {arn} is binary: expected plain text"),
+        )),
+    }
+}
+
+/// The region in a Secrets Manager ARN.
+fn region(value: &str) -> Option<&str> {
+    let mut parts = value.trim().splitn(4, ':');
+    let is_secret = parts.next() == Some("arn")
+        && parts.next().is_some()
+        && parts.next() == Some("secretsmanager");
+    is_secret
+        .then(|| parts.next())?
+        .and_then(|rest| rest.split(':').next())
+}
+
+/// Unreachable, throttled, or its own fault, but not a refusal.
+fn is_transient(error: &SdkError<GetSecretValueError>) -> bool {
+    matches!(
+        error.code(),
+        None | Some("InternalServiceError" | "ServiceUnavailable" | "ThrottlingException")
+    )
+}
+
+fn reason(error: &SdkError<GetSecretValueError>) -> String {
+    match (error.code(), error.message()) {
+        (Some(code @ "ResourceNotFoundException"), _) => {
+            format!("{code}: the secret does not exist. Correct the ARN")
+        }
+        (Some(code @ "AccessDeniedException"), _) => {
+            format!("{code}: allow secretsmanager:GetSecretValue on it")
+        }
+        (Some(code), Some(message)) => format!("{code}: {message}"),
+        (Some(code), None) => code.to_owned(),
+        (None, _) => {
+            "Secrets Manager could not be reached: check the function's network".to_owned()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_arns_of_secrets_are_resolved() {
+        assert_eq!(
+            region("arn:aws:secretsmanager:eu-west-1:123456789012:secret:uri-AbCdEf"),
+            Some("eu-west-1")
+        );
+        assert!(is_arn("arn:aws-cn:secretsmanager:cn-north-1:1:secret:x"));
+        for value in [
+            "mongodb://h/db",
+            "passphrase:arn:aws:secretsmanager:x",
+            "arn:aws:kms:us-east-1:1:key/x",
+            "",
+        ] {
+            assert!(!is_arn(value), "{value}");
+        }
+    }
+}
