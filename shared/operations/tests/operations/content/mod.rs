@@ -2,6 +2,7 @@
 //! Also with a faulty origin.
 
 mod discovery;
+mod discovery_repeated;
 mod downloads;
 mod fairness;
 mod finalize;
