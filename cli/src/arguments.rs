@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn help_says_which_arguments_others_can_see() {
+    fn help_names_the_arguments_visible_to_others() {
         for path in [
             &["dump"][..],
             &["restore", "database"],

@@ -216,7 +216,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failure_says_what_to_do_about_it() {
+    fn a_failure_has_a_remedy() {
         let failure = Failure::refused("no").hint("ask");
         assert_eq!(failure.to_text(), "holdfast: no\n  remedy: ask");
         assert_eq!(

@@ -33,7 +33,7 @@ async fn without_a_verified_token_the_gateway_refuses_by_itself() {
 }
 
 #[tokio::test]
-async fn a_token_without_a_role_may_nothing_and_a_creator_may_look() {
+async fn a_token_without_a_role_may_do_nothing_and_a_creator_may_read() {
     let api = deployed();
     for (method, path) in [
         (Method::GET, "/api/backups/status"),
@@ -175,7 +175,7 @@ async fn settings_are_shown_without_secrets() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_api_reports_a_backup_as_stored() {
-    let deployment = Deployment::named("told").with("CreatorAccess", "read");
+    let deployment = Deployment::named("reported").with("CreatorAccess", "read");
     // The golden items are on nobody's hub.
     let variant = deployment
         .with("ContentCollection", "pieces")
@@ -288,34 +288,37 @@ async fn the_job_is_in_lists_and_status(api: &Api, job: &Value) {
             .clone();
         assert_eq!(page["jobs"], json!([]), "{query}: {page}");
     }
-    let told = api
+    let reported = api
         .get("/api/backups/status")
         .await
         .expect(200)
         .data()
         .clone();
-    let (scheduler, database) = (&told["status"]["scheduler"], &told["status"]["database"]);
+    let (scheduler, database) = (
+        &reported["status"]["scheduler"],
+        &reported["status"]["database"],
+    );
     assert_eq!(
         *scheduler,
         json!({ "running": true, "activeBackups": [], "maxConcurrent": 2 }),
-        "{told}"
+        "{reported}"
     );
     assert_eq!(
         (&database["enabled"], &database["lastBackup"]),
         (&json!(true), job),
-        "{told}"
+        "{reported}"
     );
     assert_eq!(
         (&database["totalBackups"], &database["failedBackups"]),
         (&json!(1), &json!(0)),
-        "{told}"
+        "{reported}"
     );
-    let statistics = &told["statistics"];
+    let statistics = &reported["statistics"];
     assert_eq!(
         (&statistics["storedBytes"], &statistics["originalBytes"]),
         (&job["size"], &job["originalSize"])
     );
-    assert_eq!(statistics["successRatePercent"], 100.0, "{told}");
+    assert_eq!(statistics["successRatePercent"], 100.0, "{reported}");
 }
 
 /// Each call of the contract, by its method, responds as documented.

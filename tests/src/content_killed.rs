@@ -49,7 +49,7 @@ async fn a_worker_killed_in_the_middle_of_a_file_leaves_it_to_the_next() {
     );
     assert_eq!(origin.count("/film"), 2);
     variant.content_comes_back(&id, &pieces).await;
-    what_was_left_is_in_nobodys_way(&variant, &pieces).await;
+    remains_are_no_obstacle(&variant, &pieces).await;
     variant.finish(&id).await;
 }
 
@@ -208,7 +208,7 @@ async fn age_messages(variant: &Variant, id: &str) {
 
 /// The objects of the killed worker have no owner. They stay until no run can use them any more.
 /// The next backup downloads nothing.
-async fn what_was_left_is_in_nobodys_way(variant: &Variant, pieces: &[Piece]) {
+async fn remains_are_no_obstacle(variant: &Variant, pieces: &[Piece]) {
     variant.sweep().await;
     assert_eq!(variant.unfinished_uploads().await.len(), 1);
     assert_eq!(variant.leases().await, 0);

@@ -25,7 +25,7 @@ async fn every_shape_of_content_comes_back_equal_and_a_second_run_downloads_only
 
     let first = backed_up_with_progress(&variant, pieces.len()).await;
     let folder = variant.content_comes_back(id(&first), &pieces).await;
-    assert_told_of(&restored_items(&folder), &pieces);
+    assert_recorded(&restored_items(&folder), &pieces);
     goes_back_to_ipfs(&variant, id(&first), &pieces).await;
     opens_by_its_guide(&variant, &first, folder.path()).await;
     let before = pieces.clone();
@@ -306,7 +306,7 @@ async fn backed_up_with_progress(variant: &Variant, expected: usize) -> Value {
 }
 
 /// Asserts the manifest's records of each file: its origin and its object.
-fn assert_told_of(items: &[Value], pieces: &[Piece]) {
+fn assert_recorded(items: &[Value], pieces: &[Piece]) {
     let by_id: BTreeMap<&str, &Value> = items
         .iter()
         .map(|item| (item["contentId"].as_str().unwrap(), item))

@@ -46,7 +46,7 @@ async fn three_thousand_files_are_backed_up_with_the_memory_of_two_hundred() {
     variant.publish(&pieces_from(&node, FEW, MANY).await).await;
     let id = backed_up(&variant, MANY, FEW).await;
     let with_many = peaks(&variant);
-    say(&format!(
+    print(&format!(
         "peak memory in KiB: {with_few:?} with {FEW} files, {with_many:?} with {MANY} more"
     ));
     for (function, few) in &with_few {
@@ -135,14 +135,14 @@ async fn backed_up(variant: &Variant, new: i64, before: i64) -> String {
         "{job}"
     );
     let each_second = f64::from(i32::try_from(new).unwrap()) / seconds;
-    say(&format!(
+    print(&format!(
         "{new} files in {seconds:.1} s, {each_second:.0} a second"
     ));
     id
 }
 
 /// Not by a macro, because the test harness hides its output for a passed test.
-fn say(what: &str) {
+fn print(what: &str) {
     writeln!(std::io::stderr(), "content at scale: {what}").unwrap();
 }
 

@@ -186,7 +186,7 @@ async fn a_full_backup_is_both_and_is_complete_when_both_are() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_backup_leaves_out_what_is_switched_off_and_who_may_only_look_begins_nothing() {
+async fn a_full_backup_leaves_out_disabled_parts_and_a_reader_begins_nothing() {
     let deployment = Deployment::named("full-half")
         .with("ContentEnabled", "false")
         .with("CreatorAccess", "read");

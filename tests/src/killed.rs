@@ -234,21 +234,21 @@ async fn worker(variant: &Variant) -> Process {
 /// The mongodump of a worker: one, or none if the engine is the native one.
 fn tools_of(worker: &Process, variant: &Variant) -> Vec<Process> {
     let tools = worker.children();
-    let told: Vec<String> = tools
+    let reported: Vec<String> = tools
         .iter()
         .flat_map(|tool| [tool.arguments(), tool.environment()].concat())
         .collect();
     assert_eq!(
         tools.len(),
         usize::from(variant.mongodump.is_some()),
-        "{told:?}"
+        "{reported:?}"
     );
     assert!(
-        tools.is_empty() || told.contains(&"--archive".to_owned()),
-        "{told:?}"
+        tools.is_empty() || reported.contains(&"--archive".to_owned()),
+        "{reported:?}"
     );
-    assert!(tools.iter().all(Process::group_is_there), "{told:?}");
-    variant.assert_no_secret_in("the process of mongodump", &told);
+    assert!(tools.iter().all(Process::group_is_there), "{reported:?}");
+    variant.assert_no_secret_in("the process of mongodump", &reported);
     tools
 }
 

@@ -8,7 +8,7 @@ use crate::{
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_archive_that_looks_whole_is_no_backup_if_mongodump_failed() {
+async fn a_complete_archive_is_no_backup_if_mongodump_failed() {
     let cut = Mongodump::that_wrote("cut-but-whole", 1);
     let variant = Deployment::named("cut-but-whole")
         .dumped_by(cut)

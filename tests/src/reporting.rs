@@ -29,16 +29,16 @@ async fn all_metadata_are_behind_a_link_and_a_backup_that_grew_raises_its_alarm(
         .data()
         .clone();
     the_link_brings_the_export(&variant, &export, &job).await;
-    let told = variant
+    let reported = variant
         .operator(&["--json", "status"])
         .await
         .expect(0)
         .text();
-    let told: Value = serde_json::from_str(&told).unwrap();
+    let reported: Value = serde_json::from_str(&reported).unwrap();
     assert_eq!(
-        told["statistics"]["database"]["lastGoodBackup"]["backupId"],
+        reported["statistics"]["database"]["lastGoodBackup"]["backupId"],
         json!(id),
-        "{told}"
+        "{reported}"
     );
 
     assert_eq!(

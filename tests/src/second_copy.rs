@@ -109,7 +109,7 @@ async fn data_lost_with_bucket_and_catalogue_are_restored_from_the_automatic_cop
         variant.api.back_up_of("content").await,
     );
     for job in [&database, &content] {
-        let copy = copy_that_stands(&variant, id(job), "completed").await;
+        let copy = copy_with_status(&variant, id(job), "completed").await;
         assert_eq!(
             copy["store"],
             format!("s3://{}/{PREFIX}/", second.bucket),
@@ -167,7 +167,7 @@ async fn a_copy_that_fails_is_an_alarm_and_no_failed_backup() {
         .await;
     fill_with_noise(&variant.server, &variant.source, 1).await;
     let job = variant.api.back_up().await;
-    let copy = copy_that_stands(&variant, id(&job), "failed").await;
+    let copy = copy_with_status(&variant, id(&job), "failed").await;
     assert!(
         copy["error"]["message"]
             .as_str()
@@ -201,7 +201,7 @@ fn id(job: &Value) -> &str {
 }
 
 /// Waits for a copy with this status.
-async fn copy_that_stands(variant: &Variant, id: &str, status: &str) -> Value {
+async fn copy_with_status(variant: &Variant, id: &str, status: &str) -> Value {
     until(
         &format!("a copy that is {status}"),
         Duration::from_mins(3),
@@ -226,14 +226,14 @@ async fn nothing_is_left_to_do(variant: &Variant) {
         .invoke("replication", &event("schedule-copies-retention"))
         .await;
     let report = &removed.payload;
-    let told = (
+    let shown = (
         &report["deleted"],
         &report["retained"],
         &report["problems"],
         &report["collection"]["problems"],
     );
     assert_eq!(
-        told,
+        shown,
         (&json!([]), &json!(2), &json!([]), &json!([])),
         "{removed:?}"
     );

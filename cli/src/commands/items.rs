@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_missing_is_said_and_nothing_where_nothing_is() {
+    fn only_missing_items_are_reported() {
         let whole = ItemCounts {
             expected: 3,
             done: 1,
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_list_says_how_much_it_left_out() {
+    fn a_cut_list_counts_the_omitted_lines() {
         assert_eq!(and_more(20), None);
         assert_eq!(and_more(21).as_deref(), Some("… and 1 more"));
     }

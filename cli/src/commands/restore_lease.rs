@@ -50,7 +50,7 @@ mod tests {
     use crate::{global::Global, keys_needed::KeysNeeded};
 
     #[tokio::test]
-    async fn a_restore_of_a_backup_asks_its_lease_before_it_drops_or_replaces_data() {
+    async fn a_restore_of_a_backup_checks_its_lease_before_it_drops_or_replaces_data() {
         let folder = tempfile::tempdir().unwrap();
         let store = StoreLocation::parse(&format!("file://{}", folder.path().display())).unwrap();
         let (global, output) = (

@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn what_went_wrong_and_what_was_left_out_is_said() {
+    fn failures_and_omissions_are_reported() {
         let text = text("backup x", "mongodb://h/", &report(3));
         for expected in [
             "DIFFERS: 2 documents are missing",
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dry_run_does_not_say_that_it_did_anything() {
+    fn a_dry_run_reports_no_action() {
         let text = text("archive x", "mongodb://h/", &planned(0));
         assert!(
             text.contains("b.users: option autoIndexId left out"),

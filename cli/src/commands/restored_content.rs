@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_report_says_what_is_missing_and_why_and_no_more_than_can_be_read() {
+    fn a_report_names_missing_items_with_reasons_up_to_a_limit() {
         let failed = NotRestored {
             content_id: Some("7".to_owned()),
             file_name: "7_x.png".to_owned(),

@@ -25,7 +25,7 @@ async fn knowing_the_secret() -> Place {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_anonymised_restore_holds_no_original_and_says_what_was_done() {
+async fn an_anonymised_restore_holds_no_original_and_reports_its_rules() {
     let place = knowing_the_secret().await;
     let folder = tempfile::tempdir().unwrap();
     let rules = rules(folder.path(), "{ users: [name] }");
@@ -45,7 +45,7 @@ async fn an_anonymised_restore_holds_no_original_and_says_what_was_done() {
     ];
 
     let dry: Vec<&str> = restore.into_iter().chain(["--dry-run"]).collect();
-    let told = place.holdfast(&dry).expect(0).text();
+    let reported = place.holdfast(&dry).expect(0).text();
     for expected in [
         "fake user-name",
         "500",
@@ -53,9 +53,12 @@ async fn an_anonymised_restore_holds_no_original_and_says_what_was_done() {
         "stay unchanged",
         "nothing was changed",
     ] {
-        assert!(told.contains(expected), "{expected}: {told}");
+        assert!(reported.contains(expected), "{expected}: {reported}");
     }
-    assert!(!told.contains("user 1"), "no original is shown: {told}");
+    assert!(
+        !reported.contains("user 1"),
+        "no original is shown: {reported}"
+    );
     assert!(
         place.content(&copy).await.is_empty(),
         "a dry run changes nothing"
@@ -199,10 +202,10 @@ async fn an_archive_is_anonymised_too_where_it_can_be_read_twice() {
         .into_iter()
         .chain(options)
         .collect();
-    let told = place.holdfast(&words).expect(0).text();
+    let reported = place.holdfast(&words).expect(0).text();
     assert!(
-        told.contains("fake wallet-address") && told.contains("anonymised"),
-        "{told}"
+        reported.contains("fake wallet-address") && reported.contains("anonymised"),
+        "{reported}"
     );
     let users = place.client.database(&copy).collection::<Document>("users");
     let of_nobody = doc! { "email": { "$regex": "@example\\.invalid$" } };

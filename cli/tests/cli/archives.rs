@@ -45,7 +45,7 @@ async fn a_dump_piped_into_a_restore_is_a_copy() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dump_to_a_file_takes_the_collections_that_were_asked_for() {
+async fn a_dump_to_a_file_contains_the_requested_collections() {
     let place = Place::new().await;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("dump.archive");
@@ -267,10 +267,10 @@ async fn a_dry_run_into_targets_that_hold_something_shows_its_plan_and_the_refus
         .holdfast(&["restore", "database", &id, "--dry-run"])
         .expect(5)
         .saying(&["not empty", "--merge"]);
-    let told = ended.text();
+    let reported = ended.text();
     assert!(
-        told.contains("would be restored into") && told.contains("in the way"),
-        "{told}"
+        reported.contains("would be restored into") && reported.contains("in the way"),
+        "{reported}"
     );
     let cell = |text: &str, name: &str, from_the_end: usize| {
         let line = text
@@ -288,8 +288,8 @@ async fn a_dry_run_into_targets_that_hold_something_shows_its_plan_and_the_refus
     let shown = place.holdfast(&["show", &id]).expect(0).text();
     assert_eq!(
         cell(&shown, "users", 0),
-        cell(&told, "users", 1),
-        "as many indexes: {shown}{told}"
+        cell(&reported, "users", 1),
+        "as many indexes: {shown}{reported}"
     );
     let plan = place
         .holdfast(&["restore", "database", &id, "--dry-run", "--json"])

@@ -10,13 +10,13 @@ async fn what_was_backed_up_comes_back() {
     let found = place.holdfast(&["init"]).expect(0).text();
     assert!(found.contains("found repository"), "{found}");
 
-    let told = place.holdfast(&["run", "database"]).expect(0);
+    let reported = place.holdfast(&["run", "database"]).expect(0);
     assert!(
-        told.text().contains("800 documents in 4 namespaces"),
+        reported.text().contains("800 documents in 4 namespaces"),
         "{}",
-        told.text()
+        reported.text()
     );
-    assert_eq!(told.stderr, "", "quiet without a terminal");
+    assert_eq!(reported.stderr, "", "quiet without a terminal");
 
     let listed = place.json(&["list"]);
     assert_eq!(listed.len(), 1);

@@ -124,14 +124,16 @@ impl Copies {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_copy_is_made_by_hand_and_its_job_says_so() {
+async fn a_copy_is_made_by_hand_and_recorded_in_its_job() {
     let copies = Copies::new(&[]).await;
     let place = &copies.place;
     let (first, next) = (place.back_up(), place.back_up());
-    let told = place.holdfast(&["copy", &first]).expect(0).text();
+    let reported = place.holdfast(&["copy", &first]).expect(0).text();
     assert!(
-        told.contains(&first) && told.contains(&copies.store()) && told.contains("3 objects sent"),
-        "{told}"
+        reported.contains(&first)
+            && reported.contains(&copies.store())
+            && reported.contains("3 objects sent"),
+        "{reported}"
     );
     let shown = place.holdfast(&["show", &first]).expect(0).text();
     assert!(
@@ -258,7 +260,7 @@ async fn everything_is_restored_from_the_copy_when_bucket_and_catalogue_are_gone
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_copy_needs_no_catalogue_and_says_that_its_job_does_not_know() {
+async fn a_copy_needs_no_catalogue_and_reports_that_its_job_lacks_it() {
     let mut copies = Copies::new(&[]).await;
     let id = copies.place.back_up();
     copies.place.env.insert(
@@ -277,8 +279,11 @@ async fn a_copy_needs_no_catalogue_and_says_that_its_job_does_not_know() {
             .contains("catalogue"),
         "{document}"
     );
-    let told = copies.place.holdfast(&["copy", &id]).expect(0).text();
-    assert!(told.contains("its job does not record the copy"), "{told}");
+    let reported = copies.place.holdfast(&["copy", &id]).expect(0).text();
+    assert!(
+        reported.contains("its job does not record the copy"),
+        "{reported}"
+    );
     copies.remove().await;
 }
 

@@ -233,7 +233,7 @@ fn commands(guide: &Path) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_guide_says_works_from_a_directory() {
+async fn the_commands_of_the_guide_work_from_a_directory() {
     let folder = tempfile::tempdir().unwrap();
     let mut place = place_in(folder.path()).await;
     place.env.insert(
@@ -281,7 +281,7 @@ async fn what_the_guide_says_works_from_a_directory() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_asked_of_aws() {
+async fn no_request_is_sent_to_aws() {
     let folder = tempfile::tempdir().unwrap();
     let mut place = place_in(folder.path()).await;
     // The endpoint from which the SDK reads the machine's region and role.

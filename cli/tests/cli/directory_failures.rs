@@ -344,13 +344,13 @@ async fn two_at_once_make_one_repository_whatever_the_umask() {
         .unwrap()
     };
     let started = ["000", "277", "022", "077"].map(begin);
-    let told = started.map(|child| end_of(child).expect(0).text());
-    let ids = told
+    let reported = started.map(|child| end_of(child).expect(0).text());
+    let ids = reported
         .each_ref()
         .map(|text| text.split_whitespace().nth(2).unwrap());
     assert!(
         ids[0].len() == 32 && ids.iter().all(|id| *id == ids[0]),
-        "{told:?}"
+        "{reported:?}"
     );
     assert_eq!(
         place.json(&["key", "show"])[0]["epochs"]

@@ -39,17 +39,18 @@ fn complaints(findings: &[Value]) -> Vec<String> {
 }
 
 #[track_caller]
-fn assert_told(complaints: &[String], part: &str, words: &[&str]) {
-    let is_told =
-        |told: &&String| told.starts_with(part) && words.iter().all(|word| told.contains(word));
+fn assert_reported(complaints: &[String], part: &str, words: &[&str]) {
+    let is_told = |reported: &&String| {
+        reported.starts_with(part) && words.iter().all(|word| reported.contains(word))
+    };
     assert!(
-        complaints.iter().any(|told| is_told(&told)),
+        complaints.iter().any(|reported| is_told(&reported)),
         "{part} {words:?} is not in {complaints:#?}"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_as_it_should_be_is_said_part_by_part_and_nothing_is_left_behind() {
+async fn a_sound_installation_is_reported_part_by_part_and_nothing_is_left() {
     let mut place = with_gateway().await;
     place.env.insert(
         "BACKUP_CONTENT_ALLOWED_ORIGINS",
@@ -92,7 +93,7 @@ async fn what_is_as_it_should_be_is_said_part_by_part_and_nothing_is_left_behind
     place
         .holdfast(&["init", "--store", &format!("s3://{second}")])
         .expect(0);
-    assert_told(
+    assert_reported(
         &complaints(&examined(&place, 1)),
         "bad second store: ",
         &[&second, "BACKUP_CLOUD_BUCKET"],
@@ -105,10 +106,10 @@ async fn what_is_as_it_should_be_is_said_part_by_part_and_nothing_is_left_behind
     }
 
     place.env.remove("BACKUP_CLOUD_BUCKET");
-    let told = place.holdfast(&["doctor"]).expect(0).text();
+    let reported = place.holdfast(&["doctor"]).expect(0).text();
     assert!(
-        told.contains("ok    store") && told.contains("No problems."),
-        "{told}"
+        reported.contains("ok    store") && reported.contains("No problems."),
+        "{reported}"
     );
     place.remove().await;
 }
@@ -132,23 +133,27 @@ async fn what_is_away_is_named_each_with_what_to_do() {
         "BACKUP_CONTENT_ALLOWED_ORIGINS",
         "http://127.0.0.1:9".to_owned(),
     );
-    let told = complaints(&examined(&place, 1));
-    assert_told(&told, "bad database: ", &["127.0.0.1:9", "MONGODB_URI"]);
-    assert_told(&told, "bad catalogue: ", &["retry"]);
-    assert_told(&told, "bad drill server: ", &["BACKUP_DRILL_URI"]);
-    assert_told(&told, "bad store: ", &["holdfast-no-such-bucket"]);
-    assert_told(&told, "warning IPFS gateway: ", &["BACKUP_IPFS_GATEWAYS"]);
-    assert_told(
-        &told,
+    let reported = complaints(&examined(&place, 1));
+    assert_reported(&reported, "bad database: ", &["127.0.0.1:9", "MONGODB_URI"]);
+    assert_reported(&reported, "bad catalogue: ", &["retry"]);
+    assert_reported(&reported, "bad drill server: ", &["BACKUP_DRILL_URI"]);
+    assert_reported(&reported, "bad store: ", &["holdfast-no-such-bucket"]);
+    assert_reported(
+        &reported,
+        "warning IPFS gateway: ",
+        &["BACKUP_IPFS_GATEWAYS"],
+    );
+    assert_reported(
+        &reported,
         "bad IPFS gateway: no gateway",
         &["no file on IPFS can be backed up"],
     );
-    assert_told(
-        &told,
+    assert_reported(
+        &reported,
         "warning origin: ",
         &["127.0.0.1:9", "BACKUP_CONTENT_ALLOWED_ORIGINS"],
     );
-    assert!(!told.concat().contains("hunter2"), "{told:#?}");
+    assert!(!reported.concat().contains("hunter2"), "{reported:#?}");
     place.remove().await;
 }
 
@@ -158,9 +163,13 @@ async fn a_missing_repository_an_empty_database_and_wrong_settings_are_reported(
     place
         .env
         .insert("MONGODB_URI", uri_of(&holdfast_testing::unique("misspelt")));
-    let told = complaints(&examined(&place, 1));
-    assert_told(&told, "bad store: ", &["holdfast init"]);
-    assert_told(&told, "warning database: ", &["holds nothing", "misspelt"]);
+    let reported = complaints(&examined(&place, 1));
+    assert_reported(&reported, "bad store: ", &["holdfast init"]);
+    assert_reported(
+        &reported,
+        "warning database: ",
+        &["holds nothing", "misspelt"],
+    );
     place.env.insert("BACKUP_MAX_CONCURRENT", "0".to_owned());
     place.env.insert("BACKUP_DUMP_ENGINE", "pg_dump".to_owned());
     place
@@ -178,17 +187,17 @@ async fn a_useless_key_and_a_key_without_a_copy_are_reported() {
         .insert("BACKUP_DATABASE_ENCRYPTION", "true".to_owned());
     place.env.insert("BACKUP_ENCRYPTION_KEY", KEY.to_owned());
     place.holdfast(&["init"]).expect(0);
-    let told = complaints(&examined(&place, 0));
-    assert!(told.len() == 1, "{told:#?}");
-    assert_told(
-        &told,
+    let reported = complaints(&examined(&place, 0));
+    assert!(reported.len() == 1, "{reported:#?}");
+    assert_reported(
+        &reported,
         "warning keys: ",
         &["no offline recipient", "holdfast key export"],
     );
     place
         .env
         .insert("BACKUP_ENCRYPTION_KEY", OTHER_KEY.to_owned());
-    let told = complaints(&examined(&place, 1));
-    assert_told(&told, "bad keys: ", &["epoch 1", "does not open"]);
+    let reported = complaints(&examined(&place, 1));
+    assert_reported(&reported, "bad keys: ", &["epoch 1", "does not open"]);
     place.remove().await;
 }

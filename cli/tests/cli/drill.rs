@@ -5,7 +5,7 @@ use mongodb::bson::{Document, doc};
 use crate::place::Place;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_drill_tells_each_collection_and_is_recorded() {
+async fn a_drill_reports_each_collection_and_is_recorded() {
     let mut place = Place::initialised().await;
     let id = place.back_up();
     place
@@ -60,7 +60,7 @@ async fn a_drill_tells_each_collection_and_is_recorded() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_row_that_is_not_what_the_manifest_says_is_damage_too() {
+async fn a_row_that_differs_from_its_manifest_is_damage_too() {
     let place = Place::initialised().await;
     let id = place.back_up();
     let catalog = place.env["BACKUP_CATALOG_URI"].clone();

@@ -16,10 +16,10 @@ async fn encrypting() -> Place {
         .env
         .insert("BACKUP_DATABASE_ENCRYPTION", "true".to_owned());
     place.env.insert("BACKUP_ENCRYPTION_KEY", KEY.to_owned());
-    let told = place.holdfast(&["init"]).expect(0).text();
+    let reported = place.holdfast(&["init"]).expect(0).text();
     assert!(
-        told.contains("epoch 1") && told.contains("holdfast key export"),
-        "{told}"
+        reported.contains("epoch 1") && reported.contains("holdfast key export"),
+        "{reported}"
     );
     place
 }

@@ -216,7 +216,7 @@ async fn an_unreachable_server_is_reported_without_its_password() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_password_is_a_failed_backup_that_says_so() {
+async fn a_wrong_password_fails_the_backup_with_that_reason() {
     let mut place = Place::initialised().await;
     let refused = place.env["MONGODB_URI"].replace("mongodb://", "mongodb://ada:hunter2@");
     place.env.insert("MONGODB_URI", refused);

@@ -13,11 +13,11 @@ fn lines(ended: &Ended) -> Vec<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_backup_is_one_of_each_and_says_so() {
+async fn a_full_backup_is_one_of_each_and_reports_both() {
     let files = Files::new().await;
     let place = &files.place;
-    let told = lines(&place.holdfast(&["run", "full", "--json"]).expect(0));
-    let kinds: Vec<_> = told
+    let reported = lines(&place.holdfast(&["run", "full", "--json"]).expect(0));
+    let kinds: Vec<_> = reported
         .iter()
         .map(|job| {
             (
@@ -34,13 +34,13 @@ async fn a_full_backup_is_one_of_each_and_says_so() {
             ("full", "completed")
         ]
     );
-    let whole = &told[2];
+    let whole = &reported[2];
     assert_eq!(
         whole["parts"],
-        json!([told[0]["backupId"], told[1]["backupId"]])
+        json!([reported[0]["backupId"], reported[1]["backupId"]])
     );
     assert_eq!(
-        (&told[0]["parentId"], &told[1]["parentId"]),
+        (&reported[0]["parentId"], &reported[1]["parentId"]),
         (&whole["backupId"], &whole["backupId"])
     );
     assert_eq!(place.json(&["list"]).len(), 2);
@@ -55,7 +55,7 @@ async fn a_full_backup_is_one_of_each_and_says_so() {
     assert_eq!(shown["parts"].as_array().unwrap().len(), 2);
     let text = place.holdfast(&["show", id]).expect(0).text();
     assert!(
-        text.contains("completed") && text.contains(told[0]["backupId"].as_str().unwrap()),
+        text.contains("completed") && text.contains(reported[0]["backupId"].as_str().unwrap()),
         "{text}"
     );
     for words in [
@@ -66,7 +66,7 @@ async fn a_full_backup_is_one_of_each_and_says_so() {
         place
             .holdfast(words)
             .expect(2)
-            .saying(&[told[1]["backupId"].as_str().unwrap()]);
+            .saying(&[reported[1]["backupId"].as_str().unwrap()]);
     }
     place
         .holdfast(&["cancel", id])
@@ -85,14 +85,17 @@ async fn a_full_backup_is_one_of_each_and_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_switched_off_is_left_out_and_said() {
+async fn a_disabled_part_is_left_out_and_reported() {
     let mut files = Files::new().await;
     files
         .place
         .env
         .insert("BACKUP_CONTENT_ENABLED", "false".to_owned());
-    let told = files.place.holdfast(&["run", "full"]).expect(0).text();
-    assert!(told.contains("BACKUP_CONTENT_ENABLED=false"), "{told}");
+    let reported = files.place.holdfast(&["run", "full"]).expect(0).text();
+    assert!(
+        reported.contains("BACKUP_CONTENT_ENABLED=false"),
+        "{reported}"
+    );
     assert_eq!(files.place.json(&["list"]).len(), 1);
     files
         .place
@@ -113,8 +116,8 @@ async fn a_part_that_fails_fails_the_whole_and_the_other_part_is_kept() {
         .holdfast(&["run", "full", "--json"])
         .expect(1)
         .saying(&["too-many-failures", "--failed"]);
-    let told = lines(&ended);
-    let kinds: Vec<_> = told
+    let reported = lines(&ended);
+    let kinds: Vec<_> = reported
         .iter()
         .map(|job| {
             (
@@ -133,7 +136,7 @@ async fn a_part_that_fails_fails_the_whole_and_the_other_part_is_kept() {
     );
     assert_eq!(place.json(&["list"]).len(), 1);
     let shown = place
-        .holdfast(&["show", told[2]["backupId"].as_str().unwrap()])
+        .holdfast(&["show", reported[2]["backupId"].as_str().unwrap()])
         .expect(0)
         .text();
     assert!(

@@ -205,7 +205,7 @@ sys.exit(os.waitstatus_to_exitcode(status))
 "#;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_interrupt_before_the_confirmation_says_that_nothing_was_written() {
+async fn an_interrupt_before_the_confirmation_reports_that_nothing_was_written() {
     let place = Place::initialised().await;
     let id = place.back_up();
     let before = place.content(&place.database).await;
@@ -229,13 +229,13 @@ async fn an_interrupt_before_the_confirmation_says_that_nothing_was_written() {
         let ended = tokio::task::spawn_blocking(move || end_of(terminal.spawn().unwrap()))
             .await
             .unwrap();
-        let told = ended.text();
-        assert_eq!(ended.code, 130, "{told}{}", ended.stderr);
+        let reported = ended.text();
+        assert_eq!(ended.code, 130, "{reported}{}", ended.stderr);
         assert!(
-            told.contains("[y/N]") && told.contains("interrupted: nothing was written"),
-            "{told}"
+            reported.contains("[y/N]") && reported.contains("interrupted: nothing was written"),
+            "{reported}"
         );
-        assert!(!told.contains("may be incomplete"), "{told}");
+        assert!(!reported.contains("may be incomplete"), "{reported}");
     }
     assert_eq!(place.content(&place.database).await, before);
     place.remove().await;

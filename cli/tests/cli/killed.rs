@@ -247,7 +247,7 @@ async fn a_full_backup_killed_on_s3_is_resumed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_backup_killed_while_it_looks_for_items_is_resumed() {
+async fn a_backup_killed_during_discovery_is_resumed() {
     for kind in ["content", "full"] {
         let mut files = Files::new().await;
         let direct = files.place.env["MONGODB_URI"].clone();

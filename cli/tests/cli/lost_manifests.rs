@@ -104,11 +104,11 @@ async fn nothing_else_disappears(databases: usize, contents: usize) {
             (&json!(0), &json!([])),
             "{report}"
         );
-        let told: Vec<_> = ["database", "content"]
+        let reported: Vec<_> = ["database", "content"]
             .iter()
             .flat_map(|kind| report[kind]["lost"].as_array().unwrap())
             .collect();
-        assert_eq!(told.len(), ids.len(), "{report}");
+        assert_eq!(reported.len(), ids.len(), "{report}");
         assert!(
             stored(&root) == before,
             "a file disappeared, or was changed: {report}"

@@ -188,10 +188,10 @@ async fn without_any_key_the_reason_is_the_backups_own_and_writing_still_needs_o
     for words in stack.reading_commands(folder.path()) {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let ended = stack.place().holdfast(&words).expect(3);
-        let told = format!("{}{}", ended.text(), ended.stderr);
+        let reported = format!("{}{}", ended.text(), ended.stderr);
         assert!(
-            told.contains("key epoch 1") && !told.contains("the settings are wrong"),
-            "{words:?}: {told}"
+            reported.contains("key epoch 1") && !reported.contains("the settings are wrong"),
+            "{words:?}: {reported}"
         );
     }
     for words in [&["run", "database"][..], &["init"], &["doctor"]] {

@@ -10,22 +10,22 @@ use super::{
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_catalogue_is_brought_back_and_what_no_store_knows_is_said() {
+async fn a_lost_catalogue_is_rebuilt_and_unknown_facts_are_reported() {
     let files = Files::new().await;
     let place = &files.place;
     place.holdfast(&["run", "full"]).expect(0);
     place.lose_the_catalogue().await;
 
-    let told = place
+    let reported = place
         .holdfast(&["catalog", "rebuild", "--dry-run"])
         .expect(0)
         .text();
     assert!(
-        told.contains("3 backups would be added") && told.contains("10 items"),
-        "{told}"
+        reported.contains("3 backups would be added") && reported.contains("10 items"),
+        "{reported}"
     );
     assert!(
-        !told.contains("retention")
+        !reported.contains("retention")
             && place
                 .catalog()
                 .await
@@ -34,9 +34,9 @@ async fn a_lost_catalogue_is_brought_back_and_what_no_store_knows_is_said() {
                 .unwrap()
                 .is_empty()
     );
-    let told = place.holdfast(&["catalog", "rebuild"]).expect(0);
-    assert_eq!(told.stderr, "", "quiet without a terminal");
-    let told = told.text();
+    let reported = place.holdfast(&["catalog", "rebuild"]).expect(0);
+    assert_eq!(reported.stderr, "", "quiet without a terminal");
+    let reported = reported.text();
     for expected in [
         "3 backups added",
         "9 sources",
@@ -48,7 +48,7 @@ async fn a_lost_catalogue_is_brought_back_and_what_no_store_knows_is_said() {
         "`holdfast policy unset database`, `holdfast policy unset content`",
         "retention deletes none",
     ] {
-        assert!(told.contains(expected), "{expected}: {told}");
+        assert!(reported.contains(expected), "{expected}: {reported}");
     }
 
     let again = &place.json(&["catalog", "rebuild"])[0];
@@ -62,18 +62,18 @@ async fn a_lost_catalogue_is_brought_back_and_what_no_store_knows_is_said() {
         (&json!(false), &json!(0)),
         "{again}"
     );
-    let told = place.holdfast(&["catalog", "rebuild"]).expect(0).text();
+    let reported = place.holdfast(&["catalog", "rebuild"]).expect(0).text();
     assert!(
-        told.contains("0 backups added") && told.contains("SUSPENDED"),
-        "{told}"
+        reported.contains("0 backups added") && reported.contains("SUSPENDED"),
+        "{reported}"
     );
     for kind in ["database", "content"] {
         place.holdfast(&["policy", "unset", kind]).expect(0);
     }
-    let told = place.holdfast(&["catalog", "rebuild"]).expect(0).text();
+    let reported = place.holdfast(&["catalog", "rebuild"]).expect(0).text();
     assert!(
-        told.contains("0 backups added") && told.lines().count() == 1,
-        "{told}"
+        reported.contains("0 backups added") && reported.lines().count() == 1,
+        "{reported}"
     );
     let plan = place.holdfast(&["cleanup", "--dry-run"]).expect(0).text();
     assert!(!plan.contains("the catalogue has no job"), "{plan}");
@@ -90,16 +90,16 @@ async fn retention_is_suspended_after_a_rebuild_until_the_settings_are_confirmed
     place.holdfast(&["catalog", "rebuild"]).expect(0);
     let remedy = "holdfast policy unset database";
     for words in [["cleanup", "--dry-run"], ["cleanup", "--yes"]] {
-        let told = place.holdfast(&words).expect(9).text();
+        let reported = place.holdfast(&words).expect(9).text();
         assert!(
-            told.contains("suspended") && told.contains(remedy),
-            "{told}"
+            reported.contains("suspended") && reported.contains(remedy),
+            "{reported}"
         );
     }
-    let told = place.holdfast(&["policy", "show"]).expect(0).text();
+    let reported = place.holdfast(&["policy", "show"]).expect(0).text();
     assert!(
-        told.contains(remedy) && !told.contains("holdfast policy unset content"),
-        "{told}"
+        reported.contains(remedy) && !reported.contains("holdfast policy unset content"),
+        "{reported}"
     );
     assert!(place.holdfast(&["doctor"]).text().contains(remedy));
     let shown = &place.json(&["policy", "unset", "database"])[0];
@@ -114,7 +114,7 @@ async fn retention_is_suspended_after_a_rebuild_until_the_settings_are_confirmed
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_retention_would_delete_then_is_said_before_it_does() {
+async fn retention_reports_deletions_before_it_makes_them() {
     let place = Place::initialised().await;
     for _ in 0..3 {
         place.back_up();
@@ -131,10 +131,10 @@ async fn what_retention_would_delete_then_is_said_before_it_does() {
             "1",
         ])
         .expect(0);
-    let told = place.holdfast(&["catalog", "rebuild"]).expect(0).text();
+    let reported = place.holdfast(&["catalog", "rebuild"]).expect(0).text();
     assert!(
-        told.contains("DELETES 2 backups") && !told.contains("SUSPENDED"),
-        "{told}"
+        reported.contains("DELETES 2 backups") && !reported.contains("SUSPENDED"),
+        "{reported}"
     );
     place.remove().await;
 }
@@ -152,7 +152,7 @@ async fn encrypted_backups_come_back_by_what_is_kept_offline_and_not_without() {
     place.lose_the_catalogue().await;
 
     place.env.insert("BACKUP_ENCRYPTION_KEY", "ab".repeat(32));
-    let told = place.holdfast(&["catalog", "rebuild"]).expect(3).text();
+    let reported = place.holdfast(&["catalog", "rebuild"]).expect(3).text();
     for expected in [
         "0 backups added",
         &format!("NOT ADDED {id}"),
@@ -160,16 +160,16 @@ async fn encrypted_backups_come_back_by_what_is_kept_offline_and_not_without() {
         "BACKUP_ENCRYPTION_KEY",
         "--exported",
     ] {
-        assert!(told.contains(expected), "{expected}: {told}");
+        assert!(reported.contains(expected), "{expected}: {reported}");
     }
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("exported");
     fs::write(&file, exported).unwrap();
-    let told = place
+    let reported = place
         .holdfast(&["catalog", "rebuild", "--exported", file.to_str().unwrap()])
         .expect(0)
         .text();
-    assert!(told.contains(&format!("added {id}")), "{told}");
+    assert!(reported.contains(&format!("added {id}")), "{reported}");
     place.remove().await;
 }
 
@@ -187,11 +187,14 @@ async fn damage_is_reported_with_its_own_exit_code() {
         .unwrap();
     place.put_object(dump, b"short".to_vec()).await;
     place.lose_the_catalogue().await;
-    let told = place.holdfast(&["catalog", "rebuild"]).expect(6).text();
-    assert!(told.contains(&format!("NOT ADDED {broken}")), "{told}");
+    let reported = place.holdfast(&["catalog", "rebuild"]).expect(6).text();
     assert!(
-        told.contains(&format!("DAMAGED {dumpless}")) && told.contains("holdfast verify"),
-        "{told}"
+        reported.contains(&format!("NOT ADDED {broken}")),
+        "{reported}"
+    );
+    assert!(
+        reported.contains(&format!("DAMAGED {dumpless}")) && reported.contains("holdfast verify"),
+        "{reported}"
     );
     let shown = &place.json(&["show", &dumpless])[0];
     assert_eq!(shown["job"]["verification"]["status"], "failed", "{shown}");

@@ -30,14 +30,14 @@ async fn status_reports_an_empty_and_a_filled_place() {
 async fn an_export_is_in_the_store_and_behind_its_link() {
     let place = Place::initialised().await;
     let id = place.back_up();
-    let told = place.json(&["export"]).remove(0);
+    let reported = place.json(&["export"]).remove(0);
     assert_eq!(
-        (&told["jobs"], &told["unreadable"]),
+        (&reported["jobs"], &reported["unreadable"]),
         (&json!(1), &json!(0)),
-        "{told}"
+        "{reported}"
     );
-    let key = told["key"].as_str().unwrap();
-    assert!(key.starts_with("exports/backup_metadata_"), "{told}");
+    let key = reported["key"].as_str().unwrap();
+    assert!(key.starts_with("exports/backup_metadata_"), "{reported}");
     let object = holdfast_testing::s3_client()
         .get_object()
         .bucket(&place.bucket)
@@ -51,7 +51,7 @@ async fn an_export_is_in_the_store_and_behind_its_link() {
         .await
         .unwrap()
         .into_bytes();
-    assert_eq!(told["size"], bytes.len());
+    assert_eq!(reported["size"], bytes.len());
     let document: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
     assert_eq!(document["jobs"][0]["backupId"], json!(id));
     let text = place.holdfast(&["export"]).expect(0).text();

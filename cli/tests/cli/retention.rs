@@ -66,7 +66,7 @@ async fn a_policy_is_shown_stored_and_removed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_goes_is_said_first_and_deleted_when_confirmed() {
+async fn deletions_are_listed_first_and_made_when_confirmed() {
     let place = Place::initialised().await;
     let (goes, stays) = (place.back_up(), place.back_up());
     place
@@ -159,26 +159,28 @@ async fn backups_of_nothing_never_push_out_the_last_that_holds_something() {
         ])
         .expect(0);
     let plan = place.json(&["cleanup", "--dry-run"]).remove(0);
-    let told: Vec<_> = plan["plan"]["database"]["backups"]
+    let reported: Vec<_> = plan["plan"]["database"]["backups"]
         .as_array()
         .unwrap()
         .iter()
         .collect();
-    let ids: Vec<_> = told
+    let ids: Vec<_> = reported
         .iter()
         .map(|backup| backup["backupId"].as_str().unwrap())
         .collect();
     assert_eq!(ids, [&after, &real, &before]);
-    let (good, verdicts): (Vec<_>, Vec<_>) = told
+    let (good, verdicts): (Vec<_>, Vec<_>) = reported
         .iter()
         .map(|backup| (backup["isGood"].clone(), backup["verdict"].clone()))
         .unzip();
     assert_eq!(json!(good), json!([false, true, true]));
     assert_eq!(json!(verdicts), json!(["keep", "keep", "delete"]));
     assert!(
-        told[0]["reasons"].to_string().contains("it is empty, but"),
+        reported[0]["reasons"]
+            .to_string()
+            .contains("it is empty, but"),
         "{}",
-        told[0]
+        reported[0]
     );
     place.holdfast(&["cleanup", "--yes"]).expect(0);
     place

@@ -141,10 +141,10 @@ async fn a_source_that_is_suddenly_empty_is_warned_about_every_time() {
         .holdfast(&["run", "full"])
         .expect(9)
         .saying(&["holds no documents"]);
-    let told = place.holdfast(&["doctor"]).expect(1).text();
+    let reported = place.holdfast(&["doctor"]).expect(1).text();
     assert!(
-        told.contains("BAD   last backup") && told.contains(&id),
-        "{told}"
+        reported.contains("BAD   last backup") && reported.contains(&id),
+        "{reported}"
     );
     let users = place
         .client
@@ -154,10 +154,10 @@ async fn a_source_that_is_suddenly_empty_is_warned_about_every_time() {
         .insert_many((0..300).map(|n| doc! { "_id": n }))
         .await
         .unwrap();
-    let told = place.holdfast(&["doctor"]).text();
+    let reported = place.holdfast(&["doctor"]).text();
     assert!(
-        told.contains("WARN  last backup") && told.contains("the source about 300"),
-        "less than half: {told}"
+        reported.contains("WARN  last backup") && reported.contains("the source about 300"),
+        "less than half: {reported}"
     );
     place.holdfast(&["run", "database"]).expect(0);
     place.remove().await;

@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_that_lambda_would_not_pass_on_is_a_failure_that_says_so() {
+    async fn an_answer_beyond_the_limit_of_lambda_is_a_failure_with_that_reason() {
         let of = |quotes: usize| {
             let text = "\"".repeat(quotes);
             Router::new().route("/", get(async move || text))

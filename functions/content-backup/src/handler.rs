@@ -86,25 +86,17 @@ async fn run(
 mod tests {
     use std::time::Duration;
 
-    use holdfast_database::Connection;
-    use holdfast_domain::{BackupId, DownloadMessage, Secret, settings::ReadPreference};
+    use holdfast_domain::{BackupId, DownloadMessage};
     use holdfast_operations::trigger;
     use holdfast_setup::Clients;
-    use holdfast_testing::{FileShape, IpfsNode, TestStore, aws_config, parts, unique};
+    use holdfast_testing::{FileShape, IpfsNode, TestDeployment, aws_config, event, parts, unique};
     use mongodb::bson::doc;
 
     use super::*;
 
-    fn event(name: &str) -> Value {
-        let path = format!("{}/../../events/{name}.json", env!("CARGO_MANIFEST_DIR"));
-        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
-    }
-
     /// One test's own platform, catalogue, store and queue.
     struct Stage {
-        store: TestStore,
-        platform: String,
-        catalog: String,
+        deployment: TestDeployment,
         sqs: aws_sdk_sqs::Client,
         queue: String,
         node: IpfsNode,
@@ -119,56 +111,30 @@ mod tests {
                 .send()
                 .await
                 .unwrap();
-            let queue = queue.queue_url.unwrap();
-            let (platform, catalog, node) =
-                (unique("platform"), unique("catalog"), parts().ipfs_node());
             Self {
-                store: TestStore::new().await,
-                platform,
-                catalog,
+                deployment: TestDeployment::new().await,
                 sqs,
-                queue,
-                node,
+                queue: queue.queue_url.unwrap(),
+                node: parts().ipfs_node(),
             }
         }
 
         fn function(&self, more: &[(&str, &str)]) -> Function {
-            let uri = |database: &str| parts().mongodb_uri.replace("/?", &format!("/{database}?"));
-            let mut variables = vec![
-                ("MONGODB_URI".to_owned(), uri(&self.platform)),
-                ("BACKUP_CATALOG_URI".to_owned(), uri(&self.catalog)),
-                (
-                    "BACKUP_STORE".to_owned(),
-                    format!("s3://{}/{}", self.store.bucket, self.store.prefix),
-                ),
-                ("BACKUP_CONTENT_QUEUE".to_owned(), self.queue.clone()),
-                (
-                    "BACKUP_IPFS_GATEWAYS".to_owned(),
-                    self.node.address().to_owned(),
-                ),
+            let own = [
+                ("BACKUP_CONTENT_QUEUE", self.queue.as_str()),
+                ("BACKUP_IPFS_GATEWAYS", self.node.address()),
             ];
-            variables.extend(
-                more.iter()
-                    .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
-            );
+            let variables = self.deployment.variables(&[&own, more].concat());
             Function::new(variables, Clients::new(aws_config()))
         }
 
         /// Makes the platform have this many items.
         async fn publish(&self, count: i64) {
-            let client = mongodb::Client::with_uri_str(&parts().mongodb_uri)
-                .await
-                .unwrap();
             let cid = self.node.add("a file", &FileShape::v1()).await;
             let items = (1..=count).map(
                 |id| doc! { "contentId": id, "title": "x", "url": &cid, "storageType": "ipfs", "isRemoved": false },
             );
-            client
-                .database(&self.platform)
-                .collection("contents")
-                .insert_many(items)
-                .await
-                .unwrap();
+            self.deployment.insert("contents", items).await;
         }
 
         /// The content ids in the queue's messages, in their order.
@@ -195,20 +161,13 @@ mod tests {
         }
 
         async fn remove(self) {
-            let uri = Secret::new(&parts().mongodb_uri);
-            let server = Connection::open(&uri, ReadPreference::Primary, "tests")
-                .await
-                .unwrap();
-            for database in [&self.platform, &self.catalog] {
-                server.drop_database(database).await.unwrap();
-            }
             self.sqs
                 .delete_queue()
                 .queue_url(&self.queue)
                 .send()
                 .await
                 .unwrap();
-            self.store.remove().await;
+            self.deployment.remove().await;
         }
     }
 
@@ -309,7 +268,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn with_little_time_left_discovery_is_handed_on_and_goes_on() {
+    async fn with_little_time_left_discovery_is_continued_by_the_next_run() {
         let stage = Stage::new().await;
         stage.publish(1).await;
         let function = stage.function(&[]);
@@ -354,7 +313,7 @@ mod tests {
             message.contains("BACKUP_FROBNICATE") && message.contains("BACKUP_ENCRYPTION_KEY"),
             "{message}"
         );
-        stage.store.assert_empty().await;
+        stage.deployment.store.assert_empty().await;
         stage.remove().await;
     }
 
@@ -371,7 +330,7 @@ mod tests {
                 "{name}: {error}"
             );
         }
-        stage.store.assert_empty().await;
+        stage.deployment.store.assert_empty().await;
         stage.remove().await;
     }
 }

@@ -114,14 +114,13 @@ async fn show_again(queue: &SqsQueue, record: &SqsMessage, wait: Duration) {
 
 #[cfg(test)]
 mod tests {
-    use holdfast_database::Connection;
-    use holdfast_domain::{BackupId, BackupType, JobStatus, Secret, settings::ReadPreference};
+    use holdfast_domain::{BackupId, BackupType, JobStatus};
     use holdfast_operations::{
         BackupRequest, DiscoveryOutcome, LocalQueue, discover_content, trigger,
     };
     use holdfast_setup::Clients;
     use holdfast_testing::{
-        FileShape, IpfsNode, Origin, TestStore, aws_config, origin::Answer, parts, unique,
+        FileShape, IpfsNode, Origin, TestDeployment, aws_config, event, origin::Answer, parts,
     };
     use mongodb::bson::doc;
 
@@ -129,12 +128,7 @@ mod tests {
 
     /// The messages of `events/sqs-content-download.json`, of this backup.
     fn batch(backup: &BackupId) -> SqsEvent {
-        let path = format!(
-            "{}/../../events/sqs-content-download.json",
-            env!("CARGO_MANIFEST_DIR")
-        );
-        let mut batch: SqsEvent =
-            serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        let mut batch: SqsEvent = serde_json::from_value(event("sqs-content-download")).unwrap();
         for record in &mut batch.records {
             let body = record.body.as_mut().unwrap();
             *body = body.replace("content_1777604400000_0a1b2c3d", backup.as_str());
@@ -153,46 +147,24 @@ mod tests {
     /// One test's own platform, catalogue and store, and a running backup of two items.
     struct Stage {
         worker: Worker,
-        store: TestStore,
-        databases: [String; 2],
+        deployment: TestDeployment,
         node: IpfsNode,
         origin: Origin,
     }
 
     impl Stage {
         async fn new() -> Self {
-            let (store, node, origin) = (
-                TestStore::new().await,
-                parts().ipfs_node(),
-                Origin::start().await,
-            );
-            let databases = [unique("platform"), unique("catalog")];
-            let uri = |database: &str| parts().mongodb_uri.replace("/?", &format!("/{database}?"));
-            let variables = [
-                ("MONGODB_URI", uri(&databases[0])),
-                ("BACKUP_CATALOG_URI", uri(&databases[1])),
-                (
-                    "BACKUP_STORE",
-                    format!("s3://{}/{}", store.bucket, store.prefix),
-                ),
-                (
-                    "BACKUP_CONTENT_QUEUE",
-                    format!("{}/000000000000/nobodys", parts().aws_endpoint),
-                ),
-                ("BACKUP_IPFS_GATEWAYS", node.address().to_owned()),
-                (
-                    "BACKUP_CONTENT_ALLOWED_ORIGINS",
-                    origin.address().to_owned(),
-                ),
-            ];
-            let variables = variables
-                .map(|(name, value)| (name.to_owned(), value))
-                .to_vec();
-            let worker = Worker::new(Function::new(variables, Clients::new(aws_config())));
+            let (deployment, origin) = (TestDeployment::new().await, Origin::start().await);
+            let node = parts().ipfs_node();
+            let queue = format!("{}/000000000000/missing", parts().aws_endpoint);
+            let variables = deployment.variables(&[
+                ("BACKUP_CONTENT_QUEUE", &queue),
+                ("BACKUP_IPFS_GATEWAYS", node.address()),
+                ("BACKUP_CONTENT_ALLOWED_ORIGINS", origin.address()),
+            ]);
             Self {
-                worker,
-                store,
-                databases,
+                worker: Worker::new(Function::new(variables, Clients::new(aws_config()))),
+                deployment,
                 node,
                 origin,
             }
@@ -201,9 +173,6 @@ mod tests {
         /// Begins a backup of an IPFS item and a Gaia item. The Gaia origin sends these responses.
         async fn begun(&self, answers: impl IntoIterator<Item = Answer>) -> BackupId {
             self.origin.answer("/2", answers);
-            let client = mongodb::Client::with_uri_str(&parts().mongodb_uri)
-                .await
-                .unwrap();
             let cid = self.node.add("a file", &FileShape::v1()).await;
             let item = |id: i32, storage_type: &str, url: &str| {
                 doc! { "contentId": id, "title": "x", "url": url, "storageType": storage_type, "isRemoved": false }
@@ -212,12 +181,7 @@ mod tests {
                 item(1, "ipfs", &cid),
                 item(2, "gaia", &self.origin.url("/2")),
             ];
-            client
-                .database(&self.databases[0])
-                .collection("contents")
-                .insert_many(items)
-                .await
-                .unwrap();
+            self.deployment.insert("contents", items).await;
             let holdfast = self.worker.function.holdfast().await.unwrap();
             let backup_id = trigger(holdfast, BackupType::Content, None, Timestamp::now())
                 .await
@@ -258,14 +222,7 @@ mod tests {
         }
 
         async fn remove(self) {
-            let uri = Secret::new(&parts().mongodb_uri);
-            let server = Connection::open(&uri, ReadPreference::Primary, "tests")
-                .await
-                .unwrap();
-            for database in &self.databases {
-                server.drop_database(database).await.unwrap();
-            }
-            self.store.remove().await;
+            self.deployment.remove().await;
         }
     }
 

@@ -102,21 +102,19 @@ async fn settle(function: &Function, batch: SqsEvent) -> Result<SqsBatchResponse
 mod tests {
     use std::time::Duration;
 
-    use holdfast_database::Connection;
-    use holdfast_domain::{ItemStatus, JobStatus, Secret, settings::ReadPreference};
+    use holdfast_domain::{ItemStatus, JobStatus};
     use holdfast_operations::{
         BackupRequest, DiscoveryOutcome, LocalQueue, discover_content, trigger,
     };
     use holdfast_setup::Clients;
-    use holdfast_testing::{TestStore, aws_config, parts, unique};
+    use holdfast_testing::{TestDeployment, aws_config, event};
     use mongodb::bson::doc;
 
     use super::*;
 
     /// An event of `events/`, of this backup.
-    fn event(name: &str, backup: &BackupId) -> Value {
-        let path = format!("{}/../../events/{name}.json", env!("CARGO_MANIFEST_DIR"));
-        let text = std::fs::read_to_string(path).unwrap();
+    fn event_of(name: &str, backup: &BackupId) -> Value {
+        let text = event(name).to_string();
         serde_json::from_str(&text.replace("content_1777604400000_0a1b2c3d", backup.as_str()))
             .unwrap()
     }
@@ -124,32 +122,15 @@ mod tests {
     /// One test's own platform, catalogue and store.
     struct Stage {
         function: Function,
-        store: TestStore,
-        databases: [String; 2],
+        deployment: TestDeployment,
     }
 
     impl Stage {
         async fn new() -> Self {
-            let (store, databases) = (
-                TestStore::new().await,
-                [unique("platform"), unique("catalog")],
-            );
-            let uri = |database: &str| parts().mongodb_uri.replace("/?", &format!("/{database}?"));
-            let variables = [
-                ("MONGODB_URI", uri(&databases[0])),
-                ("BACKUP_CATALOG_URI", uri(&databases[1])),
-                (
-                    "BACKUP_STORE",
-                    format!("s3://{}/{}", store.bucket, store.prefix),
-                ),
-            ];
-            let variables = variables
-                .map(|(name, value)| (name.to_owned(), value))
-                .to_vec();
+            let deployment = TestDeployment::new().await;
             Self {
-                function: Function::new(variables, Clients::new(aws_config())),
-                store,
-                databases,
+                function: Function::new(deployment.variables(&[]), Clients::new(aws_config())),
+                deployment,
             }
         }
 
@@ -157,15 +138,13 @@ mod tests {
         /// finds all of them.
         async fn begun(&self, items: i32) -> BackupId {
             if items > 0 {
-                let client = mongodb::Client::with_uri_str(&parts().mongodb_uri)
-                    .await
-                    .unwrap();
                 let item = |id: i32| {
                     let url = format!("https://hub.example/{id}");
                     doc! { "contentId": id, "title": "x", "url": url, "storageType": "gaia", "isRemoved": false }
                 };
-                let contents = client.database(&self.databases[0]).collection("contents");
-                contents.insert_many((1..=items).map(item)).await.unwrap();
+                self.deployment
+                    .insert("contents", (1..=items).map(item))
+                    .await;
             }
             let holdfast = self.function.holdfast().await.unwrap();
             let backup_id = trigger(holdfast, BackupType::Content, None, Timestamp::now())
@@ -197,14 +176,7 @@ mod tests {
         }
 
         async fn remove(self) {
-            let uri = Secret::new(&parts().mongodb_uri);
-            let server = Connection::open(&uri, ReadPreference::Primary, "tests")
-                .await
-                .unwrap();
-            for database in &self.databases {
-                server.drop_database(database).await.unwrap();
-            }
-            self.store.remove().await;
+            self.deployment.remove().await;
         }
     }
 
@@ -213,7 +185,7 @@ mod tests {
         let stage = Stage::new().await;
         let id = stage.begun(0).await;
         let first = stage
-            .handle(&event("handed-on-finalize", &id))
+            .handle(&event_of("handed-on-finalize", &id))
             .await
             .unwrap();
         assert_eq!(
@@ -222,11 +194,12 @@ mod tests {
             "{first}"
         );
         let second = stage
-            .handle(&event("handed-on-finalize", &id))
+            .handle(&event_of("handed-on-finalize", &id))
             .await
             .unwrap();
         assert_eq!(second["status"], "skipped", "{second}");
         let manifests = stage
+            .deployment
             .store
             .all_keys()
             .await
@@ -242,7 +215,7 @@ mod tests {
         let stage = Stage::new().await;
         let id = stage.begun(2).await;
         let answer = stage
-            .handle(&event("handed-on-finalize", &id))
+            .handle(&event_of("handed-on-finalize", &id))
             .await
             .unwrap();
         assert_eq!(answer["status"], "skipped", "{answer}");
@@ -256,7 +229,7 @@ mod tests {
         let stage = Stage::new().await;
         let id = stage.begun(3).await;
         let holdfast = stage.function.holdfast().await.unwrap();
-        let letters = event("sqs-dead-letters", &id);
+        let letters = event_of("sqs-dead-letters", &id);
         let answer = stage.handle(&letters).await.unwrap();
         assert_eq!(answer["batchItemFailures"], json!([]), "{answer}");
         let item = holdfast.catalog.get_item(&id, "3").await.unwrap().unwrap();
@@ -298,9 +271,9 @@ mod tests {
             "schedule-content",
             "api-post-content",
         ] {
-            assert!(stage.handle(&event(name, &id)).await.is_err(), "{name}");
+            assert!(stage.handle(&event_of(name, &id)).await.is_err(), "{name}");
         }
-        let mut letters = event("sqs-dead-letters", &id);
+        let mut letters = event_of("sqs-dead-letters", &id);
         letters["Records"][0]["body"] = json!("{");
         assert_eq!(
             stage.handle(&letters).await.unwrap()["batchItemFailures"],
@@ -308,7 +281,7 @@ mod tests {
             "nobody can settle it"
         );
         let missing = stage
-            .handle(&event("handed-on-finalize", &id))
+            .handle(&event_of("handed-on-finalize", &id))
             .await
             .unwrap_err()
             .to_string();

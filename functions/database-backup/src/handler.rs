@@ -59,59 +59,16 @@ async fn run(
 mod tests {
     use std::time::Duration;
 
-    use holdfast_database::Connection;
-    use holdfast_domain::{BackupId, Job, Secret, Trigger, TriggerKind, settings::ReadPreference};
+    use holdfast_domain::{BackupId, Job, Trigger, TriggerKind};
     use holdfast_operations::trigger;
     use holdfast_setup::Clients;
-    use holdfast_testing::{StandIn, TestStore, aws_config, parts, unique};
+    use holdfast_testing::{StandIn, TestDeployment, aws_config, event};
     use serde_json::json;
 
     use super::*;
 
-    fn event(name: &str) -> Value {
-        let path = format!("{}/../../events/{name}.json", env!("CARGO_MANIFEST_DIR"));
-        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
-    }
-
-    /// One test's own catalogue and store, and an empty database to back up.
-    struct Stage {
-        store: TestStore,
-        catalog: String,
-    }
-
-    impl Stage {
-        async fn new() -> Self {
-            Self {
-                store: TestStore::new().await,
-                catalog: unique("catalog"),
-            }
-        }
-
-        fn function(&self, more: &[(&str, &str)]) -> Function {
-            let uri = |database: &str| parts().mongodb_uri.replace("/?", &format!("/{database}?"));
-            let mut variables = vec![
-                ("MONGODB_URI".to_owned(), uri("holdfast-tests-nothing")),
-                ("BACKUP_CATALOG_URI".to_owned(), uri(&self.catalog)),
-                (
-                    "BACKUP_STORE".to_owned(),
-                    format!("s3://{}/{}", self.store.bucket, self.store.prefix),
-                ),
-            ];
-            variables.extend(
-                more.iter()
-                    .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
-            );
-            Function::new(variables, Clients::new(aws_config()))
-        }
-
-        async fn remove(self) {
-            let uri = Secret::new(&parts().mongodb_uri);
-            let server = Connection::open(&uri, ReadPreference::Primary, "tests")
-                .await
-                .unwrap();
-            server.drop_database(&self.catalog).await.unwrap();
-            self.store.remove().await;
-        }
+    fn function_of(deployment: &TestDeployment, more: &[(&str, &str)]) -> Function {
+        Function::new(deployment.variables(more), Clients::new(aws_config()))
     }
 
     async fn run(function: &Function, event: &Value) -> Result<Value, InvocationError> {
@@ -143,8 +100,8 @@ mod tests {
 
     #[tokio::test]
     async fn the_same_tick_twice_is_one_backup() {
-        let stage = Stage::new().await;
-        let function = stage.function(&[]);
+        let deployment = TestDeployment::new().await;
+        let function = function_of(&deployment, &[]);
         let first = run(&function, &event("schedule-database")).await.unwrap();
         assert_eq!(first["status"], "completed", "{first}");
         let second = run(&function, &event("schedule-database")).await.unwrap();
@@ -154,13 +111,13 @@ mod tests {
             "{second}"
         );
         let late = run(
-            &stage.function(&[("BACKUP_FROBNICATE", "1")]),
+            &function_of(&deployment, &[("BACKUP_FROBNICATE", "1")]),
             &event("schedule-database"),
         )
         .await
         .unwrap();
         assert_eq!(late["status"], "skipped", "{late}");
-        let manifests = stage
+        let manifests = deployment
             .store
             .all_keys()
             .await
@@ -168,13 +125,13 @@ mod tests {
             .filter(|key| key.ends_with("/manifest.json"))
             .count();
         assert_eq!(manifests, 1);
-        stage.remove().await;
+        deployment.remove().await;
     }
 
     #[tokio::test]
     async fn a_tick_during_a_backup_of_the_same_type_is_answered_with_the_running_backup() {
-        let stage = Stage::new().await;
-        let function = stage.function(&[]);
+        let deployment = TestDeployment::new().await;
+        let function = function_of(&deployment, &[]);
         let holdfast = function.holdfast().await.unwrap();
         let running = trigger(holdfast, BackupType::Database, None, Timestamp::now())
             .await
@@ -196,13 +153,13 @@ mod tests {
             matches!(again, Err(OperationError::AlreadyRunning { .. })),
             "a user's request is refused"
         );
-        stage.remove().await;
+        deployment.remove().await;
     }
 
     #[tokio::test]
     async fn a_tick_with_a_job_of_its_own_is_retried_and_so_is_one_at_the_limit_of_backups() {
-        let stage = Stage::new().await;
-        let function = stage.function(&[("BACKUP_MAX_CONCURRENT", "1")]);
+        let deployment = TestDeployment::new().await;
+        let function = function_of(&deployment, &[("BACKUP_MAX_CONCURRENT", "1")]);
         let holdfast = function.holdfast().await.unwrap();
         let at = Timestamp::now();
         let content = trigger(holdfast, BackupType::Content, None, at)
@@ -234,28 +191,34 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(error.contains("is running"), "{error}");
-        stage.remove().await;
+        deployment.remove().await;
     }
 
     #[tokio::test]
     async fn a_mongodump_that_does_not_run_is_known_to_the_metrics_once_a_backup_went_without_it() {
-        let stage = Stage::new().await;
+        let deployment = TestDeployment::new().await;
         let broken = StandIn::being(b"#!/bin/sh\nexit 127\n", 0o755);
-        let function = stage.function(&[("MONGODUMP", &broken.path().display().to_string())]);
+        let function = function_of(
+            &deployment,
+            &[("MONGODUMP", &broken.path().display().to_string())],
+        );
         assert!(!function.fell_back());
         let answer = run(&function, &event("schedule-database")).await.unwrap();
         assert_eq!(answer["status"], "completed", "{answer}");
         assert!(function.fell_back());
-        stage.remove().await;
+        deployment.remove().await;
     }
 
     #[tokio::test]
     async fn with_wrong_settings_the_job_is_failed_and_names_every_fault() {
-        let stage = Stage::new().await;
-        let function = stage.function(&[
-            ("BACKUP_FROBNICATE", "1"),
-            ("BACKUP_DATABASE_ENCRYPTION", "true"),
-        ]);
+        let deployment = TestDeployment::new().await;
+        let function = function_of(
+            &deployment,
+            &[
+                ("BACKUP_FROBNICATE", "1"),
+                ("BACKUP_DATABASE_ENCRYPTION", "true"),
+            ],
+        );
         let answer = run(&function, &event("schedule-database")).await.unwrap();
         assert_eq!(
             (&answer["status"], &answer["error"]["code"]),
@@ -275,31 +238,31 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(job.error.unwrap().message, message);
-        stage.store.assert_empty().await;
-        stage.remove().await;
+        deployment.store.assert_empty().await;
+        deployment.remove().await;
     }
 
     #[tokio::test]
     async fn a_request_without_its_job_is_an_error_and_writes_nothing() {
-        let stage = Stage::new().await;
-        let error = run(&stage.function(&[]), &event("manual-database"))
+        let deployment = TestDeployment::new().await;
+        let error = run(&function_of(&deployment, &[]), &event("manual-database"))
             .await
             .unwrap_err()
             .to_string();
         assert!(error.contains("db_1777604400000_0a1b2c3d"), "{error}");
-        stage.store.assert_empty().await;
-        stage.remove().await;
+        deployment.store.assert_empty().await;
+        deployment.remove().await;
     }
 
     #[tokio::test]
     async fn wrong_settings_without_a_catalogue_are_an_error_for_the_events_source() {
-        let stage = Stage::new().await;
-        let function = stage.function(&[("BACKUP_CATALOG_URI", "nonsense")]);
+        let deployment = TestDeployment::new().await;
+        let function = function_of(&deployment, &[("BACKUP_CATALOG_URI", "nonsense")]);
         let error = run(&function, &event("schedule-database"))
             .await
             .unwrap_err()
             .to_string();
         assert!(error.contains("BACKUP_CATALOG_URI"), "{error}");
-        stage.remove().await;
+        deployment.remove().await;
     }
 }

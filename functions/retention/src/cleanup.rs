@@ -124,16 +124,14 @@ fn log(report: &RetentionReport, by: Option<&str>) {
 
 #[cfg(test)]
 mod tests {
-    use holdfast_database::Connection;
-    use holdfast_domain::{Secret, settings::ReadPreference};
     use holdfast_operations::CollectionReport;
     use holdfast_setup::Clients;
-    use holdfast_testing::{TestStore, aws_config, parts, unique};
+    use holdfast_testing::{TestDeployment, aws_config};
 
     use super::*;
 
     #[test]
-    fn only_its_own_schedule_asks_for_retention() {
+    fn only_its_own_schedule_requests_retention() {
         assert!(is_its_schedule(Some("holdfast-retention")));
         assert!(!is_its_schedule(Some("my-retention-SweepSchedule-1A2B3C")));
         assert!(!is_its_schedule(None));
@@ -141,21 +139,8 @@ mod tests {
 
     #[tokio::test]
     async fn every_run_emits_every_metric() {
-        let store = TestStore::new().await;
-        let database = unique("retention");
-        let catalog = parts().mongodb_uri.replace("/?", &format!("/{database}?"));
-        let variables = [
-            ("MONGODB_URI", parts().mongodb_uri.clone()),
-            ("BACKUP_CATALOG_URI", catalog),
-            (
-                "BACKUP_STORE",
-                format!("s3://{}/{}", store.bucket, store.prefix),
-            ),
-        ];
-        let variables = variables
-            .map(|(name, value)| (name.to_owned(), value))
-            .to_vec();
-        let function = Function::new(variables, Clients::new(aws_config()));
+        let deployment = TestDeployment::new().await;
+        let function = Function::new(deployment.variables(&[]), Clients::new(aws_config()));
         let answer = run(&function, Some("ada"), Timestamp::MAX).await.unwrap();
         assert_eq!(
             (&answer["database"]["retained"], &answer["problems"]),
@@ -192,22 +177,17 @@ mod tests {
             },
             ..report
         };
-        let told = values(&found, BackupType::Content);
+        let emitted = values(&found, BackupType::Content);
         assert!(
-            told.contains(&(Metric::OrphanBytes, 9.0))
-                && told.contains(&(Metric::ObjectsCollected, 2.0)),
-            "{told:?}"
+            emitted.contains(&(Metric::OrphanBytes, 9.0))
+                && emitted.contains(&(Metric::ObjectsCollected, 2.0)),
+            "{emitted:?}"
         );
         assert_eq!(
             values(&found, BackupType::Database),
             common,
             "objects are of content"
         );
-        let uri = Secret::new(&parts().mongodb_uri);
-        let server = Connection::open(&uri, ReadPreference::Primary, "tests")
-            .await
-            .unwrap();
-        server.drop_database(&database).await.unwrap();
-        store.remove().await;
+        deployment.remove().await;
     }
 }

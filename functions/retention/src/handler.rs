@@ -179,18 +179,11 @@ fn log(report: &SweepReport) {
 
 #[cfg(test)]
 mod tests {
-    use holdfast_database::Connection;
-    use holdfast_domain::{Secret, settings::ReadPreference};
     use holdfast_operations::Stored;
     use holdfast_setup::Clients;
-    use holdfast_testing::{TestStore, aws_config, aws_config_at, parts, unique};
+    use holdfast_testing::{TestDeployment, aws_config, aws_config_at, event};
 
     use super::*;
-
-    fn event(name: &str) -> Value {
-        let path = format!("{}/../../events/{name}.json", env!("CARGO_MANIFEST_DIR"));
-        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
-    }
 
     fn function(variables: &[(&str, &str)], aws: aws_config::SdkConfig) -> Function {
         let variables = variables
@@ -268,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_run_lived_to_tell_counts_as_failed_of_its_type() {
+    fn an_unreported_failure_counts_for_its_type() {
         let id = |text: &str| text.parse().unwrap();
         let report = SweepReport {
             stalled: vec![id("db_1_a")],
@@ -302,34 +295,20 @@ mod tests {
 
     #[tokio::test]
     async fn a_deployment_that_has_backed_up_nothing_is_overdue() {
-        let store = TestStore::new().await;
-        let location = format!("s3://{}/{}", store.bucket, store.prefix);
-        let database = unique("retention");
-        let catalog = parts().mongodb_uri.replace("/?", &format!("/{database}?"));
-        let variables = [
-            ("MONGODB_URI", parts().mongodb_uri.as_str()),
-            ("BACKUP_CATALOG_URI", catalog.as_str()),
-            ("BACKUP_STORE", location.as_str()),
+        let deployment = TestDeployment::new().await;
+        let variables = deployment.variables(&[
             ("BACKUP_DATABASE_INTERVAL_HOURS", "6"),
             (
                 "BACKUP_CONTENT_QUEUE",
                 "http://127.0.0.1:4566/000000000000/none",
             ),
-        ];
-        let answer = handle(
-            &function(&variables, aws_config()),
-            &event("schedule-sweep"),
-            Timestamp::MAX,
-        )
-        .await
-        .unwrap();
-        assert_eq!(answer["databaseHoursOverdue"], 6.0, "{answer}");
-        assert_eq!(answer["problems"], json!([]));
-        let uri = Secret::new(&parts().mongodb_uri);
-        let server = Connection::open(&uri, ReadPreference::Primary, "tests")
+        ]);
+        let function = Function::new(variables, Clients::new(aws_config()));
+        let answer = handle(&function, &event("schedule-sweep"), Timestamp::MAX)
             .await
             .unwrap();
-        server.drop_database(&database).await.unwrap();
-        store.remove().await;
+        assert_eq!(answer["databaseHoursOverdue"], 6.0, "{answer}");
+        assert_eq!(answer["problems"], json!([]));
+        deployment.remove().await;
     }
 }

@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn an_archive_for_another_system_processor_or_without_a_digest_is_none() {
+    fn an_archive_for_another_system_processor_or_without_a_digest_is_refused() {
         let digest = "ab".repeat(32);
         for (arch, name, digest) in [
             ("arm64", "amazon2023", &*digest),

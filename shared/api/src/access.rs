@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn creators_do_what_the_setting_says() {
+    fn creators_have_the_permission_of_the_setting() {
         let creator = json!({ "role": "creator" });
         for (access, get, post) in [
             (CreatorAccess::Full, 200, 200),

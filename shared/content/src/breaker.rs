@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_throttled_host_is_left_alone_at_once_and_as_long_as_it_asks() {
+    fn a_throttled_host_gets_no_request_for_the_time_of_its_header() {
         let now = Instant::now();
         let mut breaker = Breaker::new(settings());
         breaker.throttled(now, Some(30 * SECOND));

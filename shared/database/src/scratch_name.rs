@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scratch_name_fits_beside_every_database_however_long_its_target() {
+    fn a_scratch_name_fits_into_every_database_for_a_target_of_any_length() {
         let longest_database = 63;
         let buckets = "system.buckets.".len();
         let name = of_target(&new_run(), &"x".repeat(255));

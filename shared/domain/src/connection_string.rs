@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn empty_options_say_nothing() {
+    fn empty_options_mean_nothing() {
         for options in ["tls=true&", "&tls=true", "tls=true&&", "tls=true"] {
             assert_eq!(
                 (kept(options).as_str(), read(options).ignored.len()),

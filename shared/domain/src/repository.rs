@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrapped_key_says_its_method() {
+    fn a_wrapped_key_names_its_method() {
         let key = WrappedKey::Passphrase {
             salt: "00".into(),
             iterations: 600_000,

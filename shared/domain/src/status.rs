@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_settled_job_is_never_taken_up_again() {
+    fn a_settled_job_is_never_resumed() {
         for settled in [
             JobStatus::Completed,
             JobStatus::Failed,

@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_verification_is_asked_for_at_a_level() {
+    fn a_verification_is_requested_at_a_level() {
         let event = |level: &str| {
             json!({
                 "source": "holdfast", "detail-type": "Verification Requested", "time": "2026-05-01T03:00:00Z",

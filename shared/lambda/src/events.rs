@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_of_state_says_what_when_and_why() {
+    fn a_change_of_state_states_its_time_and_its_reason() {
         let at = Timestamp::from_millisecond(1_700_000_000_000).unwrap();
         let id = BackupId::new(BackupType::Database, at, [0; 4]);
         let mut job = Job::pending(

@@ -373,7 +373,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_catalogue_is_found_in_spite_of_other_faults() {
+    async fn the_catalogue_is_found_despite_other_faults() {
         let wrong = function(&[
             ("MONGODB_URI", "mongodb://127.0.0.1:1/x"),
             ("BACKUP_FROBNICATE", "1"),

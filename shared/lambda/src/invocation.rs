@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dead_letter_says_what_kind_of_failure_it_is() {
+    fn a_dead_letter_names_its_kind_of_failure() {
         let error = InvocationError::from(EventFault::Malformed("no source".to_owned()));
         assert_eq!(Diagnostic::from(error).error_type, "event-invalid");
         let error = InvocationError::from(OperationError::Disabled("BACKUP_SYSTEM_ENABLED"));

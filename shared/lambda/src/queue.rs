@@ -192,7 +192,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_speaks_of_a_message_blames_it() {
+    fn only_a_fault_of_a_message_is_charged_to_it() {
         for code in [
             "InvalidMessageContents",
             "com.amazonaws.sqs#InvalidMessageContents",

@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_said_of_the_first_backups() {
+    fn nothing_is_reported_of_the_first_backups() {
         assert_eq!(grown(24, &[]), None);
         assert_eq!(grown(24, &[5000, 1, 1, 1, 1, 1, 1]), None);
         assert_eq!(

@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn aws_is_asked_only_where_something_is_in_it() {
+    fn aws_gets_requests_only_if_a_setting_names_it() {
         let asks = |pairs: &[(&str, &str)], store: Option<&str>| {
             let variables: Vec<_> = pairs
                 .iter()

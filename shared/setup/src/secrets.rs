@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn only_secrets_arns_are_looked_up() {
+    fn only_arns_of_secrets_are_resolved() {
         assert_eq!(
             region("arn:aws:secretsmanager:eu-west-1:123456789012:secret:uri-AbCdEf"),
             Some("eu-west-1")

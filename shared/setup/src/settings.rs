@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_secret_that_cannot_be_asked_for_is_no_lasting_fault() {
+    async fn a_failed_request_for_a_secret_is_no_permanent_fault() {
         let arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:uri-AbCdEf";
         let variables = |more: &[(&str, &str)]| -> Vec<_> {
             let all = [&[("MONGODB_URI", arn)], more].concat();

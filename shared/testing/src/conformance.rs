@@ -16,7 +16,7 @@ pub async fn store(store: &dyn Store) {
     what_is_put_is_read(store).await;
     ranges_are_cut_exactly(store).await;
     what_is_absent_is_not_found(store).await;
-    a_put_replaces_or_leaves_as_asked(store).await;
+    a_put_replaces_or_leaves_as_requested(store).await;
     lists_are_complete_and_in_order(store).await;
     odd_names_are_kept(store).await;
     deleting_twice_is_fine(store).await;
@@ -104,7 +104,7 @@ async fn what_is_absent_is_not_found(store: &dyn Store) {
     );
 }
 
-async fn a_put_replaces_or_leaves_as_asked(store: &dyn Store) {
+async fn a_put_replaces_or_leaves_as_requested(store: &dyn Store) {
     let name = key("mode");
     let (first, second) = (Bytes::from_static(b"first"), Bytes::from_static(b"second"));
     store

@@ -3,11 +3,14 @@
 
 mod clock;
 pub mod conformance;
+mod deployment;
 mod environment;
+mod events;
 mod exposed;
 mod faults;
 mod golden;
 mod ipfs_node;
+pub mod memory;
 mod memory_store;
 mod messages;
 mod mongo_proxy;
@@ -18,13 +21,15 @@ mod parts;
 pub mod proxy;
 mod relay;
 mod roles;
-mod second;
+mod second_store;
 mod store;
 mod unsure;
 mod wire;
 mod wire_fault;
 mod wrong_clock;
 
+pub use deployment::TestDeployment;
+pub use events::event;
 pub use exposed::{EXPOSED_SECRETS, EXPOSING_SETTINGS};
 pub use faults::{Fault, FaultStore, Operation};
 pub use golden::{
@@ -40,12 +45,12 @@ pub use mongo_server::MongoServer;
 pub use mongodump::{StandIn, installed_mongodump};
 pub use origin::Origin;
 pub use parts::{
-    Parts, Stack, Tokens, age_program, aws_config, aws_config_at, long_cases,
+    Parts, Stack, Tokens, age_program, aws_config, aws_config_at, database_uri, long_cases,
     mongodb_server_program, parts, s3_client, stack, unique,
 };
 pub use relay::Relay;
 pub use roles::{Role, documented_role, documented_roles};
-pub use second::{AZURE_ACCOUNT, AZURE_KEY, SecondStore, azure_store_with};
+pub use second_store::{AZURE_ACCOUNT, AZURE_KEY, SecondStore, azure_store_with};
 pub use store::{TestStore, fresh_bucket, fresh_versioned_bucket, quick_retry};
 pub use unsure::UnsureWrites;
 pub use wrong_clock::WrongClock;

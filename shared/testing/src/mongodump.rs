@@ -133,7 +133,7 @@ impl StandIn {
 
     /// Number of requests for its version.
     #[must_use]
-    pub fn times_asked(&self) -> usize {
+    pub fn version_requests(&self) -> usize {
         self.note("asked").lines().count()
     }
 

@@ -158,6 +158,12 @@ pub fn unique(prefix: &str) -> String {
     )
 }
 
+/// The connection string of a database on the running MongoDB server.
+#[must_use]
+pub fn database_uri(name: &str) -> String {
+    parts().mongodb_uri.replacen("/?", &format!("/{name}?"), 1)
+}
+
 /// The program of a small MongoDB server, for a test that kills or misconfigures its own server.
 ///
 /// # Panics

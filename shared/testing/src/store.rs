@@ -9,7 +9,7 @@ use aws_sdk_s3::{
         VersioningConfiguration,
     },
 };
-use holdfast_domain::ObjectKey;
+use holdfast_domain::{ObjectKey, settings::StoreLocation};
 use holdfast_storage::{RetryPolicy, S3Store, Store};
 
 use crate::{aws_config, aws_config_at, unique};
@@ -68,6 +68,15 @@ impl TestStore {
             client: crate::s3_client(),
             bucket,
             prefix,
+        }
+    }
+
+    /// Its address.
+    #[must_use]
+    pub fn location(&self) -> StoreLocation {
+        StoreLocation::S3 {
+            bucket: self.bucket.clone(),
+            prefix: format!("{}/", self.prefix),
         }
     }
 

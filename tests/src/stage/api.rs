@@ -140,7 +140,7 @@ impl Api {
     }
 
     /// All its responses.
-    pub(crate) fn heard(&self) -> Vec<String> {
+    pub(crate) fn responses(&self) -> Vec<String> {
         self.heard.lock().unwrap().clone()
     }
 

@@ -41,7 +41,7 @@ impl Aws {
         fields: &[(&str, &str)],
     ) -> String {
         let request = self.form(service, version, action, fields);
-        said(request, action).await
+        answer_of(request, action).await
     }
 
     /// A call of the query protocol that may be refused. Then the answer is the message.
@@ -89,7 +89,7 @@ impl Aws {
         let request = request
             .header("content-type", "application/x-amz-json-1.1")
             .body(input.to_string());
-        let answer = said(request, target).await;
+        let answer = answer_of(request, target).await;
         if answer.is_empty() {
             Value::Null
         } else {
@@ -126,7 +126,7 @@ impl Aws {
         let request = self
             .request(Method::POST, &path, "lambda")
             .header("x-amz-invocation-type", "Event");
-        said(request.body(event.to_string()), "Invoke").await;
+        answer_of(request.body(event.to_string()), "Invoke").await;
     }
 
     /// The physical names of a stack's resources of one type, by their names in the template.
@@ -159,7 +159,7 @@ impl Aws {
         let request = self
             .request(Method::PUT, &path, "lambda")
             .body(change.to_string());
-        said(request, "UpdateEventSourceMapping").await;
+        answer_of(request, "UpdateEventSourceMapping").await;
     }
 
     /// Sends messages to a queue, ten a call.
@@ -211,7 +211,7 @@ impl Aws {
     }
 }
 
-async fn said(request: RequestBuilder, call: &str) -> String {
+async fn answer_of(request: RequestBuilder, call: &str) -> String {
     let response = request
         .send()
         .await

@@ -19,17 +19,11 @@ pub(crate) use aws::{Aws, Invocation, element, elements};
 pub(crate) use content::{Piece, files, noise, small_file, small_pieces};
 pub(crate) use database::{Server, collections_of, fill_from_golden, fill_with_noise};
 pub(crate) use guide::follow;
+pub(crate) use holdfast_testing::event;
 pub(crate) use mongodump::Mongodump;
 pub(crate) use process::Process;
 pub(crate) use secrecy::Secrets;
-use serde_json::Value;
 pub(crate) use variant::{Deployment, FUNCTIONS, Variant, restored_items};
-
-/// An event of `events/`.
-pub(crate) fn event(name: &str) -> Value {
-    let path = format!("{}/../events/{name}.json", env!("CARGO_MANIFEST_DIR"));
-    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
-}
 
 /// Time limits of a slow machine are longer by this factor.
 const SLOWNESS: u32 = 4;

@@ -58,13 +58,13 @@ impl Mongodump {
 
     /// Its own version text.
     pub(crate) fn version(&self) -> String {
-        let told = Command::new(self.path()).arg("--version").output().unwrap();
-        let told = String::from_utf8(told.stdout).unwrap();
-        let version = told
+        let version_text = Command::new(self.path()).arg("--version").output().unwrap();
+        let version_text = String::from_utf8(version_text.stdout).unwrap();
+        let version = version_text
             .lines()
             .find_map(|line| line.strip_prefix("mongodump version: "));
         version
-            .unwrap_or_else(|| panic!("a mongodump without a version: {told}"))
+            .unwrap_or_else(|| panic!("a mongodump without a version: {version_text}"))
             .to_owned()
     }
 
@@ -87,7 +87,7 @@ impl Mongodump {
             .await
             .unwrap();
         archive.into_inner().unwrap();
-        stand_in.keep("stderr", told_of(&report).as_bytes());
+        stand_in.keep("stderr", messages_of(&report).as_bytes());
     }
 
     /// The arguments and the environment of the last run of a stand-in.
@@ -101,8 +101,8 @@ impl Mongodump {
     }
 }
 
-/// In the words of the real one.
-fn told_of(report: &DumpReport) -> String {
+/// In the words of the real tool.
+fn messages_of(report: &DumpReport) -> String {
     let line = |one: &DumpedNamespace| {
         let (name, documents) = (format!("{}.{}", one.db, one.collection), one.documents);
         format!("2026-01-01T00:00:00.000+0000\tdone dumping `{name}` ({documents} documents)\n")

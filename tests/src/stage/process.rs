@@ -94,9 +94,9 @@ impl Process {
 
     /// None for an ended process, even if its parent has not waited for it yet.
     fn standing(&self) -> Option<Standing> {
-        let told = fs::read_to_string(format!("/proc/{}/stat", self.0)).ok()?;
+        let reported = fs::read_to_string(format!("/proc/{}/stat", self.0)).ok()?;
         // Number, name in brackets, state, parent, group: the name may hold anything.
-        let mut words = told.rsplit_once(')')?.1.split_whitespace();
+        let mut words = reported.rsplit_once(')')?.1.split_whitespace();
         let state = words.next().filter(|state| !["Z", "X"].contains(state));
         state.and(Some(Standing {
             parent: words.next()?.parse().ok()?,

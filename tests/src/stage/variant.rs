@@ -237,13 +237,13 @@ impl Deployment {
         let created = stack_call(aws, "CreateStack", &self.name, &self.parameters).await;
         let id = element(&created, "StackId");
         let outputs = until("the stack", Duration::from_mins(1), || async {
-            let told = described(aws, &id).await;
-            let status = element(&told, "StackStatus");
-            assert!(status.starts_with("CREATE_"), "{told}");
+            let reported = described(aws, &id).await;
+            let status = element(&reported, "StackStatus");
+            assert!(status.starts_with("CREATE_"), "{reported}");
             (status == "CREATE_COMPLETE").then(|| {
-                elements(&told, "OutputKey")
+                elements(&reported, "OutputKey")
                     .into_iter()
-                    .zip(elements(&told, "OutputValue"))
+                    .zip(elements(&reported, "OutputValue"))
                     .collect()
             })
         });
@@ -355,9 +355,9 @@ impl Variant {
             .chain(&renamed)
             .copied()
             .collect();
-        let told: Value =
+        let reported: Value =
             serde_json::from_str(&self.operator(&words).await.expect(0).text()).unwrap();
-        assert_eq!(told["faithful"], true, "{told}");
+        assert_eq!(reported["faithful"], true, "{reported}");
         to
     }
 

@@ -16,6 +16,7 @@ mod tokens;
 use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
+
 pub(crate) use description::Description;
 pub(crate) use functions::build;
 pub(crate) use mongodb::Databases;

@@ -16,6 +16,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+
 pub(crate) use azurite::Azurite;
 pub(crate) use deployment::cargo_lambda;
 pub(crate) use mongodb::StandIn;

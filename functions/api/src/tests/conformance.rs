@@ -263,7 +263,7 @@ fn unsent(document: &Value, schema: &Value, value: &Value, at: &str) -> Vec<Stri
 }
 
 #[test]
-fn a_job_is_sent_as_the_contract_says_field_by_field() {
+fn a_job_is_sent_by_the_contract_field_by_field() {
     let (document, schema) = (document(), json!({ "$ref": "#/components/schemas/Job" }));
     let job = json!(full_job());
     assert_eq!(faults(&document, &schema, &job, ""), [""; 0]);

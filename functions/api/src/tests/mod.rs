@@ -1,11 +1,13 @@
 //! Calls as API Gateway sends them, by the events in `events/`. Every answer is compared with the
 //! contract.
 
+mod cleanup;
 mod conformance;
 mod limits;
 mod preflight;
 mod refused;
 mod served;
+mod triggers;
 
 use std::sync::Arc;
 

@@ -250,7 +250,7 @@ async fn only_the_roles_of_a_verified_token_count() {
 }
 
 #[tokio::test]
-async fn a_creator_who_may_only_look_triggers_nothing() {
+async fn a_creator_with_read_permission_triggers_nothing() {
     let [uri, store] = AWAY;
     let function = alone(&[
         uri,

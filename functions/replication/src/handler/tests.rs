@@ -4,15 +4,10 @@ use holdfast_domain::{BackupId, BackupType, CopyStatus, JobStatus, ObjectKey};
 use holdfast_lambda::CopyMessage;
 use holdfast_operations::{BackupOutcome, BackupRequest, RunLimits, back_up_database, trigger};
 use holdfast_setup::Clients;
-use holdfast_testing::{TestStore, aws_config, aws_config_at, parts, unique};
+use holdfast_testing::{TestDeployment, TestStore, aws_config, aws_config_at, event, unique};
 use mongodb::bson::doc;
 
 use super::*;
-
-fn event(name: &str) -> Value {
-    let path = format!("{}/../../events/{name}.json", env!("CARGO_MANIFEST_DIR"));
-    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
-}
 
 /// The message of `events/sqs-copy.json`, of this backup.
 fn message(id: &BackupId) -> Value {
@@ -27,10 +22,8 @@ fn message(id: &BackupId) -> Value {
 
 /// One test's own platform, catalogue, stores and queue.
 struct Stage {
-    store: TestStore,
+    deployment: TestDeployment,
     second: TestStore,
-    databases: [String; 2],
-    client: mongodb::Client,
     sqs: aws_sdk_sqs::Client,
     queue: String,
 }
@@ -43,50 +36,26 @@ impl Stage {
             .queue_name(unique("copies"))
             .send()
             .await
-            .unwrap()
-            .queue_url
             .unwrap();
-        let client = mongodb::Client::with_uri_str(&parts().mongodb_uri)
-            .await
-            .unwrap();
-        let databases = [unique("platform"), unique("catalog")];
-        client
-            .database(&databases[0])
-            .collection("users")
-            .insert_one(doc! { "name": "ada" })
-            .await
-            .unwrap();
+        let deployment = TestDeployment::new().await;
+        deployment.insert("users", [doc! { "name": "ada" }]).await;
         Self {
-            store: TestStore::new().await,
+            deployment,
             second: TestStore::new().await,
-            databases,
-            client,
             sqs,
-            queue,
+            queue: queue.queue_url.unwrap(),
         }
     }
 
     fn function(&self, more: &[(&str, &str)]) -> Function {
-        let uri = |database: &str| parts().mongodb_uri.replace("/?", &format!("/{database}?"));
-        let mut variables = vec![
-            ("MONGODB_URI".to_owned(), uri(&self.databases[0])),
-            ("BACKUP_CATALOG_URI".to_owned(), uri(&self.databases[1])),
-            (
-                "BACKUP_STORE".to_owned(),
-                format!("s3://{}/{}", self.store.bucket, self.store.prefix),
-            ),
-            ("BACKUP_CLOUD_ENABLED".to_owned(), "true".to_owned()),
-            (
-                "BACKUP_CLOUD_BUCKET".to_owned(),
-                format!("{}/{}", self.second.bucket, self.second.prefix),
-            ),
-            ("BACKUP_CLOUD_QUEUE".to_owned(), self.queue.clone()),
-            ("MONGODUMP".to_owned(), "/nowhere/bin/mongodump".to_owned()),
+        let bucket = format!("{}/{}", self.second.bucket, self.second.prefix);
+        let own = [
+            ("BACKUP_CLOUD_ENABLED", "true"),
+            ("BACKUP_CLOUD_BUCKET", bucket.as_str()),
+            ("BACKUP_CLOUD_QUEUE", &self.queue),
+            ("MONGODUMP", "/nowhere/bin/mongodump"),
         ];
-        for (name, value) in more {
-            variables.retain(|(set, _)| set != name);
-            variables.push(((*name).to_owned(), (*value).to_owned()));
-        }
+        let variables = self.deployment.variables(&[&own, more].concat());
         Function::new(variables, Clients::new(aws_config()))
     }
 
@@ -134,16 +103,13 @@ impl Stage {
     }
 
     async fn remove(self) {
-        for database in &self.databases {
-            self.client.database(database).drop().await.unwrap();
-        }
         self.sqs
             .delete_queue()
             .queue_url(&self.queue)
             .send()
             .await
             .unwrap();
-        self.store.remove().await;
+        self.deployment.remove().await;
         self.second.remove().await;
     }
 }
@@ -187,7 +153,7 @@ async fn the_event_of_a_completed_backup_copies_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_copy_that_failed_is_an_answer_and_the_hour_asks_for_it_again_in_its_time() {
+async fn a_failed_copy_is_an_answer_and_the_hourly_run_requests_it_again() {
     let stage = Stage::new().await;
     let nowhere = stage.function(&[("BACKUP_CLOUD_BUCKET", &unique("no-such"))]);
     let id = stage.back_up(&nowhere).await;
@@ -290,6 +256,7 @@ async fn the_day_deletes_what_retention_deleted() {
         .await
         .unwrap();
     stage
+        .deployment
         .store
         .store
         .delete(&ObjectKey::manifest(&id))

@@ -1,19 +1,13 @@
 use std::sync::Arc;
 
-use holdfast_database::Connection;
-use holdfast_domain::{JobStatus, ObjectKey, Secret, settings::ReadPreference};
+use holdfast_domain::{JobStatus, ObjectKey};
 use holdfast_operations::{BackupOutcome, BackupRequest, back_up_database, trigger};
 use holdfast_setup::Clients;
 use holdfast_storage::{PutMode, read_all};
-use holdfast_testing::{TestStore, aws_config, aws_config_at, parts, unique};
+use holdfast_testing::{TestDeployment, aws_config, aws_config_at, event, parts};
 use mongodb::bson::doc;
 
 use super::*;
-
-fn event(name: &str) -> Value {
-    let path = format!("{}/../../events/{name}.json", env!("CARGO_MANIFEST_DIR"));
-    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
-}
 
 fn asked(id: &BackupId, level: &str) -> Value {
     let mut event = event("manual-verification");
@@ -29,47 +23,23 @@ fn in_15_minutes() -> Timestamp {
 /// One test's own platform, catalogue and store.
 struct Stage {
     function: Function,
-    store: TestStore,
-    databases: [String; 2],
+    deployment: TestDeployment,
 }
 
 impl Stage {
     async fn new(more: &[(&str, &str)]) -> Self {
-        let (store, databases) = (
-            TestStore::new().await,
-            [unique("platform"), unique("catalog")],
-        );
-        let uri = |database: &str| parts().mongodb_uri.replace("/?", &format!("/{database}?"));
-        let mut variables = vec![
-            ("MONGODB_URI".to_owned(), uri(&databases[0])),
-            ("BACKUP_CATALOG_URI".to_owned(), uri(&databases[1])),
-            (
-                "BACKUP_STORE".to_owned(),
-                format!("s3://{}/{}", store.bucket, store.prefix),
-            ),
-            ("BACKUP_DUMP_ENGINE".to_owned(), "native".to_owned()),
-        ];
-        variables.extend(
-            more.iter()
-                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
-        );
+        let deployment = TestDeployment::new().await;
+        let native = [("BACKUP_DUMP_ENGINE", "native")];
+        let variables = deployment.variables(&[&native, more].concat());
         Self {
             function: Function::new(variables, Clients::new(aws_config())),
-            store,
-            databases,
+            deployment,
         }
     }
 
     async fn backed_up(&self) -> BackupId {
-        let client = mongodb::Client::with_uri_str(&parts().mongodb_uri)
-            .await
-            .unwrap();
-        client
-            .database(&self.databases[0])
-            .collection("users")
-            .insert_one(doc! { "name": "ada" })
-            .await
-            .unwrap();
+        let user = doc! { "name": "ada" };
+        self.deployment.insert("users", [user]).await;
         let holdfast = self.function.holdfast().await.unwrap();
         let job = Box::pin(trigger(
             holdfast,
@@ -92,14 +62,7 @@ impl Stage {
     }
 
     async fn remove(self) {
-        let uri = Secret::new(&parts().mongodb_uri);
-        let server = Connection::open(&uri, ReadPreference::Primary, "tests")
-            .await
-            .unwrap();
-        for database in &self.databases {
-            server.drop_database(database).await.unwrap();
-        }
-        self.store.remove().await;
+        self.deployment.remove().await;
     }
 }
 

@@ -8,7 +8,7 @@ use crate::{
 };
 
 #[test]
-fn none_makes_a_layer_of_the_note_alone_and_says_so() {
+fn none_makes_a_layer_of_the_note_alone_and_reports_it() {
     let bench = Bench::new();
     bench
         .build_from("arm64", "none".as_ref())
@@ -26,7 +26,7 @@ fn none_makes_a_layer_of_the_note_alone_and_says_so() {
 }
 
 #[test]
-fn a_program_that_runs_here_is_asked_its_version() {
+fn a_program_for_this_machine_is_run_for_its_version() {
     let bench = Bench::new();
     let file = compiled(
         &bench.path(""),

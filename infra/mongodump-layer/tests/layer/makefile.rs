@@ -31,7 +31,7 @@ fn sam_gets_the_layer_of_the_processor_whose_folder_the_template_names() {
 }
 
 #[test]
-fn a_build_that_fails_fails_the_target_and_says_why() {
+fn a_failed_build_fails_the_target_with_its_reason() {
     let bench = Bench::new();
     let built = make(
         &bench,

@@ -77,7 +77,7 @@ fn an_archive_that_breaks_off_is_not_kept() {
 }
 
 #[test]
-fn a_feed_without_the_release_or_the_processor_says_which_is_missing() {
+fn a_feed_without_the_release_or_the_processor_names_the_missing_one() {
     let site = Site::offering("arm64", archive_for("arm64"));
     refused(
         &site,

@@ -5,4 +5,5 @@
 mod faults;
 mod goldens;
 mod laws;
+mod prelude_faults;
 mod support;

@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn no_id_can_be_made_to_look_like_the_name_of_another() {
+    fn no_id_can_imitate_the_name_of_another() {
         let long = "x".repeat(300);
         let further = name_of_further("7", "a");
         for target in [name(&long), further.clone(), name_of_further(&long, "a")] {

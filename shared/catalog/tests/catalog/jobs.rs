@@ -195,7 +195,7 @@ async fn a_row_broken_by_hand_is_named_by_get_and_left_out_of_lists() {
 }
 
 #[tokio::test]
-async fn a_backup_of_nothing_is_no_filled_one_and_one_of_which_nothing_is_said_is() {
+async fn only_a_backup_of_nothing_counts_as_empty() {
     on_catalog(async |fixture| {
         let held = |documents| {
             Some(vec![NamespaceCount {

@@ -5,7 +5,7 @@ use holdfast_domain::BackupType;
 use crate::harness::{at, id, on_catalog};
 
 #[tokio::test]
-async fn a_leased_source_is_refused_and_says_whose_it_is() {
+async fn a_leased_source_is_refused_with_the_name_of_its_holder() {
     on_catalog(async |fixture| {
         let (first, second) = (id(BackupType::Database, 1), id(BackupType::Database, 2));
         fixture
@@ -36,7 +36,7 @@ async fn a_leased_source_is_refused_and_says_whose_it_is() {
 }
 
 #[tokio::test]
-async fn the_same_holder_may_ask_again() {
+async fn the_same_holder_may_acquire_it_again() {
     on_catalog(async |fixture| {
         let holder = id(BackupType::Database, 1);
         for second in 0..3 {

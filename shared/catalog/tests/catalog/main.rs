@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod attempts;
 mod clocks;
 mod collecting;
 mod connection;
@@ -25,6 +26,7 @@ mod rebuilding;
 mod standings;
 mod statistics;
 mod transitions;
+mod unsuccessful;
 mod verifications;
 mod waits;
 mod walks;

@@ -127,7 +127,7 @@ async fn no_content_id_reaches_another_backups_items() {
 }
 
 #[tokio::test]
-async fn an_id_made_to_look_like_a_further_documents_takes_nothing_from_it() {
+async fn an_id_in_the_form_of_a_further_document_takes_nothing_from_it() {
     on_catalog(async |fixture| {
         let backup = id(BackupType::Content, 1);
         let forged = fixture

@@ -21,7 +21,7 @@ async fn insert(catalog: &Catalog, job: Job, states: &[JobStatus]) -> BackupId {
 }
 
 #[tokio::test]
-async fn a_deleted_full_backup_is_found_by_a_part_that_is_a_backup_and_brought_back() {
+async fn a_deleted_full_backup_is_found_by_its_restored_part_and_restored() {
     use JobStatus::{Committing, Completed, Deleted, Failed, Running};
     on_catalog(async |fixture| {
         let catalog = &fixture.catalog;

@@ -36,7 +36,10 @@ fn record(content_id: &str, status: ItemStatus) -> ItemRecord {
     }
 }
 
-fn told<'a>(locator: &'a str, file: &'a StoredFile) -> (SourceAddress<'a>, &'a StoredFile) {
+fn source_and_file<'a>(
+    locator: &'a str,
+    file: &'a StoredFile,
+) -> (SourceAddress<'a>, &'a StoredFile) {
     (
         SourceAddress {
             storage_type: StorageType::Gaia,
@@ -100,7 +103,7 @@ async fn a_job_is_added_where_it_has_no_row_and_nowhere_else() {
 }
 
 #[tokio::test]
-async fn items_are_read_as_they_stand_in_the_list_and_rows_that_stand_are_not_changed() {
+async fn listed_items_are_added_and_existing_rows_stay_unchanged() {
     on_catalog(async |fixture| {
         let catalog = &fixture.catalog;
         let backup = id(BackupType::Content, 1);
@@ -150,7 +153,11 @@ async fn the_file_fetched_last_is_held_in_every_order_of_calls() {
     on_catalog(async |fixture| {
         let catalog = &fixture.catalog;
         let (older, newer) = (kept(1), kept(2));
-        let both = [told("a", &older), told("a", &newer), told("b", &older)];
+        let both = [
+            source_and_file("a", &older),
+            source_and_file("a", &newer),
+            source_and_file("b", &older),
+        ];
         assert_eq!(catalog.record_fetched_files(&both).await.unwrap(), 2);
         assert_eq!(
             (held(fixture, "a").await, held(fixture, "b").await),
@@ -163,7 +170,7 @@ async fn the_file_fetched_last_is_held_in_every_order_of_calls() {
         );
         assert_eq!(
             catalog
-                .record_fetched_files(&[told("b", &newer), told("c", &older)])
+                .record_fetched_files(&[source_and_file("b", &newer), source_and_file("c", &older)])
                 .await
                 .unwrap(),
             2
@@ -179,14 +186,14 @@ async fn what_a_backup_wrote_of_a_source_since_is_never_replaced() {
     on_catalog(async |fixture| {
         let catalog = &fixture.catalog;
         let (of_the_list, of_today) = (kept(5), kept(1));
-        let (source, _) = told("a", &of_today);
+        let (source, _) = source_and_file("a", &of_today);
         catalog
             .record_stored_file(&source, &of_today, at(6))
             .await
             .unwrap();
         assert_eq!(
             catalog
-                .record_fetched_files(&[told("a", &of_the_list)])
+                .record_fetched_files(&[source_and_file("a", &of_the_list)])
                 .await
                 .unwrap(),
             0
@@ -201,7 +208,7 @@ async fn what_a_backup_wrote_of_a_source_since_is_never_replaced() {
             .unwrap();
         assert_eq!(
             catalog
-                .record_fetched_files(&[told("b", &of_the_list)])
+                .record_fetched_files(&[source_and_file("b", &of_the_list)])
                 .await
                 .unwrap(),
             1

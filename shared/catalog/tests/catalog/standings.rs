@@ -115,7 +115,7 @@ async fn a_failure_is_mended_only_by_what_went_as_deep() {
 }
 
 #[tokio::test]
-async fn a_job_speaks_for_verifications_whose_rows_are_gone() {
+async fn a_job_replaces_verifications_without_rows() {
     on_catalog(async |fixture| {
         let id = fixture.pending(1).await;
         let failed = JobVerification {

@@ -21,7 +21,7 @@ async fn leased(fixture: &Fixture, holder: &holdfast_domain::BackupId) {
 }
 
 #[tokio::test]
-async fn a_lease_says_how_long_it_waits_and_a_taker_ends_that() {
+async fn a_lease_records_its_wait_and_a_new_holder_ends_it() {
     on_catalog(async |fixture| {
         let holder = id(BackupType::Content, 1);
         leased(fixture, &holder).await;

@@ -269,7 +269,7 @@ async fn of_workers_that_see_the_last_item_settled_one_begins_finalizing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn finalizing_is_taken_up_under_a_larger_fencing_number_and_by_one() {
+async fn finalizing_is_resumed_by_one_run_under_a_larger_fencing_number() {
     on_catalog(async |fixture| {
         let backup = running(fixture, 1, 1).await;
         let catalog = &fixture.catalog;

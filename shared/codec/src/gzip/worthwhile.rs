@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_first_64_kib_are_looked_at() {
+    fn only_the_first_64_kib_are_examined() {
         assert!(!is_worthwhile(
             &[noise(LOOK_BYTES), vec![0; 10 * LOOK_BYTES]].concat()
         ));

@@ -365,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_members_are_under_way_than_the_bound_says() {
+    fn no_more_members_are_under_way_than_the_bound() {
         let mut writer = GzipWriter::new(io::sink(), 1, threads(2)).unwrap();
         for _ in 0..30 {
             writer.write_all(&sample(MEMBER_BYTES)).unwrap();

@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_nowhere_only_when_every_trustless_gateway_said_so() {
+    fn a_file_is_missing_only_if_every_trustless_gateway_reports_it() {
         assert_eq!(of(&[Code::NotFound, Code::NotFound], &[]), Code::NotFound);
         assert_eq!(of(&[Code::NotFound, Code::Gone], &[]), Code::NotFound);
         assert_eq!(of(&[Code::Gone, Code::Gone], &[]), Code::Gone);

@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_name_is_looked_up_once_so_that_it_cannot_lead_elsewhere_a_moment_later() {
+    async fn a_name_is_resolved_once_so_that_it_cannot_change() {
         let asked = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&asked);
         let names = StrangerNames(Lookup::new(move |_| {

@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn strangers_are_followed_over_https_on_usual_ports_alone() {
+    fn untrusted_urls_are_followed_over_https_on_usual_ports_only() {
         let rules = Rules::new([]);
         for url in [
             "https://example.com/x",

@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_star_never_stands_for_the_id() {
+    fn a_star_never_matches_the_id() {
         let tree = tree(&["*"]).unwrap();
         assert!(Node::reach(&[&tree], b"_id", Place::Top).is_empty());
         assert_eq!(Node::reach(&[&tree], b"_id", Place::Below).len(), 1);

@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn one_collection_is_asked_for_by_name_and_several_cannot_be() {
+    fn one_collection_is_requested_by_name_and_several_cannot_be() {
         assert_eq!(
             chosen(CollectionFilter::Only(names(&["users"]))).unwrap(),
             ["--collection=users"]

@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_resource_covers_what_its_names_say() {
+    fn a_resource_covers_its_names() {
         for (resource, is_covered) in [
             (doc! { "db": "shop", "collection": "things" }, true),
             (doc! { "db": "shop", "collection": "" }, true),

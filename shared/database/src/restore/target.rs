@@ -395,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn names_asked_for_must_be_in_the_archive() {
+    fn requested_names_must_be_in_the_archive() {
         let prelude = Prelude {
             namespaces: vec![namespace("shop", "a.b", doc! {})],
             ..Prelude::default()

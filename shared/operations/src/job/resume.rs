@@ -1,11 +1,12 @@
 //! Whether the backup with the lease of its source was interrupted, so that another process may
 //! resume it.
 
+use std::time::Duration;
+
 use holdfast_catalog::{CatalogError, Lease, UNSTARTED_GRACE};
 use holdfast_domain::heartbeat::DEAD_AFTER;
 use holdfast_domain::{BackupId, Job, Timestamp, settings::StoreLocation};
 use jiff::SignedDuration;
-use std::time::Duration;
 
 use super::lease;
 use crate::{Holdfast, OperationError};

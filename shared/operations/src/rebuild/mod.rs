@@ -33,6 +33,7 @@ use holdfast_repository::{
 use holdfast_storage::StoreError;
 
 use self::content::Filled;
+
 pub use self::report::{
     DamagedBackup, RebuildProgress, RebuildReport, RebuiltBackup, UnreadBackup, UnreadCause,
 };

@@ -25,6 +25,7 @@ use self::{
     claim::{ClaimOutcome, CopyEnd, Decision, ReplicaClaim},
     copier::{Copied, Copier},
 };
+
 pub use self::{
     due::{DueCopies, copies_due, expect_copies},
     fault::CopyFault,

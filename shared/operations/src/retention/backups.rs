@@ -13,11 +13,11 @@ use super::{
     plan::{self, PlannedBackup, TypePlan},
     report::{BlockedBackup, DeletedBackup, TypeReport},
 };
-use crate::job::run::is_late;
 use crate::{
     Holdfast, OperationError, RunLimits,
     inventory::{Inventory, expected::Expected},
     job::late,
+    job::run::is_late,
     lost::{self, Reinstatement},
 };
 

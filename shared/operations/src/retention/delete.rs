@@ -8,10 +8,11 @@ use holdfast_catalog::{CatalogError, JobChange};
 use holdfast_domain::{BackupId, BackupType, JobDeletion, JobStatus, ObjectKey, Timestamp};
 use holdfast_repository::Repository;
 
-use crate::{Holdfast, OperationError, RunLimits, readers::first_reader};
 use crate::{
+    Holdfast, OperationError, RunLimits,
     inventory::lock::{CONCURRENCY, lock_of},
     job::run::is_late,
+    readers::first_reader,
 };
 
 /// Result of a deletion.

@@ -4,8 +4,7 @@ use holdfast_catalog::{CatalogError, JobChange, JobFilter};
 use holdfast_domain::{BackupId, BackupType, Job, JobDeletion, JobStatus, Timestamp};
 
 use super::RetentionReport;
-use crate::job::run::is_late;
-use crate::{Holdfast, OperationError, RunLimits, job::finish::parent::is_gone};
+use crate::{Holdfast, OperationError, RunLimits, job::finish::parent::is_gone, job::run::is_late};
 
 /// Jobs read in one call, and the maximum of pages per status.
 const PAGE: u32 = 500;

@@ -117,9 +117,12 @@ async fn what_is_missing_is_named_with_what_it_holds() {
         ),
     ] {
         let error = open_at(variables, address).await.map(drop).unwrap_err();
-        let told = error.to_string();
-        assert!(matches!(error, OperationError::Config(_)), "{told}");
-        assert!(words.iter().all(|word| told.contains(word)), "{told}");
-        assert!(!told.contains("hunter2"), "{told}");
+        let reported = error.to_string();
+        assert!(matches!(error, OperationError::Config(_)), "{reported}");
+        assert!(
+            words.iter().all(|word| reported.contains(word)),
+            "{reported}"
+        );
+        assert!(!reported.contains("hunter2"), "{reported}");
     }
 }

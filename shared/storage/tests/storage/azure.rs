@@ -130,7 +130,7 @@ async fn of_two_uploads_of_one_name_one_becomes_the_object() {
 }
 
 #[tokio::test]
-async fn what_an_abort_leaves_when_it_is_killed_is_nothing_and_is_in_nobodys_way() {
+async fn a_killed_abort_leaves_no_obstacle() {
     let proxy = FaultProxy::before(&parts().azure_endpoint()).await;
     let second = SecondStore::azure_at(proxy.endpoint()).await;
     for name in ["put", "upload"] {

@@ -279,7 +279,7 @@ async fn a_put_if_absent_whose_answer_was_lost_is_a_success() {
 }
 
 #[tokio::test]
-async fn a_body_that_breaks_off_is_taken_up_where_it_broke() {
+async fn a_body_that_breaks_off_is_resumed_at_its_position() {
     let (proxy, test) = store_behind_proxy().await;
     let whole = body(3_000_000);
     test.store

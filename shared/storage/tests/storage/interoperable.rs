@@ -104,7 +104,7 @@ async fn of_two_who_write_one_name_at_once_one_is_refused() {
 }
 
 #[tokio::test]
-async fn an_etag_that_is_no_checksum_is_not_believed() {
+async fn an_etag_that_is_no_checksum_is_not_used_as_one() {
     let origin = Origin::start().await;
     let store = S3Store::interoperable(
         interoperable_client(&aws_config_at(origin.address())),
@@ -202,7 +202,7 @@ async fn a_wrong_key_is_a_denial() {
 }
 
 #[tokio::test]
-async fn locks_are_not_asked_for_and_a_link_reads_without_credentials() {
+async fn locks_are_not_requested_and_a_link_reads_without_credentials() {
     let second = SecondStore::interoperable().await;
     second
         .store

@@ -10,5 +10,6 @@ mod interoperable;
 mod links;
 mod locks;
 mod replica_faults;
+mod replica_uploads;
 mod s3;
 mod uploads;

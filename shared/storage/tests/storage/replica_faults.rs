@@ -1,15 +1,11 @@
 //! Faults of the stores for a second copy. After every fault of the wire or the server, the stored
 //! object is either the sent one or missing. The error names the kind of fault.
 
-use std::io::Write as _;
-
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 use holdfast_domain::ObjectKey;
 use holdfast_storage::{
-    Checksum, PutMode, S3Store, Store, StoreError, UploadId, UploadedPart, interoperable_client,
-    read_all,
-    upload::{channel, send_all},
+    PutMode, S3Store, Store, StoreError, UploadId, UploadedPart, interoperable_client, read_all,
 };
 use holdfast_testing::{
     AZURE_KEY, SecondStore, aws_config_at, azure_store_with, parts,
@@ -17,19 +13,19 @@ use holdfast_testing::{
     quick_retry, unique,
 };
 
-const PART: usize = 5 * 1024 * 1024;
+pub(super) const PART: usize = 5 * 1024 * 1024;
 
 /// The kind of store, with the marks of its requests.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Kind {
+pub(super) enum Kind {
     Azure,
     Interoperable,
 }
 
-const ALL: [Kind; 2] = [Kind::Azure, Kind::Interoperable];
+pub(super) const ALL: [Kind; 2] = [Kind::Azure, Kind::Interoperable];
 
 impl Kind {
-    async fn behind_proxy(self) -> (FaultProxy, SecondStore) {
+    pub(super) async fn behind_proxy(self) -> (FaultProxy, SecondStore) {
         match self {
             Self::Azure => {
                 let proxy = FaultProxy::before(&parts().azure_endpoint()).await;
@@ -45,7 +41,7 @@ impl Kind {
     }
 
     /// A store at this address, in a bucket or container of this name.
-    fn at(self, endpoint: &str, name: &str) -> Box<dyn Store> {
+    pub(super) fn at(self, endpoint: &str, name: &str) -> Box<dyn Store> {
         match self {
             Self::Azure => Box::new(azure_store_with(endpoint, name, AZURE_KEY, quick_retry())),
             Self::Interoperable => {
@@ -55,7 +51,7 @@ impl Kind {
         }
     }
 
-    fn endpoint(self) -> String {
+    pub(super) fn endpoint(self) -> String {
         match self {
             Self::Azure => parts().azure_endpoint(),
             Self::Interoperable => parts().s3_other_endpoint(),
@@ -63,7 +59,7 @@ impl Kind {
     }
 
     /// The mark of requests with a part.
-    fn of_a_part(self) -> &'static str {
+    pub(super) fn of_a_part(self) -> &'static str {
         match self {
             Self::Azure => "comp=block&",
             Self::Interoperable => "partNumber=",
@@ -71,21 +67,21 @@ impl Kind {
     }
 
     /// The method of the request that completes an upload, and its mark.
-    fn of_a_complete(self) -> (&'static str, &'static str) {
+    pub(super) fn of_a_complete(self) -> (&'static str, &'static str) {
         match self {
             Self::Azure => ("PUT", "comp=blocklist"),
             Self::Interoperable => ("POST", "uploadId="),
         }
     }
 
-    fn of_a_list(self) -> &'static str {
+    pub(super) fn of_a_list(self) -> &'static str {
         match self {
             Self::Azure => "comp=list",
             Self::Interoperable => "list-type=2",
         }
     }
 
-    fn denied(self) -> WireFault {
+    pub(super) fn denied(self) -> WireFault {
         WireFault::error(
             403,
             if self == Self::Azure {
@@ -240,61 +236,6 @@ async fn what_arrives_altered_is_sent_again_and_never_kept() {
 }
 
 #[tokio::test]
-async fn a_part_that_always_arrives_altered_becomes_no_object() {
-    for kind in ALL {
-        let (proxy, second) = kind.behind_proxy().await;
-        proxy.fail("PUT", kind.of_a_part(), u32::MAX, WireFault::AlterBody);
-        let outcome = async {
-            let (upload, parts) = upload(&*second.store, &key("x")).await?;
-            let outcome = second
-                .store
-                .complete_upload(&key("x"), &upload, &parts)
-                .await;
-            second.store.abort_upload(&key("x"), &upload).await?;
-            outcome
-        };
-        let error = outcome.await.unwrap_err();
-        assert!(
-            matches!(error, StoreError::Corrupt { .. }),
-            "{kind:?}: {error}"
-        );
-        second.assert_empty().await;
-    }
-}
-
-#[tokio::test]
-async fn a_part_that_is_reset_throttled_or_unanswered_is_sent_again() {
-    for kind in ALL {
-        for fault in [
-            WireFault::ResetAfter(100_000),
-            WireFault::LoseAnswer,
-            WireFault::slow_down(),
-        ] {
-            let (proxy, second) = kind.behind_proxy().await;
-            proxy.fail("PUT", kind.of_a_part(), 2, fault.clone());
-            let (upload, parts) = upload(&*second.store, &key("x")).await.unwrap();
-            assert_eq!(
-                proxy.count("PUT", kind.of_a_part()),
-                4,
-                "{kind:?} {fault:?}"
-            );
-            let stored = second
-                .store
-                .complete_upload(&key("x"), &upload, &parts)
-                .await
-                .unwrap();
-            assert_eq!(stored.size_bytes, (PART + 9) as u64);
-            assert_eq!(
-                read_all(&*second.store, &key("x"), 2 * PART).await.unwrap(),
-                body(PART + 9),
-                "{kind:?}"
-            );
-            second.remove().await;
-        }
-    }
-}
-
-#[tokio::test]
 async fn writes_whose_answers_were_lost_are_successes() {
     for kind in ALL {
         let (proxy, second) = kind.behind_proxy().await;
@@ -327,41 +268,7 @@ async fn writes_whose_answers_were_lost_are_successes() {
 }
 
 #[tokio::test]
-async fn an_upload_never_replaces_an_existing_object() {
-    for kind in ALL {
-        let (_proxy, second) = kind.behind_proxy().await;
-        let (upload, parts) = upload(&*second.store, &key("x")).await.unwrap();
-        second
-            .store
-            .put(&key("x"), body(77), PutMode::Replace)
-            .await
-            .unwrap();
-        let error = second
-            .store
-            .complete_upload(&key("x"), &upload, &parts)
-            .await
-            .unwrap_err();
-        // Azure discards the blocks of an upload when another upload writes the blob.
-        assert!(
-            matches!(
-                error,
-                StoreError::AlreadyExists { .. } | StoreError::NotFound { .. }
-            ),
-            "{kind:?}: {error}"
-        );
-        assert_eq!(
-            read_all(&*second.store, &key("x"), 100).await.unwrap(),
-            body(77),
-            "{kind:?}"
-        );
-        second.store.abort_upload(&key("x"), &upload).await.unwrap();
-        second.store.delete(&key("x")).await.unwrap();
-        second.assert_empty().await;
-    }
-}
-
-#[tokio::test]
-async fn a_body_that_breaks_off_is_taken_up_where_it_broke() {
+async fn a_body_that_breaks_off_is_resumed_at_its_position() {
     for kind in ALL {
         let (proxy, second) = kind.behind_proxy().await;
         let whole = body(3_000_000);
@@ -413,78 +320,8 @@ async fn an_object_replaced_while_it_is_read_is_an_error() {
     }
 }
 
-#[tokio::test]
-async fn thirty_megabytes_in_parts_arrive_and_an_upload_that_is_cut_leaves_nothing() {
-    for kind in ALL {
-        let (proxy, second) = kind.behind_proxy().await;
-        let length = 30_000_000;
-        let pending = send(&second, length).await;
-        assert_eq!(
-            second.all_keys().await,
-            Vec::<String>::new(),
-            "nothing is visible yet"
-        );
-        let stored = pending.complete().await.unwrap();
-        assert!(
-            matches!(stored.checksum, Checksum::Composite(parts) if parts.parts() == 6),
-            "{kind:?}"
-        );
-        assert!(
-            read_all(&*second.store, &key("dump"), length)
-                .await
-                .unwrap()
-                == body(length),
-            "{kind:?}"
-        );
-        second.store.delete(&key("dump")).await.unwrap();
-        drop(send(&second, length).await);
-        second.assert_empty().await;
-        proxy.fail("PUT", kind.of_a_part(), 6, WireFault::slow_down());
-        proxy.fail("PUT", kind.of_a_part(), u32::MAX, kind.denied());
-        let (mut sink, source) = channel(PART);
-        let writer = tokio::task::spawn_blocking(move || sink.write_all(&body(length)));
-        send_all(&second.store, &key("dump"), source)
-            .await
-            .map(drop)
-            .unwrap_err();
-        // It may have written everything by then.
-        let _ = writer.await.unwrap();
-        second.assert_empty().await;
-    }
-}
-
-#[tokio::test]
-async fn an_upload_dropped_during_a_stall_leaves_nothing() {
-    for kind in ALL {
-        let (proxy, second) = kind.behind_proxy().await;
-        proxy.fail("PUT", kind.of_a_part(), u32::MAX, WireFault::Hang);
-        let reached = async {
-            while proxy.count("PUT", kind.of_a_part()) < 2 {
-                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-            }
-        };
-        tokio::select! {
-            _ = send(&second, 3 * PART) => panic!("it came to an end"),
-            () = reached => {}
-        }
-        second.assert_empty().await;
-    }
-}
-
-/// Bytes from a blocking thread, all sent and not yet completed.
-async fn send(second: &SecondStore, length: usize) -> holdfast_storage::upload::PendingUpload {
-    let (mut sink, source) = channel(PART);
-    let writer = tokio::task::spawn_blocking(move || {
-        sink.write_all(&body(length))?;
-        sink.finish()
-    });
-    let pending = send_all(&second.store, &key("dump"), source).await.unwrap();
-    assert_eq!(writer.await.unwrap().unwrap(), length as u64);
-    pending
-}
-
 /// Two parts, not yet completed. After a failure nothing of them remains.
-async fn upload(
+pub(super) async fn upload(
     store: &dyn Store,
     key: &ObjectKey,
 ) -> Result<(UploadId, Vec<UploadedPart>), StoreError> {
@@ -503,11 +340,11 @@ async fn upload(
     Ok((upload, parts))
 }
 
-fn key(text: &str) -> ObjectKey {
+pub(super) fn key(text: &str) -> ObjectKey {
     text.parse().unwrap()
 }
 
-fn body(length: usize) -> Bytes {
+pub(super) fn body(length: usize) -> Bytes {
     (0..length)
         .map(|index| u8::try_from(index % 253).unwrap())
         .collect()

@@ -327,7 +327,7 @@ async fn an_upload_whose_begin_is_answered_after_the_caller_left_is_aborted() {
 }
 
 #[tokio::test]
-async fn a_long_bad_day_on_the_wire_changes_nothing() {
+async fn many_faults_on_the_wire_change_nothing() {
     let proxy = FaultProxy::start().await;
     let test = TestStore::at(proxy.endpoint()).await;
     proxy.fail("POST", "uploads", 1, WireFault::slow_down());

@@ -125,7 +125,7 @@ impl IpfsNode {
         let request = self
             .post(&format!("/node/add?{}", shape.query()))
             .body(file.into());
-        ask::<OneCid>(request).await.cid
+        json_of::<OneCid>(request).await.cid
     }
 
     /// Adds many small files in one call and returns their CIDs, in order.
@@ -134,7 +134,7 @@ impl IpfsNode {
         let request = self
             .post(&format!("/node/add-many?{}", shape.query()))
             .json(&encoded);
-        ask::<ManyCids>(request).await.cids
+        json_of::<ManyCids>(request).await.cids
     }
 
     /// Adds a directory of existing contents, by name and CID, and returns its CID.
@@ -150,7 +150,7 @@ impl IpfsNode {
         let request = self
             .post(&format!("/node/add-directory?{}", shape.query()))
             .json(&entries);
-        ask::<OneCid>(request).await.cid
+        json_of::<OneCid>(request).await.cid
     }
 
     /// Adds an unchanged block of this codec (`raw`, `dag-pb`, …), and returns its CID, of version
@@ -159,7 +159,7 @@ impl IpfsNode {
         let request = self
             .post(&format!("/node/add-block?codec={codec}"))
             .body(block.into());
-        ask::<OneCid>(request).await.cid
+        json_of::<OneCid>(request).await.cid
     }
 
     /// Imports a CAR, as `ipfs dag import` does: every block has its CID, and every root's DAG is
@@ -178,7 +178,7 @@ impl IpfsNode {
 
     /// Number of its blocks.
     pub async fn block_count(&self) -> usize {
-        ask::<Count>(self.request(Method::GET, "/node/blocks/count"))
+        json_of::<Count>(self.request(Method::GET, "/node/blocks/count"))
             .await
             .count
     }
@@ -233,7 +233,7 @@ impl IpfsNode {
 
     /// Requests since the last [`Self::reset_requests`]. A shared node counts those of all tests.
     pub async fn requests(&self) -> Requests {
-        ask(self.request(Method::GET, "/node/requests")).await
+        json_of(self.request(Method::GET, "/node/requests")).await
     }
 
     /// Resets the counters.
@@ -278,7 +278,7 @@ fn ipfs_node_program() -> PathBuf {
     crate::environment::variable("HOLDFAST_TEST_IPFS_NODE_SERVER").into()
 }
 
-async fn ask<T: DeserializeOwned>(request: RequestBuilder) -> T {
+async fn json_of<T: DeserializeOwned>(request: RequestBuilder) -> T {
     read(accepted(request).await).await
 }
 

@@ -155,7 +155,7 @@ impl Answer {
     /// `Content-Length` announces this number of bytes. The body is sent unchanged, and the
     /// connection closed.
     #[must_use]
-    pub fn saying_length(self, bytes: u64) -> Self {
+    pub fn with_length(self, bytes: u64) -> Self {
         self.delivered(Delivery::SayingLength(bytes))
     }
 

@@ -75,7 +75,7 @@ impl Gateway {
 
     pub(super) async fn answer(self, request: &Request) -> Reply {
         let format = Format::of(request);
-        let mut reply = self.ask(request).await;
+        let mut reply = self.request(request).await;
         for alteration in &self.alterations {
             alteration.apply(format, &mut reply);
         }
@@ -84,8 +84,8 @@ impl Gateway {
     }
 
     /// The response of the node. If it fails, the test fails by a 502 with the reason.
-    async fn ask(&self, request: &Request) -> Reply {
-        match self.try_to_ask(request).await {
+    async fn request(&self, request: &Request) -> Reply {
+        match self.try_request(request).await {
             Ok(reply) => reply,
             Err(error) => Reply {
                 status: 502,
@@ -95,7 +95,7 @@ impl Gateway {
         }
     }
 
-    async fn try_to_ask(&self, request: &Request) -> reqwest::Result<Reply> {
+    async fn try_request(&self, request: &Request) -> reqwest::Result<Reply> {
         const HANDED_ON: [&str; 3] = ["accept", "if-none-match", "range"];
         const HANDED_BACK: [&str; 4] = ["content-type", "etag", "x-ipfs-roots", "location"];
         let method = if request.method == "HEAD" {

@@ -140,9 +140,9 @@ async fn a_body_is_cut_short_of_its_length() {
 }
 
 #[tokio::test]
-async fn a_length_is_said_that_is_not_true() {
-    let (origin, _) = origin("/short", [Answer::ok(BODY).saying_length(3)]).await;
-    origin.answer("/long", [Answer::ok(BODY).saying_length(300)]);
+async fn a_wrong_length_is_sent() {
+    let (origin, _) = origin("/short", [Answer::ok(BODY).with_length(3)]).await;
+    origin.answer("/long", [Answer::ok(BODY).with_length(300)]);
     for (target, length) in [("/short", 3), ("/long", 300)] {
         let wire = on_the_wire(&origin, target).await;
         assert!(
@@ -190,7 +190,7 @@ async fn drops_come_slowly_and_chunks_without_a_length() {
 }
 
 #[tokio::test]
-async fn an_endless_body_goes_on_until_the_client_leaves() {
+async fn an_endless_body_continues_until_the_client_leaves() {
     let (_origin, url) = origin("/file", [Answer::ok(vec![7; 65_536]).endless()]).await;
     let mut response = get(&url).await;
     let mut received = 0;

@@ -44,11 +44,11 @@ impl Variant {
     /// Number of waiting messages in the queue.
     pub(crate) async fn messages(&self) -> usize {
         let input = json!({ "QueueUrl": self.content_queue(), "AttributeNames": ["ApproximateNumberOfMessages"] });
-        let told = self
+        let reported = self
             .aws
             .json("sqs", "AmazonSQS.GetQueueAttributes", &input)
             .await;
-        told["Attributes"]["ApproximateNumberOfMessages"]
+        reported["Attributes"]["ApproximateNumberOfMessages"]
             .as_str()
             .unwrap()
             .parse()

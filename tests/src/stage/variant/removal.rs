@@ -31,14 +31,14 @@ impl Variant {
                     .then_some(log)
             },
         );
-        let (told, said) = (self.api.heard(), self.said.lock().unwrap().clone());
-        let heard = told
+        let (reported, said) = (self.api.responses(), self.said.lock().unwrap().clone());
+        let heard = reported
             .iter()
             .chain(&said)
             .any(|answer| answer.contains(evidence));
         assert!(
-            heard && !told.is_empty(),
-            "nobody told anything of {evidence}: {told:?} {said:?}"
+            heard && !reported.is_empty(),
+            "nobody reported anything of {evidence}: {reported:?} {said:?}"
         );
         log.await;
         for function in self.functions() {
@@ -51,8 +51,8 @@ impl Variant {
                     .log(&format!("/aws/vendedlogs/{}-access", self.name))
                     .await,
             ),
-            ("the API's answers", told),
-            ("the functions' processes", self.said_of_processes()),
+            ("the API's answers", reported),
+            ("the functions' processes", self.process_texts()),
             (
                 "what mongodump was given",
                 self.mongodump
@@ -60,7 +60,7 @@ impl Variant {
                     .map(Mongodump::found)
                     .unwrap_or_default(),
             ),
-            ("what the operator was told", said),
+            ("what the operator was reported", said),
             ("the store", self.readable_objects().await),
             ("the catalogue", self.catalogued().await),
         ] {
@@ -70,7 +70,7 @@ impl Variant {
     }
 
     /// Environment and arguments of every function's process.
-    fn said_of_processes(&self) -> Vec<String> {
+    fn process_texts(&self) -> Vec<String> {
         let processes = self.processes();
         let texts: Vec<String> = processes
             .iter()

@@ -181,7 +181,7 @@ fn symlink() -> Node {
 }
 
 #[test]
-fn what_is_no_file_at_the_end_of_a_path_says_what_it_is() {
+fn a_path_to_another_kind_of_node_is_refused_with_its_kind() {
     let empty = directory(&[]);
     let metadata = Node::new(
         &[],

@@ -175,7 +175,7 @@ fn a_codec_or_a_hash_that_is_not_known_is_named() {
 }
 
 #[test]
-fn an_unsupported_block_within_a_file_is_named_before_it_is_asked_for() {
+fn an_unsupported_block_within_a_file_is_named_before_its_request() {
     let odd = Node {
         cid: cid_of(0x71, 0x12, 32),
         ..Node::raw(b"x")
@@ -248,7 +248,7 @@ fn nodes_whose_sizes_do_not_add_up_are_refused() {
 }
 
 #[test]
-fn blocks_that_are_no_nodes_of_a_file_say_why() {
+fn a_block_that_is_no_node_of_a_file_is_refused_with_its_reason() {
     let of_block = |block: Vec<u8>| {
         let node = Node {
             cid: v1(DAG_PB, 0x12, &block),

@@ -88,7 +88,7 @@ proptest! {
     }
 
     #[test]
-    fn bytes_that_only_look_like_a_record_never_panic(
+    fn random_bytes_with_the_head_of_a_record_never_panic(
         tail in prop::collection::vec(any::<u8>(), 0..300),
         kept in any::<prop::sample::Index>(),
         at in any::<prop::sample::Index>(),

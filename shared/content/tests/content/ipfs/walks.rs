@@ -118,7 +118,7 @@ fn a_block_past_the_end_is_refused() {
 }
 
 #[test]
-fn a_walk_without_its_blocks_says_which_is_missing() {
+fn a_walk_without_its_blocks_names_the_missing_one() {
     let root = Node::raw(b"hello");
     let missing = walk(&path(root.cid, &[]), &Vec::new()).unwrap_err();
     assert_eq!(

@@ -76,7 +76,7 @@ async fn a_bomb_is_ended_by_the_limit_of_a_file() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_decoded_fails_for_good_and_says_why() {
+async fn an_undecodable_body_fails_permanently_with_its_reason() {
     let cut = |answer: Answer| answer.with_header("content-encoding", "gzip");
     for (answer, words) in [
         (

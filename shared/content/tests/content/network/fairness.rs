@@ -25,11 +25,11 @@ fn odd_answers(origin: &Origin) -> Vec<(String, Answer)> {
         ("br", body().with_header("content-encoding", "br")),
         ("not-gzip", body().with_header("content-encoding", "gzip")),
         ("cut", body().cut_after(500)),
-        ("longer", body().saying_length(1_001)),
+        ("longer", body().with_length(1_001)),
         ("two-lengths", body().with_header("content-length", 7)),
         ("no-length", body().with_header("content-length", "many")),
         ("no-end", body().with_header("transfer-encoding", "gzip")),
-        ("large", body().saying_length(1 << 40)),
+        ("large", body().with_length(1 << 40)),
     ];
     let statuses = statuses.map(|status| (format!("status-{status}"), Answer::status(status)));
     statuses
@@ -71,7 +71,7 @@ async fn odd_answers_of_every_kind_never_delay_healthy_files() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_the_same_tomorrow_is_not_asked_for_again() {
+async fn a_permanent_answer_is_not_requested_again() {
     let origin = Origin::start().await;
     let fetcher = gaia_of(&[origin.address()]);
     let passing = [
@@ -122,7 +122,7 @@ fn odd_gateways(node: &IpfsNode) -> Vec<(&'static str, Answer)> {
 }
 
 #[tokio::test]
-async fn a_gateway_that_is_wrong_about_one_file_is_asked_for_the_next_and_each_attempt_counts() {
+async fn a_gateway_with_one_wrong_file_gets_the_next_request_and_each_attempt_counts() {
     let node = parts().ipfs_node();
     for (name, answer) in odd_gateways(&node) {
         let gateway = Origin::start().await;
@@ -153,7 +153,7 @@ async fn a_gateway_that_is_wrong_about_one_file_is_asked_for_the_next_and_each_a
 }
 
 #[tokio::test]
-async fn only_what_speaks_of_the_host_leaves_it_alone() {
+async fn only_a_fault_of_the_host_stops_requests_to_it() {
     for (answer, expected) in [
         (Answer::status(500), 5),
         (Answer::status(503), 5),

@@ -93,7 +93,7 @@ async fn what_is_unchanged_is_not_sent_again_and_what_changed_is() {
 }
 
 #[tokio::test]
-async fn unchanged_is_no_answer_to_who_did_not_ask() {
+async fn unchanged_is_no_answer_to_an_unconditional_request() {
     assert_eq!(
         answered(Answer::status(304)).await.code(),
         Code::InvalidAnswer
@@ -232,15 +232,15 @@ async fn a_slow_body_that_keeps_coming_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_cut_body_never_looks_whole() {
+async fn a_cut_body_is_never_accepted() {
     let body = varied(50_000);
     for answer in [
         Answer::ok(body.clone()).cut_after(0),
         Answer::ok(body.clone()).cut_after(20_000),
         Answer::ok(body.clone()).cut_after(49_999),
-        Answer::ok(body.clone()).saying_length(50_001),
-        Answer::ok(body.clone()).saying_length(60_000),
-        Answer::ok(Vec::new()).saying_length(1),
+        Answer::ok(body.clone()).with_length(50_001),
+        Answer::ok(body.clone()).with_length(60_000),
+        Answer::ok(Vec::new()).with_length(1),
     ] {
         let error = answered(answer).await.error();
         assert_eq!(error.code, Code::InvalidAnswer, "{error}");
@@ -255,7 +255,7 @@ async fn a_cut_body_never_looks_whole() {
 #[tokio::test]
 async fn a_file_larger_than_allowed_is_refused_by_its_word_or_by_its_bytes() {
     let limit = 4 * 1024 * 1024;
-    let outcome = answered(Answer::ok(varied(10)).saying_length(limit + 1)).await;
+    let outcome = answered(Answer::ok(varied(10)).with_length(limit + 1)).await;
     assert_eq!((outcome.bytes.len(), outcome.code()), (0, Code::TooLarge));
     for answer in [
         Answer::ok(varied(60_000)).endless(),
@@ -270,7 +270,7 @@ async fn a_file_larger_than_allowed_is_refused_by_its_word_or_by_its_bytes() {
 }
 
 #[tokio::test]
-async fn marks_and_media_types_of_strangers_are_bounded() {
+async fn etags_and_media_types_of_untrusted_origins_are_bounded() {
     let answer = Answer::ok("x")
         .with_header("etag", "e".repeat(5_000))
         .with_header("content-type", "t/é".repeat(500));

@@ -2,6 +2,7 @@
 
 mod codings;
 mod fairness;
+mod faulty_gateways;
 mod gaia;
 mod gateways;
 mod proved;

@@ -51,7 +51,7 @@ async fn a_file_of_one_block_is_proved_by_its_bytes_alone() {
 }
 
 #[tokio::test]
-async fn a_lie_about_a_raw_cid_is_not_kept_and_the_next_gateway_is_asked() {
+async fn a_false_answer_for_a_raw_cid_is_dropped_and_the_next_gateway_is_tried() {
     let node = parts().ipfs_node();
     let body = varied(50_000);
     let cid = node.add(body.clone(), &FileShape::v1()).await;

@@ -41,7 +41,7 @@ async fn a_circle_of_redirects_ends_with_a_clear_error() {
 }
 
 #[tokio::test]
-async fn a_redirect_into_the_inside_is_blocked_before_anything_is_asked() {
+async fn a_redirect_into_the_internal_network_is_blocked_before_any_request() {
     let (origin, inside) = (Origin::start().await, Origin::start().await);
     inside.answer("/", [Answer::ok("secret")]);
     let port = inside.address().rsplit(':').next().unwrap().to_owned();
@@ -121,7 +121,7 @@ async fn an_unknown_origin_is_untrusted() {
 }
 
 #[tokio::test]
-async fn a_gateway_inside_is_asked_for_its_own_files_alone() {
+async fn an_internal_gateway_receives_requests_for_its_own_files_only() {
     let (node, origin) = (IpfsNode::start(), Origin::start().await);
     let cid = node.add("on the gateway", &FileShape::v1()).await;
     let url = node.put_gaia("secret", "inside").await;
@@ -171,7 +171,7 @@ async fn a_gateway_does_not_lead_to_another_inside() {
 }
 
 #[tokio::test]
-async fn a_redirect_that_says_no_place_is_no_answer() {
+async fn a_redirect_without_a_location_is_no_answer() {
     let origin = Origin::start().await;
     origin.answer("/file", [Answer::status(302)]);
     origin.answer("/odd", [Answer::redirect("http://[::1")]);

@@ -82,7 +82,7 @@ async fn a_path_means_what_it_means_to_gateways_and_a_longer_name_goes_first() {
 }
 
 #[tokio::test]
-async fn where_neither_name_exists_the_error_says_that_the_url_was_cut() {
+async fn if_neither_name_exists_the_error_states_that_the_url_was_cut() {
     let node = parts().ipfs_node();
     let dir = odd_directory(&node, &DirectoryShape::plain()).await;
     for url in [

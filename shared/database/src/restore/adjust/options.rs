@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_option_is_passed_on_or_left_out_as_asked() {
+    fn an_unknown_option_is_passed_or_left_out_as_requested() {
         let options = doc! { "madeUp": 1, "validationLevel": "off" };
         let (kept, changes) = adjusted_with(options.clone(), UnknownOptions::Pass);
         assert_eq!(

@@ -128,7 +128,7 @@ async fn one_that_stays_after_its_output_is_closed_is_not_waited_for_for_ever() 
 }
 
 #[tokio::test]
-async fn one_that_floods_stderr_is_heard_to_the_end_and_does_not_block() {
+async fn a_flood_of_stderr_is_read_to_its_end_and_does_not_block() {
     let flood = "yes 'a line of noise that says nothing' | head -n 200000 >&2\n";
     let good = StandIn::doing(
         &golden("platform"),

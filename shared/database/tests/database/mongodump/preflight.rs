@@ -24,7 +24,7 @@ async fn a_working_tool_reports_its_version() {
         (tool.version(), tool.path()),
         ("100.18.0", stand_in.path().as_path())
     );
-    assert_eq!(stand_in.times_asked(), 1);
+    assert_eq!(stand_in.version_requests(), 1);
 }
 
 #[tokio::test]
@@ -40,13 +40,13 @@ async fn a_missing_tool_is_absent_and_named() {
 }
 
 #[tokio::test]
-async fn a_tool_that_may_not_be_executed_is_said() {
+async fn a_tool_without_the_right_to_execute_is_reported() {
     let (fault, text) = fault(b"#!/bin/sh\necho mongodump version: 1\n", 0o644).await;
     assert!(matches!(fault, ToolFault::NotExecutable(_)), "{text}");
 }
 
 #[tokio::test]
-async fn a_tool_of_another_architecture_is_said_with_both() {
+async fn a_tool_of_another_architecture_is_reported_with_both() {
     // Only the header of a real program for another machine.
     let (other, machine) = if cfg!(target_arch = "x86_64") {
         ("aarch64", 183_u16)
@@ -109,7 +109,7 @@ async fn another_program_is_not_accepted_as_mongodump() {
 }
 
 #[tokio::test]
-async fn libraries_beside_the_tool_are_found() {
+async fn libraries_in_the_folder_of_the_tool_are_found() {
     // The layout of a layer: `bin/mongodump` and `lib`.
     let layer = StandIn::being(
         b"#!/bin/sh\necho mongodump version: ${LD_LIBRARY_PATH:-none}\n",

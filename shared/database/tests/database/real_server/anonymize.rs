@@ -4,19 +4,16 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use bson::{Bson, Document, RawDocumentBuf, doc};
 use futures_util::TryStreamExt;
-use holdfast_database::{
-    AnonymizeRules, Anonymizer, Comparison, Existing, Expected, ExpectedNamespace, RestoreFault,
-    RestoreOptions, restore,
-};
+use holdfast_database::{AnonymizeRules, Anonymizer, Comparison, RestoreOptions};
 use holdfast_domain::Secret;
 use holdfast_testing::golden;
 
 use super::support::{Scratch, documents_of, dumped, restored, summary_of};
 
-const SECRET: &str = "correct horse battery staple";
+pub(super) const SECRET: &str = "correct horse battery staple";
 
 /// The rules of the documentation.
-const PLATFORM: &str = include_str!("../../../../../docs/anonymize-platform.yaml");
+pub(super) const PLATFORM: &str = include_str!("../../../../../docs/anonymize-platform.yaml");
 
 /// Fields of the archive with an address.
 const ADDRESSES: [(&str, &str); 9] = [
@@ -31,11 +28,11 @@ const ADDRESSES: [(&str, &str); 9] = [
     ("moderationauditlogs", "user"),
 ];
 
-fn anonymizer(rules: &str, secret: &str) -> Anonymizer {
+pub(super) fn anonymizer(rules: &str, secret: &str) -> Anonymizer {
     Anonymizer::new(AnonymizeRules::parse(rules).unwrap(), &Secret::new(secret)).unwrap()
 }
 
-fn options(target: &Scratch, from: &str, anonymizer: Anonymizer) -> RestoreOptions {
+pub(super) fn options(target: &Scratch, from: &str, anonymizer: Anonymizer) -> RestoreOptions {
     RestoreOptions {
         map: target.map_from(from),
         anonymizer: Some(anonymizer),
@@ -44,7 +41,7 @@ fn options(target: &Scratch, from: &str, anonymizer: Anonymizer) -> RestoreOptio
 }
 
 /// Every document of the target, collection by collection.
-async fn documents(target: &Scratch) -> BTreeMap<String, Vec<RawDocumentBuf>> {
+pub(super) async fn documents(target: &Scratch) -> BTreeMap<String, Vec<RawDocumentBuf>> {
     let mut found = BTreeMap::new();
     for name in target.handle().list_collection_names().await.unwrap() {
         let collection = target.handle().collection::<RawDocumentBuf>(&name);
@@ -66,7 +63,7 @@ fn texts<'d>(documents: impl IntoIterator<Item = &'d Document>, field: &str) -> 
         .collect()
 }
 
-fn decoded(documents: &[RawDocumentBuf]) -> Vec<Document> {
+pub(super) fn decoded(documents: &[RawDocumentBuf]) -> Vec<Document> {
     documents
         .iter()
         .map(|document| Document::try_from(document.as_ref()).unwrap())
@@ -228,7 +225,7 @@ fn at_path(value: &Bson, path: &[&str], found: &mut Vec<String>) {
     }
 }
 
-async fn values(place: &Scratch, (collection, path): (&str, &str)) -> Vec<String> {
+pub(super) async fn values(place: &Scratch, (collection, path): (&str, &str)) -> Vec<String> {
     let mut found = Vec::new();
     for document in decoded(&documents_in(place, collection).await) {
         at_path(
@@ -407,11 +404,11 @@ async fn a_dry_run_reports_the_results_of_each_rule_and_writes_nothing() {
             .iter()
             .all(|sample| sample.of == "string" && sample.outcome.ends_with("@example.invalid"))
     );
-    let told = format!("{:?}", anonymized.rules);
+    let reported = format!("{:?}", anonymized.rules);
     assert!(
         texts(&users, "email")
             .iter()
-            .all(|email| !told.contains(email.as_str())),
+            .all(|email| !reported.contains(email.as_str())),
         "no original is shown"
     );
     let users = report
@@ -423,69 +420,8 @@ async fn a_dry_run_reports_the_results_of_each_rule_and_writes_nothing() {
     target.drop().await;
 }
 
-#[tokio::test]
-async fn a_rule_for_a_collection_that_is_not_there_is_refused_before_anything_is_written() {
-    let target = Scratch::new().await;
-    let rules = "{ version: 1, rules: [{ action: hash, fields: { user: [email] } }] }";
-    let options = options(&target, "web3platform", anonymizer(rules, SECRET));
-    let error = restored(&target.connection, golden("platform"), &options)
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(&error.cause, RestoreFault::Invalid(_)) && error.incomplete.is_empty(),
-        "{error}"
-    );
-    assert!(
-        error.to_string().contains("line 1 (hash: email of user)"),
-        "{error}"
-    );
-    assert!(
-        target
-            .handle()
-            .list_collection_names()
-            .await
-            .unwrap()
-            .is_empty()
-    );
-    target.drop().await;
-}
-
-#[tokio::test]
-async fn a_path_that_matches_nothing_fails_the_restore_and_names_what_it_left() {
-    let target = Scratch::new().await;
-    let rules = "{ version: 1, rules: [{ action: hash, fields: { users: [emial, email] } }] }";
-    let dry = RestoreOptions {
-        dry_run: true,
-        ..options(&target, "web3platform", anonymizer(rules, SECRET))
-    };
-    let problems = restored(&target.connection, golden("platform"), &dry)
-        .await
-        .unwrap()
-        .anonymized
-        .unwrap()
-        .problems();
-    assert!(
-        problems.len() == 1 && problems[0].contains("emial of users"),
-        "{problems:?}"
-    );
-    let unrehearsed = RestoreOptions {
-        dry_run: false,
-        ..dry
-    };
-    let error = restored(&target.connection, golden("platform"), &unrehearsed)
-        .await
-        .unwrap_err();
-    assert!(matches!(&error.cause, RestoreFault::Rules(_)), "{error}");
-    let told = error.to_string();
-    assert!(
-        told.contains("emial") && told.contains(&format!("{}.users", target.database)),
-        "{told}"
-    );
-    target.drop().await;
-}
-
 /// A new collection, dumped.
-async fn source(documents: impl IntoIterator<Item = Document>) -> (Scratch, Vec<u8>) {
+pub(super) async fn source(documents: impl IntoIterator<Item = Document>) -> (Scratch, Vec<u8>) {
     let source = Scratch::new().await;
     source.collection("c").insert_many(documents).await.unwrap();
     let (archive, _) = dumped(&source.connection).await;
@@ -524,113 +460,6 @@ async fn ids_may_be_hashed_and_references_to_them_follow() {
     target.drop().await;
 }
 
-async fn documents_in(target: &Scratch, collection: &str) -> Vec<RawDocumentBuf> {
+pub(super) async fn documents_in(target: &Scratch, collection: &str) -> Vec<RawDocumentBuf> {
     documents(target).await.remove(collection).unwrap()
-}
-
-#[tokio::test]
-async fn colliding_ids_are_reported() {
-    // There are 762 possible results.
-    let documents =
-        (0..800).map(|number| doc! { "_id": format!("10.0.{}.{}", number / 256, number % 256) });
-    let (source, archive) = source(documents).await;
-    let target = Scratch::new().await;
-    let rules = "{ version: 1, rules: [{ action: fake, as: ip-address, fields: { c: [_id] } }] }";
-    let options = options(&target, &source.database, anonymizer(rules, SECRET));
-    let report = restored(&target.connection, archive, &options)
-        .await
-        .unwrap();
-    let restored = &report.namespaces[0];
-    assert!(
-        !report.is_faithful() && restored.failures[0].contains("refused"),
-        "{report:#?}"
-    );
-    assert!(
-        matches!(&restored.comparison, Comparison::Differs(text) if text.contains("800 documents")),
-        "{report:#?}"
-    );
-    source.drop().await;
-    target.drop().await;
-}
-
-#[tokio::test]
-async fn a_value_that_cannot_be_replaced_is_never_left_as_it_was() {
-    let (source, archive) = source([doc! { "_id": 1, "born": true }]).await;
-    let target = Scratch::new().await;
-    let rules = "{ version: 1, rules: [{ action: hash, fields: { c: [born] } }] }";
-    let options = options(&target, &source.database, anonymizer(rules, SECRET));
-    let error = restored(&target.connection, archive, &options)
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(&error.cause, RestoreFault::Rules(text) if text.contains("1 values of type bool")),
-        "{error}"
-    );
-    assert!(documents_in(&target, "c").await.is_empty());
-    source.drop().await;
-    target.drop().await;
-}
-
-#[tokio::test]
-async fn the_archive_is_still_compared_with_its_manifest() {
-    let (source, archive) = source([doc! { "_id": 1, "email": "ada@example.org" }]).await;
-    let summary = summary_of(&archive);
-    let digest = |hash: holdfast_archive::ContentHash| hash.digest();
-    let rules = "{ version: 1, rules: [{ action: drop, fields: { c: [email] } }] }";
-    for (documents, expected) in [(1, Comparison::Anonymized), (2, Comparison::NotDone)] {
-        let namespaces: Vec<_> = summary
-            .namespaces
-            .iter()
-            .map(|held| ExpectedNamespace {
-                db: held.db.clone(),
-                collection: held.collection.clone(),
-                documents,
-                content_hash: held.content_hash.digest(),
-            })
-            .collect();
-        let target = Scratch::new().await;
-        let options = options(&target, &source.database, anonymizer(rules, SECRET));
-        let expectation = Expected {
-            namespaces: &namespaces,
-            digest: &digest,
-        };
-        let archive = std::io::Cursor::new(archive.clone());
-        let report = restore(
-            &target.connection,
-            archive,
-            &options,
-            Some(expectation),
-            &|_| (),
-        )
-        .await
-        .unwrap();
-        let found = &report.namespaces[0].comparison;
-        assert!(
-            *found == expected || (documents == 2 && matches!(found, Comparison::Differs(_))),
-            "{found:?}"
-        );
-        assert_eq!(
-            decoded(&documents_in(&target, "c").await),
-            [doc! { "_id": 1 }]
-        );
-        target.drop().await;
-    }
-    source.drop().await;
-}
-
-#[tokio::test]
-async fn an_anonymised_restore_does_not_merge() {
-    let target = Scratch::new().await;
-    let merge = RestoreOptions {
-        existing: Existing::Merge,
-        ..options(&target, "web3platform", anonymizer(PLATFORM, SECRET))
-    };
-    let error = restored(&target.connection, golden("platform"), &merge)
-        .await
-        .unwrap_err();
-    assert!(
-        error.to_string().contains("does not merge") && error.incomplete.is_empty(),
-        "{error}"
-    );
-    target.drop().await;
 }

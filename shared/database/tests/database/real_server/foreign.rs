@@ -62,7 +62,7 @@ async fn an_option_called_create_neither_renames_the_collection_nor_loses_the_ot
 }
 
 #[tokio::test]
-async fn documents_without_id_are_given_one_and_that_is_said() {
+async fn documents_without_id_get_one_and_the_report_counts_them() {
     let target = Scratch::new().await;
     let report = restored_as(&target, "t23", archive("no-id")).await;
     let one = &report.namespaces[0];

@@ -193,7 +193,7 @@ async fn an_archive_with_an_oplog_is_restored_without_it_and_this_is_reported() 
 }
 
 #[tokio::test]
-async fn archives_of_dumps_that_failed_are_refused_and_say_what_is_incomplete() {
+async fn archives_of_failed_dumps_are_refused_with_the_incomplete_namespaces() {
     for name in ["cut-700k", "cut-1500k", "oplog-overflow"] {
         let scratch = Scratch::new().await;
         let options = RestoreOptions {

@@ -67,12 +67,12 @@ async fn items_are_those_that_are_not_removed_and_on_ipfs_or_gaia() {
     let found = all(&scratch.connection, &scratch.database, 2)
         .await
         .unwrap();
-    let told: Vec<_> = found
+    let reported: Vec<_> = found
         .iter()
         .map(|listed| (listed.item.content_id.as_str(), listed.item.storage_type))
         .collect();
     assert_eq!(
-        told,
+        reported,
         [
             ("1", StorageType::Ipfs),
             ("2", StorageType::Gaia),
@@ -94,7 +94,7 @@ async fn a_collection_that_is_not_there_has_no_items() {
 }
 
 #[tokio::test]
-async fn pages_taken_up_again_at_any_position_are_all_items_once() {
+async fn pages_resumed_at_any_position_contain_each_item_once() {
     let scratch = Scratch::new().await;
     scratch
         .collection(COLLECTION)

@@ -80,7 +80,7 @@ impl Pair {
     }
 
     /// Expected number of documents under the target's name after the restore.
-    fn wanted(self) -> u64 {
+    fn expected(self) -> u64 {
         if self.archived == View {
             3
         } else {
@@ -185,7 +185,7 @@ async fn restores_what_it_can_and_keeps_the_rest(pairs: Vec<Pair>) {
         if !pair.is_refused() {
             assert_eq!(
                 (found, result.result),
-                (pair.wanted(), RestoreResult::Restored),
+                (pair.expected(), RestoreResult::Restored),
                 "{pair:?} {result:#?}"
             );
         } else if pair.before == Before::Nothing {
@@ -260,7 +260,7 @@ async fn leaves_whole_targets_when_killed(pairs: Vec<Pair>, after: Duration) {
     for (number, pair) in pairs.iter().enumerate() {
         let found = held(&target, number).await;
         let is_whole =
-            found == pair.held_before() || (!pair.is_refused() && found == pair.wanted());
+            found == pair.held_before() || (!pair.is_refused() && found == pair.expected());
         assert!(is_whole, "{pair:?} after {after:?}: {found}");
     }
     target.drop().await;

@@ -1,6 +1,7 @@
 //! Dumps and restores on a real server.
 
 mod anonymize;
+mod anonymize_refused;
 mod changing;
 mod confirmed;
 mod connect;
@@ -9,8 +10,12 @@ mod dump;
 mod foreign;
 mod golden;
 mod items;
+mod kinds;
 mod mixtures;
+mod odd_names;
 mod privileges;
+mod privileges_to_restore;
+mod refused;
 mod replace;
 mod replace_kinds;
 mod restore;

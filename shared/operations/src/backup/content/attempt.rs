@@ -374,7 +374,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_grow_to_a_limit_and_are_never_shorter_than_asked() {
+    fn waits_grow_to_a_limit_and_are_never_shorter_than_requested() {
         let seconds = |attempt, asked: Option<u64>| {
             wait_after(attempt, asked.map(Duration::from_secs)).as_secs()
         };

@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_run_noted_stays_in_the_message_and_nothing_is_said_twice() {
+    fn notes_of_a_run_stay_in_the_message_and_nothing_is_repeated() {
         assert_eq!(join_notes(None, None), None);
         assert_eq!(join_notes(Some("a"), None).as_deref(), Some("a"));
         assert_eq!(join_notes(None, Some("b")).as_deref(), Some("b"));

@@ -208,7 +208,7 @@ async fn a_machine_with_a_wrong_clock_leaves_a_living_lease_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_that_nobody_took_over_is_settled_after_ten_minutes_of_the_server() {
+async fn a_job_without_a_run_is_settled_after_ten_minutes_of_the_server() {
     for behind_seconds in [HOUR, -HOUR] {
         let f = Fixture::new(&[]).await;
         let machine = Machine::behind(&f, f.holdfast.clone(), behind_seconds).await;

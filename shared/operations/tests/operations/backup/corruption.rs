@@ -6,7 +6,7 @@ use holdfast_recovery::{RecoveryError, restore_database, verify};
 use holdfast_repository::RepositoryError;
 use holdfast_storage::{PutMode, read_all};
 
-use crate::support::database::{Fixture, KEY};
+use crate::support::{database::Fixture, holdfast::KEY};
 
 const ENCRYPTED: &[(&str, &str)] = &[
     ("BACKUP_DATABASE_ENCRYPTION", "true"),
@@ -170,7 +170,7 @@ async fn a_backup_put_in_anothers_place_is_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_archive_with_other_documents_than_its_manifest_says_is_found_by_structure() {
+async fn an_archive_with_other_documents_than_its_manifest_is_found_by_structure() {
     let f = Fixture::new(&[]).await;
     f.fill(10).await;
     let id = f.back_up().await.backup_id;

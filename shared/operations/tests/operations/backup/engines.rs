@@ -16,10 +16,14 @@ use holdfast_domain::{
 };
 use holdfast_operations::{BackupRequest, Holdfast, RunLimits, back_up_database, trigger};
 use holdfast_recovery::{RestoreTarget, restore_archive, verify};
+use holdfast_testing::database_uri;
 use holdfast_testing::{StandIn, golden, golden_stderr, installed_mongodump, parts};
 use jiff::SignedDuration;
 
-use crate::support::database::{Fixture, KEY, completed, failed, run, uri_of};
+use crate::support::{
+    database::{Fixture, completed, failed, run},
+    holdfast::KEY,
+};
 
 /// A dump of the real tool, restored into this test's database.
 async fn fill_from_golden(f: &Fixture, name: &str, database: &str) {
@@ -206,7 +210,7 @@ async fn the_catalogue_is_left_out_by_mongodump_too() {
         &installed_mongodump().unwrap_or(stand_in.path()),
     );
     let settings = holdfast_domain::settings::Settings {
-        catalog_uri: Some(Secret::new(uri_of(&f.database))),
+        catalog_uri: Some(Secret::new(database_uri(&f.database))),
         ..(*h.settings).clone()
     };
     let catalog = holdfast_catalog::Catalog::from_settings(&settings)
@@ -272,7 +276,7 @@ async fn a_mongodump_that_does_not_run_is_reported_and_the_native_engine_dumps()
             "{message}"
         );
     }
-    assert_eq!(broken.times_asked(), 1);
+    assert_eq!(broken.version_requests(), 1);
     assert!(
         h.engine_fallback()
             .unwrap()
@@ -283,7 +287,7 @@ async fn a_mongodump_that_does_not_run_is_reported_and_the_native_engine_dumps()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_mongodump_is_insisted_on_one_that_does_not_run_is_a_failed_job_that_says_why() {
+async fn a_required_mongodump_that_does_not_run_fails_the_job_with_the_reason() {
     let f = Fixture::new(&[]).await;
     f.fill(10).await;
     let loader = b"#!/bin/sh

@@ -8,7 +8,10 @@ use holdfast_operations::{BackupRequest, Holdfast, RunLimits, back_up_database, 
 use holdfast_testing::{Fault, FaultStore, MongoServer, Operation};
 use jiff::SignedDuration;
 
-use crate::support::database::{Fixture, KEY, completed, failed, run};
+use crate::support::{
+    database::{Fixture, completed, failed, run},
+    holdfast::KEY,
+};
 
 async fn fails(f: &Fixture, h: &Holdfast) -> Job {
     let job = trigger(h, BackupType::Database, None, Timestamp::now())
@@ -33,7 +36,7 @@ async fn no_backup_is_left(f: &Fixture) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_unreachable_server_is_said_in_seconds() {
+async fn an_unreachable_server_is_reported_in_seconds() {
     let f = Fixture::new(&[]).await;
     let uri = "mongodb://ada:hunter2@127.0.0.1:9/web3platform?directConnection=true";
     let h = f.with(|settings| settings.mongodb_uri = Secret::new(uri));
@@ -55,7 +58,7 @@ async fn an_unreachable_server_is_said_in_seconds() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_malformed_uri_is_said_without_showing_it() {
+async fn a_malformed_uri_is_reported_but_not_shown() {
     let f = Fixture::new(&[]).await;
     let h = f.with(|settings| {
         settings.mongodb_uri = Secret::new("mongodb://ada:hunter2@@host:port:9/x?nonsense");
@@ -77,7 +80,7 @@ async fn a_collection_that_is_not_there_is_no_empty_backup() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_refuses_is_said_and_nothing_is_left() {
+async fn a_store_that_refuses_is_reported_and_nothing_is_left() {
     let f = Fixture::new(&[]).await;
     f.fill_with_noise(20).await;
     for operation in [
@@ -99,7 +102,7 @@ async fn a_store_that_refuses_is_said_and_nothing_is_left() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_goes_away_is_said_and_nothing_is_left() {
+async fn a_store_that_goes_away_is_reported_and_nothing_is_left() {
     let f = Fixture::new(&[]).await;
     f.fill_with_noise(20).await;
     let faults = FaultStore::new(Arc::clone(&f.store.store));
@@ -154,7 +157,7 @@ async fn a_refused_manifest_is_no_backup_and_leaves_no_dump() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_that_would_pass_its_deadline_stops_and_says_what_to_do() {
+async fn a_run_that_would_pass_its_deadline_stops_with_a_remedy() {
     let f = Fixture::new(&[]).await;
     f.fill_with_noise(20).await;
     let faults = FaultStore::new(Arc::clone(&f.store.store));

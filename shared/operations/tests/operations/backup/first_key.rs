@@ -11,7 +11,7 @@ use holdfast_testing::{
     proxy::{FaultProxy, WireFault},
 };
 
-use crate::support::database::{Fixture, KEY};
+use crate::support::{database::Fixture, holdfast::KEY};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_denied_manifest_blocks_the_first_key_and_differs_from_a_lost_key() {

@@ -4,11 +4,10 @@ use std::{fs, path::Path, process::Command};
 
 use holdfast_domain::{Job, ObjectKey, WrappedKey};
 use holdfast_storage::read_all;
-
 use holdfast_testing::age_program;
 
 use super::keys_offline::{IDENTITY, RECIPIENT};
-use crate::support::database::{Fixture, KEY};
+use crate::support::{database::Fixture, holdfast::KEY};
 
 /// The shell commands of a guide, in order. Commands of the AWS command line, and commands with
 /// unavailable values, are omitted.
@@ -188,7 +187,7 @@ async fn age_and_openssl_alone_open_a_backup_by_the_identity_that_is_kept_offlin
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_stranger_wrote_as_a_recipient_gets_into_no_guide() {
+async fn a_recipient_from_an_unauthenticated_file_is_in_no_guide() {
     let f = Fixture::new(&[
         ("BACKUP_DATABASE_ENCRYPTION", "true"),
         ("BACKUP_ENCRYPTION_KEY", KEY),

@@ -6,21 +6,20 @@ use std::{collections::BTreeMap, sync::Arc};
 use aws_sdk_kms::Client as Kms;
 use bytes::Bytes;
 use holdfast_codec::KeyEncryptionKey;
-use holdfast_domain::{
-    KeyEpoch, ObjectKey, RepositoryFile, Secret, Timestamp, WrappedKey, settings::StoreLocation,
-};
+use holdfast_domain::{ObjectKey, RepositoryFile, Secret, Timestamp, settings::StoreLocation};
 use holdfast_recovery::RecoveryError;
 use holdfast_repository::{
     EncryptionMode, KeyChange, Keyring, KeyringError, Openers, Repository, RepositoryError,
-    RepositoryFileError, RewrapReport,
+    RewrapReport,
 };
 use holdfast_storage::{PutMode, Store, read_all};
-use holdfast_testing::{Fault, FaultStore, Operation, TestStore, aws_config};
+use holdfast_testing::{TestStore, aws_config};
 
-use crate::support::database::{Fixture, KEY};
+use crate::support::{database::Fixture, holdfast::KEY};
 
 pub(crate) const NEW: &str = "a1a2a3a4a5a6a7a8a9aaabacadaeafb0b1b2b3b4b5b6b7b8b9babbbcbdbebfc0";
-const NEWER: &str = "passphrase:correct horse battery staple";
+
+pub(super) const NEWER: &str = "passphrase:correct horse battery staple";
 
 pub(crate) fn key(text: &str) -> KeyEncryptionKey {
     KeyEncryptionKey::parse(&Secret::new(text)).unwrap()
@@ -35,7 +34,7 @@ pub(crate) fn repository(store: Arc<dyn Store>, keyring: Keyring) -> Repository 
 }
 
 /// With this present key and these earlier keys.
-fn with_keys(store: &Arc<dyn Store>, now: &str, before: &[&str]) -> Repository {
+pub(super) fn with_keys(store: &Arc<dyn Store>, now: &str, before: &[&str]) -> Repository {
     let previous_keys = before.iter().map(|text| key(text)).collect();
     let openers = Openers {
         previous_keys,
@@ -48,7 +47,7 @@ fn with_keys(store: &Arc<dyn Store>, now: &str, before: &[&str]) -> Repository {
 }
 
 /// A repository with its master key wrapped under [`KEY`].
-async fn made() -> TestStore {
+pub(super) async fn made() -> TestStore {
     let test = TestStore::new().await;
     with_keys(&test.store, KEY, &[])
         .init(EncryptionMode::On, Timestamp::now())
@@ -94,13 +93,6 @@ pub(crate) async fn opens(repository: &Repository) -> bool {
         Err(RepositoryError::Key(KeyringError::DoesNotOpen { .. })) => false,
         Err(other) => panic!("{other}"),
     }
-}
-
-fn changed<T>(result: &Result<T, RepositoryError>) -> bool {
-    matches!(
-        result,
-        Err(RepositoryError::File(RepositoryFileError::Changed(_)))
-    )
 }
 
 async fn objects(f: &Fixture) -> BTreeMap<String, Bytes> {
@@ -244,200 +236,6 @@ async fn a_wrong_old_key_changes_nothing() {
         "{error}"
     );
     assert_eq!(files(&test.store).await, before);
-    test.remove().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn killed_between_the_two_files_it_opens_and_the_next_run_brings_the_copy_up() {
-    let test = made().await;
-    let old = files(&test.store).await;
-    let faulty = FaultStore::new(Arc::clone(&test.store));
-    faulty.on(Operation::Put, 2, Fault::Hang);
-    let rotating = with_keys(&(faulty.clone() as Arc<dyn Store>), NEW, &[KEY]);
-    let killed = tokio::time::timeout(
-        std::time::Duration::from_secs(5),
-        rewrap(&rotating, KeyChange::Rotate),
-    )
-    .await;
-    assert!(killed.is_err(), "it hangs before the copy");
-    assert_eq!(faulty.calls(Operation::Put), 2);
-    assert_eq!(
-        file(&test.store, &ObjectKey::repository()).await.revision,
-        1
-    );
-    assert_eq!(file(&test.store, &ObjectKey::repository_copy()).await, old);
-
-    // A process without a key cannot compare the files, so it continues and leaves the copy
-    // unchanged. A process with the old key finds that it opens nothing any more.
-    repository(Arc::clone(&test.store), Keyring::none())
-        .init(EncryptionMode::Off, Timestamp::now())
-        .await
-        .unwrap();
-    assert!(
-        with_keys(&test.store, KEY, &[])
-            .init(EncryptionMode::On, Timestamp::now())
-            .await
-            .is_err()
-    );
-    assert_eq!(file(&test.store, &ObjectKey::repository_copy()).await, old);
-    assert!(opens(&with_keys(&test.store, NEW, &[])).await);
-
-    with_keys(&test.store, NEW, &[])
-        .init(EncryptionMode::On, Timestamp::now())
-        .await
-        .unwrap();
-    assert_eq!(files(&test.store).await.revision, 1);
-    test.remove().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn killed_before_the_first_file_or_with_its_answer_lost_the_same_again_converges() {
-    for (fault, written) in [(Fault::Unavailable, 0), (Fault::LostAnswer, 1)] {
-        let test = made().await;
-        let faulty = FaultStore::new(Arc::clone(&test.store));
-        faulty.on(Operation::Put, 1, fault);
-        let rotating = with_keys(&(faulty.clone() as Arc<dyn Store>), NEW, &[KEY]);
-        let error = rewrap(&rotating, KeyChange::Rotate).await.unwrap_err();
-        assert!(error.is_transient(), "{error}");
-        assert_eq!(
-            file(&test.store, &ObjectKey::repository()).await.revision,
-            written
-        );
-        rewrap(&rotating, KeyChange::Rotate).await.unwrap();
-        assert_eq!(files(&test.store).await.revision, written + 1);
-        assert!(
-            opens(&with_keys(&test.store, NEW, &[])).await
-                && !opens(&with_keys(&test.store, KEY, &[])).await
-        );
-        test.remove().await;
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_change_made_from_a_file_that_changed_meanwhile_is_refused() {
-    let test = made().await;
-    let (one, other) = (
-        with_keys(&test.store, NEW, &[KEY]),
-        with_keys(&test.store, NEWER, &[KEY]),
-    );
-    let prepared = one.prepare_rewrap(&KeyChange::Rotate).await.unwrap();
-    rewrap(&other, KeyChange::Rotate).await.unwrap();
-    let before = files(&test.store).await;
-    assert!(changed(&one.rewrap(prepared).await));
-    assert_eq!(
-        files(&test.store).await,
-        before,
-        "the other's key is not lost"
-    );
-    assert!(opens(&with_keys(&test.store, NEWER, &[])).await);
-    test.remove().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn of_many_at_once_each_is_done_or_refused_and_the_copy_is_the_file() {
-    let test = made().await;
-    let keys: Vec<String> = (1..=6).map(|n| format!("{n:02x}").repeat(32)).collect();
-    let all: Vec<&str> = keys.iter().map(String::as_str).chain([KEY]).collect();
-    let rotations = keys.iter().map(|now| {
-        let repository = with_keys(&test.store, now, &all);
-        async move { rewrap(&repository, KeyChange::Rotate).await }
-    });
-    let ends = futures_util::future::join_all(rotations).await;
-    let done = ends.iter().filter(|end| end.is_ok()).count();
-    assert!(done >= 1);
-    assert!(ends.iter().all(|end| end.is_ok() || changed(end)));
-    let now = files(&test.store).await;
-    assert_eq!(now.revision, u64::try_from(done).unwrap());
-    let mut opening = 0;
-    for text in &all {
-        opening += usize::from(opens(&with_keys(&test.store, text, &[])).await);
-    }
-    assert_eq!(opening, 1, "one key and no other");
-    test.remove().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_file_rolled_back_to_before_a_rotation_stops_every_run_and_the_copy_is_kept() {
-    let test = made().await;
-    let old = files(&test.store).await;
-    rewrap(&with_keys(&test.store, NEW, &[KEY]), KeyChange::Rotate)
-        .await
-        .unwrap();
-    let rotated = files(&test.store).await;
-    put(&test.store, &ObjectKey::repository(), &old).await;
-    for repository in [
-        with_keys(&test.store, KEY, &[]),
-        with_keys(&test.store, NEW, &[KEY]),
-    ] {
-        let ends = [
-            repository
-                .init(EncryptionMode::On, Timestamp::now())
-                .await
-                .err(),
-            rewrap(&repository, KeyChange::Rotate).await.err(),
-        ];
-        for end in ends {
-            let differs = matches!(
-                end,
-                Some(RepositoryError::File(RepositoryFileError::CopyDiffers(_)))
-            );
-            assert!(differs, "{end:?}");
-        }
-    }
-    assert_eq!(
-        file(&test.store, &ObjectKey::repository_copy()).await,
-        rotated
-    );
-    test.remove().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_pretends_to_be_rotated_never_takes_the_place_of_the_copy() {
-    let test = made().await;
-    let right = files(&test.store).await;
-    let strangers = with_keys(&test.store, NEW, &[]);
-    let garbage = WrappedKey::Key {
-        wrapped: "00".repeat(40),
-    };
-    let other = TestStore::new().await;
-    with_keys(&other.store, KEY, &[])
-        .init(EncryptionMode::On, Timestamp::now())
-        .await
-        .unwrap();
-    // The stranger's own master key, once under its own name and once under the right name.
-    let theirs: KeyEpoch = files(&other.store).await.epochs.remove(0);
-    let disguised = KeyEpoch {
-        fingerprint: right.epochs[0].fingerprint,
-        ..theirs.clone()
-    };
-    let unreadable = KeyEpoch {
-        keys: vec![garbage],
-        ..right.epochs[0].clone()
-    };
-    for epoch in [theirs, disguised, unreadable] {
-        let forged = RepositoryFile {
-            revision: right.revision + 1,
-            epochs: vec![epoch],
-            ..right.clone()
-        };
-        put(&test.store, &ObjectKey::repository(), &forged).await;
-        for repository in [&strangers, &with_keys(&test.store, KEY, &[])] {
-            assert!(
-                repository
-                    .init(EncryptionMode::On, Timestamp::now())
-                    .await
-                    .is_err()
-            );
-        }
-        let _ = repository(Arc::clone(&test.store), Keyring::none())
-            .init(EncryptionMode::Off, Timestamp::now())
-            .await;
-        assert_eq!(
-            file(&test.store, &ObjectKey::repository_copy()).await,
-            right
-        );
-    }
-    other.remove().await;
     test.remove().await;
 }
 

@@ -14,7 +14,7 @@ use holdfast_storage::Store;
 use holdfast_testing::TestStore;
 
 use super::keys::{NEW, file, files, key, opens, put, repository, rewrap};
-use crate::support::database::{Fixture, KEY};
+use crate::support::{database::Fixture, holdfast::KEY};
 
 /// Made by age-keygen, only for tests.
 pub(crate) const IDENTITY: &str =
@@ -55,8 +55,8 @@ fn recipient(text: &str) -> AgeRecipient {
     AgeRecipient::parse(text).unwrap()
 }
 
-/// A stranger with a known identity.
-fn stranger() -> AgeIdentity {
+/// An unknown person, with a known identity.
+fn unknown_identity() -> AgeIdentity {
     AgeIdentity::read_file(&Secret::new(STRANGERS))
         .unwrap()
         .remove(0)
@@ -140,7 +140,7 @@ async fn the_identity_opens_everything_once_key_and_kms_are_gone() {
 async fn another_identity_opens_nothing_and_a_missing_one_is_named() {
     let (test, _) = made(&[RECIPIENT]).await;
     let openers = Openers {
-        identities: vec![stranger()],
+        identities: vec![unknown_identity()],
         ..Openers::default()
     };
     let error = repository(
@@ -193,7 +193,7 @@ async fn a_recipient_that_is_set_later_is_missed_until_it_is_added() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_recipient_added_twice_is_there_once_and_removed_opens_nothing() {
     let (test, made) = made(&[RECIPIENT, RECIPIENT]).await;
-    let strangers = stranger().recipient().clone();
+    let strangers = unknown_identity().recipient().clone();
     rewrap(&made, KeyChange::AddRecipient(strangers.clone()))
         .await
         .unwrap();
@@ -218,7 +218,7 @@ async fn a_recipient_added_twice_is_there_once_and_removed_opens_nothing() {
         .keys
         .retain(|key| matches!(key, WrappedKey::Age { .. }));
     let openers = Openers {
-        identities: vec![stranger()],
+        identities: vec![unknown_identity()],
         ..Openers::default()
     };
     put(&test.store, &ObjectKey::repository(), &alone).await;
@@ -239,7 +239,7 @@ async fn a_rotation_gives_the_key_to_the_settings_recipient_alone_and_leaves_the
  {
     let (test, _) = made(&[RECIPIENT]).await;
     let mut planted = files(&test.store).await;
-    let strangers = stranger().recipient().clone();
+    let strangers = unknown_identity().recipient().clone();
     // A writer of the file can add a recipient, but has no key to wrap for it.
     let nothing = hex::encode(strangers.wrap(&MasterKey::new([0; 32])).unwrap());
     planted.epochs[0].keys.push(WrappedKey::Age {
@@ -282,7 +282,7 @@ async fn a_rotation_gives_the_key_to_the_settings_recipient_alone_and_leaves_the
     );
     assert_eq!(now.epochs[0].keys[2..], planted.epochs[0].keys[2..]);
     let openers = Openers {
-        identities: vec![stranger()],
+        identities: vec![unknown_identity()],
         ..Openers::default()
     };
     let theirs = repository(

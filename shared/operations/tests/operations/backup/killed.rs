@@ -16,7 +16,7 @@ use crate::support::database::{Fixture, completed, run};
 
 /// The invariants without an active run: a job is completed if and only if its manifest exists, and
 /// every artifact of a manifest exists.
-async fn the_catalogue_tells_the_truth(f: &Fixture) {
+async fn assert_the_catalogue_equals_the_store(f: &Fixture) {
     let listed = f.holdfast.repository.list().await.unwrap();
     for backup in &listed {
         assert_eq!(f.job(&backup.backup_id).await.status, JobStatus::Completed);
@@ -83,7 +83,7 @@ async fn a_run_killed_anywhere_is_taken_over_by_its_second_invocation() {
         }
         // The sweep removes the remains of the killed run's upload.
         sweep(&f.holdfast, None, Timestamp::now()).await.unwrap();
-        the_catalogue_tells_the_truth(&f).await;
+        assert_the_catalogue_equals_the_store(&f).await;
     }
     assert!(taken_over > 0, "no cut hit a run that had begun");
     f.remove().await;
@@ -115,7 +115,7 @@ async fn a_killed_run_is_settled_as_stalled_and_the_next_backup_works() {
     assert_eq!(report.stalled, std::slice::from_ref(&id));
     assert_eq!(f.job(&id).await.error.unwrap().code, FailureCode::Stalled);
     f.back_up().await;
-    the_catalogue_tells_the_truth(&f).await;
+    assert_the_catalogue_equals_the_store(&f).await;
     f.remove().await;
 }
 
@@ -129,7 +129,7 @@ async fn a_run_killed_after_its_manifest_is_completed_by_the_sweep() {
     let report = sweep(&f.holdfast, None, Timestamp::now()).await.unwrap();
     assert_eq!(report.completed, std::slice::from_ref(&job.backup_id));
     assert_eq!(f.job(&job.backup_id).await.checksum, job.checksum);
-    the_catalogue_tells_the_truth(&f).await;
+    assert_the_catalogue_equals_the_store(&f).await;
     f.remove().await;
 }
 
@@ -150,7 +150,7 @@ async fn a_manifest_that_comes_after_its_job_was_given_up_wins() {
     // The run itself corrects the settled job's row, because the manifest exists and decides.
     completed(paused.await.unwrap());
     assert_eq!(f.job(&id).await.status, JobStatus::Completed);
-    the_catalogue_tells_the_truth(&f).await;
+    assert_the_catalogue_equals_the_store(&f).await;
     f.remove().await;
 }
 
@@ -183,7 +183,7 @@ async fn a_paused_run_that_was_taken_over_writes_no_manifest() {
         1,
         "its own dump it removed"
     );
-    the_catalogue_tells_the_truth(&f).await;
+    assert_the_catalogue_equals_the_store(&f).await;
     f.remove().await;
 }
 
@@ -270,7 +270,7 @@ async fn the_guide_of_a_run_that_was_taken_over_is_put_right() {
     .unwrap();
     assert!(String::from_utf8_lossy(&guide).contains(job.key.unwrap().file_name()));
     f.restored(&id).await;
-    the_catalogue_tells_the_truth(&f).await;
+    assert_the_catalogue_equals_the_store(&f).await;
     f.remove().await;
 }
 
@@ -304,6 +304,6 @@ async fn the_same_tick_under_a_new_catalogue_leaves_the_backup_alone() {
     );
     assert_eq!(f.job(&job.backup_id).await.checksum, job.checksum);
     f.restored(&job.backup_id).await;
-    the_catalogue_tells_the_truth(&f).await;
+    assert_the_catalogue_equals_the_store(&f).await;
     f.remove().await;
 }

@@ -9,6 +9,7 @@ mod failures;
 mod first_key;
 mod guide;
 mod keys;
+mod keys_killed;
 mod keys_offline;
 mod killed;
 mod late_manifests;

@@ -7,7 +7,10 @@ use holdfast_repository::{EncryptionMode, RepositoryError, RepositoryFileError, 
 use holdfast_storage::{PutMode, read_all};
 use holdfast_testing::{Fault, FaultStore, Operation};
 
-use crate::support::database::{Fixture, KEY, failed, run};
+use crate::support::{
+    database::{Fixture, failed, run},
+    holdfast::KEY,
+};
 
 const ENCRYPTED: &[(&str, &str)] = &[
     ("BACKUP_DATABASE_ENCRYPTION", "true"),
@@ -15,7 +18,7 @@ const ENCRYPTED: &[(&str, &str)] = &[
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_key_is_never_made_beside_old_backups() {
+async fn a_new_key_is_never_created_next_to_old_backups() {
     let f = Fixture::new(ENCRYPTED).await;
     f.fill(10).await;
     f.back_up().await;
@@ -152,7 +155,7 @@ async fn encryption_may_be_turned_on_later() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_manifest_that_cannot_be_read_blocks_encryption_only_beside_encrypted_artifacts() {
+async fn an_unreadable_manifest_blocks_encryption_only_next_to_encrypted_artifacts() {
     let f = Fixture::new(&[]).await;
     f.fill(10).await;
     let id = f.back_up().await.backup_id;
@@ -187,7 +190,7 @@ async fn a_manifest_that_cannot_be_read_blocks_encryption_only_beside_encrypted_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_repository_file_that_is_not_one_is_said() {
+async fn a_malformed_repository_file_is_reported() {
     let f = Fixture::new(&[]).await;
     f.holdfast
         .repository

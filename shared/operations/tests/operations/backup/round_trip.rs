@@ -1,7 +1,7 @@
 use holdfast_domain::{JobStatus, VerificationLevel, VerificationStatus};
 use holdfast_recovery::verify;
 
-use crate::support::database::{Fixture, KEY};
+use crate::support::{database::Fixture, holdfast::KEY};
 
 async fn comes_back_as_it_was(settings: &[(&str, &str)], suffix: &str) {
     let f = Fixture::new(settings).await;
@@ -14,7 +14,7 @@ async fn comes_back_as_it_was(settings: &[(&str, &str)], suffix: &str) {
         job.key
     );
     assert_eq!(
-        f.heard.states(),
+        f.recorded.states(),
         [
             JobStatus::Pending,
             JobStatus::Running,
@@ -92,7 +92,7 @@ async fn a_backup_of_many_parts_comes_back_as_it_was() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_empty_database_is_a_backup_that_says_so() {
+async fn a_backup_of_an_empty_database_reports_it() {
     let f = Fixture::new(&[]).await;
     let job = f.back_up().await;
     assert_eq!(job.namespaces.as_deref(), Some(&[][..]));
@@ -102,7 +102,7 @@ async fn an_empty_database_is_a_backup_that_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_manifest_says_is_what_the_database_held() {
+async fn a_manifest_equals_the_content_of_the_database() {
     let f = Fixture::new(&[]).await;
     f.fill(10).await;
     let job = f.back_up().await;
@@ -141,7 +141,7 @@ async fn excluded_collections_and_the_catalogue_are_left_out() {
     // The catalogue in the platform's own database.
     let h = f.with(|settings| {
         settings.catalog_uri = Some(holdfast_domain::Secret::new(
-            crate::support::database::uri_of(&f.database),
+            holdfast_testing::database_uri(&f.database),
         ));
     });
     let h = holdfast_operations::Holdfast {

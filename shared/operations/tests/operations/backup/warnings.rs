@@ -3,10 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use holdfast_domain::Secret;
+use holdfast_testing::database_uri;
 use holdfast_testing::{Fault, FaultStore, Operation, unique};
 use mongodb::bson::{Document, doc};
 
-use crate::support::database::{Fixture, completed, run, uri_of};
+use crate::support::database::{Fixture, completed, run};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_collection_that_is_left_out_as_temporary_is_named() {
@@ -77,14 +78,15 @@ async fn a_new_source_and_one_that_is_suddenly_empty_are_warnings_of_the_job() {
     f.fill(10).await;
     f.back_up().await;
     let wrong = unique("misspelt");
-    let h = f.with(|settings| settings.mongodb_uri = Secret::new(uri_of(&wrong)));
+    let h = f.with(|settings| settings.mongodb_uri = Secret::new(database_uri(&wrong)));
     for place in ["first", "second"] {
         let id = f.trigger().await;
         let job = completed(run(&h, id).await);
-        let told = job.warnings.join("; ");
+        let reported = job.warnings.join("; ");
         assert!(
-            told.contains(&format!("{place} backup of")) && told.contains("holds no documents"),
-            "{told}"
+            reported.contains(&format!("{place} backup of"))
+                && reported.contains("holds no documents"),
+            "{reported}"
         );
         assert!(job.message.unwrap().contains(&job.warnings[0]));
     }

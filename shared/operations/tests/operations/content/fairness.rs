@@ -18,7 +18,7 @@ fn odd_answers() -> Vec<Answer> {
         body().with_header("content-encoding", "br"),
         body().with_header("content-encoding", "gzip"),
         body().cut_after(10),
-        body().saying_length(1_000_000),
+        body().with_length(1_000_000),
         body().with_header("content-length", "many"),
     ];
     statuses.into_iter().chain(others).collect()

@@ -81,7 +81,7 @@ async fn a_backup_holds_every_file_in_its_archive_and_every_item_in_its_list() {
     );
     assert_eq!(f.leases().await, 0);
     assert!(
-        f.heard
+        f.recorded
             .states()
             .ends_with(&[JobStatus::Committing, JobStatus::Completed])
     );
@@ -102,7 +102,7 @@ async fn a_second_backup_is_unchanged_and_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_to_back_up_is_a_backup_that_says_so() {
+async fn a_backup_without_items_reports_it() {
     let f = Fixture::new(&[]).await;
     let job = f.back_up().await;
     assert_eq!(job.items.unwrap().expected, 0);
@@ -293,7 +293,7 @@ async fn an_archive_continues_in_volumes_if_one_run_is_not_enough() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_runs_in_a_row_that_come_to_nothing_end_the_backup_and_say_what_to_do() {
+async fn two_runs_without_progress_end_the_backup_with_a_remedy() {
     let f = Fixture::new(&[]).await;
     f.fill(1).await;
     let id = f.up_to_finalize().await;

@@ -78,7 +78,7 @@ async fn a_full_backup_is_completed_when_both_its_parts_are() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_backup_is_failed_when_a_part_is_and_says_which() {
+async fn a_full_backup_fails_with_the_name_of_its_failed_part() {
     let f = Fixture::new(&[]).await;
     f.fill(1).await;
     let (full, database, content) = trigger_both(&f).await;
@@ -125,7 +125,7 @@ async fn a_full_backup_that_finds_either_part_running_begins_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_backup_that_never_finds_room_for_both_says_which_setting_is_in_the_way() {
+async fn a_full_backup_without_room_for_both_parts_names_the_setting() {
     let mut f = Fixture::new(&[("BACKUP_MAX_CONCURRENT", "1")]).await;
     let error = trigger_full(&f.holdfast, None, Timestamp::now())
         .await

@@ -7,7 +7,8 @@ use holdfast_recovery::restore_content;
 
 use crate::support::{
     content::finalized::{PATIENT, files_in, folder},
-    content::{Fixture, KEY, item, noise},
+    content::{Fixture, item, noise},
+    holdfast::KEY,
 };
 
 const ENCRYPTED: [(&str, &str); 2] = [

@@ -162,7 +162,7 @@ async fn a_fault_that_passes_costs_an_attempt_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_origin_that_asks_to_wait_is_given_its_time() {
+async fn an_origin_with_a_retry_header_gets_its_wait() {
     let throttled = Answer::status(429).with_header("Retry-After", 100);
     let stage = Stage::new(&[], [throttled]).await;
     let outcome = stage.attempt().await;

@@ -2,6 +2,7 @@
 //! Also with a faulty origin.
 
 mod discovery;
+mod discovery_repeated;
 mod downloads;
 mod fairness;
 mod finalize;
@@ -10,6 +11,8 @@ mod forms;
 mod full;
 mod guide;
 mod killed;
+#[cfg(target_os = "linux")]
+mod memory;
 mod misbehaving;
 mod odd_items;
 mod one_process;
@@ -17,6 +20,7 @@ mod outages;
 mod reaper;
 mod restored;
 mod resumed;
+mod stored_objects;
 mod switched;
 mod unavailable_hosts;
 mod verified;

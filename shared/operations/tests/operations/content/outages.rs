@@ -268,7 +268,7 @@ async fn here_through_outage(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn downloads_in_one_process_go_on_after_30_seconds_without_the_catalogue() {
+async fn downloads_in_one_process_continue_after_30_seconds_without_the_catalogue() {
     for file_takes in [3, 35] {
         let (f, id, outcome) = here_through_outage(SHORT, file_takes).await;
         let outcome = outcome.unwrap();

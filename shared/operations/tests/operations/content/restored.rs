@@ -9,7 +9,8 @@ use holdfast_testing::{DirectoryShape, FileShape, IpfsNode};
 
 use crate::support::{
     content::finalized::{PATIENT, completed, files_in, finalize, folder, gunzip},
-    content::{Fixture, KEY, file_of, item, noise},
+    content::{Fixture, file_of, item, noise},
+    holdfast::KEY,
 };
 
 async fn restore(f: &Fixture, id: &BackupId, to: &Path) -> ContentRestoreReport {
@@ -35,9 +36,10 @@ async fn a_restored_directory_equals_the_archive() {
     f.insert([item(12, "gaia", "ftp://nowhere/x")]).await;
     let job = f.back_up().await;
     let to = folder("restored");
-    let told = Mutex::new(Vec::new());
-    let note =
-        |progress: &holdfast_recovery::ContentRestoreProgress| told.lock().unwrap().push(*progress);
+    let reported = Mutex::new(Vec::new());
+    let note = |progress: &holdfast_recovery::ContentRestoreProgress| {
+        reported.lock().unwrap().push(*progress)
+    };
     let report = restore_content(&f.holdfast.repository, &job.backup_id, &to, None, &note)
         .await
         .unwrap();
@@ -50,7 +52,7 @@ async fn a_restored_directory_equals_the_archive() {
         files_in(&to),
         f.archived(&f.manifest(&job.backup_id).await).await
     );
-    let last = *told.lock().unwrap().last().unwrap();
+    let last = *reported.lock().unwrap().last().unwrap();
     assert_eq!(
         (last.items, last.expected, last.bytes),
         (12, 12, report.bytes)

@@ -10,7 +10,7 @@ use holdfast_operations::{
 use holdfast_repository::RepositoryFileError;
 use holdfast_storage::read_all;
 
-use crate::support::content::{Fixture, KEY};
+use crate::support::{content::Fixture, holdfast::KEY};
 
 fn encrypt(settings: &mut Settings) {
     settings.content.encryption = true;

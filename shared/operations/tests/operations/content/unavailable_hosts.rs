@@ -179,7 +179,7 @@ async fn items_of_a_host_that_is_down_wait_for_an_hour_and_the_next_backup_reque
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_host_that_asks_to_wait_and_then_answers_loses_no_item_after_an_hour() {
+async fn a_host_with_a_retry_header_loses_no_item_after_an_hour() {
     let (busy, well) = (Origin::start().await, Origin::start().await);
     let f = two_hosts(&busy, &well).await;
     let throttled = || Answer::status(429).with_header("Retry-After", 1);

@@ -10,7 +10,8 @@ use jiff::SignedDuration;
 
 use crate::support::{
     content::finalized::{PATIENT, artifact_of},
-    content::{Fixture, KEY, item, noise},
+    content::{Fixture, item, noise},
+    holdfast::KEY,
 };
 
 const PLAIN: (&str, &str) = ("BACKUP_CONTENT_COMPRESSION", "false");
@@ -20,7 +21,7 @@ const LEVELS: [VerificationLevel; 3] = [
     VerificationLevel::Structure,
 ];
 
-async fn look(f: &Fixture, id: &BackupId, level: VerificationLevel) -> Verification {
+async fn verification_of(f: &Fixture, id: &BackupId, level: VerificationLevel) -> Verification {
     verify(
         &f.holdfast.repository,
         id,
@@ -33,7 +34,7 @@ async fn look(f: &Fixture, id: &BackupId, level: VerificationLevel) -> Verificat
 }
 
 /// Verifies by checksum with time for one step in each run. Returns the number of runs too.
-async fn look_in_steps(f: &Fixture, id: &BackupId) -> (Verification, u32) {
+async fn verification_in_steps_of(f: &Fixture, id: &BackupId) -> (Verification, u32) {
     for runs in 1..100 {
         let limits = RunLimits {
             deadline: Some(Timestamp::now() + SignedDuration::from_secs(5)),
@@ -58,7 +59,7 @@ type Alteration = fn(&mut Vec<u8>);
 /// too.
 async fn found_from(f: &Fixture, id: &BackupId, from: VerificationLevel, problem: &str) {
     for level in LEVELS {
-        let verification = look(f, id, level).await;
+        let verification = verification_of(f, id, level).await;
         let expected = if level < from {
             VerificationStatus::Passed
         } else {
@@ -69,12 +70,12 @@ async fn found_from(f: &Fixture, id: &BackupId, from: VerificationLevel, problem
             "{level:?}: {:?}",
             verification.problems
         );
-        let told = verification
+        let reported = verification
             .problems
             .iter()
             .any(|found| found.contains(problem));
         assert_eq!(
-            told,
+            reported,
             level >= from,
             "{level:?}: {:?}",
             verification.problems
@@ -128,7 +129,7 @@ async fn a_good_backup_passes_at_every_level() {
         let id = f.up_to_finalize().await;
         f.finalize_in_short_runs(&id).await;
         for level in LEVELS {
-            let verification = look(&f, &id, level).await;
+            let verification = verification_of(&f, &id, level).await;
             assert_eq!(verification.problems, [] as [&str; 0], "{level:?}");
             assert_eq!(verification.items.unwrap().failed, 1);
         }
@@ -170,7 +171,7 @@ async fn a_missing_or_shortened_object_is_found_by_looking() {
     found_from(&f, &id, VerificationLevel::Exists, "item 1: ").await;
     let key = key_of(&f, &id, "2").await;
     f.replace(&key, b"short".to_vec()).await;
-    let report = look(&f, &id, VerificationLevel::Exists).await;
+    let report = verification_of(&f, &id, VerificationLevel::Exists).await;
     assert!(
         report
             .problems
@@ -390,7 +391,7 @@ async fn files_that_no_cid_proved_are_counted_and_are_no_problem() {
         "its CID proves it"
     );
     for level in LEVELS {
-        let verification = look(&f, &id, level).await;
+        let verification = verification_of(&f, &id, level).await;
         assert_eq!(
             (verification.status, verification.notes.len()),
             (VerificationStatus::Passed, 1),
@@ -402,8 +403,8 @@ async fn files_that_no_cid_proved_are_counted_and_are_no_problem() {
             verification.notes
         );
     }
-    let at_once = look(&f, &id, VerificationLevel::Checksum).await;
-    let (in_steps, runs) = look_in_steps(&f, &id).await;
+    let at_once = verification_of(&f, &id, VerificationLevel::Checksum).await;
+    let (in_steps, runs) = verification_in_steps_of(&f, &id).await;
     assert!(runs > 1, "it took several runs");
     assert_eq!(
         (in_steps.status, in_steps.notes),

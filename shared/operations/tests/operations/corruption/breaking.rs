@@ -115,7 +115,7 @@ pub(crate) async fn is_named(
     what: &str,
 ) {
     for limits in [RunLimits::none(), in_steps()] {
-        let found = looked(h, id, level, limits).await;
+        let found = verify_in_runs(h, id, level, limits).await;
         assert_eq!(
             found.status,
             VerificationStatus::Failed,
@@ -143,27 +143,28 @@ pub(crate) async fn is_of_the_repository(
     what: &str,
 ) {
     for limits in [RunLimits::none(), in_steps()] {
-        let told = match Box::pin(verify_on_request(h, id, level, limits, Timestamp::now())).await {
-            Ok(VerifyOutcome::Done(found)) => {
-                assert_eq!(
-                    (found.status, &found.problems),
-                    (VerificationStatus::Passed, &Vec::new()),
-                    "{what}"
-                );
-                let rows = h.catalog.verifications(id).await.unwrap();
-                assert_eq!(
-                    rows[0].repository_problems, found.repository_problems,
-                    "{what}"
-                );
-                found.repository_problems.join("; ")
-            }
-            // Without the repository's files, no backup can be verified.
-            Err(error @ OperationError::Repository(_)) => error.to_string(),
-            other => panic!("{what}: {other:?}"),
-        };
+        let reported =
+            match Box::pin(verify_on_request(h, id, level, limits, Timestamp::now())).await {
+                Ok(VerifyOutcome::Done(found)) => {
+                    assert_eq!(
+                        (found.status, &found.problems),
+                        (VerificationStatus::Passed, &Vec::new()),
+                        "{what}"
+                    );
+                    let rows = h.catalog.verifications(id).await.unwrap();
+                    assert_eq!(
+                        rows[0].repository_problems, found.repository_problems,
+                        "{what}"
+                    );
+                    found.repository_problems.join("; ")
+                }
+                // Without the repository's files, no backup can be verified.
+                Err(error @ OperationError::Repository(_)) => error.to_string(),
+                other => panic!("{what}: {other:?}"),
+            };
         assert!(
-            names.iter().any(|name| told.contains(name)),
-            "{what}, {limits:?}: {told:?} names none of {names:?}"
+            names.iter().any(|name| reported.contains(name)),
+            "{what}, {limits:?}: {reported:?} names none of {names:?}"
         );
         let failed = h
             .catalog
@@ -178,7 +179,7 @@ pub(crate) async fn is_of_the_repository(
 
 pub(crate) async fn passes(h: &Holdfast, id: &BackupId, level: VerificationLevel) {
     for limits in [RunLimits::none(), in_steps()] {
-        let found = looked(h, id, level, limits).await;
+        let found = verify_in_runs(h, id, level, limits).await;
         assert_eq!(
             (&found.problems, &found.repository_problems),
             (&Vec::new(), &Vec::new()),
@@ -195,7 +196,7 @@ pub(crate) fn in_steps() -> RunLimits {
 }
 
 /// Verifies like the functions: later runs resume the steps of earlier ones.
-pub(crate) async fn looked(
+pub(crate) async fn verify_in_runs(
     h: &Holdfast,
     id: &BackupId,
     level: VerificationLevel,

@@ -4,13 +4,13 @@ use holdfast_domain::{VerificationLevel, VerificationStatus};
 use holdfast_operations::RunLimits;
 use mongodb::bson::{Bson, Document, doc};
 
-use super::breaking::{is_named, looked, passes};
+use super::breaking::{is_named, passes, verify_in_runs};
 use crate::support::database::Fixture;
 
 const LEVEL: VerificationLevel = VerificationLevel::Exists;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_row_that_says_something_else_than_the_manifest_is_named() {
+async fn a_row_that_differs_from_the_manifest_is_named() {
     let f = Fixture::new(&[]).await;
     f.fill(10).await;
     let (job, other) = (f.back_up().await, f.back_up().await);
@@ -59,7 +59,7 @@ async fn a_missing_row_is_reported_and_the_backup_is_good() {
         .database(&f.catalog_database)
         .collection::<Document>("backup_jobs");
     rows.delete_one(doc! { "_id": id.as_str() }).await.unwrap();
-    let found = looked(
+    let found = verify_in_runs(
         &f.holdfast,
         &id,
         VerificationLevel::Checksum,

@@ -3,7 +3,10 @@
 use holdfast_domain::{ObjectKey, VerificationLevel};
 
 use super::breaking::{Way, each_way_is_named, object};
-use crate::support::content::{Fixture, KEY, noise};
+use crate::support::{
+    content::{Fixture, noise},
+    holdfast::KEY,
+};
 
 const ENCRYPTED: &[(&str, &str)] = &[
     ("BACKUP_CONTENT_ENCRYPTION", "true"),

@@ -3,8 +3,8 @@
 use holdfast_domain::{Job, Manifest, ManifestFile, ObjectKey, VerificationLevel};
 use holdfast_operations::RunLimits;
 
-use super::breaking::{Way, each_way_is_named, is_named, looked, object, passes, put};
-use crate::support::database::{Fixture, KEY};
+use super::breaking::{Way, each_way_is_named, is_named, object, passes, put, verify_in_runs};
+use crate::support::{database::Fixture, holdfast::KEY};
 
 pub(crate) const ENCRYPTED: &[(&str, &str)] = &[
     ("BACKUP_DATABASE_ENCRYPTION", "true"),
@@ -145,7 +145,7 @@ async fn whatever_matters_in_a_plain_manifest_is_named() {
         ManifestFile::seal(&of_another, |_| None).unwrap(),
     )
     .await;
-    let found = looked(&f.holdfast, id, exists, RunLimits::none()).await;
+    let found = verify_in_runs(&f.holdfast, id, exists, RunLimits::none()).await;
     assert!(
         found.repository_problems[0].contains("its manifest names the repository abab"),
         "{found:?}"

@@ -30,7 +30,7 @@ fn with_drills(f: &Fixture) -> Holdfast {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_new_backup_is_read_one_is_looked_into_and_the_newest_is_drilled() {
+async fn every_new_backup_is_read_one_is_checked_inside_and_the_newest_is_drilled() {
     let f = Fixture::new(&[]).await;
     f.fill(10).await;
     let (one, two) = (
@@ -242,7 +242,7 @@ async fn a_backup_without_a_manifest_fails_and_a_deleted_backup_is_ignored() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn content_backups_are_verified_beside_the_databases() {
+async fn content_backups_are_verified_in_addition_to_databases() {
     let f = content::Fixture::new(&[]).await;
     f.fill(3).await;
     let id = f.back_up().await.backup_id.to_string();

@@ -51,12 +51,12 @@ async fn either_file(settings: &[(&str, &str)]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_broken_repository_file_beside_plain_backups_is_named() {
+async fn a_broken_repository_file_next_to_plain_backups_is_named() {
     either_file(&[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_broken_repository_file_beside_encrypted_backups_is_named() {
+async fn a_broken_repository_file_next_to_encrypted_backups_is_named() {
     either_file(ENCRYPTED).await;
 }
 

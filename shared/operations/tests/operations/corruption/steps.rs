@@ -12,7 +12,7 @@ use holdfast_testing::{Fault, FaultStore, Operation};
 use jiff::SignedDuration;
 
 use super::{
-    breaking::{in_steps, looked, object, put},
+    breaking::{in_steps, object, put, verify_in_runs},
     database::ENCRYPTED,
 };
 use crate::support::database::Fixture;
@@ -75,7 +75,7 @@ async fn findings_of_earlier_runs_are_reported_in_the_end() {
     let mut bytes = object(store, &key).await;
     bytes[(8 << 20) + 5] ^= 1;
     put(store, &key, bytes).await;
-    let found = looked(&f.holdfast, &job.backup_id, LEVEL, one_step()).await;
+    let found = verify_in_runs(&f.holdfast, &job.backup_id, LEVEL, one_step()).await;
     assert_eq!(
         found.problems,
         [format!(

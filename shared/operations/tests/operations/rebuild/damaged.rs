@@ -9,7 +9,7 @@ use crate::support::{
     long_lists::{self, List},
 };
 
-async fn assert_told(
+async fn assert_reported(
     f: &Fixture,
     report: &RebuildReport,
     id: &BackupId,
@@ -56,7 +56,7 @@ async fn a_backup_without_its_artifact_comes_back_as_one_that_is_not_good() {
         let whole = f.object(&artifact).await;
         f.store.store.delete(&artifact).await.unwrap();
         f.lose_the_catalogue().await;
-        assert_told(
+        assert_reported(
             &f,
             &f.rebuild().await,
             id,
@@ -67,7 +67,7 @@ async fn a_backup_without_its_artifact_comes_back_as_one_that_is_not_good() {
         assert_eq!(f.rebuild().await.added, [], "and once");
         f.replace(&artifact, whole[1..].to_vec()).await;
         f.lose_the_catalogue().await;
-        assert_told(
+        assert_reported(
             &f,
             &f.rebuild().await,
             id,
@@ -100,7 +100,7 @@ async fn an_altered_list_or_one_with_another_number_is_reported() {
     ] {
         let id = long_lists::commit(&f.holdfast, list, claimed).await;
         f.lose_the_catalogue().await;
-        assert_told(
+        assert_reported(
             &f,
             &f.rebuild().await,
             &id,
@@ -119,7 +119,7 @@ async fn an_altered_list_or_one_with_another_number_is_reported() {
     f.damage(&list, 40).await;
     f.lose_the_catalogue().await;
     let report = f.rebuild().await;
-    assert_told(&f, &report, &id, VerificationLevel::Checksum, list.as_str()).await;
+    assert_reported(&f, &report, &id, VerificationLevel::Checksum, list.as_str()).await;
     assert_eq!(
         (report.items, report.sources),
         (0, 0),

@@ -5,6 +5,8 @@ mod damaged;
 mod existing_rows;
 mod killed;
 mod lost_catalogue;
+#[cfg(target_os = "linux")]
+mod memory;
 mod readers;
 mod rebuilt_rows;
 mod unauthenticated;

@@ -10,7 +10,7 @@ use holdfast_operations::{
 use holdfast_repository::{EncryptionMode, RepositoryFileError};
 
 use super::lost_catalogue::added;
-use crate::support::content::{Fixture, KEY};
+use crate::support::{content::Fixture, holdfast::KEY};
 
 const ENCRYPTED: [(&str, &str); 3] = [
     ("BACKUP_DATABASE_ENCRYPTION", "true"),
@@ -19,7 +19,7 @@ const ENCRYPTED: [(&str, &str); 3] = [
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_empty_bucket_has_nothing_to_tell() {
+async fn an_empty_bucket_adds_nothing() {
     let f = Fixture::new(&[]).await;
     let not_there = rebuild_catalog(&f.holdfast, &|_| {}).await.unwrap_err();
     let is_told = matches!(
@@ -89,7 +89,7 @@ async fn rows_come_back(settings: &[(&str, &str)]) {
     assert_eq!(f.all_rows().await, before);
     assert_eq!(f.leases().await, 0);
     assert!(
-        f.heard
+        f.recorded
             .states()
             .iter()
             .filter(|state| **state == JobStatus::Completed)
@@ -130,9 +130,9 @@ async fn works_on(f: &Fixture) {
             "{backup:?}"
         );
     }
-    let told = serde_json::to_value(status(&f.holdfast, now).await.unwrap()).unwrap();
+    let answer = serde_json::to_value(status(&f.holdfast, now).await.unwrap()).unwrap();
     assert_eq!(
-        told["status"]["content"]["lastBackup"]["backupId"],
+        answer["status"]["content"]["lastBackup"]["backupId"],
         job.backup_id.as_str()
     );
     for kind in [BackupType::Database, BackupType::Content] {
@@ -158,7 +158,7 @@ async fn works_on(f: &Fixture) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_plan_says_what_would_be_added_and_writes_nothing() {
+async fn a_plan_lists_the_rows_to_add_and_writes_nothing() {
     let f = Fixture::new(&[]).await;
     f.fill(4).await;
     f.back_up_both().await;

@@ -6,7 +6,7 @@ use holdfast_domain::{Manifest, ManifestFile, ObjectKey, Timestamp};
 use holdfast_operations::{Holdfast, RebuildReport, UnreadCause, rebuild_catalog};
 
 use super::lost_catalogue::added;
-use crate::support::content::{Fixture, KEY};
+use crate::support::{content::Fixture, holdfast::KEY};
 
 async fn rebuilt(h: &Holdfast) -> RebuildReport {
     rebuild_catalog(h, &|_| {}).await.unwrap()
@@ -123,7 +123,7 @@ async fn a_manifest_that_was_altered_or_made_up_gets_no_job() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn plain_backups_come_back_where_the_repository_file_is_lost_and_that_it_is_lost_is_said() {
+async fn plain_backups_are_rebuilt_without_the_repository_file_and_its_loss_is_reported() {
     let f = Fixture::new(&[]).await;
     f.fill(2).await;
     let id = f.back_up().await.backup_id;

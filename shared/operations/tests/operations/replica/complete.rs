@@ -11,8 +11,8 @@ use holdfast_operations::{
 use holdfast_recovery::restore_database;
 use holdfast_storage::Store as _;
 
-use super::fixture::{Second, copied, read, step, told};
-use crate::support::{content::KEY, database::Fixture};
+use super::fixture::{Replica, copied, copy_state, read, step};
+use crate::support::{database::Fixture, holdfast::KEY};
 
 const ENCRYPTED: &[(&str, &str)] = &[
     ("BACKUP_DATABASE_ENCRYPTION", "true"),
@@ -24,7 +24,7 @@ async fn everything_comes_back_from_a_copy(settings: &[(&str, &str)]) {
     f.fill(300).await;
     f.fill_with_noise(20).await;
     let id = f.back_up().await.backup_id;
-    let second = Second::new();
+    let second = Replica::new();
     let seen = Mutex::new(Vec::new());
     let note = |done, of| seen.lock().unwrap().push((done, of));
     let step = copy_backup(
@@ -49,7 +49,10 @@ async fn everything_comes_back_from_a_copy(settings: &[(&str, &str)]) {
     assert!(report.bytes >= done);
     let job = f.job(&id).await;
     assert!(is_copied(&job, &second.repository));
-    assert_eq!(told(&f.holdfast, &id).await, (CopyStatus::Completed, None));
+    assert_eq!(
+        copy_state(&f.holdfast, &id).await,
+        (CopyStatus::Completed, None)
+    );
     second.assert_equals(f.store.store.as_ref()).await;
     // The first store and the catalogue are not used from here on.
     assert_eq!(second.repository.list().await.unwrap().len(), 1);
@@ -66,7 +69,7 @@ async fn everything_comes_back_from_a_copy(settings: &[(&str, &str)]) {
 }
 
 /// From a copy, into an empty catalogue.
-async fn the_job_comes_back(f: &Fixture, second: &Second, job: &Job) {
+async fn the_job_comes_back(f: &Fixture, second: &Replica, job: &Job) {
     f.client.database(&f.catalog_database).drop().await.unwrap();
     let h = Holdfast {
         repository: second.repository.clone(),
@@ -94,7 +97,7 @@ async fn an_encrypted_copy_is_a_repository_of_its_own() {
 async fn what_is_there_is_not_sent_again() {
     let f = Fixture::new(&[]).await;
     f.fill(10).await;
-    let (id, second) = (f.back_up().await.backup_id, Second::new());
+    let (id, second) = (f.back_up().await.backup_id, Replica::new());
     copied(&f.holdfast, &second.repository, &id).await;
     let again = copied(&f.holdfast, &second.repository, &id).await;
     assert_eq!((again.copied, again.present, again.bytes), (0, 3, 0));
@@ -115,7 +118,7 @@ async fn what_is_there_is_not_sent_again() {
 async fn without_a_catalogue_a_copy_is_as_good() {
     let f = Fixture::new(&[]).await;
     f.fill(10).await;
-    let (id, second) = (f.back_up().await.backup_id, Second::new());
+    let (id, second) = (f.back_up().await.backup_id, Replica::new());
     f.client.database(&f.catalog_database).drop().await.unwrap();
     let copy = copy_without_catalogue(
         &f.holdfast.repository,
@@ -145,7 +148,7 @@ async fn only_what_exists_is_copied() {
         )
         .await
         .unwrap();
-    let (running, second) = (f.trigger().await, Second::new());
+    let (running, second) = (f.trigger().await, Replica::new());
     let refused = step(&f.holdfast, &second.repository, &running)
         .await
         .unwrap_err();
@@ -180,7 +183,7 @@ async fn the_dump_of_another_backup_is_not_taken_for_another_form_of_a_dump() {
     let f = Fixture::new(&settings).await;
     f.fill(50).await;
     let (one, other) = (f.back_up().await, f.back_up().await);
-    let second = Second::new();
+    let second = Replica::new();
     copied(&f.holdfast, &second.repository, &one.backup_id).await;
     let key = one.key.unwrap();
     // The same size, and a header by a holder of the key. Only the salt and its consequences

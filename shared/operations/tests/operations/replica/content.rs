@@ -7,10 +7,11 @@ use holdfast_operations::{CopyMode, CopyStep, RunLimits, copy_backup};
 use holdfast_recovery::restore_content;
 use holdfast_testing::{Fault, FaultStore, Operation};
 
-use super::fixture::{Second, copied, over, step, told};
+use super::fixture::{Replica, copied, copy_state, over, step};
 use crate::support::{
     content::finalized::{files_in, folder},
-    content::{Fixture, KEY, noise},
+    content::{Fixture, noise},
+    holdfast::KEY,
 };
 
 async fn content_comes_back(settings: &[(&str, &str)]) {
@@ -19,9 +20,12 @@ async fn content_comes_back(settings: &[(&str, &str)]) {
     f.add_gaia(7, noise(9 << 20)).await;
     f.add_ipfs(8, noise(700_000)).await;
     let id = f.back_up().await.backup_id;
-    let second = Second::new();
+    let second = Replica::new();
     copied(&f.holdfast, &second.repository, &id).await;
-    assert_eq!(told(&f.holdfast, &id).await, (CopyStatus::Completed, None));
+    assert_eq!(
+        copy_state(&f.holdfast, &id).await,
+        (CopyStatus::Completed, None)
+    );
     second.assert_equals(f.store.store.as_ref()).await;
     second.assert_good(&id).await;
     let (to, from_first) = (folder("from-copy"), folder("from-first"));
@@ -58,7 +62,7 @@ async fn encrypted_content_comes_back_from_a_copy() {
 async fn what_backups_share_is_sent_once() {
     let f = Fixture::new(&[]).await;
     f.fill(4).await;
-    let (first, second) = (f.back_up().await.backup_id, Second::new());
+    let (first, second) = (f.back_up().await.backup_id, Replica::new());
     let report = copied(&f.holdfast, &second.repository, &first).await;
     // Four files and the blocks of two, the list and the archive, the guide, the manifest.
     assert_eq!(
@@ -79,7 +83,7 @@ async fn what_backups_share_is_sent_once() {
 async fn a_list_resumes_after_its_copied_objects() {
     let f = Fixture::new(&[]).await;
     f.fill(300).await;
-    let (id, second) = (f.back_up().await.backup_id, Second::new());
+    let (id, second) = (f.back_up().await.backup_id, Replica::new());
     let faults = FaultStore::new(second.memory.clone());
     let through = over(faults.clone());
     // The entire first batch, and some of the second.
@@ -119,7 +123,7 @@ async fn a_list_resumes_after_its_copied_objects() {
 async fn little_time_is_enough_in_the_end() {
     let f = Fixture::new(&[]).await;
     f.fill(20).await;
-    let (id, second) = (f.back_up().await.backup_id, Second::new());
+    let (id, second) = (f.back_up().await.backup_id, Replica::new());
     // The run ends half a minute before the deadline.
     let over = RunLimits {
         deadline: Some(holdfast_domain::Timestamp::now()),
@@ -135,7 +139,10 @@ async fn little_time_is_enough_in_the_end() {
     .await
     .unwrap();
     assert_eq!(ended, CopyStep::Continue);
-    assert_eq!(told(&f.holdfast, &id).await, (CopyStatus::Pending, None));
+    assert_eq!(
+        copy_state(&f.holdfast, &id).await,
+        (CopyStatus::Pending, None)
+    );
     copied(&f.holdfast, &second.repository, &id).await;
     second.assert_good(&id).await;
     f.remove().await;

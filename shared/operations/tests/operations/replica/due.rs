@@ -6,11 +6,11 @@ use holdfast_repository::Repository;
 use holdfast_testing::{Fault, FaultStore, Operation};
 use jiff::SignedDuration;
 
-use super::fixture::{Second, copied, over, put_files, step, told};
-use crate::support::simulation::World;
+use super::fixture::{Replica, copied, copy_state, over, put_files, step};
+use crate::support::simulation::Simulation;
 
-async fn due(world: &World, second: &Repository, after: SignedDuration) -> Vec<String> {
-    let due = copies_due(&world.h, second, Timestamp::now() + after)
+async fn due(simulation: &Simulation, second: &Repository, after: SignedDuration) -> Vec<String> {
+    let due = copies_due(&simulation.h, second, Timestamp::now() + after)
         .await
         .unwrap();
     due.due.into_iter().map(|id| id.to_string()).collect()
@@ -18,27 +18,27 @@ async fn due(world: &World, second: &Repository, after: SignedDuration) -> Vec<S
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_completed_backup_is_due_until_it_is_copied() {
-    let (world, second) = (World::new().await, Second::new());
-    put_files(world.store.as_ref()).await;
+    let (simulation, second) = (Simulation::new().await, Replica::new());
+    put_files(simulation.store.as_ref()).await;
     let now = SignedDuration::ZERO;
-    let database = world.back_up().await;
-    world.pass(SignedDuration::from_secs(5));
-    let content = world.back_up_content(&["a"]).await.unwrap();
-    let full = world.begin(BackupType::Full).await;
-    world.step(&full, JobStatus::Committing).await;
-    world.step(&full, JobStatus::Completed).await;
-    world.fail().await;
+    let database = simulation.back_up().await;
+    simulation.pass(SignedDuration::from_secs(5));
+    let content = simulation.back_up_content(&["a"]).await.unwrap();
+    let full = simulation.begin(BackupType::Full).await;
+    simulation.step(&full, JobStatus::Committing).await;
+    simulation.step(&full, JobStatus::Completed).await;
+    simulation.fail().await;
     assert_eq!(
-        due(&world, &second.repository, now).await,
+        due(&simulation, &second.repository, now).await,
         [content.to_string(), database.to_string()]
     );
-    copied(&world.h, &second.repository, &content).await;
+    copied(&simulation.h, &second.repository, &content).await;
     assert_eq!(
-        due(&world, &second.repository, now).await,
+        due(&simulation, &second.repository, now).await,
         [database.to_string()]
     );
-    copied(&world.h, &second.repository, &database).await;
-    assert_eq!(due(&world, &second.repository, now).await, [""; 0]);
+    copied(&simulation.h, &second.repository, &database).await;
+    assert_eq!(due(&simulation, &second.repository, now).await, [""; 0]);
     // Another store has no copy yet.
     let location = holdfast_domain::settings::StoreLocation::parse("gs://another").unwrap();
     let another = Repository::new(
@@ -46,36 +46,40 @@ async fn every_completed_backup_is_due_until_it_is_copied() {
         location,
         holdfast_repository::Keyring::none(),
     );
-    assert_eq!(due(&world, &another, now).await.len(), 2);
-    world.remove().await;
+    assert_eq!(due(&simulation, &another, now).await.len(), 2);
+    simulation.remove().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_failed_is_tried_again_after_growing_waits() {
-    let (world, second) = (World::new().await, Second::new());
-    put_files(world.store.as_ref()).await;
-    let id = world.back_up().await;
+    let (simulation, second) = (Simulation::new().await, Replica::new());
+    put_files(simulation.store.as_ref()).await;
+    let id = simulation.back_up().await;
     let faults = FaultStore::new(second.memory.clone());
     faults.on_every(Operation::Put, Fault::Unavailable);
     let through = over(faults.clone());
     for hours in [1, 2, 4, 8, 16, 23, 23] {
-        assert!(step(&world.h, &through, &id).await.is_err());
+        assert!(step(&simulation.h, &through, &id).await.is_err());
         let wait = SignedDuration::from_hours(hours);
         assert_eq!(
-            due(&world, &through, wait).await.len(),
+            due(&simulation, &through, wait).await.len(),
             1,
             "after {hours} hours"
         );
         assert_eq!(
-            due(&world, &through, wait / 2 - SignedDuration::from_mins(10))
-                .await
-                .len(),
+            due(
+                &simulation,
+                &through,
+                wait / 2 - SignedDuration::from_mins(10)
+            )
+            .await
+            .len(),
             0,
             "before {hours}"
         );
     }
     let overdue = copies_due(
-        &world.h,
+        &simulation.h,
         &through,
         Timestamp::now() + SignedDuration::from_hours(25),
     )
@@ -83,46 +87,58 @@ async fn what_failed_is_tried_again_after_growing_waits() {
     .unwrap();
     assert_eq!((overdue.uncopied, overdue.overdue.len()), (1, 1));
     faults.heal();
-    copied(&world.h, &through, &id).await;
+    copied(&simulation.h, &through, &id).await;
     let overdue = copies_due(
-        &world.h,
+        &simulation.h,
         &through,
         Timestamp::now() + SignedDuration::from_hours(25),
     )
     .await
     .unwrap();
     assert_eq!((overdue.uncopied, overdue.overdue.len()), (0, 0));
-    world.remove().await;
+    simulation.remove().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_requested_copy_gets_time_to_begin() {
-    let (world, second) = (World::new().await, Second::new());
-    let id = world.back_up().await;
+    let (simulation, second) = (Simulation::new().await, Replica::new());
+    let id = simulation.back_up().await;
     let ids = [id.clone()];
-    expect_copies(&world.h, &second.repository, &ids, Timestamp::now())
+    expect_copies(&simulation.h, &second.repository, &ids, Timestamp::now())
         .await
         .unwrap();
-    assert_eq!(told(&world.h, &id).await, (CopyStatus::Pending, None));
     assert_eq!(
-        due(&world, &second.repository, SignedDuration::from_mins(10)).await,
+        copy_state(&simulation.h, &id).await,
+        (CopyStatus::Pending, None)
+    );
+    assert_eq!(
+        due(
+            &simulation,
+            &second.repository,
+            SignedDuration::from_mins(10)
+        )
+        .await,
         [""; 0]
     );
     assert_eq!(
-        due(&world, &second.repository, SignedDuration::from_mins(21))
-            .await
-            .len(),
+        due(
+            &simulation,
+            &second.repository,
+            SignedDuration::from_mins(21)
+        )
+        .await
+        .len(),
         1
     );
-    put_files(world.store.as_ref()).await;
-    copied(&world.h, &second.repository, &id).await;
-    expect_copies(&world.h, &second.repository, &ids, Timestamp::now())
+    put_files(simulation.store.as_ref()).await;
+    copied(&simulation.h, &second.repository, &id).await;
+    expect_copies(&simulation.h, &second.repository, &ids, Timestamp::now())
         .await
         .unwrap();
     assert_eq!(
-        told(&world.h, &id).await,
+        copy_state(&simulation.h, &id).await,
         (CopyStatus::Completed, None),
         "the entry of a copy is unchanged"
     );
-    world.remove().await;
+    simulation.remove().await;
 }

@@ -13,10 +13,11 @@ use holdfast_testing::{
     unique,
 };
 
-use super::fixture::{Second, copied, over, read, step, told};
+use super::fixture::{Replica, copied, copy_state, over, read, step};
 use crate::support::{
-    content::{self, KEY, noise},
+    content::{self, noise},
     database::Fixture,
+    holdfast::KEY,
 };
 
 const WRITES: [Operation; 4] = [
@@ -40,7 +41,7 @@ const ALL: [Operation; 8] = [
 async fn fails_and_is_made_up_for(operations: &[Operation], fault: Fault, code: &str) {
     let f = Fixture::new(&[]).await;
     f.fill_with_noise(10).await;
-    let (id, second) = (f.back_up().await.backup_id, Second::new());
+    let (id, second) = (f.back_up().await.backup_id, Replica::new());
     let faults = FaultStore::new(second.memory.clone());
     for operation in operations {
         faults.on_every(*operation, fault);
@@ -53,7 +54,7 @@ async fn fails_and_is_made_up_for(operations: &[Operation], fault: Fault, code: 
         "{failed}"
     );
     assert_eq!(
-        told(&f.holdfast, &id).await,
+        copy_state(&f.holdfast, &id).await,
         (CopyStatus::Failed, Some(code.to_owned()))
     );
     let hint = f.job(&id).await.copy.unwrap().error.unwrap().hint.unwrap();
@@ -61,7 +62,10 @@ async fn fails_and_is_made_up_for(operations: &[Operation], fault: Fault, code: 
     assert!(!second.has(&ObjectKey::manifest(&id)).await);
     faults.heal();
     copied(&f.holdfast, &over(faults), &id).await;
-    assert_eq!(told(&f.holdfast, &id).await, (CopyStatus::Completed, None));
+    assert_eq!(
+        copy_state(&f.holdfast, &id).await,
+        (CopyStatus::Completed, None)
+    );
     second.assert_good(&id).await;
     f.remove().await;
 }
@@ -149,7 +153,7 @@ async fn damage(store: &dyn Store, key: &ObjectKey, at: usize) {
 
 /// Asserts that the damaged object is named, and that the copy does not contain it.
 async fn is_named_and_not_sent(h: &Holdfast, id: &BackupId, key: &ObjectKey) {
-    let second = Second::new();
+    let second = Replica::new();
     let failed = step(h, &second.repository, id).await.unwrap_err();
     assert!(
         matches!(&failed, OperationError::Corrupt { .. }),
@@ -164,7 +168,7 @@ async fn is_named_and_not_sent(h: &Holdfast, id: &BackupId, key: &ObjectKey) {
         "{key}"
     );
     assert_eq!(
-        told(h, id).await,
+        copy_state(h, id).await,
         (CopyStatus::Failed, Some("store-corrupt".to_owned()))
     );
 }
@@ -205,7 +209,7 @@ async fn a_corrupted_dump_is_never_spread() {
             .put(&key, whole.into(), PutMode::Replace)
             .await
             .unwrap();
-        copied(&f.holdfast, &Second::new().repository, &id).await;
+        copied(&f.holdfast, &Replica::new().repository, &id).await;
         f.remove().await;
     }
 }
@@ -244,7 +248,7 @@ async fn corrupted_content_is_never_spread() {
 /// Pauses a copy at this call, and runs `meanwhile`.
 async fn held_up(
     f: &Fixture,
-    second: &Second,
+    second: &Replica,
     id: &BackupId,
     (operation, nth): (Operation, u32),
     meanwhile: impl AsyncFnOnce(),
@@ -278,7 +282,7 @@ async fn delete(f: &Fixture, id: &BackupId) {
         .unwrap();
 }
 
-fn left_of(second: &Second, id: &BackupId) -> usize {
+fn left_of(second: &Replica, id: &BackupId) -> usize {
     second
         .memory
         .keys()
@@ -293,7 +297,7 @@ async fn a_backup_that_retention_deletes_while_it_is_copied_leaves_nothing() {
     f.fill_with_noise(18).await;
     // Before a part is read, and before the manifest is put.
     for call in [(Operation::UploadPart, 2), (Operation::Put, 3)] {
-        let (id, second) = (f.back_up().await.backup_id, Second::new());
+        let (id, second) = (f.back_up().await.backup_id, Replica::new());
         let ended = held_up(&f, &second, &id, call, async || delete(&f, &id).await).await;
         assert_eq!(ended.unwrap(), CopyStep::Gone, "{call:?}");
         assert_eq!(left_of(&second, &id), 0, "{call:?}");
@@ -319,7 +323,7 @@ async fn a_backup_that_retention_deletes_while_it_is_copied_leaves_nothing() {
 async fn a_backup_lost_during_its_copy_is_reported_and_its_copy_stays() {
     let f = Fixture::new(&[]).await;
     f.fill_with_noise(10).await;
-    let (id, second) = (f.back_up().await.backup_id, Second::new());
+    let (id, second) = (f.back_up().await.backup_id, Replica::new());
     let manifest = ObjectKey::manifest(&id);
     let by_hand = async || f.store.store.delete(&manifest).await.unwrap();
     let lost = held_up(&f, &second, &id, (Operation::Put, 3), by_hand)
@@ -327,7 +331,7 @@ async fn a_backup_lost_during_its_copy_is_reported_and_its_copy_stays() {
         .unwrap_err();
     assert!(lost.to_string().contains("not retention"), "{lost}");
     assert_eq!(
-        told(&f.holdfast, &id).await,
+        copy_state(&f.holdfast, &id).await,
         (CopyStatus::Failed, Some("store-corrupt".to_owned()))
     );
     assert_eq!(left_of(&second, &id), 2, "the dump may be the last copy");
@@ -338,7 +342,7 @@ async fn a_backup_lost_during_its_copy_is_reported_and_its_copy_stays() {
 async fn a_copier_hears_of_the_deletion_even_where_the_second_store_is_slow() {
     let f = Fixture::new(&[]).await;
     f.fill_with_noise(10).await;
-    let (id, second) = (f.back_up().await.backup_id, Second::new());
+    let (id, second) = (f.back_up().await.backup_id, Replica::new());
     let faults = FaultStore::new(second.memory.clone());
     faults.on(Operation::UploadPart, 1, Fault::Hang);
     let (h, through, copied_id) = (f.holdfast.clone(), over(faults.clone()), id.clone());

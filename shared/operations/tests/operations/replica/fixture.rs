@@ -16,14 +16,14 @@ use holdfast_repository::{Keyring, Repository};
 use holdfast_storage::{PutMode, Store, read_all};
 use holdfast_testing::MemoryStore;
 
-use crate::support::content::KEY;
+use crate::support::holdfast::KEY;
 
-pub(crate) struct Second {
+pub(crate) struct Replica {
     pub(crate) memory: Arc<MemoryStore>,
     pub(crate) repository: Repository,
 }
 
-impl Second {
+impl Replica {
     pub(crate) fn new() -> Self {
         let memory = MemoryStore::new();
         Self {
@@ -162,7 +162,7 @@ fn done(step: CopyStep) -> CopyReport {
 }
 
 /// The state of a backup's copy, and its reason. The job stays completed.
-pub(crate) async fn told(h: &Holdfast, id: &BackupId) -> (CopyStatus, Option<String>) {
+pub(crate) async fn copy_state(h: &Holdfast, id: &BackupId) -> (CopyStatus, Option<String>) {
     let job = h.catalog.get(id).await.unwrap();
     assert_eq!(
         job.status,

@@ -8,10 +8,11 @@ use holdfast_operations::OperationError;
 use holdfast_recovery::{export_car, restore_content, verify};
 use holdfast_repository::Repository;
 
-use super::fixture::{Second, copied, read, repaired, step};
+use super::fixture::{Replica, copied, read, repaired, step};
 use crate::support::{
     content::finalized::{files_in, folder},
-    content::{Fixture, KEY, noise},
+    content::{Fixture, noise},
+    holdfast::KEY,
 };
 
 const ENCRYPTED: &[(&str, &str)] = &[
@@ -30,7 +31,7 @@ const LEVELS: [VerificationLevel; 3] = [
 /// stored again.
 struct Twice {
     f: Fixture,
-    second: Second,
+    second: Replica,
     old: BackupId,
     /// The objects, with their bytes in the old backup.
     before: BTreeMap<ObjectKey, Vec<u8>>,
@@ -49,7 +50,7 @@ impl Twice {
         }
         Self {
             f,
-            second: Second::new(),
+            second: Replica::new(),
             old,
             before,
         }
@@ -230,7 +231,7 @@ async fn another_level_of_compression_serves_both_backups_in_every_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_verification_says_how_many_objects_were_proved_by_their_content() {
+async fn a_verification_counts_the_objects_proved_by_content() {
     let twice = Twice::new(ENCRYPTED).await;
     let new = twice.store_again().await;
     let level = VerificationLevel::Checksum;
@@ -371,7 +372,7 @@ async fn a_damaged_object_of_the_first_store_is_never_copied_and_never_replaces_
         assert!(twice.second.object(&key).await == sound);
         twice.good_in(&twice.second.repository, &[&old, &new]).await;
         // Without an object in the copy, the damaged one is named and not sent.
-        let empty = Second::new();
+        let empty = Replica::new();
         for id in [&old, &new] {
             let refused = step(&twice.f.holdfast, &empty.repository, id)
                 .await

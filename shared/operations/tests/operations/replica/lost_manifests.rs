@@ -17,9 +17,17 @@ use crate::support::simulation::{NO_FILE, object_of};
 /// Two content backups with copies, and an unreferenced object in the second store.
 async fn copied() -> (Copies, [BackupId; 2], ObjectKey) {
     let copies = Copies::new().await;
-    let first = copies.world.back_up_content(&["a", "b"]).await.unwrap();
+    let first = copies
+        .simulation
+        .back_up_content(&["a", "b"])
+        .await
+        .unwrap();
     copies.copy(&first).await;
-    let next = copies.world.back_up_content(&["b", "c"]).await.unwrap();
+    let next = copies
+        .simulation
+        .back_up_content(&["b", "c"])
+        .await
+        .unwrap();
     copies.copy(&next).await;
     let stray = ObjectKey::content_object(&NO_FILE, Encoding::PLAIN);
     copies
@@ -37,7 +45,7 @@ async fn nothing_is_collected_in_the_second_store_while_a_manifest_is_missing_in
     let (copies, [first, next], stray) = copied().await;
     // Even if the copy is lost too, so that no list names its files.
     copies
-        .world
+        .simulation
         .store
         .delete(&ObjectKey::manifest(&first))
         .await
@@ -61,10 +69,10 @@ async fn nothing_is_collected_in_the_second_store_while_a_manifest_is_missing_in
             "marked {is_marked}"
         );
         assert!(copies.second.has(&object_of("a")).await && copies.second.has(&stray).await);
-        assert!(copies.world.retain().await.needs_attention());
+        assert!(copies.simulation.retain().await.needs_attention());
     }
-    copies.world.accept(&first).await.unwrap();
-    assert!(!copies.world.retain().await.needs_attention());
+    copies.simulation.accept(&first).await.unwrap();
+    assert!(!copies.simulation.retain().await.needs_attention());
     let report = copies.remove_copies().await;
     assert_eq!(
         (report.deleted.len(), report.collection.deleted),
@@ -73,18 +81,20 @@ async fn nothing_is_collected_in_the_second_store_while_a_manifest_is_missing_in
     );
     assert_eq!(copies.left_of(&first), 0);
     copies.second.assert_whole(&next).await;
-    copies.world.remove().await;
+    copies.simulation.remove().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_goes_in_the_second_store_while_the_first_looks_like_the_wrong_one() {
+async fn nothing_is_deleted_in_the_second_store_while_the_first_may_be_the_wrong_one() {
     let (copies, ids, stray) = copied().await;
     copies.keep_newest(BackupType::Content).await;
-    assert_eq!(copies.world.retain().await.content.deleted.len(), 1);
+    assert_eq!(copies.simulation.retain().await.content.deleted.len(), 1);
     let keys = copies.second.memory.keys();
-    let elsewhere = copies.world.through(holdfast_testing::MemoryStore::new());
+    let elsewhere = copies
+        .simulation
+        .through(holdfast_testing::MemoryStore::new());
     super::fixture::put_files(elsewhere.repository.store().as_ref()).await;
-    let now = copies.world.now();
+    let now = copies.simulation.now();
     let second = &copies.second.repository;
     let report = holdfast_operations::remove_copies(
         &elsewhere,
@@ -104,54 +114,54 @@ async fn nothing_goes_in_the_second_store_while_the_first_looks_like_the_wrong_o
     let report = copies.remove_copies().await;
     assert_eq!((report.suspended, report.deleted.len()), (None, 1));
     assert!(!copies.second.has(&stray).await && copies.left_of(&ids[0]) == 0);
-    copies.world.remove().await;
+    copies.simulation.remove().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_copy_of_a_lost_backup_is_not_discarded_and_is_made_once_it_is_back() {
     let copies = Copies::new().await;
-    let ids = copies.world.back_up_daily(2).await;
+    let ids = copies.simulation.back_up_daily(2).await;
     let key = ObjectKey::manifest(&ids[0]);
-    let manifest = holdfast_storage::read_all(&*copies.world.store, &key, 1 << 20)
+    let manifest = holdfast_storage::read_all(&*copies.simulation.store, &key, 1 << 20)
         .await
         .unwrap();
-    copies.world.store.delete(&key).await.unwrap();
-    copies.world.retain().await;
-    let error = step(&copies.world.h, &copies.second.repository, &ids[0])
+    copies.simulation.store.delete(&key).await.unwrap();
+    copies.simulation.retain().await;
+    let error = step(&copies.simulation.h, &copies.second.repository, &ids[0])
         .await
         .unwrap_err();
     assert!(matches!(error, OperationError::Corrupt { .. }), "{error}");
     copies
-        .world
+        .simulation
         .store
         .put(&key, manifest, PutMode::IfAbsent)
         .await
         .unwrap();
-    assert_eq!(copies.world.retain().await.database.returned, ids[..1]);
+    assert_eq!(copies.simulation.retain().await.database.returned, ids[..1]);
     copies.copy(&ids[0]).await;
-    let job = copies.world.h.catalog.get(&ids[0]).await.unwrap();
+    let job = copies.simulation.h.catalog.get(&ids[0]).await.unwrap();
     assert_eq!(
         (job.status, job.copy.unwrap().status),
         (JobStatus::Completed, CopyStatus::Completed)
     );
     copies.second.assert_whole(&ids[0]).await;
-    copies.world.remove().await;
+    copies.simulation.remove().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_loss_that_was_accepted_in_the_wrong_store_costs_no_copy() {
     let (copies, ids, _) = copied().await;
     for id in &ids {
-        copies.world.accept_elsewhere(id).await;
+        copies.simulation.accept_elsewhere(id).await;
     }
     assert_eq!(copies.remove_copies().await.deleted.len(), 0);
-    assert_eq!(copies.world.retain().await.content.returned.len(), 2);
+    assert_eq!(copies.simulation.retain().await.content.returned.len(), 2);
     assert_eq!(copies.remove_copies().await.deleted.len(), 0);
     for id in &ids {
         copies.second.assert_whole(id).await;
-        assert_eq!(copies.world.status(id).await, JobStatus::Completed);
+        assert_eq!(copies.simulation.status(id).await, JobStatus::Completed);
     }
-    copies.world.remove().await;
+    copies.simulation.remove().await;
 }
 
 /// A copy that has sent the dump, and is sending the guide until after its next beat.
@@ -167,7 +177,11 @@ async fn copying_until_the_guide(
         PUT_OF_GUIDE,
         Fault::Late(Duration::from_secs(15)),
     );
-    let (h, second, backup) = (copies.world.h.clone(), over(faults.clone()), id.clone());
+    let (h, second, backup) = (
+        copies.simulation.h.clone(),
+        over(faults.clone()),
+        id.clone(),
+    );
     let copying = tokio::spawn(async move { step(&h, &second, &backup).await });
     while faults.calls(Operation::Put) < PUT_OF_GUIDE {
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -178,11 +192,11 @@ async fn copying_until_the_guide(
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_in_progress_is_not_discarded_if_the_manifest_of_an_accepted_loss_is_in_the_store() {
     let copies = Copies::new().await;
-    let id = copies.world.back_up_daily(2).await.remove(0);
+    let id = copies.simulation.back_up_daily(2).await.remove(0);
     let copying = copying_until_the_guide(&copies, &id).await;
     let sent = copies.left_of(&id);
     assert!(sent > 0);
-    copies.world.accept_elsewhere(&id).await;
+    copies.simulation.accept_elsewhere(&id).await;
     // The next beat finds the decision.
     let outcome = copying.await.unwrap().unwrap();
     assert!(
@@ -191,27 +205,27 @@ async fn a_copy_in_progress_is_not_discarded_if_the_manifest_of_an_accepted_loss
     );
     assert!(copies.left_of(&id) >= sent, "what was sent is kept");
     assert_eq!(
-        copies.world.retain().await.database.returned,
+        copies.simulation.retain().await.database.returned,
         std::slice::from_ref(&id)
     );
     copies.copy(&id).await;
     copies.second.assert_whole(&id).await;
-    copies.world.remove().await;
+    copies.simulation.remove().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_in_progress_is_discarded_once_its_loss_is_accepted() {
     let copies = Copies::new().await;
-    let id = copies.world.back_up_daily(2).await.remove(0);
+    let id = copies.simulation.back_up_daily(2).await.remove(0);
     let copying = copying_until_the_guide(&copies, &id).await;
     copies
-        .world
+        .simulation
         .store
         .delete(&ObjectKey::manifest(&id))
         .await
         .unwrap();
-    copies.world.accept(&id).await.unwrap();
+    copies.simulation.accept(&id).await.unwrap();
     assert_eq!(copying.await.unwrap().unwrap(), CopyStep::Gone);
     assert_eq!(copies.left_of(&id), 0);
-    copies.world.remove().await;
+    copies.simulation.remove().await;
 }

@@ -7,6 +7,7 @@ mod due;
 mod failures;
 mod fixture;
 mod forms;
+mod garbage;
 mod lost_manifests;
 mod outages;
 mod providers;

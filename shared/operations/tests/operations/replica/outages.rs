@@ -9,13 +9,13 @@ use holdfast_operations::{CopyStep, Holdfast, OperationError, StopReason};
 use holdfast_testing::{Fault, FaultStore, Operation, Relay, long_cases};
 use tokio::time::sleep;
 
-use super::fixture::{Second, over, step, told};
+use super::fixture::{Replica, copy_state, over, step};
 use crate::support::database::Fixture;
 
 /// Copies a backup with a slow second part, while the catalogue is away for `lasts`.
 async fn through_outage(
     f: &Fixture,
-    second: &Second,
+    second: &Replica,
     lasts: u64,
     part_takes: u64,
 ) -> Result<CopyStep, OperationError> {
@@ -51,7 +51,10 @@ async fn through_outage(
             sleep(Duration::from_secs(5)).await;
         }
     }
-    assert_eq!(told(&f.holdfast, &id).await, (CopyStatus::Completed, None));
+    assert_eq!(
+        copy_state(&f.holdfast, &id).await,
+        (CopyStatus::Completed, None)
+    );
     second.assert_good(&id).await;
     ended
 }
@@ -61,7 +64,7 @@ async fn a_copy_continues_after_30_seconds_without_the_catalogue() {
     let f = Fixture::new(&[]).await;
     f.fill_with_noise(26).await;
     for part_takes in [3, 33] {
-        let second = Second::new();
+        let second = Replica::new();
         let ended = through_outage(&f, &second, 30, part_takes).await.unwrap();
         assert!(matches!(ended, CopyStep::Done(_)), "{ended:?}");
     }
@@ -77,7 +80,7 @@ async fn a_copy_ends_in_an_error_after_a_minute_or_two_and_the_next_run_resumes(
     let f = Fixture::new(&[]).await;
     f.fill_with_noise(26).await;
     for seconds in [60, 120] {
-        let second = Second::new();
+        let second = Replica::new();
         let error = through_outage(&f, &second, seconds, seconds + 60)
             .await
             .unwrap_err();

@@ -12,7 +12,10 @@ use holdfast_repository::{Keyring, Repository};
 use holdfast_testing::{Fault, FaultStore, Operation, SecondStore};
 
 use super::fixture::{copied, read, repaired, step};
-use crate::support::content::{Fixture, KEY, noise};
+use crate::support::{
+    content::{Fixture, noise},
+    holdfast::KEY,
+};
 
 async fn lives(second: SecondStore) {
     let f = Fixture::new(&[

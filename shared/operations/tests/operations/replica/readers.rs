@@ -7,49 +7,49 @@ use holdfast_operations::{CatalogLeases, RunLimits, remove_copies};
 use holdfast_recovery::readers::{Protection, Purpose, ReaderLease};
 use holdfast_testing::{Fault, FaultStore, Operation};
 
-use super::fixture::{Second, copied, over, put_files, step};
-use crate::support::simulation::World;
+use super::fixture::{Replica, copied, over, put_files, step};
+use crate::support::simulation::Simulation;
 
-async fn past_its_limits() -> (World, Second, holdfast_domain::BackupId) {
-    let world = World::new().await;
-    put_files(world.store.as_ref()).await;
-    let old = world.back_up_daily(2).await.remove(0);
+async fn past_its_limits() -> (Simulation, Replica, holdfast_domain::BackupId) {
+    let simulation = Simulation::new().await;
+    put_files(simulation.store.as_ref()).await;
+    let old = simulation.back_up_daily(2).await.remove(0);
     let policy = RetentionPolicy {
         max_count: Some(1),
         min_count: 1,
         ..RetentionPolicy::of_days(9)
     };
-    world.set_policy(BackupType::Database, policy).await;
-    (world, Second::new(), old)
+    simulation.set_policy(BackupType::Database, policy).await;
+    (simulation, Replica::new(), old)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_is_not_deleted_while_it_is_copied() {
-    let (world, second, old) = past_its_limits().await;
+    let (simulation, second, old) = past_its_limits().await;
     let faults = FaultStore::new(second.memory.clone());
     faults.on(Operation::Put, 3, Fault::Late(Duration::from_secs(3)));
-    let (h, through, id) = (world.h.clone(), over(faults.clone()), old.clone());
+    let (h, through, id) = (simulation.h.clone(), over(faults.clone()), old.clone());
     let copying = tokio::spawn(async move { step(&h, &through, &id).await });
     while faults.calls(Operation::Put) < 3 {
         assert!(!copying.is_finished(), "it did not come to the dump");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    assert!(world.retain().await.database.deleted.is_empty());
-    assert_eq!(world.status(&old).await, JobStatus::Completed);
+    assert!(simulation.retain().await.database.deleted.is_empty());
+    assert_eq!(simulation.status(&old).await, JobStatus::Completed);
     copying.await.unwrap().unwrap();
     second.assert_whole(&old).await;
-    assert_eq!(world.retain().await.database.deleted.len(), 1);
-    world.remove().await;
+    assert_eq!(simulation.retain().await.database.deleted.len(), 1);
+    simulation.remove().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_is_not_deleted_while_it_is_read() {
-    let (world, second, old) = past_its_limits().await;
-    copied(&world.h, &second.repository, &old).await;
-    assert_eq!(world.retain().await.database.deleted.len(), 1);
+    let (simulation, second, old) = past_its_limits().await;
+    copied(&simulation.h, &second.repository, &old).await;
+    assert_eq!(simulation.retain().await.database.deleted.len(), 1);
     let leases = Arc::new(CatalogLeases::new(
-        world.h.catalog.clone(),
-        world.h.repository.location().to_string(),
+        simulation.h.catalog.clone(),
+        simulation.h.repository.location().to_string(),
     ));
     let acquire =
         || ReaderLease::acquire(leases.clone(), &second.repository, &old, Purpose::Restore);
@@ -60,9 +60,14 @@ async fn a_copy_is_not_deleted_while_it_is_read() {
         "its copy was not marked"
     );
     let removed = async || {
-        remove_copies(&world.h, &second.repository, RunLimits::none(), world.now())
-            .await
-            .unwrap()
+        remove_copies(
+            &simulation.h,
+            &second.repository,
+            RunLimits::none(),
+            simulation.now(),
+        )
+        .await
+        .unwrap()
     };
     let report = removed().await;
     assert_eq!(
@@ -78,5 +83,5 @@ async fn a_copy_is_not_deleted_while_it_is_read() {
         acquire().await.protection().warning(&old).is_some(),
         "there is nothing to protect"
     );
-    world.remove().await;
+    simulation.remove().await;
 }

@@ -9,15 +9,18 @@ use holdfast_storage::Store as _;
 use holdfast_testing::{Fault, FaultStore, Operation};
 use jiff::SignedDuration;
 
-use super::fixture::{Second, copied, over, read, repaired, step, told};
-use crate::support::content::{Fixture, KEY, noise};
+use super::fixture::{Replica, copied, copy_state, over, read, repaired, step};
+use crate::support::{
+    content::{Fixture, noise},
+    holdfast::KEY,
+};
 
 /// A copy of a content backup with a file of two parts, and the keys of all its objects.
-async fn copy(settings: &[(&str, &str)]) -> (Fixture, Second, BackupId, Vec<ObjectKey>) {
+async fn copy(settings: &[(&str, &str)]) -> (Fixture, Replica, BackupId, Vec<ObjectKey>) {
     let f = Fixture::new(settings).await;
     f.fill(2).await;
     f.add_gaia(3, noise(9 << 20)).await;
-    let (id, second) = (f.back_up().await.backup_id, Second::new());
+    let (id, second) = (f.back_up().await.backup_id, Replica::new());
     copied(&f.holdfast, &second.repository, &id).await;
     let files = [ObjectKey::repository(), ObjectKey::repository_copy()];
     let keys = second
@@ -30,19 +33,19 @@ async fn copy(settings: &[(&str, &str)]) -> (Fixture, Second, BackupId, Vec<Obje
 }
 
 /// Asserts that verification names the object. Returns the result of the repair.
-async fn is_named_and_mended(h: &Holdfast, second: &Second, id: &BackupId, key: &ObjectKey) {
+async fn is_named_and_mended(h: &Holdfast, second: &Replica, id: &BackupId, key: &ObjectKey) {
     // The guide has no digest, so verification does not check it.
     if *key != ObjectKey::restore_guide(id) {
         let found = second.verified(id, VerificationLevel::Checksum).await;
-        let told = found.problems.join("\n");
+        let reported = found.problems.join("\n");
         let name = if key.manifest_of().is_some() {
             "manifest"
         } else {
             key.as_str()
         };
         assert!(
-            found.status == VerificationStatus::Failed && told.contains(name),
-            "{key}: {told}"
+            found.status == VerificationStatus::Failed && reported.contains(name),
+            "{key}: {reported}"
         );
     }
     let report = repaired(h, &second.repository, id).await.unwrap();
@@ -92,7 +95,7 @@ async fn every_object_of_an_encrypted_copy_is_mended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_missing_is_mended_and_said() {
+async fn missing_files_are_repaired_and_reported() {
     let (f, second, id, keys) = copy(&[]).await;
     for key in keys
         .iter()
@@ -166,7 +169,7 @@ async fn what_is_wrong_in_both_stores_is_left_in_both() {
             step(&f.holdfast, &second.repository, &id).await,
             Err(OperationError::Corrupt { .. })
         ));
-        assert_eq!(told(&f.holdfast, &id).await.0, CopyStatus::Failed);
+        assert_eq!(copy_state(&f.holdfast, &id).await.0, CopyStatus::Failed);
         let in_days = Timestamp::now() + SignedDuration::from_hours(48);
         let due = copies_due(&f.holdfast, &second.repository, in_days)
             .await
@@ -231,7 +234,7 @@ async fn a_killed_repair_is_resumed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_repair_reads_what_an_earlier_run_only_looked_at() {
+async fn a_repair_reads_objects_that_an_earlier_run_only_listed() {
     let (f, second, id, _) = copy(&[]).await;
     let key = f.item(&id, "1").await.file.unwrap().object.artifact.key;
     second.damage(&key).await;

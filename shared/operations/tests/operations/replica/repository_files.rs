@@ -11,10 +11,10 @@ use holdfast_operations::{CopyFault, OperationError, RunLimits, remove_copies, t
 use holdfast_repository::{KeyChange, Keyring, Openers, Repository};
 use holdfast_storage::PutMode;
 
-use super::fixture::{Second, copied, read, repaired, step};
+use super::fixture::{Replica, copied, read, repaired, step};
 use crate::support::{
-    content::KEY,
     database::{Fixture, completed, run},
+    holdfast::KEY,
 };
 
 const NEW: &str = "a1a2a3a4a5a6a7a8a9aaabacadaeafb0b1b2b3b4b5b6b7b8b9babbbcbdbebfc0";
@@ -47,7 +47,7 @@ async fn rotate(f: &Fixture) {
 async fn keys_wrapped_again_are_updated_in_the_copy_too() {
     let f = Fixture::new(ENCRYPTED).await;
     f.fill(5).await;
-    let (id, second) = (f.back_up().await.backup_id, Second::new());
+    let (id, second) = (f.back_up().await.backup_id, Replica::new());
     copied(&f.holdfast, &second.repository, &id).await;
     let before = second.object(&ObjectKey::repository()).await;
     rotate(&f).await;
@@ -83,7 +83,7 @@ async fn keys_wrapped_again_are_updated_in_the_copy_too() {
 async fn keys_that_do_not_open_never_take_the_place_of_those_that_do() {
     let f = Fixture::new(ENCRYPTED).await;
     f.fill(3).await;
-    let (id, second) = (f.back_up().await.backup_id, Second::new());
+    let (id, second) = (f.back_up().await.backup_id, Replica::new());
     copied(&f.holdfast, &second.repository, &id).await;
     let good = second.object(&ObjectKey::repository()).await;
     // An attacker with write access to the first store claims a new wrapping. An unencrypted backup
@@ -134,7 +134,7 @@ async fn another_repository_is_never_written_to() {
         Some(ObjectKey::repository_copy()),
         None,
     ] {
-        let second = Second::new();
+        let second = Replica::new();
         if let Some(file) = &file {
             second.replace(file, body.clone()).await;
         } else {
@@ -150,17 +150,17 @@ async fn another_repository_is_never_written_to() {
         let refused = step(&f.holdfast, &second.repository, &id)
             .await
             .unwrap_err();
-        let told = refused.to_string();
+        let reported = refused.to_string();
         assert!(
             matches!(
                 refused,
                 OperationError::Copy(CopyFault::AnotherRepository { .. })
             ),
-            "{told}"
+            "{reported}"
         );
         assert!(
-            told.contains(&theirs.id.to_string()) && told.contains("Nothing was written"),
-            "{told}"
+            reported.contains(&theirs.id.to_string()) && reported.contains("Nothing was written"),
+            "{reported}"
         );
         assert!(
             repaired(&f.holdfast, &second.repository, &id)
@@ -190,7 +190,7 @@ async fn another_repository_is_never_written_to() {
 async fn an_altered_file_is_named_and_repaired_on_request() {
     let f = Fixture::new(ENCRYPTED).await;
     f.fill(3).await;
-    let (id, second) = (f.back_up().await.backup_id, Second::new());
+    let (id, second) = (f.back_up().await.backup_id, Replica::new());
     copied(&f.holdfast, &second.repository, &id).await;
     let good = second.object(&ObjectKey::repository()).await;
     let mut other_key: RepositoryFile = serde_json::from_slice(&good).unwrap();
@@ -223,7 +223,7 @@ async fn an_altered_file_is_named_and_repaired_on_request() {
 async fn a_key_that_only_the_second_store_lists_is_never_replaced() {
     let f = Fixture::new(ENCRYPTED).await;
     f.fill(3).await;
-    let (id, second) = (f.back_up().await.backup_id, Second::new());
+    let (id, second) = (f.back_up().await.backup_id, Replica::new());
     copied(&f.holdfast, &second.repository, &id).await;
     let mut longer: RepositoryFile =
         serde_json::from_slice(&second.object(&ObjectKey::repository()).await).unwrap();

@@ -10,8 +10,8 @@ use holdfast_storage::{Store as _, UploadId};
 use holdfast_testing::{Fault, FaultStore, Operation};
 use mongodb::bson::{DateTime, Document, doc};
 
-use super::fixture::{Second, copied, over, step, told};
-use crate::support::{content::KEY, database::Fixture};
+use super::fixture::{Replica, copied, copy_state, over, step};
+use crate::support::{database::Fixture, holdfast::KEY};
 
 /// An encrypted backup of four parts.
 async fn large() -> (Fixture, BackupId) {
@@ -58,7 +58,7 @@ async fn receipts(f: &Fixture, id: &BackupId) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_large_object_resumes_after_its_sent_parts() {
     let (f, id) = large().await;
-    let second = Second::new();
+    let second = Replica::new();
     let faults = FaultStore::new(second.memory.clone());
     faults.on(Operation::UploadPart, 3, Fault::Unavailable);
     let failed = step(&f.holdfast, &over(faults.clone()), &id)
@@ -69,7 +69,7 @@ async fn a_large_object_resumes_after_its_sent_parts() {
         "{failed}"
     );
     assert_eq!(
-        told(&f.holdfast, &id).await,
+        copy_state(&f.holdfast, &id).await,
         (CopyStatus::Failed, Some("store-unavailable".to_owned()))
     );
     let kept = receipts(&f, &id).await;
@@ -95,7 +95,7 @@ async fn a_large_object_resumes_after_its_sent_parts() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_whose_time_is_over_hands_on_and_the_next_one_ends_it() {
     let (f, id) = large().await;
-    let second = Second::new();
+    let second = Replica::new();
     let faults = FaultStore::new(second.memory.clone());
     // A store too slow for more than the first parts of a run.
     faults.on(Operation::UploadPart, 2, Fault::Hang);
@@ -114,7 +114,10 @@ async fn a_run_whose_time_is_over_hands_on_and_the_next_one_ends_it() {
     .await
     .unwrap();
     assert_eq!(ended, CopyStep::Continue);
-    assert_eq!(told(&f.holdfast, &id).await, (CopyStatus::Pending, None));
+    assert_eq!(
+        copy_state(&f.holdfast, &id).await,
+        (CopyStatus::Pending, None)
+    );
     assert!(
         !second.has(&ObjectKey::manifest(&id)).await,
         "it is no backup yet"
@@ -138,7 +141,7 @@ async fn a_copy_killed_at_any_call_is_resumed() {
         Operation::CompleteUpload,
     ] {
         for nth in 1..=4 {
-            let second = Second::new();
+            let second = Replica::new();
             let faults = FaultStore::new(second.memory.clone());
             faults.on(operation, nth, Fault::Hang);
             let through = over(faults.clone());
@@ -166,7 +169,7 @@ async fn a_copy_killed_at_any_call_is_resumed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_unknown_to_the_store_begins_again() {
     let (f, id) = large().await;
-    let second = Second::new();
+    let second = Replica::new();
     let faults = FaultStore::new(second.memory.clone());
     faults.on(Operation::UploadPart, 4, Fault::Denied);
     assert!(step(&f.holdfast, &over(faults.clone()), &id).await.is_err());
@@ -200,7 +203,7 @@ async fn an_answer_that_got_lost_is_no_fault_the_next_time() {
         Operation::UploadPart,
         Operation::CompleteUpload,
     ] {
-        let second = Second::new();
+        let second = Replica::new();
         let faults = FaultStore::new(second.memory.clone());
         faults.on(operation, 1, Fault::LostAnswer);
         assert!(
@@ -216,7 +219,7 @@ async fn an_answer_that_got_lost_is_no_fault_the_next_time() {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_at_once_do_no_harm() {
     let (f, id) = large().await;
-    let second = Second::new();
+    let second = Replica::new();
     let (one, other) = join(
         step(&f.holdfast, &second.repository, &id),
         step(&f.holdfast, &second.repository, &id),
@@ -233,7 +236,7 @@ async fn two_at_once_do_no_harm() {
     );
     second.assert_good(&id).await;
     // The same, if neither run knows of the other.
-    let second = Second::new();
+    let second = Replica::new();
     let by_hand = || {
         copy_without_catalogue(
             &f.holdfast.repository,
@@ -252,7 +255,7 @@ async fn two_at_once_do_no_harm() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_considered_dead_stops_and_leaves_the_copy_to_the_other() {
     let (f, id) = large().await;
-    let second = Second::new();
+    let second = Replica::new();
     let faults = FaultStore::new(second.memory.clone());
     faults.on(Operation::UploadPart, 2, Fault::Hang);
     let through = over(faults.clone());
@@ -269,7 +272,7 @@ async fn a_run_considered_dead_stops_and_leaves_the_copy_to_the_other() {
     let ended = paused.await.unwrap().unwrap();
     assert!(matches!(ended, CopyStep::Busy(_)), "{ended:?}");
     assert_eq!(
-        told(&f.holdfast, &id).await,
+        copy_state(&f.holdfast, &id).await,
         (CopyStatus::Completed, None),
         "the result of the other run stays"
     );

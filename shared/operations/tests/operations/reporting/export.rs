@@ -310,17 +310,17 @@ async fn an_export_that_the_store_does_not_take_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn a_store_that_makes_no_links_says_so() {
+async fn a_store_without_links_is_reported() {
     on_catalog(&[], async |fixture| {
         let (export, _) = exported(&fixture.h, fixture).await;
-        let told = json!(export);
-        assert_eq!(told["link"], json!(null));
+        let reported = json!(export);
+        assert_eq!(reported["link"], json!(null));
         assert!(
-            told["reason"]
+            reported["reason"]
                 .as_str()
                 .unwrap()
                 .contains("s3://backups/prod/"),
-            "{told}"
+            "{reported}"
         );
     })
     .await;
@@ -337,9 +337,9 @@ async fn the_link_brings_the_very_bytes_for_a_quarter_of_an_hour() {
         };
         let (export, _) = exported(&h, fixture).await;
         assert!(!format!("{export:?}").contains("Signature"), "{export:?}");
-        let told = json!(export);
-        assert!(told.get("reason").is_none(), "{told}");
-        let fetched = reqwest::get(told["link"]["url"].as_str().unwrap())
+        let reported = json!(export);
+        assert!(reported.get("reason").is_none(), "{reported}");
+        let fetched = reqwest::get(reported["link"]["url"].as_str().unwrap())
             .await
             .unwrap()
             .bytes()
@@ -347,7 +347,7 @@ async fn the_link_brings_the_very_bytes_for_a_quarter_of_an_hour() {
             .unwrap();
         assert_eq!(
             hex::encode(Sha256::digest(&fetched)),
-            told["checksum"].as_str().unwrap()
+            reported["checksum"].as_str().unwrap()
         );
         let lasts = export
             .link

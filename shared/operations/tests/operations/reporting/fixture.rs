@@ -1,26 +1,27 @@
 //! A catalogue of old jobs, over a store of its own.
 
 use std::{
-    collections::BTreeMap,
     panic::{AssertUnwindSafe, resume_unwind},
     sync::Arc,
 };
 
 use futures_util::FutureExt as _;
-use holdfast_catalog::{Catalog, JobChange, VerificationRecord};
+use holdfast_catalog::{JobChange, VerificationRecord};
 use holdfast_domain::{
     BackupId, BackupType, FailureCode, Job, JobFailure, JobStatus, JobVerification, Timestamp,
     Trigger, TriggerKind, VerificationLevel, VerificationStatus, settings::StoreLocation,
 };
-use holdfast_operations::{Holdfast, Preflight, Silent};
+use holdfast_operations::{Holdfast, Silent};
 use holdfast_repository::{Keyring, Repository};
 use holdfast_storage::Store;
-use holdfast_testing::{MemoryStore, parts, unique};
+use holdfast_testing::{MemoryStore, database_uri, parts, unique};
 use jiff::SignedDuration;
 use mongodb::{
     Collection, Database,
     bson::{Document, doc},
 };
+
+use crate::support::holdfast::{holdfast_of, settings_of};
 
 pub(crate) const MIB: u64 = 1024 * 1024;
 
@@ -34,26 +35,14 @@ pub(crate) struct Fixture {
 /// Runs a test on a catalogue of its own, with these settings in addition to the defaults.
 pub(crate) async fn on_catalog(settings: &[(&str, &str)], test: impl AsyncFnOnce(&Fixture)) {
     let name = unique("reporting");
-    let uri = parts().mongodb_uri.replacen("/?", &format!("/{name}?"), 1);
+    let uri = database_uri(&name);
     let own = [
         ("BACKUP_CATALOG_URI", uri.as_str()),
         ("MONGODB_URI", "mongodb://ada:hunter2@db.example/platform"),
     ];
-    let variables = own
-        .iter()
-        .chain(settings)
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    let settings = holdfast_domain::settings::read(variables.collect::<BTreeMap<_, _>>())
-        .settings
-        .unwrap();
+    let settings = settings_of(own.into_iter().chain(settings.iter().copied()));
     let memory = MemoryStore::new();
-    let h = Holdfast {
-        repository: repository(memory.clone()),
-        catalog: Catalog::from_settings(&settings).await.unwrap(),
-        observer: Arc::new(Silent),
-        settings: Arc::new(settings),
-        preflight: Preflight::default(),
-    };
+    let h = holdfast_of(settings, repository(memory.clone()), Arc::new(Silent)).await;
     let database = mongodb::Client::with_uri_str(&parts().mongodb_uri)
         .await
         .unwrap()

@@ -20,7 +20,7 @@ async fn statistics(fixture: &Fixture) -> Statistics {
 #[tokio::test]
 async fn of_a_deployment_that_did_nothing_every_figure_is_absent_or_zero() {
     on_catalog(&[], async |fixture| {
-        let told = json!(statistics(fixture).await);
+        let reported = json!(statistics(fixture).await);
         let rate = json!({ "completed": 0, "failed": 0, "percent": null });
         let of_type = json!({
             "lastGoodBackup": null, "nextDueAt": null,
@@ -30,7 +30,7 @@ async fn of_a_deployment_that_did_nothing_every_figure_is_absent_or_zero() {
             "originalBytes": 0, "storedPercent": null, "growthPercent": null,
         });
         assert_eq!(
-            told,
+            reported,
             json!({
                 "jobs": [], "successRatePercent": null, "storedBytes": 0, "originalBytes": 0, "meanDurationMs": null,
                 "deletedBackups": 0, "verifications": [], "lastDrill": null,
@@ -54,19 +54,19 @@ async fn success_rates_are_of_a_week_of_a_month_and_of_all() {
         fixture.failed(Database, 24 * 40).await;
         fixture.begun(Database, 24 * 50).await;
         fixture.failed(Content, 5).await;
-        let told = statistics(fixture).await;
+        let reported = statistics(fixture).await;
         let rate = |completed, failed, percent| SuccessRate {
             completed,
             failed,
             percent,
         };
-        let database = told.database.success_rate;
+        let database = reported.database.success_rate;
         assert_eq!(database.last_7_days, rate(3, 1, Some(75.0)));
         assert_eq!(database.last_30_days, rate(4, 1, Some(80.0)));
         assert_eq!(database.all, rate(4, 2, Some(66.6)));
-        assert_eq!(told.content.success_rate.all, rate(0, 1, Some(0.0)));
+        assert_eq!(reported.content.success_rate.all, rate(0, 1, Some(0.0)));
         assert_eq!(
-            told.success_rate_percent,
+            reported.success_rate_percent,
             Some(57.1),
             "both types: deleted backups were successes"
         );
@@ -80,7 +80,7 @@ async fn durations_are_of_the_last_thirty_days() {
         for hours in [2, 30, 500, 721] {
             fixture.backed_up(Database, hours, 10).await;
         }
-        let told = statistics(fixture).await;
+        let reported = statistics(fixture).await;
         let expected = Durations {
             count: 3,
             last_ms: Some(2),
@@ -88,11 +88,11 @@ async fn durations_are_of_the_last_thirty_days() {
             p95_ms: Some(500),
         };
         assert_eq!(
-            (told.database.durations, told.content.durations),
+            (reported.database.durations, reported.content.durations),
             (expected, Durations::default())
         );
         assert_eq!(
-            told.mean_duration_ms,
+            reported.mean_duration_ms,
             Some((2 + 30 + 500 + 721) / 4),
             "of all there are"
         );
@@ -107,12 +107,12 @@ async fn the_last_good_backup_is_one_that_no_verification_found_damaged() {
         let damaged = fixture.backed_up(Database, 20, 10).await;
         fixture.verified(&damaged, Checksum, Failed).await;
         fixture.failed(Database, 10).await;
-        let told = statistics(fixture).await.database.last_good_backup.unwrap();
+        let reported = statistics(fixture).await.database.last_good_backup.unwrap();
         assert_eq!(
-            (told.backup_id, told.created_at),
+            (reported.backup_id, reported.created_at),
             (good, fixture.hours_ago(30))
         );
-        assert_eq!(told.age_seconds, 30 * 3600);
+        assert_eq!(reported.age_seconds, 30 * 3600);
         // Verified again at the same level, and passed.
         fixture.verified(&damaged, Structure, Passed).await;
         assert_eq!(
@@ -165,9 +165,9 @@ async fn stored_bytes_are_reported_by_type_and_a_full_backup_stores_nothing_itse
         for (locator, number) in [("a", 1), ("b", 1), ("c", 2)] {
             hold(fixture, locator, number).await;
         }
-        let told = statistics(fixture).await;
+        let reported = statistics(fixture).await;
         assert_eq!(
-            told.database.stored,
+            reported.database.stored,
             Stored {
                 backups: 1,
                 backup_bytes: 10,
@@ -176,7 +176,7 @@ async fn stored_bytes_are_reported_by_type_and_a_full_backup_stores_nothing_itse
             }
         );
         assert_eq!(
-            told.content.stored,
+            reported.content.stored,
             Stored {
                 backups: 1,
                 backup_bytes: 30,
@@ -184,12 +184,15 @@ async fn stored_bytes_are_reported_by_type_and_a_full_backup_stores_nothing_itse
                 object_bytes: Some(200)
             }
         );
-        assert_eq!((told.stored_bytes, told.original_bytes), (40, 80));
+        assert_eq!((reported.stored_bytes, reported.original_bytes), (40, 80));
         assert_eq!(
-            (told.database.original_bytes, told.database.stored_percent),
+            (
+                reported.database.original_bytes,
+                reported.database.stored_percent
+            ),
             (20, Some(50.0))
         );
-        let retention = told.retention;
+        let retention = reported.retention;
         assert_eq!((retention.deleted_backups, retention.deleted_bytes), (1, 7));
         assert_eq!((retention.kept_backups, retention.kept_bytes), (2, 40));
     })
@@ -208,9 +211,9 @@ async fn verifications_and_the_last_drill_are_reported() {
         ] {
             fixture.verified(&id, level, status).await;
         }
-        let told = json!(statistics(fixture).await);
+        let reported = json!(statistics(fixture).await);
         assert_eq!(
-            told["verifications"],
+            reported["verifications"],
             json!([
                 { "level": "checksum", "status": "passed", "count": 2 },
                 { "level": "structure", "status": "failed", "count": 1 },
@@ -218,7 +221,7 @@ async fn verifications_and_the_last_drill_are_reported() {
             ])
         );
         assert_eq!(
-            told["lastDrill"],
+            reported["lastDrill"],
             json!({ "backupId": id, "status": "passed", "at": fixture.now })
         );
     })
@@ -229,8 +232,11 @@ async fn verifications_and_the_last_drill_are_reported() {
 async fn growth_is_reported_from_the_eighth_backup_on() {
     on_catalog(&[], async |fixture| {
         let growth = async || {
-            let told = statistics(fixture).await;
-            [told.database.growth_percent, told.content.growth_percent]
+            let reported = statistics(fixture).await;
+            [
+                reported.database.growth_percent,
+                reported.content.growth_percent,
+            ]
         };
         for day in 1..=7 {
             let id = fixture.backed_up(Database, 24 * day, 1000 * MIB).await;
@@ -300,11 +306,11 @@ async fn a_broken_row_hides_no_figure() {
             .update_one(by_id, set)
             .await
             .unwrap();
-        let told: Value = json!(statistics(fixture).await);
+        let reported: Value = json!(statistics(fixture).await);
         assert_eq!(
-            told["database"]["lastGoodBackup"]["ageSeconds"],
+            reported["database"]["lastGoodBackup"]["ageSeconds"],
             3 * 3600,
-            "{told}"
+            "{reported}"
         );
     })
     .await;

@@ -15,13 +15,13 @@ use holdfast_testing::{MemoryStore, TestStore};
 use jiff::SignedDuration;
 
 use super::{invariants, losses::Losses, random::Random};
-use crate::support::simulation::{World, content::OnItsWay};
+use crate::support::simulation::{Simulation, content::OnItsWay};
 
 const FILES: [&str; 8] = ["f1", "f2", "f3", "f4", "f5", "f6", "f7", "f8"];
 
 /// One history in progress.
 struct History {
-    world: World,
+    simulation: Simulation,
     random: Random,
     policies: [RetentionPolicy; 2],
     on_its_way: Option<OnItsWay>,
@@ -35,9 +35,9 @@ struct History {
 }
 
 impl History {
-    fn new(world: World, seed: u64) -> Self {
+    fn new(simulation: Simulation, seed: u64) -> Self {
         Self {
-            world,
+            simulation,
             random: Random::new(seed),
             policies: [RetentionPolicy::of_days(30); 2],
             on_its_way: None,
@@ -63,17 +63,17 @@ impl History {
         match self.random.below(100) {
             0..23 => self.pass(),
             23..40 => {
-                let id = self.world.back_up().await;
+                let id = self.simulation.back_up().await;
                 self.backups.push(id);
             }
-            40..43 => drop(self.world.fail().await),
+            40..43 => drop(self.simulation.fail().await),
             43..60 => self.content().await,
             60..65 => self.verify().await,
             65..71 => self.change_policy().await,
             71..74 => self.lock(),
             74..76 => self.lose().await,
             76..78 => self.settle_a_loss().await,
-            78..79 => self.run_beside_another_store().await,
+            78..79 => self.run_with_another_store().await,
             79..89 => self.run().await,
             89..95 => self.killed_run().await,
             _ => self.overlapping_runs().await,
@@ -82,7 +82,7 @@ impl History {
 
     fn pass(&mut self) {
         let hours = 1 + i64::try_from(self.random.below(24 * 12)).unwrap();
-        self.world.pass(SignedDuration::from_hours(hours));
+        self.simulation.pass(SignedDuration::from_hours(hours));
     }
 
     fn some_files(&mut self) -> Vec<&'static str> {
@@ -101,13 +101,13 @@ impl History {
         match self.on_its_way.take() {
             None => {
                 let files = self.some_files();
-                self.on_its_way = self.world.begin_content(&files).await;
+                self.on_its_way = self.simulation.begin_content(&files).await;
             }
             Some(on_its_way) if self.random.percent(85) => {
-                let id = self.world.finish_content(on_its_way).await;
+                let id = self.simulation.finish_content(on_its_way).await;
                 self.backups.push(id);
             }
-            Some(on_its_way) => drop(self.world.give_up_content(on_its_way, None).await),
+            Some(on_its_way) => drop(self.simulation.give_up_content(on_its_way, None).await),
         }
     }
 
@@ -125,7 +125,7 @@ impl History {
         } else {
             VerificationLevel::Structure
         };
-        self.world.verified(&id, level, status).await;
+        self.simulation.verified(&id, level, status).await;
     }
 
     async fn change_policy(&mut self) {
@@ -145,12 +145,14 @@ impl History {
             keep_yearly: maybe(2),
         };
         self.policies[which] = policy;
-        self.world.set_policy(RETAINED_TYPES[which], policy).await;
+        self.simulation
+            .set_policy(RETAINED_TYPES[which], policy)
+            .await;
     }
 
     /// Locks an existing object, or removes all locks.
     fn lock(&mut self) {
-        let Some(memory) = self.world.memory.clone() else {
+        let Some(memory) = self.simulation.memory.clone() else {
             return;
         };
         if self.random.percent(40) {
@@ -176,10 +178,10 @@ impl History {
         };
         let is_locked = self.locked.contains(&ObjectKey::manifest(&id));
         if !is_locked
-            && self.world.status(&id).await == JobStatus::Completed
-            && self.world.exists(&id).await
+            && self.simulation.status(&id).await == JobStatus::Completed
+            && self.simulation.exists(&id).await
         {
-            self.losses.lose(&self.world, &id).await;
+            self.losses.lose(&self.simulation, &id).await;
             self.lost += 1;
         }
     }
@@ -190,9 +192,9 @@ impl History {
             return;
         };
         if self.random.percent(70) {
-            self.losses.restore(&self.world, &id).await;
+            self.losses.restore(&self.simulation, &id).await;
         } else {
-            match self.world.accept(&id).await {
+            match self.simulation.accept(&id).await {
                 Ok(_) => self.losses.accept(&id),
                 Err(OperationError::WrongStore(_)) => {}
                 Err(error) => panic!("{error}"),
@@ -201,22 +203,22 @@ impl History {
     }
 
     /// `BACKUP_STORE` names an empty store for one run.
-    async fn run_beside_another_store(&mut self) {
+    async fn run_with_another_store(&mut self) {
         let before = self.good().await;
-        let elsewhere = self.world.through(MemoryStore::new());
-        let report = retain(&elsewhere, RunLimits::none(), self.world.now())
+        let elsewhere = self.simulation.through(MemoryStore::new());
+        let report = retain(&elsewhere, RunLimits::none(), self.simulation.now())
             .await
             .unwrap();
         assert_eq!(report.all_problems().count(), 0, "{report:?}");
         assert_eq!(self.good().await, before, "{report:?}");
-        self.losses.keep_everything(&self.world).await;
+        self.losses.keep_everything(&self.simulation).await;
     }
 
     async fn good(&self) -> [usize; 2] {
         let [database, content] = RETAINED_TYPES;
         [
-            invariants::good(&self.world, database).await.len(),
-            invariants::good(&self.world, content).await.len(),
+            invariants::good(&self.simulation, database).await.len(),
+            invariants::good(&self.simulation, content).await.len(),
         ]
     }
 
@@ -235,7 +237,7 @@ impl History {
 
     async fn run(&mut self) {
         let before = self.good().await;
-        let report = self.world.retain().await;
+        let report = self.simulation.retain().await;
         assert_eq!(report.all_problems().count(), 0, "{report:?}");
         for deleted in report
             .database
@@ -243,27 +245,27 @@ impl History {
             .iter()
             .chain(&report.content.deleted)
         {
-            assert!(!self.world.exists(&deleted.backup_id).await);
+            assert!(!self.simulation.exists(&deleted.backup_id).await);
         }
         self.runs += 1;
         self.deleted += (report.database.deleted.len() + report.content.deleted.len()) as u64;
         self.enough_are_left(before).await;
-        invariants::no_live_backup_lost_anything(&self.world).await;
-        self.losses.keep_everything(&self.world).await;
+        invariants::assert_live_backups_are_complete(&self.simulation).await;
+        self.losses.keep_everything(&self.simulation).await;
         assert_eq!(
             self.losses.ids().is_empty(),
             !report.needs_attention(),
             "{report:?}"
         );
         if report.database.suspended.is_none() && report.content.suspended.is_none() {
-            invariants::what_is_deleted_is_gone(&self.world, &self.locked).await;
+            invariants::assert_deleted_backups_are_gone(&self.simulation, &self.locked).await;
         }
         // An active backup keeps the lease.
         assert_eq!(
             self.on_its_way.is_none() || report.collection.unreferenced == 0,
             report.collection.skipped.is_none()
         );
-        let again = self.world.retain().await;
+        let again = self.simulation.retain().await;
         let more = again.database.deleted.len() + again.content.deleted.len();
         let is_back = report.database.returned.len() + report.content.returned.len() > 0;
         assert!(more == 0 || is_back, "twice is once: {again:?}");
@@ -278,28 +280,28 @@ impl History {
     async fn killed_run(&mut self) {
         let before = self.good().await;
         let alive = Duration::from_micros(self.random.below(40_000));
-        let run = retain(&self.world.h, RunLimits::none(), self.world.now());
+        let run = retain(&self.simulation.h, RunLimits::none(), self.simulation.now());
         let _ = tokio::time::timeout(alive, Box::pin(run)).await;
-        self.world.forget_leases_of_killed_collections().await;
+        self.simulation.forget_leases_of_killed_collections().await;
         self.enough_are_left(before).await;
-        invariants::no_live_backup_lost_anything(&self.world).await;
-        self.losses.keep_everything(&self.world).await;
+        invariants::assert_live_backups_are_complete(&self.simulation).await;
+        self.losses.keep_everything(&self.simulation).await;
     }
 
     /// Two concurrent runs, one of them with an old time, during a complete content backup.
     async fn overlapping_runs(&mut self) {
         let before = self.good().await;
         let files = self.some_files();
-        let earlier = self.world.now() - SignedDuration::from_hours(30);
-        let (h, world) = (&self.world.h, &self.world);
+        let earlier = self.simulation.now() - SignedDuration::from_hours(30);
+        let (h, simulation) = (&self.simulation.h, &self.simulation);
         let runs = join(
-            Box::pin(retain(h, RunLimits::none(), world.now())),
+            Box::pin(retain(h, RunLimits::none(), simulation.now())),
             Box::pin(retain(h, RunLimits::none(), earlier)),
         );
         let is_free = self.on_its_way.is_none();
         let ((first, second), made) = join(runs, async {
             if is_free {
-                world.back_up_content(&files).await
+                simulation.back_up_content(&files).await
             } else {
                 None
             }
@@ -313,30 +315,30 @@ impl History {
             "{first:?} {second:?}"
         );
         self.enough_are_left(before).await;
-        invariants::no_live_backup_lost_anything(&self.world).await;
-        self.losses.keep_everything(&self.world).await;
+        invariants::assert_live_backups_are_complete(&self.simulation).await;
+        self.losses.keep_everything(&self.simulation).await;
         if first.database.suspended.is_none() && first.content.suspended.is_none() {
-            invariants::what_is_deleted_is_gone(&self.world, &self.locked).await;
+            invariants::assert_deleted_backups_are_gone(&self.simulation, &self.locked).await;
         }
     }
 
     /// After everything has settled, no unnecessary object is left.
     async fn end(&mut self) {
         if let Some(on_its_way) = self.on_its_way.take() {
-            self.world.finish_content(on_its_way).await;
+            self.simulation.finish_content(on_its_way).await;
         }
-        if let Some(memory) = &self.world.memory {
+        if let Some(memory) = &self.simulation.memory {
             self.locked
                 .drain(..)
                 .for_each(|key| memory.set_lock(&key, Lock::default()));
         }
-        self.losses.restore_all(&self.world).await;
-        self.world.pass_days(3);
+        self.losses.restore_all(&self.simulation).await;
+        self.simulation.pass_days(3);
         self.run().await;
-        let report = self.world.retain().await;
+        let report = self.simulation.retain().await;
         assert_eq!(report.collection.unreferenced, 0, "{report:?}");
         assert!(
-            self.world
+            self.simulation
                 .h
                 .catalog
                 .active(Some(BackupType::Content))
@@ -345,10 +347,10 @@ impl History {
                 .is_empty()
         );
         for id in &self.backups {
-            let exists = self.world.exists(id).await;
+            let exists = self.simulation.exists(id).await;
             assert_eq!(
                 exists,
-                self.world.status(id).await == JobStatus::Completed,
+                self.simulation.status(id).await == JobStatus::Completed,
                 "{id}"
             );
         }
@@ -369,7 +371,7 @@ async fn live(first_seed: u64, histories: u64, steps: u64) -> [u64; 4] {
                 if seed >= first_seed + histories {
                     return sums;
                 }
-                let mut history = History::new(World::new().await, seed);
+                let mut history = History::new(Simulation::new().await, seed);
                 let living = std::panic::AssertUnwindSafe(Box::pin(history.live(steps)));
                 if let Err(panic) = futures_util::FutureExt::catch_unwind(living).await {
                     eprintln!(
@@ -382,14 +384,15 @@ async fn live(first_seed: u64, histories: u64, steps: u64) -> [u64; 4] {
                     sums,
                     [history.steps, history.runs, history.deleted, history.lost],
                 );
-                history.world.remove().await;
+                history.simulation.remove().await;
             }
         });
     }
     let mut sums = [0; 4];
-    while let Some(told) = lives.join_next().await {
-        let told = told.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
-        sums = added(sums, told);
+    while let Some(reported) = lives.join_next().await {
+        let reported =
+            reported.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
+        sums = added(sums, reported);
     }
     sums
 }
@@ -411,10 +414,10 @@ async fn the_laws_hold_in_thousands_of_random_steps() {
 async fn they_hold_on_the_real_store_too() {
     let test = TestStore::new().await;
     let mut history = History::new(
-        World::on_s3(&test).await,
+        Simulation::on_s3(&test).await,
         Timestamp::now().as_millisecond().unsigned_abs(),
     );
     history.live(25).await;
-    history.world.remove().await;
+    history.simulation.remove().await;
     test.remove().await;
 }

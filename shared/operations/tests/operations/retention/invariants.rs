@@ -7,20 +7,20 @@ use holdfast_catalog::JobFilter;
 use holdfast_domain::{BackupId, BackupType, JobStatus, ObjectKey};
 use holdfast_recovery::content_items;
 
-use crate::support::simulation::World;
+use crate::support::simulation::Simulation;
 
 /// The good backups of a type: completed, with a manifest, and without a failed verification.
-pub(crate) async fn good(world: &World, kind: BackupType) -> BTreeSet<BackupId> {
+pub(crate) async fn good(simulation: &Simulation, kind: BackupType) -> BTreeSet<BackupId> {
     let filter = JobFilter {
         backup_type: Some(kind),
         status: Some(JobStatus::Completed),
     };
-    let (jobs, _) = world.h.catalog.list(filter, 1, 10_000).await.unwrap();
+    let (jobs, _) = simulation.h.catalog.list(filter, 1, 10_000).await.unwrap();
     let ids: Vec<BackupId> = jobs.into_iter().map(|job| job.backup_id).collect();
-    let standings = world.h.catalog.standings(&ids).await.unwrap();
+    let standings = simulation.h.catalog.standings(&ids).await.unwrap();
     let mut good = BTreeSet::new();
     for (id, standing) in standings {
-        if !standing.unwrap().verification_failed && world.exists(&id).await {
+        if !standing.unwrap().verification_failed && simulation.exists(&id).await {
             good.insert(id);
         }
     }
@@ -29,18 +29,18 @@ pub(crate) async fn good(world: &World, kind: BackupType) -> BTreeSet<BackupId> 
 
 /// Asserts that every backup with a manifest is complete: its artifacts, and every object of its
 /// list. Returns the number of manifests in the store.
-pub(crate) async fn no_live_backup_lost_anything(world: &World) -> usize {
+pub(crate) async fn assert_live_backups_are_complete(simulation: &Simulation) -> usize {
     let mut seen: BTreeMap<ObjectKey, bool> = BTreeMap::new();
-    let backups = world.h.repository.list().await.unwrap();
+    let backups = simulation.h.repository.list().await.unwrap();
     for backup in backups.iter().filter(|backup| backup.manifest.is_ok()) {
         // A decided deletion may have begun. A lost backup is live after its manifest is back.
-        let job = world.h.catalog.get(&backup.backup_id).await.unwrap();
+        let job = simulation.h.catalog.get(&backup.backup_id).await.unwrap();
         if job.status == JobStatus::Deleted && !job.is_lost() {
             continue;
         }
-        for key in named_by(world, &backup.backup_id).await {
+        for key in named_by(simulation, &backup.backup_id).await {
             if !seen.contains_key(&key) {
-                let there = world.has(&key).await;
+                let there = simulation.has(&key).await;
                 seen.insert(key.clone(), there);
             }
             assert!(seen[&key], "{} has lost {key}", backup.backup_id);
@@ -50,8 +50,8 @@ pub(crate) async fn no_live_backup_lost_anything(world: &World) -> usize {
 }
 
 /// Every object of a backup, except for its manifest.
-pub(crate) async fn named_by(world: &World, id: &BackupId) -> Vec<ObjectKey> {
-    let manifest = world.h.repository.manifest(id).await.unwrap();
+pub(crate) async fn named_by(simulation: &Simulation, id: &BackupId) -> Vec<ObjectKey> {
+    let manifest = simulation.h.repository.manifest(id).await.unwrap();
     let mut keys: Vec<ObjectKey> = manifest
         .artifacts
         .iter()
@@ -66,22 +66,24 @@ pub(crate) async fn named_by(world: &World, id: &BackupId) -> Vec<ObjectKey> {
                     .map(|object| object.artifact.key.clone())
             }));
         };
-        content_items(&world.h.repository, id, refer).await.unwrap();
+        content_items(&simulation.h.repository, id, refer)
+            .await
+            .unwrap();
     }
     keys
 }
 
 /// Asserts that nothing is half deleted: a deleted backup has no objects and no rows of items.
-pub(crate) async fn what_is_deleted_is_gone(world: &World, locked: &[ObjectKey]) {
+pub(crate) async fn assert_deleted_backups_are_gone(simulation: &Simulation, locked: &[ObjectKey]) {
     for kind in [BackupType::Database, BackupType::Content] {
         let filter = JobFilter {
             backup_type: Some(kind),
             status: Some(JobStatus::Deleted),
         };
-        let (jobs, _) = world.h.catalog.list(filter, 1, 10_000).await.unwrap();
+        let (jobs, _) = simulation.h.catalog.list(filter, 1, 10_000).await.unwrap();
         for job in jobs.iter().filter(|job| !job.is_lost()) {
             let folder = ObjectKey::backup_prefix(&job.backup_id);
-            let left: Vec<_> = world.store.list(&folder).try_collect().await.unwrap();
+            let left: Vec<_> = simulation.store.list(&folder).try_collect().await.unwrap();
             // Locked between a killed run and the next.
             if left
                 .iter()
@@ -95,7 +97,7 @@ pub(crate) async fn what_is_deleted_is_gone(world: &World, locked: &[ObjectKey])
                 job.backup_id
             );
             assert_eq!(
-                world
+                simulation
                     .h
                     .catalog
                     .item_counts(&job.backup_id)

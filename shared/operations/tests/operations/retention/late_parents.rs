@@ -6,19 +6,19 @@ use holdfast_operations::{ReinstatedParent, UnreadCause, rebuild_catalog, sweep}
 use jiff::SignedDuration;
 use mongodb::bson::{DateTime, doc};
 
-use crate::support::simulation::World;
+use crate::support::simulation::Simulation;
 
 /// A full backup of this status with two completed parts.
-async fn full(world: &World, status: JobStatus) -> (BackupId, [BackupId; 2]) {
-    world.pass(SignedDuration::from_secs(1));
-    let full = world.begin(BackupType::Full).await;
+async fn full(simulation: &Simulation, status: JobStatus) -> (BackupId, [BackupId; 2]) {
+    simulation.pass(SignedDuration::from_secs(1));
+    let full = simulation.begin(BackupType::Full).await;
     let parts = [
-        world.back_up_under(Some(&full)).await,
-        world.back_up_under(Some(&full)).await,
+        simulation.back_up_under(Some(&full)).await,
+        simulation.back_up_under(Some(&full)).await,
     ];
-    let at = DateTime::from_millis(world.now().as_millisecond());
+    let at = DateTime::from_millis(simulation.now().as_millisecond());
     let set = doc! { "$set": { "status": status.as_str(), "startedAt": at, "completedAt": at } };
-    world
+    simulation
         .rows("backup_jobs")
         .update_one(doc! { "_id": full.as_str() }, set)
         .await
@@ -27,10 +27,10 @@ async fn full(world: &World, status: JobStatus) -> (BackupId, [BackupId; 2]) {
 }
 
 /// The same, with an unreadable row of one part.
-async fn with_an_unreadable_part(world: &World, status: JobStatus) -> BackupId {
-    let (full, [part, _]) = self::full(world, status).await;
+async fn with_an_unreadable_part(simulation: &Simulation, status: JobStatus) -> BackupId {
+    let (full, [part, _]) = self::full(simulation, status).await;
     let set = doc! { "$set": { "status": "?" } };
-    world
+    simulation
         .rows("backup_jobs")
         .update_one(doc! { "_id": part.as_str() }, set)
         .await
@@ -39,15 +39,15 @@ async fn with_an_unreadable_part(world: &World, status: JobStatus) -> BackupId {
 }
 
 /// Unreadable full backups precede readable ones, deleted and failed.
-async fn mixed(world: &World) -> ([BackupId; 2], BackupId, BackupId) {
+async fn mixed(simulation: &Simulation) -> ([BackupId; 2], BackupId, BackupId) {
     let unreadable = [
-        with_an_unreadable_part(world, JobStatus::Deleted).await,
-        with_an_unreadable_part(world, JobStatus::Failed).await,
+        with_an_unreadable_part(simulation, JobStatus::Deleted).await,
+        with_an_unreadable_part(simulation, JobStatus::Failed).await,
     ];
     (
         unreadable,
-        full(world, JobStatus::Deleted).await.0,
-        full(world, JobStatus::Failed).await.0,
+        full(simulation, JobStatus::Deleted).await.0,
+        full(simulation, JobStatus::Failed).await.0,
     )
 }
 
@@ -60,9 +60,9 @@ fn completed(backup_id: BackupId) -> ReinstatedParent {
 
 #[tokio::test]
 async fn an_unreadable_part_stops_no_other_full_backup_in_a_sweep() {
-    let world = World::new().await;
-    let (unreadable, deleted, failed) = mixed(&world).await;
-    let swept = sweep(&world.h, None, world.now()).await.unwrap();
+    let simulation = Simulation::new().await;
+    let (unreadable, deleted, failed) = mixed(&simulation).await;
+    let swept = sweep(&simulation.h, None, simulation.now()).await.unwrap();
     assert_eq!(
         (swept.full_brought_back, swept.full_settled),
         (vec![completed(deleted)], vec![failed])
@@ -75,14 +75,14 @@ async fn an_unreadable_part_stops_no_other_full_backup_in_a_sweep() {
             .count();
         assert_eq!(named, 1, "{id}: {:?}", swept.problems);
     }
-    world.remove().await;
+    simulation.remove().await;
 }
 
 #[tokio::test]
 async fn an_unreadable_part_does_not_stop_a_rebuild() {
-    let world = World::new().await;
-    let (unreadable, deleted, failed) = mixed(&world).await;
-    let report = rebuild_catalog(&world.h, &|_| ()).await.unwrap();
+    let simulation = Simulation::new().await;
+    let (unreadable, deleted, failed) = mixed(&simulation).await;
+    let report = rebuild_catalog(&simulation.h, &|_| ()).await.unwrap();
     assert_eq!(
         (report.brought_back, report.completed),
         (vec![completed(deleted)], vec![failed])
@@ -96,19 +96,19 @@ async fn an_unreadable_part_does_not_stop_a_rebuild() {
             .collect();
         assert_eq!(causes, [UnreadCause::Row], "{id}: {:?}", report.unread);
     }
-    world.remove().await;
+    simulation.remove().await;
 }
 
 #[tokio::test]
 async fn concurrent_sweeps_bring_a_full_backup_back_without_a_problem() {
-    let world = World::new().await;
-    let (deleted, _) = full(&world, JobStatus::Deleted).await;
-    let swept = join_all((0..8).map(|_| sweep(&world.h, None, world.now()))).await;
+    let simulation = Simulation::new().await;
+    let (deleted, _) = full(&simulation, JobStatus::Deleted).await;
+    let swept = join_all((0..8).map(|_| sweep(&simulation.h, None, simulation.now()))).await;
     let swept: Vec<_> = swept.into_iter().map(Result::unwrap).collect();
     let mut back = swept.iter().flat_map(|report| &report.full_brought_back);
     assert!(back.next().is_some() && back.all(|it| it.backup_id == deleted));
-    assert_eq!(world.status(&deleted).await, JobStatus::Completed);
+    assert_eq!(simulation.status(&deleted).await, JobStatus::Completed);
     let problems: Vec<_> = swept.iter().flat_map(|report| &report.problems).collect();
     assert!(problems.is_empty(), "{problems:?}");
-    world.remove().await;
+    simulation.remove().await;
 }

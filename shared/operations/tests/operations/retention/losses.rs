@@ -7,7 +7,7 @@ use holdfast_domain::{BackupId, BackupType, JobStatus, ObjectKey};
 use holdfast_storage::PutMode;
 
 use super::invariants;
-use crate::support::simulation::World;
+use crate::support::simulation::Simulation;
 
 struct Loss {
     manifest: Bytes,
@@ -20,29 +20,29 @@ pub(crate) struct Losses(BTreeMap<BackupId, Loss>);
 
 impl Losses {
     /// Removes the manifest of a backup, and remembers it.
-    pub(crate) async fn lose(&mut self, world: &World, id: &BackupId) {
+    pub(crate) async fn lose(&mut self, simulation: &Simulation, id: &BackupId) {
         let key = ObjectKey::manifest(id);
-        let named = invariants::named_by(world, id).await;
-        let manifest = holdfast_storage::read_all(&*world.store, &key, 1 << 20)
+        let named = invariants::named_by(simulation, id).await;
+        let manifest = holdfast_storage::read_all(&*simulation.store, &key, 1 << 20)
             .await
             .unwrap();
-        world.store.delete(&key).await.unwrap();
+        simulation.store.delete(&key).await.unwrap();
         self.0.insert(id.clone(), Loss { manifest, named });
     }
 
     /// Puts the manifest of a backup back.
-    pub(crate) async fn restore(&mut self, world: &World, id: &BackupId) {
+    pub(crate) async fn restore(&mut self, simulation: &Simulation, id: &BackupId) {
         let Loss { manifest, .. } = self.0.remove(id).unwrap();
-        world
+        simulation
             .store
             .put(&ObjectKey::manifest(id), manifest, PutMode::IfAbsent)
             .await
             .unwrap();
     }
 
-    pub(crate) async fn restore_all(&mut self, world: &World) {
+    pub(crate) async fn restore_all(&mut self, simulation: &Simulation) {
         for id in self.ids() {
-            self.restore(world, &id).await;
+            self.restore(simulation, &id).await;
         }
     }
 
@@ -57,19 +57,22 @@ impl Losses {
 
     /// Asserts that the store has every object of a missing manifest, and the catalogue its rows of
     /// items.
-    pub(crate) async fn keep_everything(&self, world: &World) {
+    pub(crate) async fn keep_everything(&self, simulation: &Simulation) {
         for (id, Loss { named, .. }) in &self.0 {
             for key in named {
-                assert!(world.has(key).await, "{id} is lost, and {key} was deleted");
+                assert!(
+                    simulation.has(key).await,
+                    "{id} is lost, and {key} was deleted"
+                );
             }
-            let job = world.h.catalog.get(id).await.unwrap();
+            let job = simulation.h.catalog.get(id).await.unwrap();
             assert!(
                 job.is_lost() || job.status == JobStatus::Completed,
                 "{job:?}"
             );
             let expected = u64::from(id.backup_type() == BackupType::Content);
             assert!(
-                world.h.catalog.item_counts(id).await.unwrap().expected >= expected,
+                simulation.h.catalog.item_counts(id).await.unwrap().expected >= expected,
                 "{id} has lost its items"
             );
         }

@@ -2,8 +2,10 @@
 //! the real S3. It tests the deleted and the kept objects, their order, and the laws after any
 //! history with killed runs.
 
+mod accepted_losses;
 mod collection;
 mod deletion;
+mod expiry;
 mod histories;
 mod invariants;
 mod late_manifests;

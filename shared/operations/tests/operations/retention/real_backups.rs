@@ -1,32 +1,26 @@
 //! Real encrypted content backups on the real S3. Retention runs all the time, with a clock that
 //! makes every object old.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
 };
 
 use futures_util::TryStreamExt as _;
-use holdfast_catalog::Catalog;
-use holdfast_codec::KeyEncryptionKey;
 use holdfast_domain::{
     BackupType, ObjectKey, RetentionPolicy, Timestamp, VerificationLevel, VerificationStatus,
-    settings::StoreLocation,
 };
 use holdfast_operations::{
-    BackupOutcome, BackupRequest, Holdfast, OperationError, Preflight, RunLimits, Silent,
+    BackupOutcome, BackupRequest, Holdfast, OperationError, RunLimits, Silent,
     back_up_content_in_process, retain, trigger,
 };
 use holdfast_recovery::verify;
-use holdfast_repository::{EncryptionMode, Keyring, Repository};
-use holdfast_testing::{FileShape, IpfsNode, TestStore, parts, unique};
+use holdfast_repository::EncryptionMode;
+use holdfast_testing::{FileShape, IpfsNode, TestStore, database_uri, parts, unique};
 use jiff::SignedDuration;
 use mongodb::bson::{Document, doc};
 
-const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+use crate::support::holdfast::{KEY, holdfast_of, repository_of, settings_of};
 
 struct Stage {
     h: Holdfast,
@@ -40,47 +34,22 @@ impl Stage {
     async fn new() -> Self {
         let (store, node) = (TestStore::new().await, IpfsNode::start());
         let databases = [unique("platform"), unique("catalog")];
-        let uri = |database: &str| {
-            parts()
-                .mongodb_uri
-                .replacen("/?", &format!("/{database}?"), 1)
-        };
-        let variables = BTreeMap::from(
-            [
-                ("MONGODB_URI", uri(&databases[0])),
-                ("BACKUP_CATALOG_URI", uri(&databases[1])),
-                ("BACKUP_IPFS_GATEWAYS", node.address().to_owned()),
-                ("BACKUP_CONTENT_ALLOWED_ORIGINS", node.address().to_owned()),
-                ("BACKUP_CONTENT_ENCRYPTION", "true".to_owned()),
-                ("BACKUP_ENCRYPTION_KEY", KEY.to_owned()),
-            ]
-            .map(|(name, value)| (name.to_owned(), value)),
-        );
-        let settings = holdfast_domain::settings::read(variables).settings.unwrap();
-        let catalog = Catalog::from_settings(&settings).await.unwrap();
-        catalog.ensure_indexes().await.unwrap();
-        let location = StoreLocation::S3 {
-            bucket: store.bucket.clone(),
-            prefix: format!("{}/", store.prefix),
-        };
-        let key = settings
-            .encryption_key
-            .as_ref()
-            .map(|key| KeyEncryptionKey::parse(key).unwrap());
-        let repository =
-            Repository::new(Arc::clone(&store.store), location, Keyring::new(key, None));
+        let [platform, catalog] = databases.each_ref().map(|name| database_uri(name));
+        let settings = settings_of([
+            ("MONGODB_URI", platform.as_str()),
+            ("BACKUP_CATALOG_URI", &catalog),
+            ("BACKUP_IPFS_GATEWAYS", node.address()),
+            ("BACKUP_CONTENT_ALLOWED_ORIGINS", node.address()),
+            ("BACKUP_CONTENT_ENCRYPTION", "true"),
+            ("BACKUP_ENCRYPTION_KEY", KEY),
+        ]);
+        let repository = repository_of(&settings, store.location(), Arc::clone(&store.store));
         repository
             .init(EncryptionMode::On, Timestamp::now())
             .await
             .unwrap();
-        let (observer, preflight) = (Arc::new(Silent), Preflight::default());
-        let h = Holdfast {
-            repository,
-            catalog,
-            observer,
-            settings: Arc::new(settings),
-            preflight,
-        };
+        let h = holdfast_of(settings, repository, Arc::new(Silent)).await;
+        h.catalog.ensure_indexes().await.unwrap();
         let client = mongodb::Client::with_uri_str(&parts().mongodb_uri)
             .await
             .unwrap();

@@ -13,8 +13,8 @@ use holdfast_operations::{plan_rebuild, rebuild_catalog};
 use holdfast_recovery::readers::Purpose;
 use holdfast_testing::{Fault, FaultStore, Operation};
 
-use super::readers::{keep_newest, readers, until_nobody_reads};
-use crate::support::simulation::{World, object_of};
+use super::readers::{keep_newest, readers, until_there_are_no_readers};
+use crate::support::simulation::{Simulation, object_of};
 
 /// A store whose reads stall from a moment on.
 #[derive(Clone)]
@@ -25,9 +25,9 @@ struct Stalling {
 }
 
 impl Stalling {
-    fn of(world: &World) -> Self {
+    fn of(simulation: &Simulation) -> Self {
         Self {
-            store: FaultStore::new(Arc::clone(&world.store)),
+            store: FaultStore::new(Arc::clone(&simulation.store)),
             before: Arc::default(),
         }
     }
@@ -48,26 +48,29 @@ impl Stalling {
 }
 
 /// Two content backups, the first beyond the limits of the policy.
-async fn one_past_its_limits() -> (World, BackupId) {
-    let world = World::new().await;
-    let old = world.back_up_content(&["a"]).await.unwrap();
-    world.pass_days(1);
-    world.back_up_content(&["b"]).await.unwrap();
-    world.pass_days(2);
-    keep_newest(&world, BackupType::Content).await;
-    (world, old)
+async fn one_past_its_limits() -> (Simulation, BackupId) {
+    let simulation = Simulation::new().await;
+    let old = simulation.back_up_content(&["a"]).await.unwrap();
+    simulation.pass_days(1);
+    simulation.back_up_content(&["b"]).await.unwrap();
+    simulation.pass_days(2);
+    keep_newest(&simulation, BackupType::Content).await;
+    (simulation, old)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rebuild_keeps_the_backup_that_it_reads() {
-    let (world, old) = one_past_its_limits().await;
-    let stalling = Stalling::of(&world);
-    let (h, after_the_newest) = (world.through(stalling.store.clone()), stalling.clone());
+    let (simulation, old) = one_past_its_limits().await;
+    let stalling = Stalling::of(&simulation);
+    let (h, after_the_newest) = (simulation.through(stalling.store.clone()), stalling.clone());
     let rebuilding =
         tokio::spawn(async move { rebuild_catalog(&h, &|_| after_the_newest.stall()).await });
     stalling.until_stalled().await;
-    assert_eq!(readers(&world, &old).await, [Purpose::Rebuild.as_str()]);
-    let report = world.retain().await;
+    assert_eq!(
+        readers(&simulation, &old).await,
+        [Purpose::Rebuild.as_str()]
+    );
+    let report = simulation.retain().await;
     let [blocked] = report.content.blocked.as_slice() else {
         panic!("{report:?}")
     };
@@ -77,25 +80,28 @@ async fn a_rebuild_keeps_the_backup_that_it_reads() {
         blocked.lock
     );
     assert!(
-        report.content.deleted.is_empty() && world.has(&object_of("a")).await,
+        report.content.deleted.is_empty() && simulation.has(&object_of("a")).await,
         "{report:?}"
     );
     rebuilding.abort();
-    until_nobody_reads(&world, &old).await;
-    assert_eq!(world.retain().await.content.deleted[0].backup_id, old);
-    world.remove().await;
+    until_there_are_no_readers(&simulation, &old).await;
+    assert_eq!(simulation.retain().await.content.deleted[0].backup_id, old);
+    simulation.remove().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dry_run_of_a_rebuild_keeps_no_backup() {
-    let (world, old) = one_past_its_limits().await;
-    let stalling = Stalling::of(&world);
-    let (h, after_the_newest) = (world.through(stalling.store.clone()), stalling.clone());
+    let (simulation, old) = one_past_its_limits().await;
+    let stalling = Stalling::of(&simulation);
+    let (h, after_the_newest) = (simulation.through(stalling.store.clone()), stalling.clone());
     let planning =
         tokio::spawn(async move { plan_rebuild(&h, &|_| after_the_newest.stall()).await });
     stalling.until_stalled().await;
-    assert!(readers(&world, &old).await.is_empty(), "it writes nothing");
-    let report = world.retain().await;
+    assert!(
+        readers(&simulation, &old).await.is_empty(),
+        "it writes nothing"
+    );
+    let report = simulation.retain().await;
     assert_eq!(
         (
             report.content.blocked.len(),
@@ -105,5 +111,5 @@ async fn a_dry_run_of_a_rebuild_keeps_no_backup() {
         "{report:?}"
     );
     planning.abort();
-    world.remove().await;
+    simulation.remove().await;
 }

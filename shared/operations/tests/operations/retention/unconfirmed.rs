@@ -9,7 +9,7 @@ use holdfast_operations::{
 };
 use holdfast_testing::{Fault, FaultStore, Operation};
 
-use crate::support::simulation::World;
+use crate::support::simulation::Simulation;
 
 fn keep_all() -> RetentionPolicy {
     RetentionPolicy {
@@ -20,37 +20,39 @@ fn keep_all() -> RetentionPolicy {
 }
 
 /// Backups of 40 days kept by a stored policy. The settings keep 30 days.
-async fn with_a_stored_policy() -> (World, Vec<BackupId>) {
-    let world = World::new().await;
-    world.set_policy(BackupType::Database, keep_all()).await;
-    let ids = world.back_up_daily(40).await;
-    assert!(world.retain().await.database.deleted.is_empty());
-    (world, ids)
+async fn with_a_stored_policy() -> (Simulation, Vec<BackupId>) {
+    let simulation = Simulation::new().await;
+    simulation
+        .set_policy(BackupType::Database, keep_all())
+        .await;
+    let ids = simulation.back_up_daily(40).await;
+    assert!(simulation.retain().await.database.deleted.is_empty());
+    (simulation, ids)
 }
 
-async fn lose_the_catalogue(world: &World) {
+async fn lose_the_catalogue(simulation: &Simulation) {
     for collection in ["backup_jobs", "backup_retention_policies"] {
-        world.rows(collection).drop().await.unwrap();
+        simulation.rows(collection).drop().await.unwrap();
     }
 }
 
-async fn rebuild(world: &World) -> RebuildReport {
-    rebuild_catalog(&world.h, &|_| ()).await.unwrap()
+async fn rebuild(simulation: &Simulation) -> RebuildReport {
+    rebuild_catalog(&simulation.h, &|_| ()).await.unwrap()
 }
 
 #[tokio::test]
 async fn retention_deletes_nothing_after_a_rebuild_until_the_policy_is_stored_or_the_settings_are_confirmed()
  {
     for is_confirmed in [true, false] {
-        let (world, ids) = with_a_stored_policy().await;
-        lose_the_catalogue(&world).await;
-        let report = rebuild(&world).await;
+        let (simulation, ids) = with_a_stored_policy().await;
+        lose_the_catalogue(&simulation).await;
+        let report = rebuild(&simulation).await;
         assert_eq!(
             (report.added.len(), &report.policies_unconfirmed[..]),
             (40, &[BackupType::Database][..])
         );
         for _ in 0..2 {
-            let plan = plan_retention(&world.h, Trust::AsListed, world.now())
+            let plan = plan_retention(&simulation.h, Trust::AsListed, simulation.now())
                 .await
                 .unwrap()
                 .database;
@@ -64,7 +66,7 @@ async fn retention_deletes_nothing_after_a_rebuild_until_the_policy_is_stored_or
                 (PolicyOrigin::Unconfirmed, 10),
                 "deleted by the settings"
             );
-            let report = world.retain().await;
+            let report = simulation.retain().await;
             assert_eq!(
                 (report.database.deleted.len(), report.database.retained),
                 (0, 40),
@@ -79,17 +81,17 @@ async fn retention_deletes_nothing_after_a_rebuild_until_the_policy_is_stored_or
                 (0, 0)
             );
             assert_eq!(
-                rebuild(&world).await.policies_unconfirmed,
+                rebuild(&simulation).await.policies_unconfirmed,
                 [BackupType::Database],
                 "a second rebuild reports it"
             );
         }
         for id in &ids {
-            assert!(world.exists(id).await, "{id}");
+            assert!(simulation.exists(id).await, "{id}");
         }
         if is_confirmed {
             assert!(
-                world
+                simulation
                     .h
                     .catalog
                     .remove_policy(BackupType::Database)
@@ -97,53 +99,55 @@ async fn retention_deletes_nothing_after_a_rebuild_until_the_policy_is_stored_or
                     .unwrap()
             );
         } else {
-            world.set_policy(BackupType::Database, keep_all()).await;
+            simulation
+                .set_policy(BackupType::Database, keep_all())
+                .await;
         }
-        let report = world.retain().await;
+        let report = simulation.retain().await;
         let expected = if is_confirmed { 10 } else { 0 };
         assert_eq!(
             (report.database.deleted.len(), report.needs_attention()),
             (expected, false),
             "{report:?}"
         );
-        world.remove().await;
+        simulation.remove().await;
     }
 }
 
 #[tokio::test]
 async fn a_policy_that_is_stored_before_the_rebuild_is_in_force() {
-    let (world, _) = with_a_stored_policy().await;
-    lose_the_catalogue(&world).await;
+    let (simulation, _) = with_a_stored_policy().await;
+    lose_the_catalogue(&simulation).await;
     let policy = RetentionPolicy {
         max_count: None,
         ..RetentionPolicy::of_days(35)
     };
-    world.set_policy(BackupType::Database, policy).await;
-    assert_eq!(rebuild(&world).await.policies_unconfirmed, []);
-    let report = world.retain().await;
+    simulation.set_policy(BackupType::Database, policy).await;
+    assert_eq!(rebuild(&simulation).await.policies_unconfirmed, []);
+    let report = simulation.retain().await;
     assert_eq!(
         (report.database.deleted.len(), report.needs_attention()),
         (4, false),
         "{report:?}"
     );
-    world.remove().await;
+    simulation.remove().await;
 }
 
 #[tokio::test]
 async fn a_rebuild_that_was_killed_left_no_job_that_retention_deletes() {
-    let (world, ids) = with_a_stored_policy().await;
+    let (simulation, ids) = with_a_stored_policy().await;
     for nth in [3, 4, 20, 40] {
-        lose_the_catalogue(&world).await;
-        let faults = FaultStore::new(Arc::clone(&world.store));
+        lose_the_catalogue(&simulation).await;
+        let faults = FaultStore::new(Arc::clone(&simulation.store));
         faults.on(Operation::Get, nth, Fault::Unavailable);
-        rebuild_catalog(&world.through(faults), &|_| ())
+        rebuild_catalog(&simulation.through(faults), &|_| ())
             .await
             .unwrap_err();
-        let report = retain(&world.h, RunLimits::none(), world.now())
+        let report = retain(&simulation.h, RunLimits::none(), simulation.now())
             .await
             .unwrap();
         assert_eq!(report.database.deleted, [], "{nth}");
-        assert!(world.exists(&ids[0]).await, "{nth}");
+        assert!(simulation.exists(&ids[0]).await, "{nth}");
     }
-    world.remove().await;
+    simulation.remove().await;
 }

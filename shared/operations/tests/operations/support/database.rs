@@ -1,53 +1,29 @@
 //! A platform's database, an empty repository, and a catalogue: each test has its own.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
-use async_trait::async_trait;
-use holdfast_catalog::{Catalog, Source};
-use holdfast_codec::{AgeRecipient, KeyEncryptionKey};
+use holdfast_catalog::Source;
 use holdfast_database::{
     CollectionContent, Connection, NamespaceMap, RestoreOptions, content_hash_of,
 };
 use holdfast_domain::{
-    BackupId, BackupType, Job, JobStatus, Secret, Timestamp,
-    settings::{ReadPreference, Settings, StoreLocation},
+    BackupId, BackupType, Job, Secret, Timestamp,
+    settings::{ReadPreference, Settings},
 };
 use holdfast_operations::{
-    BackupOutcome, BackupRequest, Holdfast, Observer, Preflight, RunLimits, back_up_database,
-    trigger,
+    BackupOutcome, BackupRequest, Holdfast, Preflight, RunLimits, back_up_database, trigger,
 };
 use holdfast_recovery::{RestoreTarget, restore_database};
-use holdfast_repository::{Keyring, Openers, Repository};
 use holdfast_storage::Store;
-use holdfast_testing::{TestStore, parts, unique};
+use holdfast_testing::{TestStore, database_uri, parts, unique};
 use mongodb::bson::{Document, doc};
 
-pub(crate) const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
-
-/// Records the states of jobs.
-#[derive(Default)]
-pub(crate) struct Heard(Mutex<Vec<JobStatus>>);
-
-#[async_trait]
-impl Observer for Heard {
-    async fn job_changed(&self, job: &Job) {
-        self.0.lock().unwrap().push(job.status);
-    }
-}
-
-impl Heard {
-    pub(crate) fn states(&self) -> Vec<JobStatus> {
-        self.0.lock().unwrap().clone()
-    }
-}
+use crate::support::holdfast::{RecordedStates, holdfast_of, repository_of, settings_of};
 
 pub(crate) struct Fixture {
     pub(crate) holdfast: Holdfast,
     pub(crate) store: TestStore,
-    pub(crate) heard: Arc<Heard>,
+    pub(crate) recorded: Arc<RecordedStates>,
     pub(crate) client: mongodb::Client,
     pub(crate) database: String,
     pub(crate) catalog_database: String,
@@ -63,34 +39,24 @@ impl Fixture {
     pub(crate) async fn with_store(settings: &[(&str, &str)], store: TestStore) -> Self {
         let database = unique("platform");
         let catalog_database = unique("catalog");
-        let mut variables: BTreeMap<String, String> = [
-            ("MONGODB_URI".to_owned(), uri_of(&database)),
-            ("BACKUP_CATALOG_URI".to_owned(), uri_of(&catalog_database)),
+        let (platform, catalog) = (database_uri(&database), database_uri(&catalog_database));
+        let defaults = [
+            ("MONGODB_URI", platform.as_str()),
+            ("BACKUP_CATALOG_URI", &catalog),
             // Independent of this machine: a test with mongodump brings its own.
-            ("MONGODUMP".to_owned(), "/nowhere/bin/mongodump".to_owned()),
-        ]
-        .into();
-        variables.extend(
-            settings
-                .iter()
-                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
-        );
-        let settings = holdfast_domain::settings::read(variables).settings.unwrap();
+            ("MONGODUMP", "/nowhere/bin/mongodump"),
+        ];
+        let settings = settings_of(defaults.into_iter().chain(settings.iter().copied()));
         let client = mongodb::Client::with_uri_str(&parts().mongodb_uri)
             .await
             .unwrap();
-        let heard = Arc::new(Heard::default());
-        let holdfast = Holdfast {
-            repository: repository(&settings, &store, Arc::clone(&store.store)),
-            catalog: Catalog::from_settings(&settings).await.unwrap(),
-            observer: heard.clone(),
-            settings: Arc::new(settings),
-            preflight: Preflight::default(),
-        };
+        let repository = repository_of(&settings, store.location(), Arc::clone(&store.store));
+        let recorded = Arc::new(RecordedStates::default());
+        let holdfast = holdfast_of(settings, repository, recorded.clone()).await;
         Self {
             holdfast,
             store,
-            heard,
+            recorded,
             client,
             database,
             catalog_database,
@@ -100,7 +66,7 @@ impl Fixture {
     /// The same, over another store: the same bucket with faults in between.
     pub(crate) fn over(&self, store: Arc<dyn Store>) -> Holdfast {
         Holdfast {
-            repository: repository(&self.holdfast.settings, &self.store, store),
+            repository: repository_of(&self.holdfast.settings, self.store.location(), store),
             ..self.holdfast.clone()
         }
     }
@@ -110,7 +76,11 @@ impl Fixture {
         let mut settings = (*self.holdfast.settings).clone();
         change(&mut settings);
         Holdfast {
-            repository: repository(&settings, &self.store, Arc::clone(&self.store.store)),
+            repository: repository_of(
+                &settings,
+                self.store.location(),
+                Arc::clone(&self.store.store),
+            ),
             settings: Arc::new(settings),
             preflight: Preflight::default(),
             ..self.holdfast.clone()
@@ -308,35 +278,6 @@ pub(crate) async fn fill_with_noise(database: &mongodb::Database, mebibytes: usi
         });
         collection.insert_many(documents).await.unwrap();
     }
-}
-
-fn repository(settings: &Settings, test: &TestStore, store: Arc<dyn Store>) -> Repository {
-    let location = StoreLocation::S3 {
-        bucket: test.bucket.clone(),
-        prefix: format!("{}/", test.prefix),
-    };
-    let parse = |key: &Secret| KeyEncryptionKey::parse(key).unwrap();
-    let recipient = settings
-        .break_glass_recipient
-        .as_deref()
-        .map(|text| AgeRecipient::parse(text).unwrap());
-    let previous_keys = settings.encryption_key_previous.iter().map(parse).collect();
-    let keyring =
-        Keyring::new(settings.encryption_key.as_ref().map(parse), None).wrapping_for(recipient);
-    Repository::new(
-        store,
-        location,
-        keyring.opening_with(Openers {
-            previous_keys,
-            ..Openers::default()
-        }),
-    )
-}
-
-pub(crate) fn uri_of(database: &str) -> String {
-    parts()
-        .mongodb_uri
-        .replacen("/?", &format!("/{database}?"), 1)
 }
 
 pub(crate) async fn connect() -> Connection {

@@ -2,5 +2,6 @@
 
 pub(crate) mod content;
 pub(crate) mod database;
+pub(crate) mod holdfast;
 pub(crate) mod long_lists;
 pub(crate) mod simulation;

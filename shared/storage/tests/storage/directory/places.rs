@@ -47,9 +47,15 @@ async fn a_directory_that_is_away_is_no_empty_repository() {
             }
             for error in every_call(&folder.store, name).await {
                 assert!(matches!(error, StoreError::Missing { .. }), "{error}");
-                let told = error.to_string();
-                assert!(told.contains(folder.path(away).to_str().unwrap()), "{told}");
-                assert!(told.contains(setting) && told.contains("mount"), "{told}");
+                let reported = error.to_string();
+                assert!(
+                    reported.contains(folder.path(away).to_str().unwrap()),
+                    "{reported}"
+                );
+                assert!(
+                    reported.contains(setting) && reported.contains("mount"),
+                    "{reported}"
+                );
             }
         }
         assert_eq!(
@@ -98,7 +104,7 @@ async fn a_part_that_is_away_is_not_made_a_second_time() {
 }
 
 #[tokio::test]
-async fn a_part_that_was_made_elsewhere_is_not_looked_for_in_the_repository() {
+async fn a_part_in_another_directory_is_not_expected_in_the_repository() {
     let folder = Folder::with(|top| (Some(top.join("database")), None)).await;
     put(&folder.store, "database/x", "body").await;
     put(&folder.store, "content/x", "body").await;

@@ -49,14 +49,14 @@ async fn what_finds_no_room_is_not_begun() {
         matches!(error, StoreError::Full { .. }) && !error.is_transient(),
         "{error}"
     );
-    let told = error.to_string();
+    let message = error.to_string();
     assert!(
-        told.contains("100 B needed, 16 MiB free (16 MiB reserved)"),
-        "{told}"
+        message.contains("100 B needed, 16 MiB free (16 MiB reserved)"),
+        "{message}"
     );
     assert!(
-        told.contains(folder.path("root").to_str().unwrap()),
-        "{told}"
+        message.contains(folder.path("root").to_str().unwrap()),
+        "{message}"
     );
     assert!(matches!(
         store.begin_upload(&key("x")).await.unwrap_err(),
@@ -100,7 +100,7 @@ async fn an_upload_that_fills_the_disk_is_given_up_and_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn a_disk_that_does_not_say_what_is_free_is_written_to() {
+async fn a_disk_without_a_known_free_size_is_written_to() {
     let folder = Folder::new().await;
     let unknown = folder.again().with_free_space(|_| Ok(u64::MAX));
     put(&unknown, "x", "body").await;

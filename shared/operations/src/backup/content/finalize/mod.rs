@@ -31,6 +31,7 @@ use super::wait_for_next_run;
 use crate::job::persist::persist;
 use crate::{
     Holdfast, OperationError, StopReason,
+    job::heartbeat::persist,
     job::{
         claim::{JobClaim, claim_finalizing},
         commit::{RunFault, refuse_if_committed},

@@ -4,50 +4,27 @@
 pub(crate) mod finalized;
 
 use std::{
-    collections::BTreeMap,
     io::{Cursor, Read},
     sync::{Arc, Mutex},
     time::Duration,
 };
 
 use async_trait::async_trait;
-use holdfast_catalog::Catalog;
-use holdfast_codec::{
-    ArtifactDigest, ArtifactPlace, DecryptReader, GunzipReader, KeyEncryptionKey, SegmentReader,
-};
+use holdfast_codec::{ArtifactDigest, ArtifactPlace, DecryptReader, GunzipReader, SegmentReader};
 use holdfast_domain::{
-    BackupId, BackupType, DownloadMessage, ItemRecord, ItemStatus, Job, JobStatus, StoredFile,
-    StoredObject, Timestamp,
-    settings::{Settings, StoreLocation},
+    BackupId, BackupType, DownloadMessage, ItemRecord, ItemStatus, Job, StoredFile, StoredObject,
+    Timestamp, settings::Settings,
 };
 use holdfast_operations::{
     BackupRequest, DiscoveryOutcome, DownloadOutcome, DownloadQueue, Downloader, FinalizeOutcome,
-    Holdfast, Observer, Preflight, QueueError, RefusedMessage, RunLimits, discover_content,
-    download_item, finalize_content, finalize_if_settled, trigger,
+    Holdfast, QueueError, RefusedMessage, RunLimits, discover_content, download_item,
+    finalize_content, finalize_if_settled, trigger,
 };
-use holdfast_repository::{Keyring, Repository};
 use holdfast_storage::{Store, read_all};
-use holdfast_testing::{FileShape, IpfsNode, TestStore, parts, unique};
+use holdfast_testing::{FileShape, IpfsNode, TestStore, database_uri, parts, unique};
 use mongodb::bson::{Document, doc};
 
-pub(crate) const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
-
-/// Records the states of jobs.
-#[derive(Default)]
-pub(crate) struct Heard(Mutex<Vec<JobStatus>>);
-
-#[async_trait]
-impl Observer for Heard {
-    async fn job_changed(&self, job: &Job) {
-        self.0.lock().unwrap().push(job.status);
-    }
-}
-
-impl Heard {
-    pub(crate) fn states(&self) -> Vec<JobStatus> {
-        self.0.lock().unwrap().clone()
-    }
-}
+use crate::support::holdfast::{RecordedStates, holdfast_of, repository_of, settings_of};
 
 /// A queue that keeps its messages until a test takes them.
 #[derive(Default)]
@@ -71,7 +48,7 @@ pub(crate) struct Fixture {
     pub(crate) holdfast: Holdfast,
     pub(crate) downloader: Downloader,
     pub(crate) store: TestStore,
-    pub(crate) heard: Arc<Heard>,
+    pub(crate) recorded: Arc<RecordedStates>,
     pub(crate) queue: Kept,
     /// An own one: gateway and Gaia origin, both allowed by the settings.
     pub(crate) node: IpfsNode,
@@ -89,38 +66,24 @@ impl Fixture {
     pub(crate) async fn with_store(settings: &[(&str, &str)], store: TestStore) -> Self {
         let (database, catalog_database) = (unique("platform"), unique("catalog"));
         let node = IpfsNode::start();
-        let mut variables: BTreeMap<String, String> = [
-            ("MONGODB_URI".to_owned(), uri_of(&database)),
-            ("BACKUP_CATALOG_URI".to_owned(), uri_of(&catalog_database)),
-            ("BACKUP_IPFS_GATEWAYS".to_owned(), node.address().to_owned()),
-            (
-                "BACKUP_CONTENT_ALLOWED_ORIGINS".to_owned(),
-                node.address().to_owned(),
-            ),
-            ("MONGODUMP".to_owned(), "/nowhere/bin/mongodump".to_owned()),
-        ]
-        .into();
-        variables.extend(
-            settings
-                .iter()
-                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
-        );
-        let settings = holdfast_domain::settings::read(variables).settings.unwrap();
-        let catalog = Catalog::from_settings(&settings).await.unwrap();
-        catalog.ensure_indexes().await.unwrap();
-        let heard = Arc::new(Heard::default());
-        let holdfast = Holdfast {
-            repository: repository(&settings, &store, Arc::clone(&store.store)),
-            catalog,
-            observer: heard.clone(),
-            settings: Arc::new(settings),
-            preflight: Preflight::default(),
-        };
+        let (platform, catalog) = (database_uri(&database), database_uri(&catalog_database));
+        let defaults = [
+            ("MONGODB_URI", platform.as_str()),
+            ("BACKUP_CATALOG_URI", &catalog),
+            ("BACKUP_IPFS_GATEWAYS", node.address()),
+            ("BACKUP_CONTENT_ALLOWED_ORIGINS", node.address()),
+            ("MONGODUMP", "/nowhere/bin/mongodump"),
+        ];
+        let settings = settings_of(defaults.into_iter().chain(settings.iter().copied()));
+        let repository = repository_of(&settings, store.location(), Arc::clone(&store.store));
+        let recorded = Arc::new(RecordedStates::default());
+        let holdfast = holdfast_of(settings, repository, recorded.clone()).await;
+        holdfast.catalog.ensure_indexes().await.unwrap();
         Self {
             downloader: Downloader::new(&holdfast.settings).unwrap(),
             holdfast,
             store,
-            heard,
+            recorded,
             queue: Kept::default(),
             node,
             client: mongodb::Client::with_uri_str(&parts().mongodb_uri)
@@ -134,7 +97,7 @@ impl Fixture {
     /// The same, over another store: the same bucket with faults in between.
     pub(crate) fn over(&self, store: Arc<dyn Store>) -> Holdfast {
         Holdfast {
-            repository: repository(&self.holdfast.settings, &self.store, store),
+            repository: repository_of(&self.holdfast.settings, self.store.location(), store),
             ..self.holdfast.clone()
         }
     }
@@ -144,7 +107,11 @@ impl Fixture {
         let mut settings = (*self.holdfast.settings).clone();
         change(&mut settings);
         Holdfast {
-            repository: repository(&settings, &self.store, Arc::clone(&self.store.store)),
+            repository: repository_of(
+                &settings,
+                self.store.location(),
+                Arc::clone(&self.store.store),
+            ),
             settings: Arc::new(settings),
             ..self.holdfast.clone()
         }
@@ -480,22 +447,4 @@ pub(crate) fn item(content_id: i64, storage_type: &str, url: &str) -> Document {
         "contentId": content_id, "title": format!("Item {content_id}"), "description": "x", "url": url,
         "storageType": storage_type, "creator": "ada", "price": 1, "isRemoved": false,
     }
-}
-
-fn repository(settings: &Settings, test: &TestStore, store: Arc<dyn Store>) -> Repository {
-    let location = StoreLocation::S3 {
-        bucket: test.bucket.clone(),
-        prefix: format!("{}/", test.prefix),
-    };
-    let key = settings
-        .encryption_key
-        .as_ref()
-        .map(|key| KeyEncryptionKey::parse(key).unwrap());
-    Repository::new(store, location, Keyring::new(key, None))
-}
-
-pub(crate) fn uri_of(database: &str) -> String {
-    parts()
-        .mongodb_uri
-        .replacen("/?", &format!("/{database}?"), 1)
 }

@@ -1,4 +1,4 @@
-//! Content backups of this world, in the two halves of a real one.
+//! Content backups of this simulation, in the two halves of a real one.
 
 use holdfast_catalog::{FoundItem, JobChange, Settled, Source, SourceAddress, source_id};
 use holdfast_domain::{
@@ -7,7 +7,7 @@ use holdfast_domain::{
     Verified,
 };
 
-use super::{World, digest};
+use super::{Simulation, digest};
 
 /// An active content backup with the lease. Its rows contain its references.
 pub(crate) struct OnItsWay {
@@ -15,7 +15,7 @@ pub(crate) struct OnItsWay {
     pub(crate) created_at: Timestamp,
 }
 
-impl World {
+impl Simulation {
     /// A completed content backup of these files. `None` if the lease was not available.
     pub(crate) async fn back_up_content(&self, files: &[&str]) -> Option<BackupId> {
         let on_its_way = self.begin_content(files).await?;

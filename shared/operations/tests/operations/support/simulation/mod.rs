@@ -4,7 +4,6 @@
 pub(crate) mod content;
 
 use std::{
-    collections::BTreeMap,
     io::Write as _,
     sync::{
         Arc,
@@ -13,7 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use holdfast_catalog::{Catalog, JobChange};
+use holdfast_catalog::JobChange;
 use holdfast_codec::{ArtifactDigest, DigestWriter, SegmentHasher};
 use holdfast_domain::{
     Artifact, BackupId, BackupType, ContentManifest, DeletionCause, Encoding, FORMAT_VERSION,
@@ -22,16 +21,17 @@ use holdfast_domain::{
     VerificationLevel, VerificationStatus, settings::StoreLocation,
 };
 use holdfast_operations::{
-    Holdfast, OperationError, Preflight, RetentionReport, RunLimits, Silent, accept_loss,
+    Holdfast, OperationError, RetentionReport, RunLimits, Silent, accept_loss,
     expect_fitting_store, retain,
 };
-use holdfast_repository::{Keyring, Repository};
 use holdfast_storage::{PutMode, Store, StoreError};
-use holdfast_testing::{MemoryStore, TestStore, parts, unique};
+use holdfast_testing::{MemoryStore, TestStore, database_uri, parts, unique};
 use jiff::SignedDuration;
 use mongodb::bson::{Document, doc};
 
-pub(crate) struct World {
+use crate::support::holdfast::{holdfast_of, repository_of, settings_of};
+
+pub(crate) struct Simulation {
     pub(crate) h: Holdfast,
     pub(crate) store: Arc<dyn Store>,
     /// The store, if it is in memory.
@@ -44,13 +44,13 @@ pub(crate) struct World {
     made: AtomicI64,
 }
 
-impl World {
-    /// Over a store in memory with this world's clock.
+impl Simulation {
+    /// Over a store in memory with this simulation's clock.
     pub(crate) async fn new() -> Self {
         let memory = MemoryStore::new();
-        let world = Self::over(memory.clone(), Some(memory)).await;
-        world.pass(SignedDuration::ZERO);
-        world
+        let simulation = Self::over(memory.clone(), Some(memory)).await;
+        simulation.pass(SignedDuration::ZERO);
+        simulation
     }
 
     /// Over the real S3 with the machine's clock.
@@ -60,24 +60,14 @@ impl World {
 
     async fn over(store: Arc<dyn Store>, memory: Option<Arc<MemoryStore>>) -> Self {
         let database = unique("retention");
-        let uri = parts()
-            .mongodb_uri
-            .replacen("/?", &format!("/{database}?"), 1);
-        let variables: BTreeMap<String, String> = [
-            ("BACKUP_CATALOG_URI".to_owned(), uri),
-            ("MONGODB_URI".to_owned(), parts().mongodb_uri.clone()),
-        ]
-        .into();
-        let settings = holdfast_domain::settings::read(variables).settings.unwrap();
-        let catalog = Catalog::from_settings(&settings).await.unwrap();
-        catalog.ensure_indexes().await.unwrap();
-        let h = Holdfast {
-            repository: repository(Arc::clone(&store)),
-            catalog,
-            observer: Arc::new(Silent),
-            settings: Arc::new(settings),
-            preflight: Preflight::default(),
-        };
+        let catalog = database_uri(&database);
+        let settings = settings_of([
+            ("BACKUP_CATALOG_URI", catalog.as_str()),
+            ("MONGODB_URI", &parts().mongodb_uri),
+        ]);
+        let repository = repository_of(&settings, location(), Arc::clone(&store));
+        let h = holdfast_of(settings, repository, Arc::new(Silent)).await;
+        h.catalog.ensure_indexes().await.unwrap();
         let client = mongodb::Client::with_uri_str(&parts().mongodb_uri)
             .await
             .unwrap();
@@ -110,10 +100,10 @@ impl World {
         self.pass(SignedDuration::from_hours(24 * days));
     }
 
-    /// The same world over another store: the same bucket with faults in between.
+    /// The same simulation over another store: the same bucket with faults in between.
     pub(crate) fn through(&self, store: Arc<dyn Store>) -> Holdfast {
         Holdfast {
-            repository: repository(store),
+            repository: repository_of(&self.h.settings, location(), store),
             ..self.h.clone()
         }
     }
@@ -375,12 +365,11 @@ pub(crate) fn artifact_of(key: &ObjectKey, body: &[u8]) -> Artifact {
     }
 }
 
-fn repository(store: Arc<dyn Store>) -> Repository {
-    let location = StoreLocation::S3 {
+fn location() -> StoreLocation {
+    StoreLocation::S3 {
         bucket: "memory".to_owned(),
         prefix: String::new(),
-    };
-    Repository::new(store, location, Keyring::new(None, None))
+    }
 }
 
 fn digest(body: &[u8]) -> ArtifactDigest {

@@ -9,7 +9,7 @@ pub(crate) const ALARM: &str = "AWS::CloudWatch::Alarm";
 pub(crate) const COMPOSITE: &str = "AWS::CloudWatch::CompositeAlarm";
 
 static TEMPLATE: LazyLock<Value> =
-    LazyLock::new(|| serde_saphyr::from_str(include_str!("../../../../template.yaml")).unwrap());
+    LazyLock::new(|| serde_saphyr::from_str(include_str!("../../../../../template.yaml")).unwrap());
 
 /// All resources of the template.
 pub(crate) fn resources() -> &'static Map<String, Value> {

@@ -1,3 +1,8 @@
+//! Settings, read from variables.
+
+mod secrets;
+mod stores;
+
 use super::*;
 
 fn read_pairs(pairs: &[(&str, &str)]) -> Reading {
@@ -77,7 +82,7 @@ fn every_fault_is_named_at_once() {
 }
 
 #[test]
-fn a_fault_says_what_was_given_and_what_is_allowed() {
+fn a_fault_names_the_given_value_and_the_allowed_ones() {
     assert_eq!(
         faults(&[("BACKUP_DATABASE_INTERVAL_HOURS", "soon")]),
         [
@@ -108,7 +113,7 @@ fn including_and_excluding_together_is_refused() {
 }
 
 #[test]
-fn the_official_tool_is_looked_for_where_a_layer_puts_it_unless_said_otherwise() {
+fn the_official_tool_is_expected_in_its_layer_by_default() {
     let settings = read_pairs(&[]).settings.unwrap();
     assert_eq!(settings.database.engine, DumpEngine::Auto);
     assert_eq!(
@@ -170,18 +175,6 @@ fn the_functions_memory_is_known_and_not_a_setting() {
 }
 
 #[test]
-fn secrets_are_shown_as_stars_even_where_settings_are_wrong() {
-    let reading = read_pairs(&[
-        ("MONGODB_URI", "mongodb://u:hunter2@h/db"),
-        ("BACKUP_ENCRYPTION_KEY", "hunter2"),
-        ("BACKUP_MAX_CONCURRENT", "none"),
-    ]);
-    assert!(reading.settings.is_err());
-    assert!(reading.shown.contains(&("MONGODB_URI", "***".to_owned())));
-    assert!(!format!("{reading:?}").contains("hunter2"));
-}
-
-#[test]
 fn a_drill_is_held_weekly_on_a_server_of_its_own_where_one_is_given() {
     let settings = read_pairs(&[]).settings.unwrap();
     assert!(settings.drill.uri.is_none());
@@ -198,61 +191,6 @@ fn a_drill_is_held_weekly_on_a_server_of_its_own_where_one_is_given() {
     assert!(!format!("{reading:?}").contains("hunter2"));
     assert_eq!(reading.settings.unwrap().drill.interval_hours, 24);
     assert!(faults(&[("BACKUP_DRILL_URI", "hunter2")])[0].starts_with("BACKUP_DRILL_URI: "));
-}
-
-#[test]
-fn directories_stand_in_for_parts_of_a_directory_alone() {
-    let settings = read_pairs(&[("BACKUP_STORE", "file:///b"), ("BACKUP_DATABASE_DIR", "/d")])
-        .settings
-        .unwrap();
-    let directories = Directories {
-        root: "/b".into(),
-        database: Some("/d".into()),
-        content: None,
-    };
-    assert_eq!(settings.store, Some(StoreLocation::Directory(directories)));
-    assert_eq!(
-        faults(&[
-            ("BACKUP_STORE", "s3://backups"),
-            ("BACKUP_DATABASE_DIR", "/d")
-        ]),
-        ["BACKUP_DATABASE_DIR: is set, and BACKUP_STORE is not a directory (file:///…): unset it"]
-    );
-}
-
-#[test]
-fn a_relative_directory_is_below_the_repository() {
-    let content = |given: &str| {
-        let settings = read_pairs(&[
-            ("BACKUP_STORE", "file:///srv/b"),
-            ("BACKUP_CONTENT_DIR", given),
-        ])
-        .settings
-        .unwrap();
-        let Some(StoreLocation::Directory(directories)) = settings.store else {
-            panic!("a directory")
-        };
-        directories.content.unwrap().display().to_string()
-    };
-    for (given, expected) in [
-        ("./backups/content", "/srv/b/backups/content"),
-        ("content", "/srv/b/content"),
-        ("../c/./d", "/srv/c/d"),
-        ("/mnt/c", "/mnt/c"),
-    ] {
-        assert_eq!(content(given), expected);
-    }
-    for given in [".", "./", "../b", "x/.."] {
-        let fault = faults(&[
-            ("BACKUP_STORE", "file:///srv/b"),
-            ("BACKUP_CONTENT_DIR", given),
-        ])
-        .remove(0);
-        assert!(
-            fault.contains("a directory other than the repository's own"),
-            "{fault}"
-        );
-    }
 }
 
 /// The environment block of the platform's guide, with a key.
@@ -352,76 +290,7 @@ fn an_unknown_option_of_a_connection_string_is_a_warning_and_a_wrong_one_a_fault
 }
 
 #[test]
-fn a_second_store_is_named_as_its_provider_names_it() {
-    let azure = [
-        ("BACKUP_CLOUD_ENABLED", "true"),
-        ("BACKUP_CLOUD_PROVIDER", "azure"),
-        ("BACKUP_CLOUD_BUCKET", "copies/prod"),
-        ("BACKUP_CLOUD_ACCESS_KEY", "account1"),
-        ("BACKUP_CLOUD_SECRET_KEY", "hunter2"),
-    ];
-    let reading = read_pairs(&azure);
-    assert!(!format!("{reading:?}").contains("hunter2"));
-    let cloud = reading.settings.unwrap().cloud;
-    assert!(cloud.enabled);
-    assert_eq!(
-        cloud.location.unwrap().to_string(),
-        "az://account1/copies/prod/"
-    );
-    let cloud = read_pairs(&[("BACKUP_CLOUD_BUCKET", "copies")])
-        .settings
-        .unwrap()
-        .cloud;
-    assert!(!cloud.enabled);
-    assert_eq!(cloud.location.unwrap().to_string(), "s3://copies/");
-}
-
-#[test]
-fn a_second_store_that_cannot_be_opened_is_refused() {
-    let enabled = ("BACKUP_CLOUD_ENABLED", "true");
-    let gcp = ("BACKUP_CLOUD_PROVIDER", "gcp");
-    for (given, name) in [
-        (vec![enabled], "BACKUP_CLOUD_BUCKET"),
-        (
-            vec![enabled, ("BACKUP_CLOUD_BUCKET", "B")],
-            "BACKUP_CLOUD_BUCKET",
-        ),
-        (
-            vec![enabled, gcp, ("BACKUP_CLOUD_BUCKET", "copies")],
-            "BACKUP_CLOUD_ACCESS_KEY",
-        ),
-        (
-            vec![("BACKUP_CLOUD_ACCESS_KEY", "hunter2")],
-            "BACKUP_CLOUD_SECRET_KEY",
-        ),
-        (
-            vec![("BACKUP_CLOUD_SECRET_KEY", "hunter2")],
-            "BACKUP_CLOUD_ACCESS_KEY",
-        ),
-        (
-            vec![("BACKUP_CLOUD_ENDPOINT", "storage.example")],
-            "BACKUP_CLOUD_ENDPOINT",
-        ),
-        (
-            vec![
-                ("BACKUP_STORE", "s3://copies"),
-                enabled,
-                ("BACKUP_CLOUD_BUCKET", "copies"),
-            ],
-            "BACKUP_CLOUD_BUCKET",
-        ),
-    ] {
-        let faults = faults(&given);
-        assert_eq!(faults.len(), 1, "{faults:?}");
-        assert!(
-            faults[0].starts_with(name) && !faults[0].contains("hunter2"),
-            "{faults:?}"
-        );
-    }
-}
-
-#[test]
-fn gateways_are_asked_in_their_order_and_plain_ones_are_marked() {
+fn gateways_are_used_in_their_order_and_plain_ones_are_marked() {
     let given = "https://a.example, plain+http://127.0.0.1:8080";
     let settings = read_pairs(&[("BACKUP_IPFS_GATEWAYS", given)])
         .settings
@@ -479,43 +348,9 @@ fn encryption_of_content_needs_a_key_too() {
     );
 }
 
-#[test]
-fn a_break_glass_recipient_is_shown_and_an_identity_in_its_place_is_not() {
-    let reading = read_pairs(&[("BACKUP_BREAK_GLASS_RECIPIENT", "age1recipient")]);
-    assert!(
-        reading
-            .shown
-            .contains(&("BACKUP_BREAK_GLASS_RECIPIENT", "age1recipient".to_owned()))
-    );
-    assert_eq!(
-        reading.settings.unwrap().break_glass_recipient.as_deref(),
-        Some("age1recipient")
-    );
-    for identity in ["AGE-SECRET-KEY-1HUNTER2", "# mine\nage-secret-key-1hunter2"] {
-        let reading = read_pairs(&[("BACKUP_BREAK_GLASS_RECIPIENT", identity)]);
-        assert!(reading.settings.is_err());
-        assert!(
-            !format!("{reading:?}")
-                .to_ascii_lowercase()
-                .contains("hunter2"),
-            "{reading:?}"
-        );
-    }
-}
-
-#[test]
-fn a_previous_key_is_a_secret_and_not_enough_to_encrypt_with() {
-    let reading = read_pairs(&[
-        ("BACKUP_ENCRYPTION_KEY_PREVIOUS", "hunter2"),
-        ("BACKUP_DATABASE_ENCRYPTION", "true"),
-    ]);
-    assert!(reading.settings.is_err());
-    assert!(!format!("{reading:?}").contains("hunter2"), "{reading:?}");
-}
-
 /// The names in the table of `docs/settings.md`.
 fn names() -> Vec<String> {
-    let page = include_str!("../../../../docs/settings.md");
+    let page = include_str!("../../../../../docs/settings.md");
     let is_name = |word: &&str| word.starts_with("BACKUP_") || word.starts_with("MONGOD");
     let cells = page
         .lines()
@@ -525,77 +360,4 @@ fn names() -> Vec<String> {
         .collect();
     assert!(names.len() > 45, "{names:?}");
     names
-}
-
-#[test]
-fn no_setting_shows_a_secret_that_was_put_into_it_whether_its_value_is_valid_or_not() {
-    const SECRETS: [&str; 3] = [
-        "hunter2",
-        "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
-        "AKIAIOSFODNN7EXAMPLE",
-    ];
-    let embedded = [
-        "https://ada:hunter2@gateway.example",
-        "https://hunter2@gateway.example",
-        "ada:hunter2@gateway.example",
-        "s3://AKIAIOSFODNN7EXAMPLE:wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY@bucket",
-        "s3://bucket/wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
-        "s3://bucket/AKIAIOSFODNN7EXAMPLE",
-        "s3://bucket/prefix?X-Amz-Security-Token=hunter2",
-        "/srv/backups?password=hunter2",
-        "file:///srv/wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
-        "https://gateway.example,https://ada:hunter2@gateway.example",
-        "users,mongodb://ada:hunter2@h/db",
-        "mongodb://ada:hunter2@h/db",
-        "AKIAIOSFODNN7EXAMPLE",
-        "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
-        "passphrase:hunter2",
-        "Europe/Zurich;token=hunter2",
-    ];
-    for name in names() {
-        for value in embedded {
-            let reading = read_pairs(&[(&name, value)]);
-            let shown = format!("{reading:?}");
-            for secret in SECRETS {
-                assert!(!shown.contains(secret), "{name}={value}: {shown}");
-            }
-            if !SECRET_VARIABLES.contains(&name.as_str()) {
-                let faults = reading.settings.unwrap_err().0;
-                assert!(
-                    faults.iter().any(|fault| fault.name == name),
-                    "{name}={value}: {faults:?}"
-                );
-                assert!(
-                    reading
-                        .shown
-                        .iter()
-                        .any(|(shown, value)| *shown == name && value == "***"),
-                    "{name}={value}"
-                );
-            }
-        }
-    }
-}
-
-#[test]
-fn the_name_of_an_unknown_setting_shows_no_secret_and_is_cut() {
-    let faults = faults(&[
-        ("BACKUP_STORE=s3://ada:hunter2@bucket", "1"),
-        (&format!("BACKUP_{}", "X".repeat(5000)), "1"),
-    ]);
-    assert_eq!(faults.len(), 2);
-    assert!(
-        !faults.concat().contains("hunter2") && faults.concat().len() < 600,
-        "{faults:?}"
-    );
-}
-
-#[test]
-fn a_rejected_value_is_shown_as_far_as_a_job_row_has_room_for_it() {
-    let faults = faults(&[("BACKUP_LOG_LEVEL", &"x".repeat(100_000))]);
-    assert!(
-        faults[0].len() < 1000 && faults[0].contains("expected one of error, warn"),
-        "{}",
-        faults[0]
-    );
 }

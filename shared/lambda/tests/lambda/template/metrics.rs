@@ -2,7 +2,7 @@
 
 use holdfast_lambda::Metric;
 
-use crate::parsed::resources;
+use super::parsed::resources;
 
 /// Metrics of AWS, with their one dimension and the type of resource that it names.
 ///

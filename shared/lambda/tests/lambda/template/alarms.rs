@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::{
+use super::{
     metrics::assert_exists,
     parsed::{COMPOSITE, alarms, of_type, resources, text},
 };
@@ -89,7 +89,7 @@ fn every_alarm_notifies_its_beginning_and_its_end() {
 
 #[test]
 fn every_description_names_a_chapter_of_the_runbook() {
-    let guide = include_str!("../../../../docs/operations.md");
+    let guide = include_str!("../../../../../docs/operations.md");
     let headings = guide.lines().filter_map(|line| line.strip_prefix('#'));
     let anchors: Vec<String> = headings.map(anchor).collect();
     let page = of_type(COMPOSITE).into_iter();
@@ -252,7 +252,7 @@ fn every_function_has_an_alarm_on_its_errors() {
 #[test]
 fn the_cost_of_alarms_in_the_guide_counts_the_metrics_of_all_alarms() {
     let metrics: usize = alarms().iter().map(|(_, alarm)| read_by(alarm).len()).sum();
-    let guide = include_str!("../../../../docs/operations.md");
+    let guide = include_str!("../../../../../docs/operations.md");
     assert!(
         guide.contains(&format!("up to {metrics} metrics in alarms")),
         "{metrics}"

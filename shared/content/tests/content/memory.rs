@@ -1,36 +1,13 @@
-//! Memory does not grow with the file. This test has its own process, so that only its memory is
-//! measured.
-#![cfg(target_os = "linux")]
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+//! Memory does not grow with the file. The test measures a process of its own.
 
 use std::time::Duration;
 
 use holdfast_content::{FetchSettings, Fetched, Fetcher, locate};
 use holdfast_domain::{ItemFailureCode, StorageType};
-use holdfast_testing::{FileShape, IpfsNode, Origin, origin::Answer};
+use holdfast_testing::{FileShape, IpfsNode, Origin, memory, origin::Answer};
 use tokio::sync::mpsc;
 
 const MIB: u64 = 1024 * 1024;
-
-/// The peak memory of this process since [`forget_peak`], in bytes.
-fn peak() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmHWM:"))
-        .unwrap();
-    line.split_whitespace()
-        .nth(1)
-        .unwrap()
-        .parse::<u64>()
-        .unwrap()
-        * 1024
-}
-
-/// Earlier, released memory must not hide later memory.
-fn forget_peak() {
-    std::fs::write("/proc/self/clear_refs", "5").unwrap();
-}
 
 fn fetcher(gateways: &[&str], allowed: &[&str], max_file_size: u64) -> Fetcher {
     let settings = FetchSettings {
@@ -72,6 +49,9 @@ async fn drained(
 
 #[tokio::test]
 async fn memory_does_not_grow_with_the_file() {
+    if !memory::runs_alone(module_path!(), "memory_does_not_grow_with_the_file") {
+        return;
+    }
     let node = IpfsNode::start();
     let cid = node
         .add(vec![b'x'; 96 * 1024 * 1024], &FileShape::v0())
@@ -86,8 +66,8 @@ async fn memory_does_not_grow_with_the_file() {
     )
     .await;
     assert!(came <= MIB);
-    forget_peak();
-    let before = peak();
+    memory::forget_peak();
+    let before = memory::peak();
     let (fetched, came) = drained(
         fetcher(&[node.address()], &[], 100 * MIB),
         StorageType::Ipfs,
@@ -100,6 +80,6 @@ async fn memory_does_not_grow_with_the_file() {
     let (fetched, came) = drained(endless, StorageType::Gaia, &origin.url("/endless")).await;
     assert_eq!(fetched, Err(ItemFailureCode::TooLarge));
     assert!(came > 299 * MIB && came <= 300 * MIB);
-    let grown = peak() - before;
+    let grown = memory::peak() - before;
     assert!(grown < 24 * MIB, "grown by {} MiB", grown / MIB);
 }

@@ -1,51 +1,25 @@
-//! Memory does not depend on the number of items. The only test of its program, so that only its
-//! own memory is measured.
-#![cfg(target_os = "linux")]
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+//! Memory does not depend on the number of items. Each test measures a process of its own.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::atomic::{AtomicUsize, Ordering},
     time::Instant,
 };
 
 use async_trait::async_trait;
-use holdfast_catalog::Catalog;
-use holdfast_domain::{BackupType, DownloadMessage, Timestamp, settings::StoreLocation};
+use holdfast_domain::{BackupType, DownloadMessage, Timestamp};
 use holdfast_operations::{
-    BackupRequest, DiscoveryOutcome, DownloadQueue, Holdfast, Preflight, QueueError,
-    RefusedMessage, RunLimits, Silent, discover_content, trigger,
+    BackupRequest, DiscoveryOutcome, DownloadQueue, QueueError, RefusedMessage, RunLimits,
+    discover_content, trigger,
 };
-use holdfast_repository::{Keyring, Repository};
-use holdfast_testing::{MongoServer, TestStore};
+use holdfast_testing::{MongoServer, TestStore, memory};
 use mongodb::bson::{Document, doc};
+
+use crate::support::holdfast::holdfast_on;
 
 const MIB: u64 = 1024 * 1024;
 
 /// Documents inserted, and items discovered, in one call.
 const PAGE: i64 = 1000;
-
-/// The highest memory of this process since [`forget_peak`], in bytes.
-fn peak() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmHWM:"))
-        .unwrap();
-    line.split_whitespace()
-        .nth(1)
-        .unwrap()
-        .parse::<u64>()
-        .unwrap()
-        * 1024
-}
-
-/// Resets the peak, so that memory freed earlier does not hide a later peak.
-fn forget_peak() {
-    std::fs::write("/proc/self/clear_refs", "5").unwrap();
-}
 
 /// Counts its messages.
 #[derive(Default)]
@@ -78,31 +52,15 @@ async fn planned(items: i64) -> u64 {
             .await
             .unwrap();
     }
-    let variables = [
-        ("MONGODB_URI", "platform"),
-        ("BACKUP_CATALOG_URI", "catalog"),
-    ];
-    let variables = variables.map(|(name, database)| (name.to_owned(), server.uri("", database)));
-    let settings = holdfast_domain::settings::read(variables).settings.unwrap();
     let store = TestStore::new().await;
-    let location = StoreLocation::S3 {
-        bucket: store.bucket.clone(),
-        prefix: format!("{}/", store.prefix),
-    };
-    let h = Holdfast {
-        repository: Repository::new(Arc::clone(&store.store), location, Keyring::new(None, None)),
-        catalog: Catalog::from_settings(&settings).await.unwrap(),
-        observer: Arc::new(Silent),
-        settings: Arc::new(settings),
-        preflight: Preflight::default(),
-    };
+    let h = holdfast_on(&server, &store).await;
     h.catalog.ensure_indexes().await.unwrap();
     let backup_id = trigger(&h, BackupType::Content, None, Timestamp::now())
         .await
         .unwrap()
         .backup_id;
     let (queue, begun) = (Counted::default(), Instant::now());
-    forget_peak();
+    memory::forget_peak();
     let outcome = discover_content(
         &h,
         &queue,
@@ -111,7 +69,7 @@ async fn planned(items: i64) -> u64 {
     )
     .await
     .unwrap();
-    let peak = peak();
+    let peak = memory::peak();
     let seconds = begun.elapsed().as_secs_f64();
     println!(
         "{items} items planned in {seconds:.1} s, {} MiB at the most",
@@ -130,6 +88,12 @@ async fn planned(items: i64) -> u64 {
 
 #[tokio::test]
 async fn memory_does_not_grow_with_the_number_of_items() {
+    if !memory::runs_alone(
+        module_path!(),
+        "memory_does_not_grow_with_the_number_of_items",
+    ) {
+        return;
+    }
     // Connections, the allocator and a first page exist by then.
     let few = planned(5 * PAGE).await;
     let many = planned(50 * PAGE).await;
@@ -147,6 +111,12 @@ async fn memory_does_not_grow_with_the_number_of_items() {
 #[tokio::test]
 #[ignore = "it takes minutes, and a server that stops at a query's first match"]
 async fn a_million_items_are_planned_with_memory_flat() {
+    if !memory::runs_alone(
+        module_path!(),
+        "a_million_items_are_planned_with_memory_flat",
+    ) {
+        return;
+    }
     let few = planned(5 * PAGE).await;
     let million = planned(1000 * PAGE).await;
     assert!(

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::{
+use super::{
     metrics::assert_exists,
     parsed::{alarms, of_type, resources, text},
 };
@@ -126,9 +126,9 @@ fn widgets_do_not_overlap() {
 #[test]
 fn the_list_of_backups_filters_by_messages_that_functions_log() {
     let code = [
-        include_str!("../../src/report.rs"),
-        include_str!("../../src/skipped.rs"),
-        include_str!("../../../../functions/retention/src/handler.rs"),
+        include_str!("../../../src/report.rs"),
+        include_str!("../../../src/skipped.rs"),
+        include_str!("../../../../../functions/retention/src/handler.rs"),
     ];
     let widgets = widgets();
     let list = widgets

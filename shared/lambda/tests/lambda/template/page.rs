@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::parsed::{COMPOSITE, alarms, of_type, resources, text};
+use super::parsed::{COMPOSITE, alarms, of_type, resources, text};
 
 /// Alarms of no haste: the backups are good, and tomorrow is soon enough.
 const NOTICES: [&str; 5] = [
