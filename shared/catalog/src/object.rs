@@ -169,7 +169,9 @@ impl Catalog {
             match attempt("record a stored file", replace).await? {
                 Ok(_) => return Ok(()),
                 Err(error) if is_duplicate(&error) => {}
-                Err(error) => return Err(CatalogError::of_driver("record a stored file", &error)),
+                Err(error) => {
+                    return Err(CatalogError::from_driver("record a stored file", &error));
+                }
             }
         }
         Ok(())

@@ -291,7 +291,7 @@ pub(crate) async fn policy(
 }
 
 fn policy_from_settings(h: &Holdfast, kind: BackupType) -> RetentionPolicy {
-    RetentionPolicy::of_days(match kind {
+    RetentionPolicy::from_days(match kind {
         BackupType::Database => h.settings.database.retention_days,
         BackupType::Content | BackupType::Full => h.settings.content.retention_days,
     })

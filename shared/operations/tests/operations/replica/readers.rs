@@ -17,7 +17,7 @@ async fn past_its_limits() -> (Simulation, Replica, holdfast_domain::BackupId) {
     let policy = RetentionPolicy {
         max_count: Some(1),
         min_count: 1,
-        ..RetentionPolicy::of_days(9)
+        ..RetentionPolicy::from_days(9)
     };
     simulation.set_policy(BackupType::Database, policy).await;
     (simulation, Replica::new(), old)

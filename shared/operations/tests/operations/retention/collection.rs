@@ -27,7 +27,7 @@ pub(crate) async fn with_an_unreferenced_file(simulation: &Simulation) {
     let policy = RetentionPolicy {
         max_count: Some(1),
         min_count: 1,
-        ..RetentionPolicy::of_days(9)
+        ..RetentionPolicy::from_days(9)
     };
     simulation.set_policy(BackupType::Content, policy).await;
 }
@@ -161,7 +161,7 @@ async fn a_backup_committed_while_the_bucket_is_listed_counts() {
     let kept = RetentionPolicy {
         max_age_days: None,
         max_count: None,
-        ..RetentionPolicy::of_days(1)
+        ..RetentionPolicy::from_days(1)
     };
     simulation
         .set_policy(

@@ -39,7 +39,7 @@ impl History {
         Self {
             simulation,
             random: Random::new(seed),
-            policies: [RetentionPolicy::of_days(30); 2],
+            policies: [RetentionPolicy::from_days(30); 2],
             on_its_way: None,
             backups: Vec::new(),
             locked: Vec::new(),

@@ -28,7 +28,7 @@ pub(crate) async fn keep_newest(simulation: &Simulation, kind: BackupType) {
     let policy = RetentionPolicy {
         max_count: Some(1),
         min_count: 1,
-        ..RetentionPolicy::of_days(9)
+        ..RetentionPolicy::from_days(9)
     };
     simulation.set_policy(kind, policy).await;
 }

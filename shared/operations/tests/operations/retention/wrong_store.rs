@@ -51,7 +51,7 @@ async fn filled() -> Simulation {
                 kind,
                 RetentionPolicy {
                     min_count: 1,
-                    ..RetentionPolicy::of_days(1)
+                    ..RetentionPolicy::from_days(1)
                 },
             )
             .await;
@@ -178,7 +178,7 @@ async fn a_move_into_a_new_store_loses_nothing_whenever_retention_runs() {
     let simulation = filled().await;
     for kind in [BackupType::Database, BackupType::Content] {
         simulation
-            .set_policy(kind, RetentionPolicy::of_days(1000))
+            .set_policy(kind, RetentionPolicy::from_days(1000))
             .await;
     }
     let old = simulation.memory.clone().unwrap();
