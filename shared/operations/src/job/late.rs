@@ -28,13 +28,13 @@ pub(crate) struct Late {
 /// # Errors
 /// If the catalogue cannot list the jobs.
 pub(crate) async fn complete_committed(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     committed: &[BackupId],
 ) -> Result<Late, OperationError> {
     let mut late = Late::default();
     for page in committed.chunks(PAGE) {
-        for job in h.catalog.unsuccessful_among(page).await? {
-            match finish::complete_if_committed(h, &job).await {
+        for job in holdfast.catalog.unsuccessful_among(page).await? {
+            match finish::complete_if_committed(holdfast, &job).await {
                 Ok(true) => late.completed.push(job.backup_id),
                 Ok(false) => {}
                 Err(error) => {

@@ -75,7 +75,7 @@ impl Rebuild<'_> {
             );
             return Err(OperationError::corrupt(backup.id(), problem));
         }
-        let catalog = &self.h.catalog;
+        let catalog = &self.holdfast.catalog;
         // The list of an unencrypted backup is not authenticated, so it does not vouch for
         // encrypted objects.
         let is_vouched_for = backup.manifest.encryption.is_some();

@@ -68,7 +68,13 @@ pub(super) async fn store_volume(f: &Finalizing<'_>) -> Result<StoredVolume, Ope
             Err(VolumeFault::Damaged(record, problem)) => {
                 if let Some(file) = &record.file {
                     f.watch
-                        .guard(fail_item(f.h, f.id(), &record, &file.object, &problem))
+                        .guard(fail_item(
+                            &f.holdfast.catalog,
+                            f.id(),
+                            &record,
+                            &file.object,
+                            &problem,
+                        ))
                         .await?;
                 }
                 prove_first = true;
@@ -99,12 +105,12 @@ async fn try_volume(f: &Finalizing<'_>, prove_first: bool) -> Result<StoredVolum
     let key =
         ObjectKey::content_archive(f.id(), f.run.fence, number, job.compressed, job.encrypted);
     let recipe = f.key.recipe(&key, f.compression_level());
-    let rows = |after| Rows::new(&f.h.catalog, f.id(), after);
-    let source = ObjectSource::new(&f.h.repository, &f.key.repository.id);
+    let rows = |after| Rows::new(&f.holdfast.catalog, f.id(), after);
+    let source = ObjectSource::new(&f.holdfast.repository, &f.key.repository.id);
     let after = f.work.archived_after.clone();
-    let entries = Entries::begin(f.h, f.id(), &source, rows(after.clone()));
+    let entries = Entries::begin(f.holdfast, f.id(), &source, rows(after.clone()));
     let mut volume = Volume {
-        h: f.h.clone(),
+        holdfast: f.holdfast.clone(),
         job: job.clone(),
         source,
         handle: Handle::current(),
@@ -116,7 +122,7 @@ async fn try_volume(f: &Finalizing<'_>, prove_first: bool) -> Result<StoredVolum
     };
     let expected = f.meters.expected.load(std::sync::atomic::Ordering::Relaxed);
     let writing = store_artifact(
-        f.h,
+        &f.holdfast.repository,
         &key,
         &recipe,
         (expected, f.meters),

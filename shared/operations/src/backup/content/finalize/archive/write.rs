@@ -42,7 +42,7 @@ const CHUNK_BYTES: usize = 256 * 1024;
 
 /// A volume in progress.
 pub(super) struct Volume {
-    pub(super) h: Holdfast,
+    pub(super) holdfast: Holdfast,
     pub(super) job: Job,
     pub(super) source: ObjectSource,
     pub(super) handle: Handle,
@@ -189,7 +189,13 @@ impl Volume {
         let Some(file) = &record.file else {
             return Ok(());
         };
-        let failing = fail_item(&self.h, &self.job.backup_id, record, &file.object, damage);
+        let failing = fail_item(
+            &self.holdfast.catalog,
+            &self.job.backup_id,
+            record,
+            &file.object,
+            damage,
+        );
         Ok(self.handle.block_on(failing)?)
     }
 
@@ -212,7 +218,7 @@ impl Volume {
     fn write_document<W: Write>(&self, out: W) -> Result<W, VolumeFault> {
         let mut document =
             Document::begin(out, &self.job.backup_id, self.job.created_at).map_err(from_writing)?;
-        let mut rows = Rows::new(&self.h.catalog, &self.job.backup_id, None);
+        let mut rows = Rows::new(&self.holdfast.catalog, &self.job.backup_id, None);
         while let Some(record) = self.handle.block_on(rows.next())? {
             document.item(&line_of(record)?.0).map_err(from_writing)?;
         }
