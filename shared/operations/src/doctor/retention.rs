@@ -37,7 +37,7 @@ pub(super) async fn examine(
         unconfirmed(&holdfast.catalog, &holdfast.settings)
     );
     let mut findings = match lost {
-        Ok(lost) => of_lost(&lost),
+        Ok(lost) => lost_findings(&lost),
         Err(error) => failed(&error),
     };
     findings.extend(unconfirmed.unwrap_or_else(|error| failed(&error)));
@@ -53,7 +53,7 @@ fn failed(error: &OperationError) -> Vec<Finding> {
     }
 }
 
-fn of_lost(lost: &LostBackups) -> Vec<Finding> {
+fn lost_findings(lost: &LostBackups) -> Vec<Finding> {
     if let Some(why) = &lost.suspended {
         return vec![Finding::bad(PART, format!("suspended: {why}"), None)];
     }

@@ -64,11 +64,11 @@ impl ReplicaLock {
     }
 
     /// Runs a step, unless the lock is lost before the step ends.
-    pub(super) async fn guard<T>(
+    pub(super) fn guard<T>(
         &self,
         step: impl Future<Output = Result<T, OperationError>>,
-    ) -> Result<T, OperationError> {
-        self.heartbeat.guard(step).await
+    ) -> impl Future<Output = Result<T, OperationError>> {
+        self.heartbeat.guard(step)
     }
 
     /// Beats once more. Returns an error if the lock is lost.

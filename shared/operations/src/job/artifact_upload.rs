@@ -145,7 +145,7 @@ impl UploadTask {
         let ended = tokio::select! {
             ended = self.ended() => ended,
             // Stopped: the source is dead, or will be in a moment, and the upload aborts itself.
-            () = stopped_and_waited(watch) => return Err(watch.stopped().await.into()),
+            () = abort_timeout_after_stop(watch) => return Err(watch.stopped().await.into()),
         };
         ended.map_err(|error| OperationError::internal("upload", &error))
     }
@@ -169,7 +169,7 @@ pub(crate) async fn complete(
     let completed = tokio::select! {
         completed = &mut completing => completed.map_err(|error| OperationError::internal("complete the upload", &error))?,
         // The completion is awaited, because the store might finish it anyway.
-        () = stopped_and_waited(watch) => {
+        () = abort_timeout_after_stop(watch) => {
             completing.abort();
             remove(repository, key).await;
             return Err(watch.stopped().await.into());
@@ -216,7 +216,7 @@ pub(crate) async fn remove(repository: &Repository, key: &ObjectKey) {
     }
 }
 
-async fn stopped_and_waited(watch: &Watch) {
+async fn abort_timeout_after_stop(watch: &Watch) {
     const ABORT_TIMEOUT: Duration = Duration::from_secs(10);
     watch.stopped().await;
     tokio::time::sleep(ABORT_TIMEOUT).await;

@@ -13,7 +13,7 @@ const PAGE: usize = 500;
 
 /// The result for such jobs.
 #[derive(Debug, Default)]
-pub(crate) struct Late {
+pub(crate) struct LateJobs {
     /// Jobs that are completed now.
     pub(crate) completed: Vec<BackupId>,
     /// Backups that may be whole, with the reason: the store or the catalogue did not answer.
@@ -30,8 +30,8 @@ pub(crate) struct Late {
 pub(crate) async fn complete_committed(
     holdfast: &Holdfast,
     committed: &[BackupId],
-) -> Result<Late, OperationError> {
-    let mut late = Late::default();
+) -> Result<LateJobs, OperationError> {
+    let mut late = LateJobs::default();
     for page in committed.chunks(PAGE) {
         for job in holdfast.catalog.unsuccessful_among(page).await? {
             match finish::complete_if_committed(holdfast, &job).await {

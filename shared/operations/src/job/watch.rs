@@ -72,11 +72,11 @@ impl Watch {
     }
 
     /// Runs a step, unless the run must stop before the step ends.
-    pub(crate) async fn guard<T>(
+    pub(crate) fn guard<T>(
         &self,
         step: impl Future<Output = Result<T, OperationError>>,
-    ) -> Result<T, OperationError> {
-        self.heartbeat.guard(step).await
+    ) -> impl Future<Output = Result<T, OperationError>> {
+        self.heartbeat.guard(step)
     }
 
     /// Makes a repeatable call of the catalogue. It is repeated while the catalogue does not

@@ -137,9 +137,9 @@ impl ReplicaClaim {
         let failed = |error: &str| {
             tracing::warn!(backupId = %self.backup_id, error, "the beat of a copy failed and is retried");
         };
-        let (copying, beat) = (Box::pin(copier.run()), || self.beat(copier));
-        match heartbeat::run(Rhythm::LEASE, copying, until(limits), beat, failed).await {
-            Ended::Done(copied) => CopyEnd::Run(copied),
+        let (work, beat) = (Box::pin(copier.run()), || self.beat(copier));
+        match heartbeat::run(Rhythm::LEASE, work, until(limits), beat, failed).await {
+            Ended::Done(result) => CopyEnd::Run(result),
             Ended::Deadline => CopyEnd::TimeIsUp,
             Ended::Stopped(Stopped::Lost(end)) => end,
             Ended::Stopped(Stopped::Silent(_)) => CopyEnd::Silent,

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use holdfast_catalog::{Settled, SourceAddress};
+use holdfast_catalog::{Settled, SourceToStore};
 use holdfast_content::{FetchError, Fetched, FetchedFile, Fetcher};
 use holdfast_domain::{
     HostState, ItemFailure, ItemFailureCode, ItemRecord, Job, StorageType, StoredFile, Timestamp,
@@ -182,14 +182,14 @@ impl Attempt<'_> {
         };
         let address = sent.made.address;
         let file = place_and_record(holdfast, key, &served, sent, fetched).await?;
-        let address_of_url = SourceAddress {
+        let address_of_url = SourceToStore {
             storage_type: source.storage_type,
             locator: &source.locator,
             address: &address,
         };
         holdfast
             .catalog
-            .record_stored_file(&address_of_url, &file, file.fetched_at)
+            .record_stored(&address_of_url, &file, file.fetched_at)
             .await
             .map_err(OperationError::from)?;
         Ok(file)

@@ -2,7 +2,7 @@
 //! Objects are never overwritten.
 
 use bytes::Bytes;
-use holdfast_catalog::{Catalog, SourceAddress};
+use holdfast_catalog::{Catalog, SourceToStore};
 use holdfast_content::{FetchedFile, ipfs::DagRecord};
 use holdfast_domain::settings::Settings;
 use holdfast_domain::{
@@ -69,14 +69,14 @@ pub(super) async fn place_and_record(
         content_encoding: fetched.content_encoding,
         fetched_at: now,
     };
-    let source_address = SourceAddress {
+    let source_address = SourceToStore {
         storage_type: source.storage_type,
         locator: &source.locator,
         address: &address,
     };
     holdfast
         .catalog
-        .record_stored_file(&source_address, &file, now)
+        .record_stored(&source_address, &file, now)
         .await
         .map_err(OperationError::from)?;
     Ok(file)
@@ -121,7 +121,7 @@ async fn already_stored(
     made: &FileDigests,
 ) -> Result<Option<StoredObject>, FileFault> {
     let stored = catalog
-        .stored_file_by_address(&made.address)
+        .stored_by_address(&made.address)
         .await
         .map_err(OperationError::from)?;
     let Some(stored) = stored.filter(|stored| stored.file_sha256 == made.sha256) else {

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use holdfast_catalog::{Catalog, SourceAddress};
+use holdfast_catalog::{Catalog, SourceToStore};
 use holdfast_domain::{Encryption, StorageType, StoredFile, StoredObject, Verified};
 use holdfast_repository::{
     Repository, RepositoryError,
@@ -81,13 +81,13 @@ pub(super) async fn if_in_store(
     };
     let address = found.object.artifact.key.content_address();
     if let (Some(address), true) = (&address, found != stored) {
-        let source_address = SourceAddress {
+        let source_address = SourceToStore {
             storage_type: source.storage_type,
             locator: &source.locator,
             address,
         };
         catalog
-            .record_stored_file(&source_address, &found, catalog.now().await?)
+            .record_stored(&source_address, &found, catalog.now().await?)
             .await?;
     }
     Ok(Some(found))

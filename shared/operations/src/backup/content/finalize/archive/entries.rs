@@ -14,7 +14,7 @@ use tokio::{sync::mpsc, task::JoinHandle};
 
 use super::{PREPARED, SMALL_BYTES};
 use crate::{
-    Holdfast, OperationError,
+    OperationError,
     backup::content::finalize::{damage::fail_item, rows::Rows, tar::read_up_to},
 };
 
@@ -38,18 +38,18 @@ pub(super) struct Entries {
 
 impl Entries {
     pub(super) fn begin(
-        holdfast: &Holdfast,
+        catalog: &Catalog,
         id: &BackupId,
         source: &ObjectSource,
         rows: Rows,
     ) -> Self {
         let (sender, prepared) = mpsc::channel(1);
-        let (holdfast, id, source) = (holdfast.clone(), id.clone(), source.clone());
+        let (catalog, id, source) = (catalog.clone(), id.clone(), source.clone());
         let preparing = tokio::spawn(async move {
             let items = stream::unfold(Some(rows), next_row);
             let prepare = |item: Result<ItemRecord, OperationError>| {
-                let (holdfast, id, source) = (holdfast.clone(), id.clone(), source.clone());
-                async move { prepare(&holdfast.catalog, &id, &source, item?).await }
+                let (catalog, id, source) = (catalog.clone(), id.clone(), source.clone());
+                async move { prepare(&catalog, &id, &source, item?).await }
             };
             let mut entries = Box::pin(items.map(prepare).buffered(PREPARED));
             while let Some(entry) = entries.next().await {

@@ -108,9 +108,9 @@ async fn try_volume(f: &Finalizing<'_>, prove_first: bool) -> Result<StoredVolum
     let rows = |after| Rows::new(&f.holdfast.catalog, f.id(), after);
     let source = ObjectSource::new(&f.holdfast.repository, &f.key.repository.id);
     let after = f.work.archived_after.clone();
-    let entries = Entries::begin(f.holdfast, f.id(), &source, rows(after.clone()));
+    let entries = Entries::begin(&f.holdfast.catalog, f.id(), &source, rows(after.clone()));
     let mut volume = Volume {
-        holdfast: f.holdfast.clone(),
+        catalog: f.holdfast.catalog.clone(),
         job: job.clone(),
         source,
         handle: Handle::current(),

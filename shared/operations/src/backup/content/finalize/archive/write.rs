@@ -10,6 +10,7 @@ use std::{
     time::Instant,
 };
 
+use holdfast_catalog::Catalog;
 use holdfast_domain::{ItemRecord, Job, StoredFile};
 use holdfast_repository::{
     Damage, RepositoryError,
@@ -26,7 +27,7 @@ use super::{
     entries::{Entries, Next, differs},
 };
 use crate::{
-    Holdfast, OperationError,
+    OperationError,
     backup::content::finalize::{
         damage::fail_item,
         rows::Rows,
@@ -42,7 +43,7 @@ const CHUNK_BYTES: usize = 256 * 1024;
 
 /// A volume in progress.
 pub(super) struct Volume {
-    pub(super) holdfast: Holdfast,
+    pub(super) catalog: Catalog,
     pub(super) job: Job,
     pub(super) source: ObjectSource,
     pub(super) handle: Handle,
@@ -190,7 +191,7 @@ impl Volume {
             return Ok(());
         };
         let failing = fail_item(
-            &self.holdfast.catalog,
+            &self.catalog,
             &self.job.backup_id,
             record,
             &file.object,
@@ -218,7 +219,7 @@ impl Volume {
     fn write_document<W: Write>(&self, out: W) -> Result<W, VolumeFault> {
         let mut document =
             Document::begin(out, &self.job.backup_id, self.job.created_at).map_err(from_writing)?;
-        let mut rows = Rows::new(&self.holdfast.catalog, &self.job.backup_id, None);
+        let mut rows = Rows::new(&self.catalog, &self.job.backup_id, None);
         while let Some(record) = self.handle.block_on(rows.next())? {
             document.item(&line_of(record)?.0).map_err(from_writing)?;
         }
