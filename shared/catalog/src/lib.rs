@@ -45,7 +45,7 @@ pub use lease::{
     UNKNOWN_HOLDER_GRACE, UNSTARTED_GRACE,
 };
 pub use lost::{Expectation, ExpectedBackup};
-pub use object::{SourceAddress, SourceId, StoredSource, source_id};
+pub use object::{SourceId, SourceToStore, StoredSource, source_id};
 pub use policies::StoredPolicy;
 pub use reader::ReaderRow;
 pub use standing::JobStanding;

@@ -49,7 +49,7 @@ pub fn source_id(storage_type: StorageType, locator: &str) -> SourceId {
 
 /// A source, and the address of its file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SourceAddress<'a> {
+pub struct SourceToStore<'a> {
     /// Its kind of storage.
     pub storage_type: StorageType,
     /// Its locator: a CID with its path, or a URL.
@@ -70,11 +70,11 @@ pub struct StoredSource {
 
 /// The row of a source, without its `_id`.
 pub(crate) fn row_of(
-    source: &SourceAddress<'_>,
+    source: &SourceToStore<'_>,
     file: &StoredFile,
     updated_at: Timestamp,
 ) -> Result<Document, CatalogError> {
-    let SourceAddress {
+    let SourceToStore {
         storage_type,
         locator,
         address,
@@ -124,18 +124,18 @@ impl Catalog {
     ///
     /// # Errors
     /// Those of the server.
-    pub async fn stored_file_by_address(
+    pub async fn stored_by_address(
         &self,
         address: &Sha256Digest,
     ) -> Result<Option<StoredFile>, CatalogError> {
         // More than one, so that an unreadable row does not hide the good one below it.
-        const MAX_ROWS: i64 = 10;
+        const MAX_CANDIDATES: i64 = 10;
         let collection = self.collection(OBJECTS);
         let newest_first = doc! { "updatedAt": -1, "_id": 1 };
         let find = collection
             .find(doc! { "address": address.to_string() })
             .sort(newest_first)
-            .limit(MAX_ROWS);
+            .limit(MAX_CANDIDATES);
         let rows: Vec<Document> = call("look up stored files", async {
             find.await?.try_collect().await
         })
@@ -151,9 +151,9 @@ impl Catalog {
     ///
     /// # Errors
     /// Those of the server.
-    pub async fn record_stored_file(
+    pub async fn record_stored(
         &self,
-        source: &SourceAddress<'_>,
+        source: &SourceToStore<'_>,
         file: &StoredFile,
         now: Timestamp,
     ) -> Result<(), CatalogError> {

@@ -8,14 +8,14 @@ use futures_util::TryStreamExt;
 use holdfast_domain::{BackupId, Job, JobStatus, StoredFile};
 
 use crate::{
-    Catalog, CatalogError, SourceAddress,
+    Catalog, CatalogError, SourceToStore,
     catalog::{JOBS, OBJECTS, call},
     object::{row_of, source_id},
     row,
 };
 
 /// A source, and its stored file from the list of a backup.
-type SourceAndFile<'a> = (SourceAddress<'a>, &'a StoredFile);
+type SourceAndFile<'a> = (SourceToStore<'a>, &'a StoredFile);
 
 impl Catalog {
     /// Adds the job of an existing backup. Returns `false` if it has a row, in any state.
@@ -56,12 +56,12 @@ impl Catalog {
     ///
     /// # Errors
     /// Those of the server: some rows may have been written, and the call may be repeated.
-    pub async fn record_fetched_files(
+    pub async fn record_stored_as_fetched(
         &self,
         found: &[SourceAndFile<'_>],
     ) -> Result<u64, CatalogError> {
         let newest = newest_of_each(found);
-        let standing = self.recorded_since(newest.keys()).await?;
+        let standing = self.stored_since(newest.keys()).await?;
         let (mut missing, mut outdated, mut rows) = (Vec::new(), Vec::new(), Vec::new());
         for (id, found) in newest {
             match standing.get(&id) {
@@ -82,15 +82,14 @@ impl Catalog {
         // If another call inserted the row meanwhile, it counts as an existing row.
         outdated.extend(taken.into_iter().map(|place| missing[place]));
         for (source, file) in outdated {
-            self.record_stored_file(source, file, file.fetched_at)
-                .await?;
+            self.record_stored(source, file, file.fetched_at).await?;
         }
         Ok(written as u64)
     }
 
     /// The times of these sources' rows. Sources without a row are missing. An unreadable time
     /// counts as none.
-    async fn recorded_since(
+    async fn stored_since(
         &self,
         ids: impl Iterator<Item = &String>,
     ) -> Result<HashMap<String, Option<DateTime>>, CatalogError> {

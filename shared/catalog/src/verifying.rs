@@ -60,7 +60,7 @@ pub enum VerificationClaim {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct VerifyingRow {
+struct VerificationInWork {
     level: VerificationLevel,
     touched_at: Timestamp,
     #[serde(default)]
@@ -73,7 +73,7 @@ struct VerifyingRow {
 struct Row {
     #[serde(rename = "_id")]
     id: BackupId,
-    verifying: Option<VerifyingRow>,
+    verifying: Option<VerificationInWork>,
 }
 
 impl Catalog {
@@ -120,7 +120,7 @@ impl Catalog {
             .ok()
             .and_then(|row| row.verifying);
         // The progress at this level survives an unfinished run at another level.
-        let is_ours = |held: &VerifyingRow| held.so_far_level.unwrap_or(held.level) == level;
+        let is_ours = |held: &VerificationInWork| held.so_far_level.unwrap_or(held.level) == level;
         let so_far = held
             .filter(is_ours)
             .map(|held| held.so_far)
@@ -239,7 +239,7 @@ impl Catalog {
             call("list jobs", async { find.await?.try_collect().await }).await?;
         let rows = readable(rows.into_iter().map(|row| row::read::<Row>(JOBS, row)));
         let held = |row: Row| row.verifying.map(|held| (row.id, held));
-        let of = |(backup_id, held): (BackupId, VerifyingRow)| Verifying {
+        let of = |(backup_id, held): (BackupId, VerificationInWork)| Verifying {
             backup_id,
             level: held.level,
             touched_at: held.touched_at,

@@ -4,12 +4,12 @@
 
 use std::fmt::Write as _;
 
-use holdfast_catalog::{CatalogError, JobChange};
+use holdfast_catalog::{Catalog, CatalogError, JobChange};
 use holdfast_domain::{
     BackupId, BackupType, DeletionCause, FailureCode, Job, JobCopy, JobDeletion, JobFailure,
     JobStatus, Manifest, Timestamp,
 };
-use holdfast_repository::{RepositoryError, presence::missing_artifacts};
+use holdfast_repository::{Repository, RepositoryError, presence::missing_artifacts};
 use serde::Serialize;
 
 use crate::{
@@ -69,34 +69,37 @@ pub struct LostBackups {
 ///
 /// # Errors
 /// If the store or the catalogue does not answer.
-pub async fn lost_backups(h: &Holdfast) -> Result<LostBackups, OperationError> {
+pub async fn lost_backups(holdfast: &Holdfast) -> Result<LostBackups, OperationError> {
     let mut backups = Vec::new();
     let mut both = Vec::new();
     for kind in RETAINED_TYPES {
-        let seen = manifests(&h.repository, kind).await?;
-        let expected = Expected::compare(h, kind, |id| seen.contains(id)).await?;
+        let seen = manifests(&holdfast.repository, kind).await?;
+        let expected = Expected::compare(&holdfast.repository, &holdfast.catalog, kind, |id| {
+            seen.contains(id)
+        })
+        .await?;
         for id in expected.unresolved() {
-            backups.extend(describe(h, id, ManifestPresence::Missing).await?);
+            backups.extend(describe(&holdfast.catalog, id, ManifestPresence::Missing).await?);
         }
         for id in &expected.returned {
-            backups.extend(describe(h, id, ManifestPresence::Present).await?);
+            backups.extend(describe(&holdfast.catalog, id, ManifestPresence::Present).await?);
         }
         both.push(expected);
     }
     Ok(LostBackups {
-        store: h.repository.location().to_string(),
-        suspended: store_mismatch(h, both.first(), both.get(1))
+        store: holdfast.repository.location().to_string(),
+        suspended: store_mismatch(&holdfast.repository, both.first(), both.get(1))
             .map(|mismatch| mismatch.to_string()),
         backups,
     })
 }
 
 async fn describe(
-    h: &Holdfast,
+    catalog: &Catalog,
     id: &BackupId,
     manifest: ManifestPresence,
 ) -> Result<Option<LostBackup>, OperationError> {
-    let job = match h.catalog.get(id).await {
+    let job = match catalog.get(id).await {
         Ok(job) => job,
         Err(CatalogError::NotFound { .. }) => return Ok(None),
         Err(error) => return Err(error.into()),
@@ -116,23 +119,25 @@ async fn describe(
 ///
 /// # Errors
 /// [`OperationError::NotFound`]. [`OperationError::Invalid`] if the backup is not lost.
-pub async fn expect_lost(h: &Holdfast, id: &BackupId) -> Result<Job, OperationError> {
-    let job = match h.catalog.get(id).await {
+pub async fn expect_lost(holdfast: &Holdfast, id: &BackupId) -> Result<Job, OperationError> {
+    let job = match holdfast.catalog.get(id).await {
         Err(CatalogError::NotFound { .. }) => return Err(OperationError::NotFound(id.clone())),
         job => job?,
     };
     let reason = match job.status {
         _ if id.backup_type() == BackupType::Full => NotLost::Full,
-        _ if job.is_lost() || job.is_accepted_loss() => match whole_manifest(h, &job).await? {
-            Found::Whole => NotLost::Returned,
-            Found::Missing if job.is_accepted_loss() => NotLost::Deleted,
-            Found::Damaged(_) | Found::Missing => return Ok(job),
-        },
-        JobStatus::Completed => match h.repository.manifest_bytes(id).await {
+        _ if job.is_lost() || job.is_accepted_loss() => {
+            match whole_manifest(&holdfast.repository, &job).await? {
+                Found::Whole => NotLost::Returned,
+                Found::Missing if job.is_accepted_loss() => NotLost::Deleted,
+                Found::Damaged(_) | Found::Missing => return Ok(job),
+            }
+        }
+        JobStatus::Completed => match holdfast.repository.manifest_bytes(id).await {
             Err(RepositoryError::NotFound(_)) => return Ok(job),
             found => {
                 found?;
-                NotLost::Present(h.repository.location().clone())
+                NotLost::Present(holdfast.repository.location().clone())
             }
         },
         JobStatus::Deleted => NotLost::Deleted,
@@ -155,8 +160,8 @@ pub struct FittingStore(());
 /// # Errors
 /// [`OperationError::WrongStore`] if it holds fewer than half of the completed backups. Those of
 /// store and catalogue.
-pub async fn expect_fitting_store(h: &Holdfast) -> Result<FittingStore, OperationError> {
-    match first_store_mismatch(h).await? {
+pub async fn expect_fitting_store(holdfast: &Holdfast) -> Result<FittingStore, OperationError> {
+    match first_store_mismatch(&holdfast.repository, &holdfast.catalog).await? {
         Some(mismatch) => Err(OperationError::WrongStore(mismatch)),
         None => Ok(FittingStore(())),
     }
@@ -168,19 +173,19 @@ pub async fn expect_fitting_store(h: &Holdfast) -> Result<FittingStore, Operatio
 /// # Errors
 /// Those of [`expect_lost`].
 pub async fn accept_loss(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     _: FittingStore,
     id: &BackupId,
     by: Option<String>,
     now: Timestamp,
 ) -> Result<Job, OperationError> {
-    let now = h.catalog.by_server_clock(now).await?;
-    let job = expect_lost(h, id).await?;
+    let now = holdfast.catalog.by_server_clock(now).await?;
+    let job = expect_lost(holdfast, id).await?;
     if job.status == JobStatus::Completed {
-        record_lost(h, id, now).await?;
+        record_lost(holdfast, id, now).await?;
     }
     // With a manifest in the store, only the second decision is valid.
-    let cause = match h.repository.manifest_bytes(id).await {
+    let cause = match holdfast.repository.manifest_bytes(id).await {
         Err(RepositoryError::NotFound(_)) => DeletionCause::AcceptedLoss,
         found => found.map(|_| DeletionCause::AcceptedDamage)?,
     };
@@ -189,7 +194,7 @@ pub async fn accept_loss(
         decided_at: now,
         by,
     };
-    let job = h.catalog.accept_loss(id, &deletion).await?;
+    let job = holdfast.catalog.accept_loss(id, &deletion).await?;
     tracing::info!(backupId = %id, by = deletion.by, "the loss of a backup was accepted");
     Ok(job)
 }
@@ -197,7 +202,7 @@ pub async fn accept_loss(
 /// Records the missing manifest of a completed backup. Returns `false` if the job is no longer
 /// completed.
 pub(crate) async fn record_lost(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     id: &BackupId,
     now: Timestamp,
 ) -> Result<bool, OperationError> {
@@ -205,7 +210,7 @@ pub(crate) async fn record_lost(
         "restore the manifest: in a bucket with versions, remove its delete marker. To give the backup up, run \
          `holdfast lost accept {id}`"
     );
-    if let Some(second) = &h.settings.cloud.location {
+    if let Some(second) = &holdfast.settings.cloud.location {
         let _ = write!(
             hint,
             ". Its second copy is kept: `holdfast verify {id} --store {second}`"
@@ -222,14 +227,14 @@ pub(crate) async fn record_lost(
         lost_at: Some(now),
         ..JobChange::default()
     };
-    match h
+    match holdfast
         .catalog
         .transition(id, JobStatus::Deleted, change, None)
         .await
     {
         Ok(job) => {
             tracing::error!(backupId = %id, "a backup is lost: its manifest is missing from the store");
-            h.observer.job_changed(&job).await;
+            holdfast.observer.job_changed(&job).await;
             Ok(true)
         }
         Err(CatalogError::Conflict { .. } | CatalogError::NotFound { .. }) => Ok(false),
@@ -251,23 +256,24 @@ pub(crate) enum Reinstatement {
 /// store. An accepted loss does not prevent this, because the operator's decision concerned a
 /// missing backup.
 pub(crate) async fn reinstate(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     id: &BackupId,
 ) -> Result<Reinstatement, OperationError> {
-    let job = h.catalog.get(id).await?;
+    let job = holdfast.catalog.get(id).await?;
     if !job.is_lost() && !job.is_accepted_loss() {
         return Ok(Reinstatement::NotLost);
     }
-    match whole_manifest(h, &job).await? {
+    match whole_manifest(&holdfast.repository, &job).await? {
         Found::Missing => return Ok(Reinstatement::NotLost),
         Found::Damaged(problem) => return Ok(Reinstatement::Damaged(problem)),
         Found::Whole => {}
     }
-    match h.catalog.reinstate(&job).await {
+    match holdfast.catalog.reinstate(&job).await {
         Ok(job) => {
             tracing::info!(backupId = %id, "a lost backup is completed again: its manifest is back");
-            h.observer.job_changed(&job).await;
-            finish::parent::finish_parent_of(h, &job).await;
+            holdfast.observer.job_changed(&job).await;
+            finish::parent::finish_parent_of(&holdfast.catalog, holdfast.observer.as_ref(), &job)
+                .await;
             Ok(Reinstatement::Completed)
         }
         Err(CatalogError::Conflict { .. } | CatalogError::NotFound { .. }) => {
@@ -283,8 +289,8 @@ enum Found {
     Missing,
 }
 
-async fn whole_manifest(h: &Holdfast, job: &Job) -> Result<Found, OperationError> {
-    let manifest = match h.repository.manifest(&job.backup_id).await {
+async fn whole_manifest(repository: &Repository, job: &Job) -> Result<Found, OperationError> {
+    let manifest = match repository.manifest(&job.backup_id).await {
         Ok(manifest) => manifest,
         Err(RepositoryError::NotFound(_)) => return Ok(Found::Missing),
         Err(RepositoryError::Corrupt { problem, .. }) => return Ok(Found::Damaged(problem)),
@@ -295,7 +301,7 @@ async fn whole_manifest(h: &Holdfast, job: &Job) -> Result<Found, OperationError
             "its manifest.json does not match its job".to_owned(),
         ));
     }
-    Ok(missing_artifacts(&h.repository, &manifest)
+    Ok(missing_artifacts(repository, &manifest)
         .await?
         .map_or(Found::Whole, |damage| Found::Damaged(damage.into_string())))
 }

@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
-use holdfast_catalog::{BackupSize, JobCounts, StoredObjects};
+use holdfast_catalog::{BackupSize, Catalog, JobCounts, StoredObjects};
 use holdfast_domain::{BackupType, JobStatus, Timestamp};
 use jiff::SignedDuration;
 use serde::Serialize;
 
-use crate::{Holdfast, OperationError};
+use crate::OperationError;
 
 /// Stored data of one type of backup, according to the catalogue.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
@@ -48,26 +48,26 @@ pub struct Measured {
 const SWEEP_COUNT_TIMEOUT: Duration = Duration::from_secs(15);
 
 pub(crate) async fn measure(
-    h: &Holdfast,
+    catalog: &Catalog,
     counts: &JobCounts,
     kind: BackupType,
 ) -> Result<Measured, OperationError> {
-    let stored = stored(h, counts, kind, SWEEP_COUNT_TIMEOUT).await?;
+    let stored = stored(catalog, counts, kind, SWEEP_COUNT_TIMEOUT).await?;
     Ok(Measured {
         stored,
-        growth_percent: growth_of(h, kind).await?,
+        growth_percent: growth_of(catalog, kind).await?,
     })
 }
 
 /// The stored amount. Without objects, if the server needs longer than this to count them.
 pub(crate) async fn stored(
-    h: &Holdfast,
+    catalog: &Catalog,
     counts: &JobCounts,
     kind: BackupType,
     patience: Duration,
 ) -> Result<Stored, OperationError> {
     let stored_objects = match kind {
-        BackupType::Content => match h.catalog.stored_objects(patience).await {
+        BackupType::Content => match catalog.stored_objects(patience).await {
             Ok(stored_objects) => Some(stored_objects),
             Err(error) if error.is_transient() => {
                 tracing::warn!(%error, "the content objects were not counted in time");
@@ -107,10 +107,10 @@ const MIN_EARLIER: usize = 7;
 const MIN_DIFFERENCE_BYTES: u64 = 64 * 1024 * 1024;
 
 pub(crate) async fn growth_of(
-    h: &Holdfast,
+    catalog: &Catalog,
     kind: BackupType,
 ) -> Result<Option<f64>, OperationError> {
-    let sizes = h.catalog.sizes(kind, MAX_ROWS).await?;
+    let sizes = catalog.sizes(kind, MAX_ROWS).await?;
     // A content backup stores only new files in objects. The amount to be stored follows from the
     // files that it contains.
     let bytes = |size: &BackupSize| {

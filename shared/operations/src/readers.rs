@@ -14,7 +14,7 @@ use holdfast_recovery::readers::{
 use holdfast_repository::Repository;
 use jiff::SignedDuration;
 
-use crate::{Holdfast, OperationError};
+use crate::OperationError;
 
 /// Rows of dead readers are removed after this time.
 const FORGOTTEN_AFTER: SignedDuration = SignedDuration::from_hours(24);
@@ -109,12 +109,11 @@ fn fault(error: CatalogError) -> LeaseError {
 /// The first active reader of a backup, as a reason against its deletion. Readers of either store
 /// count.
 pub(crate) async fn first_reader(
-    h: &Holdfast,
+    catalog: &Catalog,
     id: &BackupId,
 ) -> Result<Option<String>, OperationError> {
-    let readers = h
-        .catalog
-        .readers(id, h.catalog.now().await? - DEAD_AFTER)
+    let readers = catalog
+        .readers(id, catalog.now().await? - DEAD_AFTER)
         .await?;
     Ok(readers.first().map(
         |ReaderRow {
@@ -128,13 +127,14 @@ pub(crate) async fn first_reader(
 
 /// A lease for a run with the catalogue.
 pub(crate) async fn protect(
-    h: &Holdfast,
     repository: &Repository,
+    catalog: &Catalog,
+    read_from: &Repository,
     id: &BackupId,
     purpose: Purpose,
 ) -> ReaderLease {
-    let leases = CatalogLeases::new(h.catalog.clone(), h.repository.location().to_string());
-    let lease = ReaderLease::acquire(Arc::new(leases), repository, id, purpose).await;
+    let leases = CatalogLeases::new(catalog.clone(), repository.location().to_string());
+    let lease = ReaderLease::acquire(Arc::new(leases), read_from, id, purpose).await;
     if let Some(warning) = lease.protection().warning(id) {
         tracing::warn!(backupId = %id, %purpose, "{warning}");
     }

@@ -22,7 +22,7 @@ impl Repository {
         now: Timestamp,
     ) -> Result<InitReport, RepositoryError> {
         self.expect_lost().await?;
-        let mut file = of_exports(exported, now)?;
+        let mut file = file_from_exports(exported, now)?;
         let mut masters = Vec::new();
         for key in exported {
             let master = key.master()?;
@@ -110,7 +110,10 @@ impl Repository {
 }
 
 /// A file of this repository, without its keys.
-fn of_exports(exported: &[ExportedKey], now: Timestamp) -> Result<RepositoryFile, RepositoryError> {
+fn file_from_exports(
+    exported: &[ExportedKey],
+    now: Timestamp,
+) -> Result<RepositoryFile, RepositoryError> {
     let invalid = |problem: InvalidExport| Err(InvalidRequest::from(problem).into());
     let Some(first) = exported.first() else {
         return invalid(InvalidExport::Empty);

@@ -90,7 +90,7 @@ pub enum CopyClaim {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct CopyProgressRow {
+struct CopyInWork {
     store: String,
     touched_at: Timestamp,
     #[serde(flatten)]
@@ -100,7 +100,7 @@ struct CopyProgressRow {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Row {
-    copy_work: Option<CopyProgressRow>,
+    copy_work: Option<CopyInWork>,
 }
 
 impl Catalog {

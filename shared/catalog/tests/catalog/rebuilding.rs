@@ -1,7 +1,7 @@
 //! Rows added from the store, next to existing rows.
 
 use bson::doc;
-use holdfast_catalog::{CatalogError, JobChange, Settled, SourceAddress, source_id};
+use holdfast_catalog::{CatalogError, JobChange, Settled, SourceToStore, source_id};
 use holdfast_domain::{
     BackupType, ContentItem, ItemFailureCode, ItemRecord, ItemStatus, Job, JobStatus, Sha256Digest,
     StorageType, StoredFile,
@@ -39,9 +39,9 @@ fn record(content_id: &str, status: ItemStatus) -> ItemRecord {
 fn source_and_file<'a>(
     locator: &'a str,
     file: &'a StoredFile,
-) -> (SourceAddress<'a>, &'a StoredFile) {
+) -> (SourceToStore<'a>, &'a StoredFile) {
     (
-        SourceAddress {
+        SourceToStore {
             storage_type: StorageType::Gaia,
             locator,
             address: &ADDRESS,
@@ -158,25 +158,28 @@ async fn the_file_fetched_last_is_held_in_every_order_of_calls() {
             source_and_file("a", &newer),
             source_and_file("b", &older),
         ];
-        assert_eq!(catalog.record_fetched_files(&both).await.unwrap(), 2);
+        assert_eq!(catalog.record_stored_as_fetched(&both).await.unwrap(), 2);
         assert_eq!(
             (held(fixture, "a").await, held(fixture, "b").await),
             (Some(newer.clone()), Some(older.clone()))
         );
         assert_eq!(
-            catalog.record_fetched_files(&both).await.unwrap(),
+            catalog.record_stored_as_fetched(&both).await.unwrap(),
             0,
             "twice is once"
         );
         assert_eq!(
             catalog
-                .record_fetched_files(&[source_and_file("b", &newer), source_and_file("c", &older)])
+                .record_stored_as_fetched(&[
+                    source_and_file("b", &newer),
+                    source_and_file("c", &older)
+                ])
                 .await
                 .unwrap(),
             2
         );
         assert_eq!(held(fixture, "b").await, Some(newer));
-        assert_eq!(catalog.record_fetched_files(&[]).await.unwrap(), 0);
+        assert_eq!(catalog.record_stored_as_fetched(&[]).await.unwrap(), 0);
     })
     .await;
 }
@@ -188,12 +191,12 @@ async fn what_a_backup_wrote_of_a_source_since_is_never_replaced() {
         let (of_the_list, of_today) = (kept(5), kept(1));
         let (source, _) = source_and_file("a", &of_today);
         catalog
-            .record_stored_file(&source, &of_today, at(6))
+            .record_stored(&source, &of_today, at(6))
             .await
             .unwrap();
         assert_eq!(
             catalog
-                .record_fetched_files(&[source_and_file("a", &of_the_list)])
+                .record_stored_as_fetched(&[source_and_file("a", &of_the_list)])
                 .await
                 .unwrap(),
             0
@@ -208,7 +211,7 @@ async fn what_a_backup_wrote_of_a_source_since_is_never_replaced() {
             .unwrap();
         assert_eq!(
             catalog
-                .record_fetched_files(&[source_and_file("b", &of_the_list)])
+                .record_stored_as_fetched(&[source_and_file("b", &of_the_list)])
                 .await
                 .unwrap(),
             1

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use bson::doc;
-use holdfast_catalog::{BackupSize, JobChange, Outcomes, SourceAddress, StoredObjects};
+use holdfast_catalog::{BackupSize, JobChange, Outcomes, SourceToStore, StoredObjects};
 use holdfast_domain::{
     BackupId,
     BackupType::{self, Content, Database},
@@ -146,28 +146,28 @@ async fn an_object_that_many_sources_share_is_counted_once() {
         );
         for (locator, number) in [("a", 1), ("b", 1), ("c", 2)] {
             let address = Sha256Digest::new([number; 32]);
-            let source = SourceAddress {
+            let source = SourceToStore {
                 storage_type: StorageType::Ipfs,
                 locator,
                 address: &address,
             };
             fixture
                 .catalog
-                .record_stored_file(&source, &kept(number), at(1))
+                .record_stored(&source, &kept(number), at(1))
                 .await
                 .unwrap();
         }
         let mut plain = kept(3);
         plain.dag = None;
         let address = Sha256Digest::new([3; 32]);
-        let source = SourceAddress {
+        let source = SourceToStore {
             storage_type: StorageType::Gaia,
             locator: "d",
             address: &address,
         };
         fixture
             .catalog
-            .record_stored_file(&source, &plain, at(1))
+            .record_stored(&source, &plain, at(1))
             .await
             .unwrap();
         // Three files, two records of blocks.

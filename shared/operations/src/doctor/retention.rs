@@ -25,16 +25,19 @@ pub(super) async fn examine(
     let (Some(catalog), Some(repository)) = (catalog, repository) else {
         return Vec::new();
     };
-    let h = Holdfast {
+    let holdfast = Holdfast {
         settings: Arc::new(settings.clone()),
         repository: repository.clone(),
         catalog: catalog.clone(),
         observer: Arc::new(Silent),
         preflight: Preflight::default(),
     };
-    let (lost, unconfirmed) = tokio::join!(lost_backups(&h), unconfirmed(&h));
+    let (lost, unconfirmed) = tokio::join!(
+        lost_backups(&holdfast),
+        unconfirmed(&holdfast.catalog, &holdfast.settings)
+    );
     let mut findings = match lost {
-        Ok(lost) => of_lost(&lost),
+        Ok(lost) => lost_findings(&lost),
         Err(error) => failed(&error),
     };
     findings.extend(unconfirmed.unwrap_or_else(|error| failed(&error)));
@@ -50,7 +53,7 @@ fn failed(error: &OperationError) -> Vec<Finding> {
     }
 }
 
-fn of_lost(lost: &LostBackups) -> Vec<Finding> {
+fn lost_findings(lost: &LostBackups) -> Vec<Finding> {
     if let Some(why) = &lost.suspended {
         return vec![Finding::bad(PART, format!("suspended: {why}"), None)];
     }
@@ -78,10 +81,16 @@ fn of_lost(lost: &LostBackups) -> Vec<Finding> {
     vec![Finding::warning(PART, found, advice)]
 }
 
-async fn unconfirmed(h: &Holdfast) -> Result<Vec<Finding>, OperationError> {
+async fn unconfirmed(
+    catalog: &Catalog,
+    settings: &Settings,
+) -> Result<Vec<Finding>, OperationError> {
     let mut findings = Vec::new();
     for kind in RETAINED_TYPES {
-        if let Some(since) = policy_in_force(h, kind).await?.unconfirmed_since {
+        if let Some(since) = policy_in_force(catalog, settings, kind)
+            .await?
+            .unconfirmed_since
+        {
             let found =
                 format!("{kind} backups: suspended, because the catalogue was rebuilt at {since}");
             let advice = format!(

@@ -13,7 +13,7 @@ use crate::OperationError;
 const PROBE: &[u8] = b"written by holdfast doctor and deleted again\n";
 
 pub(super) async fn examine(part: &'static str, repository: &Repository) -> Vec<Finding> {
-    let found = of_repository(part, repository).await;
+    let found = repository_finding(part, repository).await;
     examined(part, repository, found).await
 }
 
@@ -46,7 +46,7 @@ pub(super) async fn examine_copy(
                 Some("set another bucket or prefix in BACKUP_CLOUD_BUCKET".to_owned()),
             )
         }
-        _ => of_repository(part, second).await,
+        _ => repository_finding(part, second).await,
     };
     examined(part, second, found).await
 }
@@ -69,7 +69,7 @@ async fn examined(part: &'static str, repository: &Repository, found: Finding) -
     findings
 }
 
-async fn of_repository(part: &'static str, repository: &Repository) -> Finding {
+async fn repository_finding(part: &'static str, repository: &Repository) -> Finding {
     let file = match repository.open().await {
         Ok(file) => file,
         Err(error) => return Finding::failed(part, &error.into()),

@@ -2,11 +2,12 @@
 //! secret: the repository by id and place, master keys by epoch. It has no settings and no wrapped
 //! keys. Of content it has only the counts of jobs.
 
-use holdfast_catalog::{CatalogError, Walk};
+use holdfast_catalog::{Catalog, CatalogError, Walk};
+use holdfast_domain::settings::Settings;
 use holdfast_domain::{
     FORMAT_VERSION, KeyEpoch, RepositoryFile, RepositoryId, Sha256Digest, Timestamp,
 };
-use holdfast_repository::{RepositoryError, RepositoryFileError};
+use holdfast_repository::{Repository, RepositoryError, RepositoryFileError};
 use serde::Serialize;
 
 use super::text::Text;
@@ -27,7 +28,7 @@ pub(super) struct Counts {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Repository {
+struct RepositorySummary {
     location: String,
     /// `None` before the first backup.
     id: Option<RepositoryId>,
@@ -50,7 +51,7 @@ struct Epoch {
 
 /// Writes the complete document.
 pub(super) async fn write(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     now: Timestamp,
     text: &mut Text,
 ) -> Result<Counts, OperationError> {
@@ -67,13 +68,19 @@ pub(super) async fn write(
     text.name("exportedAt");
     text.value(&now).await?;
     text.name("repository");
-    text.value(&repository(h).await?).await?;
+    text.value(&repository(&holdfast.repository).await?).await?;
     text.name("statistics");
-    text.value(&status(h, now).await?.statistics).await?;
-    write_policies(h, text).await?;
+    text.value(&status(holdfast, now).await?.statistics).await?;
+    write_policies(&holdfast.catalog, &holdfast.settings, text).await?;
     let mut unreadable = Unreadable::default();
-    let jobs = write_rows("jobs", h.catalog.all_jobs().await?, &mut unreadable, text).await?;
-    let records = h.catalog.all_verifications().await?;
+    let jobs = write_rows(
+        "jobs",
+        holdfast.catalog.all_jobs().await?,
+        &mut unreadable,
+        text,
+    )
+    .await?;
+    let records = holdfast.catalog.all_verifications().await?;
     let verifications = write_rows("verifications", records, &mut unreadable, text).await?;
     let counts = Counts {
         jobs,
@@ -89,23 +96,23 @@ pub(super) async fn write(
     Ok(counts)
 }
 
-async fn repository(h: &Holdfast) -> Result<Repository, OperationError> {
-    let unknown = Repository {
-        location: h.repository.location().to_string(),
+async fn repository(repository: &Repository) -> Result<RepositorySummary, OperationError> {
+    let unknown = RepositorySummary {
+        location: repository.location().to_string(),
         id: None,
         format_version: FORMAT_VERSION,
         created_at: None,
         key_epochs: Vec::new(),
         problem: None,
     };
-    match h.repository.open().await {
+    match repository.open().await {
         Ok(RepositoryFile {
             format_version,
             id,
             created_at,
             epochs,
             ..
-        }) => Ok(Repository {
+        }) => Ok(RepositorySummary {
             id: Some(id),
             format_version,
             created_at: Some(created_at),
@@ -113,7 +120,7 @@ async fn repository(h: &Holdfast) -> Result<Repository, OperationError> {
             ..unknown
         }),
         Err(RepositoryError::File(RepositoryFileError::NotInitialised(_))) => Ok(unknown),
-        Err(RepositoryError::File(error)) => Ok(Repository {
+        Err(RepositoryError::File(error)) => Ok(RepositorySummary {
             problem: Some(error.to_string()),
             ..unknown
         }),
@@ -137,12 +144,17 @@ fn epoch(
     }
 }
 
-async fn write_policies(h: &Holdfast, text: &mut Text) -> Result<(), OperationError> {
+async fn write_policies(
+    catalog: &Catalog,
+    settings: &Settings,
+    text: &mut Text,
+) -> Result<(), OperationError> {
     text.name("policies");
     text.plain("{");
     for kind in RETAINED_TYPES {
         text.name(kind.as_str());
-        text.value(&policy_in_force(h, kind).await?).await?;
+        text.value(&policy_in_force(catalog, settings, kind).await?)
+            .await?;
     }
     text.plain("}");
     Ok(())

@@ -6,6 +6,7 @@
 mod document;
 mod text;
 
+use holdfast_repository::Repository;
 use std::{io, sync::Arc, time::Duration};
 
 use holdfast_domain::{ObjectKey, Secret, Sha256Digest, Timestamp};
@@ -71,13 +72,16 @@ fn exposed<S: Serializer>(url: &Secret, serializer: S) -> Result<S::Ok, S::Error
 /// # Errors
 /// If the catalogue cannot be read to its end, or the store refuses the export. Then nothing is
 /// left in the store.
-pub async fn export_metadata(h: &Holdfast, now: Timestamp) -> Result<Export, OperationError> {
+pub async fn export_metadata(
+    holdfast: &Holdfast,
+    now: Timestamp,
+) -> Result<Export, OperationError> {
     let key = ObjectKey::metadata_export(now);
     let (sink, source) = upload::channel(upload::PART_BYTES);
     let (mut text, chunks) = text::channel();
     let writing = task::spawn_blocking(move || write(sink, chunks));
     let producing = async {
-        let produced = Box::pin(document::write(h, now, &mut text)).await;
+        let produced = Box::pin(document::write(holdfast, now, &mut text)).await;
         // Text without its end marks an interrupted export.
         match produced {
             Ok(counts) => text.end().await.map(|()| counts),
@@ -88,14 +92,14 @@ pub async fn export_metadata(h: &Holdfast, now: Timestamp) -> Result<Export, Ope
         }
     };
     let (pending, produced, written) = tokio::join!(
-        upload::send_all(h.repository.store(), &key, source),
+        upload::send_all(holdfast.repository.store(), &key, source),
         producing,
         writing
     );
     let written = written.unwrap_or_else(|error| Err(io::Error::other(error)));
     let (pending, counts, (size, checksum)) = whole(pending, produced, written).await?;
     complete(&key, pending, size, checksum).await?;
-    let (link, reason) = link(h, &key).await;
+    let (link, reason) = link(&holdfast.repository, &key).await;
     let document::Counts {
         jobs,
         verifications,
@@ -164,8 +168,8 @@ async fn complete(
 }
 
 /// The export exists with or without a link.
-async fn link(h: &Holdfast, key: &ObjectKey) -> (Option<ExportLink>, Option<String>) {
-    let store = Arc::clone(h.repository.store());
+async fn link(repository: &Repository, key: &ObjectKey) -> (Option<ExportLink>, Option<String>) {
+    let store = Arc::clone(repository.store());
     match store.link(key, LINK_LIFETIME).await {
         Ok(Some(link)) => (
             Some(ExportLink {
@@ -177,7 +181,7 @@ async fn link(h: &Holdfast, key: &ObjectKey) -> (Option<ExportLink>, Option<Stri
         Ok(None) => {
             let reason = format!(
                 "{} supports no links: fetch the object by its key",
-                h.repository.location()
+                repository.location()
             );
             (None, Some(reason))
         }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use holdfast_catalog::CollectingProgress;
+use holdfast_catalog::{Catalog, CollectingProgress};
 use holdfast_codec::random_bytes;
 use holdfast_domain::{BackupId, BackupType, ObjectKey, Timestamp};
 use holdfast_repository::Repository;
@@ -15,7 +15,7 @@ use super::{
     references::{Reading, References},
 };
 use crate::{
-    Holdfast, OperationError, RunLimits,
+    OperationError, RunLimits,
     inventory::{
         expected::{Expected, collection_suspension},
         manifests,
@@ -50,11 +50,15 @@ pub(super) struct LiveSet {
 
 impl LiveSet {
     /// Reads the progress of an earlier run without enough time.
-    pub(super) async fn resume(h: &Holdfast, side: Side<'_>) -> Result<Self, OperationError> {
-        let there = progress(h, side.name(), side.repository(h)).await?;
+    pub(super) async fn resume(
+        repository: &Repository,
+        catalog: &Catalog,
+        side: Side<'_>,
+    ) -> Result<Self, OperationError> {
+        let there = progress(catalog, side.name(), side.repository(repository)).await?;
         let first = match side {
             Side::Primary => None,
-            Side::Replica(_) => progress(h, FIRST_OF_SECOND, &h.repository).await?,
+            Side::Replica(_) => progress(catalog, FIRST_OF_SECOND, repository).await?,
         };
         let part = there.as_ref().map_or(0, |progress| progress.part);
         Ok(Self {
@@ -68,19 +72,34 @@ impl LiveSet {
     /// Reads the remaining backups.
     pub(super) async fn read(
         &mut self,
-        h: &Holdfast,
+        repository: &Repository,
+        catalog: &Catalog,
         side: Side<'_>,
         (limits, now): (RunLimits, Timestamp),
     ) -> Result<Completeness, OperationError> {
         match side {
             Side::Primary => {
-                read_expected(h, &mut self.there, &BTreeSet::new(), (limits, now)).await
+                read_expected(
+                    repository,
+                    catalog,
+                    &mut self.there,
+                    &BTreeSet::new(),
+                    (limits, now),
+                )
+                .await
             }
             Side::Replica(second) => {
                 if self.there.read(second, &BTreeSet::new(), limits).await? == Reading::OutOfTime {
                     return Ok(Completeness::OutOfTime);
                 }
-                read_expected(h, &mut self.first, &BTreeSet::new(), (limits, now)).await
+                read_expected(
+                    repository,
+                    catalog,
+                    &mut self.first,
+                    &BTreeSet::new(),
+                    (limits, now),
+                )
+                .await
             }
         }
     }
@@ -88,22 +107,24 @@ impl LiveSet {
     /// Records the references and the position of the listing for the next run.
     pub(super) async fn save_progress(
         &self,
-        h: &Holdfast,
+        repository: &Repository,
+        catalog: &Catalog,
         side: Side<'_>,
     ) -> Result<(), OperationError> {
         save(
-            h,
+            catalog,
             side.name(),
-            self.there
-                .to_progress(side.repository(h).location().to_string(), self.part),
+            self.there.to_progress(
+                side.repository(repository).location().to_string(),
+                self.part,
+            ),
         )
         .await?;
         if matches!(side, Side::Replica(_)) {
             save(
-                h,
+                catalog,
                 FIRST_OF_SECOND,
-                self.first
-                    .to_progress(h.repository.location().to_string(), 0),
+                self.first.to_progress(repository.location().to_string(), 0),
             )
             .await?;
         }
@@ -113,12 +134,13 @@ impl LiveSet {
     /// Records only the position of the listing. The references are quick to read again.
     pub(super) async fn save_position(
         &self,
-        h: &Holdfast,
+        repository: &Repository,
+        catalog: &Catalog,
         side: Side<'_>,
     ) -> Result<(), OperationError> {
-        let store = side.repository(h).location().to_string();
+        let store = side.repository(repository).location().to_string();
         save(
-            h,
+            catalog,
             side.name(),
             CollectingProgress {
                 store,
@@ -133,17 +155,15 @@ impl LiveSet {
     /// objects of that time.
     pub(super) async fn clear_progress(
         &self,
-        h: &Holdfast,
+        catalog: &Catalog,
         side: Side<'_>,
     ) -> Result<(), OperationError> {
         if !self.is_continued {
             return Ok(());
         }
-        h.catalog.forget_collecting_progress(side.name()).await?;
+        catalog.forget_collecting_progress(side.name()).await?;
         if matches!(side, Side::Replica(_)) {
-            h.catalog
-                .forget_collecting_progress(FIRST_OF_SECOND)
-                .await?;
+            catalog.forget_collecting_progress(FIRST_OF_SECOND).await?;
         }
         Ok(())
     }
@@ -158,22 +178,22 @@ impl LiveSet {
 const FIRST_OF_SECOND: &str = "second-first";
 
 async fn progress(
-    h: &Holdfast,
+    catalog: &Catalog,
     name: &str,
     repository: &Repository,
 ) -> Result<Option<CollectingProgress>, OperationError> {
-    Ok(h.catalog
+    Ok(catalog
         .collecting_progress(name, &repository.location().to_string())
         .await?)
 }
 
 async fn save(
-    h: &Holdfast,
+    catalog: &Catalog,
     name: &str,
     progress: CollectingProgress,
 ) -> Result<(), OperationError> {
     let run = hex::encode(random_bytes::<8>()?);
-    Ok(h.catalog
+    Ok(catalog
         .keep_collecting_progress(name, &run, &progress, Timestamp::now())
         .await?)
 }
@@ -181,29 +201,32 @@ async fn save(
 /// Reads the recently ended jobs and the backups in the first store. Then it checks each manifest
 /// that the catalogue expects: a missing manifest may name any object.
 pub(super) async fn read_expected(
-    h: &Holdfast,
+    repository: &Repository,
+    catalog: &Catalog,
     references: &mut References,
     gone: &BTreeSet<BackupId>,
     (limits, now): (RunLimits, Timestamp),
 ) -> Result<Completeness, OperationError> {
     // The jobs come first. A manifest written after this step is either listed among the backups,
     // or its items are known.
-    if references.read_ended_jobs(h, limits, now).await? == Reading::OutOfTime {
+    if references.read_ended_jobs(catalog, limits, now).await? == Reading::OutOfTime {
         return Ok(Completeness::OutOfTime);
     }
     for _ in 0..MAX_READINGS {
-        if references.read(&h.repository, gone, limits).await? == Reading::OutOfTime {
+        if references.read(repository, gone, limits).await? == Reading::OutOfTime {
             return Ok(Completeness::OutOfTime);
         }
-        let databases = manifests(&h.repository, BackupType::Database).await?;
-        let databases =
-            Expected::compare(h, BackupType::Database, |id| databases.contains(id)).await?;
+        let databases = manifests(repository, BackupType::Database).await?;
+        let databases = Expected::compare(repository, catalog, BackupType::Database, |id| {
+            databases.contains(id)
+        })
+        .await?;
         // A manifest from an earlier run's reading may be missing now.
-        let listed = manifests(&h.repository, BackupType::Content).await?;
+        let listed = manifests(repository, BackupType::Content).await?;
         let is_read = |id: &BackupId| {
             gone.contains(id) || (references.contains_backup(id) && listed.contains(id))
         };
-        let contents = Expected::compare(h, BackupType::Content, is_read).await?;
+        let contents = Expected::compare(repository, catalog, BackupType::Content, is_read).await?;
         match collection_suspension(databases.unresolved().chain(contents.unresolved())) {
             Some(why) => return Ok(Completeness::Suspended(why)),
             None if contents.unseen == 0 => return Ok(Completeness::All),

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use holdfast_catalog::Source;
+use holdfast_catalog::{Catalog, Source};
 use holdfast_codec::random_bytes;
 use holdfast_domain::{BackupId, BackupType, Job, Trigger, TriggerKind};
 
@@ -38,13 +38,13 @@ impl CollectionLock {
     /// Acquires the content lease, unless a content backup is active. For the second store it
     /// acquires the lock document, unless content is being copied.
     pub(super) async fn take(
-        h: &Holdfast,
+        holdfast: &Holdfast,
         side: Side<'_>,
         limits: RunLimits,
     ) -> Result<Acquisition<Self>, OperationError> {
         match side {
-            Side::Primary => Self::lease(h, limits).await,
-            Side::Replica(_) => Ok(match ReplicaLock::take(h).await? {
+            Side::Primary => Self::lease(holdfast, limits).await,
+            Side::Replica(_) => Ok(match ReplicaLock::take(&holdfast.catalog).await? {
                 Acquisition::Acquired(lock) => Acquisition::Acquired(Self {
                     kind: ExclusionKind::Copies(lock),
                     since: Instant::now(),
@@ -54,10 +54,13 @@ impl CollectionLock {
         }
     }
 
-    async fn lease(h: &Holdfast, limits: RunLimits) -> Result<Acquisition<Self>, OperationError> {
-        let at = h.catalog.now().await?;
-        let holder = BackupId::of_collection(at, random_bytes()?);
-        match acquire::lease(h, &holder, at).await {
+    async fn lease(
+        holdfast: &Holdfast,
+        limits: RunLimits,
+    ) -> Result<Acquisition<Self>, OperationError> {
+        let at = holdfast.catalog.now().await?;
+        let holder = BackupId::from_collection(at, random_bytes()?);
+        match acquire::lease(holdfast, &holder, at).await {
             Ok(()) => {}
             Err(
                 error @ (OperationError::AlreadyRunning { .. }
@@ -66,29 +69,32 @@ impl CollectionLock {
             ) => return Ok(Acquisition::Busy(error.to_string())),
             Err(error) => {
                 // The lease may have been written although the call failed.
-                lease::release(h, &holder).await;
+                lease::release(&holdfast.catalog, &holder).await;
                 return Err(error);
             }
         }
-        match Self::begin(h, &holder, limits).await {
+        match Self::begin(holdfast, &holder, limits).await {
             Ok(Acquisition::Acquired(lock)) => Ok(Acquisition::Acquired(lock)),
             otherwise => {
-                lease::release(h, &holder).await;
+                lease::release(&holdfast.catalog, &holder).await;
                 otherwise
             }
         }
     }
 
     async fn begin(
-        h: &Holdfast,
+        holdfast: &Holdfast,
         holder: &BackupId,
         limits: RunLimits,
     ) -> Result<Acquisition<Self>, OperationError> {
-        if let Some(why) = active_backup(h).await? {
+        if let Some(why) = active_backup(&holdfast.catalog).await? {
             return Ok(Acquisition::Busy(why));
         }
-        let (at, deadline) = (h.catalog.now().await?, lease::deadline_of(h, limits).await?);
-        let fence = h
+        let (at, deadline) = (
+            holdfast.catalog.now().await?,
+            lease::deadline_of(&holdfast.catalog, limits).await?,
+        );
+        let fence = holdfast
             .catalog
             .take_over(Source::Content, holder, 0, deadline, at)
             .await;
@@ -102,7 +108,7 @@ impl CollectionLock {
             },
             at,
         );
-        let watch = Watch::begin(h, &Run { job, fence }, limits, || None);
+        let watch = Watch::begin(holdfast, &Run { job, fence }, limits, || None);
         let kind = ExclusionKind::Lease {
             holder: holder.clone(),
             watch,
@@ -139,11 +145,11 @@ impl CollectionLock {
     }
 
     /// Releases the exclusion.
-    pub(super) async fn release(self, h: &Holdfast) {
+    pub(super) async fn release(self, catalog: &Catalog) {
         match self.kind {
             ExclusionKind::Lease { holder, watch } => {
                 drop(watch);
-                lease::release(h, &holder).await;
+                lease::release(catalog, &holder).await;
             }
             ExclusionKind::Copies(lock) => lock.release().await,
         }
@@ -152,8 +158,8 @@ impl CollectionLock {
 
 /// The active content backup, also without the lease. The items of ended jobs count as references
 /// instead.
-async fn active_backup(h: &Holdfast) -> Result<Option<String>, OperationError> {
-    let active = h.catalog.active(Some(BackupType::Content)).await?;
+async fn active_backup(catalog: &Catalog) -> Result<Option<String>, OperationError> {
+    let active = catalog.active(Some(BackupType::Content)).await?;
     Ok(active
         .first()
         .map(|job| format!("backup {} is {}", job.backup_id, job.status)))

@@ -11,6 +11,7 @@ mod lock;
 mod references;
 mod replica_lock;
 
+use holdfast_catalog::Catalog;
 use std::collections::BTreeSet;
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
@@ -92,9 +93,9 @@ impl<'a> Side<'a> {
         }
     }
 
-    fn repository(self, h: &'a Holdfast) -> &'a Repository {
+    fn repository(self, primary: &'a Repository) -> &'a Repository {
         match self {
-            Self::Primary => &h.repository,
+            Self::Primary => primary,
             Self::Replica(second) => second,
         }
     }
@@ -102,40 +103,37 @@ impl<'a> Side<'a> {
 
 /// The objects to remove after the deletion of these backups.
 pub(super) async fn plan(
-    h: &Holdfast,
+    repository: &Repository,
+    catalog: &Catalog,
     gone: &BTreeSet<BackupId>,
     now: Timestamp,
 ) -> Result<CollectionReport, OperationError> {
     let (mut references, limits) = (References::default(), RunLimits::none());
     if let Completeness::Suspended(why) =
-        live_set::read_expected(h, &mut references, gone, (limits, now)).await?
+        live_set::read_expected(repository, catalog, &mut references, gone, (limits, now)).await?
     {
         return Ok(CollectionReport {
             suspended: Some(why),
             ..CollectionReport::default()
         });
     }
-    let found = listing::list(
-        &h.repository,
-        0,
-        |key| references.contains(key),
-        limits,
-        now,
-    )
-    .await?;
+    let found = listing::list(repository, 0, |key| references.contains(key), limits, now).await?;
     Ok(report_of(&found.unreferenced))
 }
 
 /// Removes unreferenced objects. If the time ends, it records its progress, and the next run
 /// resumes there.
 pub(super) async fn collect(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     side: Side<'_>,
     limits: RunLimits,
     now: Timestamp,
 ) -> Result<CollectionReport, OperationError> {
-    let mut live = LiveSet::resume(h, side).await?;
-    match live.read(h, side, (limits, now)).await? {
+    let mut live = LiveSet::resume(&holdfast.repository, &holdfast.catalog, side).await?;
+    match live
+        .read(&holdfast.repository, &holdfast.catalog, side, (limits, now))
+        .await?
+    {
         Completeness::All => {}
         Completeness::Suspended(why) => {
             return Ok(CollectionReport {
@@ -144,7 +142,8 @@ pub(super) async fn collect(
             });
         }
         Completeness::OutOfTime => {
-            live.save_progress(h, side).await?;
+            live.save_progress(&holdfast.repository, &holdfast.catalog, side)
+                .await?;
             return Ok(CollectionReport {
                 unfinished: Some(READING.to_owned()),
                 ..CollectionReport::default()
@@ -155,7 +154,7 @@ pub(super) async fn collect(
         deadline: limits.deadline.map(|deadline| deadline - FOR_REMOVAL),
     };
     let found = listing::list(
-        side.repository(h),
+        side.repository(&holdfast.repository),
         live.part,
         |key| live.contains(key),
         for_listing,
@@ -166,7 +165,7 @@ pub(super) async fn collect(
     let is_removed = found.unreferenced.is_empty()
         || (!is_late(limits)
             && lock_and_remove(
-                h,
+                holdfast,
                 side,
                 limits,
                 &mut live,
@@ -183,11 +182,13 @@ pub(super) async fn collect(
         live.part = found.next.unwrap_or(0);
     }
     if is_whole {
-        live.clear_progress(h, side).await?;
+        live.clear_progress(&holdfast.catalog, side).await?;
     } else if is_out_of_time || (is_removed && live.is_continued) {
-        live.save_progress(h, side).await?;
+        live.save_progress(&holdfast.repository, &holdfast.catalog, side)
+            .await?;
     } else if is_removed {
-        live.save_position(h, side).await?;
+        live.save_position(&holdfast.repository, &holdfast.catalog, side)
+            .await?;
     }
     Ok(report)
 }
@@ -207,7 +208,7 @@ fn report_of(candidates: &[ObjectInfo]) -> CollectionReport {
 
 /// Removes candidates under the lock. Returns whether all were tried.
 async fn lock_and_remove(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     side: Side<'_>,
     limits: RunLimits,
     live: &mut LiveSet,
@@ -215,7 +216,7 @@ async fn lock_and_remove(
     now: Timestamp,
     report: &mut CollectionReport,
 ) -> Result<bool, OperationError> {
-    let lock = match Box::pin(CollectionLock::take(h, side, limits)).await? {
+    let lock = match Box::pin(CollectionLock::take(holdfast, side, limits)).await? {
         Acquisition::Acquired(lock) => lock,
         Acquisition::Busy(why) => {
             report.skipped = Some(why);
@@ -223,7 +224,7 @@ async fn lock_and_remove(
         }
     };
     let removed = Box::pin(remove(
-        h,
+        holdfast,
         side,
         &lock,
         live,
@@ -232,7 +233,7 @@ async fn lock_and_remove(
         report,
     ))
     .await;
-    lock.release(h).await;
+    lock.release(&holdfast.catalog).await;
     Ok(removed.unwrap_or_else(|error| {
         report.problems.push(format!(
             "content objects could not be deleted: {error}. The next run resumes"
@@ -242,7 +243,7 @@ async fn lock_and_remove(
 }
 
 async fn remove(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     side: Side<'_>,
     lock: &CollectionLock,
     live: &mut LiveSet,
@@ -250,9 +251,16 @@ async fn remove(
     (limits, now): (RunLimits, Timestamp),
     report: &mut CollectionReport,
 ) -> Result<bool, OperationError> {
-    let repository = side.repository(h);
+    let repository = side.repository(&holdfast.repository);
     // Reads the backups committed, or lost, between the long reading and the lease.
-    match Box::pin(lock.guard(live.read(h, side, (limits, now)))).await? {
+    match Box::pin(lock.guard(live.read(
+        &holdfast.repository,
+        &holdfast.catalog,
+        side,
+        (limits, now),
+    )))
+    .await?
+    {
         Completeness::All => {}
         Completeness::OutOfTime => return Ok(false),
         Completeness::Suspended(why) => {
@@ -281,7 +289,7 @@ async fn remove(
         lock.confirm().await?;
         // The rows go first, so that later requests for these files fetch them again.
         if matches!(side, Side::Primary) {
-            report.sources_forgotten += h.catalog.forget_objects(&keys).await?;
+            report.sources_forgotten += holdfast.catalog.forget_objects(&keys).await?;
         }
         delete(repository, lock, free, report).await?;
     }

@@ -6,13 +6,13 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use holdfast_catalog::CollectingProgress;
+use holdfast_catalog::{Catalog, CollectingProgress};
 use holdfast_domain::{BackupId, BackupType, ItemRecord, ObjectKey, Timestamp};
 use holdfast_repository::{Repository, content::stored::StoredContent};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    Holdfast, OperationError, RunLimits, inventory::manifests, job::finish::LATE_MANIFEST_GRACE,
+    OperationError, RunLimits, inventory::manifests, job::finish::LATE_MANIFEST_GRACE,
     job::run::is_late,
 };
 
@@ -121,17 +121,16 @@ impl References {
     /// [`LATE_MANIFEST_GRACE`].
     pub(super) async fn read_ended_jobs(
         &mut self,
-        h: &Holdfast,
+        catalog: &Catalog,
         limits: RunLimits,
         now: Timestamp,
     ) -> Result<Reading, OperationError> {
-        let ended = h
-            .catalog
+        let ended = catalog
             .unsuccessful_ended_since(BackupType::Content, now - LATE_MANIFEST_GRACE)
             .await?;
         for job in ended.into_iter().map(|job| job.backup_id) {
             if !self.jobs.contains(&job) {
-                if self.read_rows(h, &job, limits).await? == Reading::OutOfTime {
+                if self.read_rows(catalog, &job, limits).await? == Reading::OutOfTime {
                     return Ok(Reading::OutOfTime);
                 }
                 self.jobs.insert(job);
@@ -142,7 +141,7 @@ impl References {
 
     async fn read_rows(
         &mut self,
-        h: &Holdfast,
+        catalog: &Catalog,
         job: &BackupId,
         limits: RunLimits,
     ) -> Result<Reading, OperationError> {
@@ -151,8 +150,7 @@ impl References {
             if is_late(limits) {
                 return Ok(Reading::OutOfTime);
             }
-            let page = h
-                .catalog
+            let page = catalog
                 .items_after(job, after.as_deref(), ROWS_PER_PAGE)
                 .await?;
             for item in &page {

@@ -13,7 +13,7 @@ use holdfast_domain::{BackupType, Timestamp};
 use holdfast_recovery::heartbeat::{Heartbeat, Rhythm, Stopped, beat_until_stopped};
 
 use super::Acquisition;
-use crate::{Holdfast, OperationError, StopReason, job::persist::persist};
+use crate::{OperationError, StopReason, job::persist::persist};
 
 /// An acquired lock. It beats until it is dropped.
 pub(super) struct ReplicaLock {
@@ -29,10 +29,9 @@ struct Heart {
 
 impl ReplicaLock {
     /// Acquires the lock, or returns the reason against it.
-    pub(super) async fn take(h: &Holdfast) -> Result<Acquisition<Self>, OperationError> {
-        let (run, now) = (hex::encode(random_bytes::<8>()?), h.catalog.now().await?);
-        if !h
-            .catalog
+    pub(super) async fn take(catalog: &Catalog) -> Result<Acquisition<Self>, OperationError> {
+        let (run, now) = (hex::encode(random_bytes::<8>()?), catalog.now().await?);
+        if !catalog
             .begin_collecting_copies(&run, now - DEAD_AFTER, now)
             .await?
         {
@@ -41,10 +40,10 @@ impl ReplicaLock {
             ));
         }
         let heart = Heart {
-            catalog: h.catalog.clone(),
+            catalog: catalog.clone(),
             run,
         };
-        match active_copy(h, now).await {
+        match active_copy(catalog, now).await {
             Ok(None) => Ok(Acquisition::Acquired(Self::begin(heart))),
             busy => {
                 heart.release().await;
@@ -65,11 +64,11 @@ impl ReplicaLock {
     }
 
     /// Runs a step, unless the lock is lost before the step ends.
-    pub(super) async fn guard<T>(
+    pub(super) fn guard<T>(
         &self,
         step: impl Future<Output = Result<T, OperationError>>,
-    ) -> Result<T, OperationError> {
-        self.heartbeat.guard(step).await
+    ) -> impl Future<Output = Result<T, OperationError>> {
+        self.heartbeat.guard(step)
     }
 
     /// Beats once more. Returns an error if the lock is lost.
@@ -116,8 +115,8 @@ impl Heart {
 }
 
 /// An active copy of content, or one that may resume and rely on its earlier checks of the store.
-async fn active_copy(h: &Holdfast, now: Timestamp) -> Result<Option<String>, OperationError> {
-    let copying = h.catalog.copying(now - COPY_EXCLUDES_GC_FOR).await?;
+async fn active_copy(catalog: &Catalog, now: Timestamp) -> Result<Option<String>, OperationError> {
+    let copying = catalog.copying(now - COPY_EXCLUDES_GC_FOR).await?;
     let content = copying
         .iter()
         .find(|copying| copying.backup_id.backup_type() == BackupType::Content);

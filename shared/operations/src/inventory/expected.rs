@@ -2,15 +2,16 @@
 //! may name any object. So retention protects everything until the manifest is back or an operator
 //! accepts the loss.
 
+use holdfast_repository::Repository;
 use std::collections::BTreeSet;
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
-use holdfast_catalog::Expectation;
+use holdfast_catalog::{Catalog, Expectation};
 use holdfast_domain::{BackupId, BackupType, ObjectKey};
 use holdfast_storage::StoreError;
 
 use super::{RETAINED_TYPES, mismatch::StoreMismatch};
-use crate::{Holdfast, OperationError, inventory};
+use crate::{OperationError, inventory};
 
 /// Manifests checked at a time.
 const CONCURRENCY: usize = 16;
@@ -35,13 +36,14 @@ pub(crate) struct Expected {
 impl Expected {
     /// Compares the catalogue with the manifests that were `seen` in the store before.
     pub(crate) async fn compare(
-        h: &Holdfast,
+        repository: &Repository,
+        catalog: &Catalog,
         kind: BackupType,
         seen: impl Fn(&BackupId) -> bool,
     ) -> Result<Self, OperationError> {
         let mut found = Self::default();
         let (mut absent, mut absent_lost) = (Vec::new(), Vec::new());
-        for one in h.catalog.expected(kind).await? {
+        for one in catalog.expected(kind).await? {
             found.completed += u64::from(one.expectation == Expectation::Present);
             match (one.expectation, seen(&one.backup_id)) {
                 (Expectation::Present, true) | (Expectation::AcceptedLoss, false) => {}
@@ -53,8 +55,8 @@ impl Expected {
             }
         }
         let (missing, lost) = (
-            without_manifest(h, kind, absent).await?,
-            without_manifest(h, kind, absent_lost).await?,
+            without_manifest(repository, catalog, kind, absent).await?,
+            without_manifest(repository, catalog, kind, absent_lost).await?,
         );
         found.unseen = missing.unseen + lost.unseen;
         (found.missing, found.lost) = (missing.gone, lost.gone);
@@ -85,12 +87,13 @@ struct Absent {
 ///
 /// Since the listing of the store, a backup may have been completed, or deleted by another run.
 async fn without_manifest(
-    h: &Holdfast,
+    repository: &Repository,
+    catalog: &Catalog,
     kind: BackupType,
     ids: Vec<BackupId>,
 ) -> Result<Absent, OperationError> {
     let head = |id: BackupId| async move {
-        match h.repository.store().head(&ObjectKey::manifest(&id)).await {
+        match repository.store().head(&ObjectKey::manifest(&id)).await {
             Ok(_) => Ok(None),
             Err(StoreError::NotFound { .. }) => Ok(Some(id)),
             Err(error) => Err(OperationError::from(error)),
@@ -104,7 +107,7 @@ async fn without_manifest(
     let unseen = heads.iter().filter(|gone| gone.is_none()).count() as u64;
     let mut gone: Vec<BackupId> = heads.into_iter().flatten().collect();
     if !gone.is_empty() {
-        let expected = h.catalog.expected(kind).await?;
+        let expected = catalog.expected(kind).await?;
         let expected = expected
             .into_iter()
             .filter(|one| one.expectation != Expectation::AcceptedLoss);
@@ -118,13 +121,13 @@ async fn without_manifest(
 /// catalogue's completed backups, of this type or of both types together. It is probably another
 /// store.
 pub(crate) fn suspension(
-    h: &Holdfast,
+    repository: &Repository,
     kind: BackupType,
     of_type: &Expected,
     both: [Option<&Expected>; 2],
 ) -> Option<StoreMismatch> {
     if of_type.is_short() {
-        return Some(mismatch(h, kind.as_str(), of_type));
+        return Some(mismatch(repository, kind.as_str(), of_type));
     }
     let [Some(database), Some(content)] = both else {
         return None;
@@ -141,12 +144,12 @@ pub(crate) fn suspension(
     };
     together
         .is_short()
-        .then(|| mismatch(h, "database and content", &together))
+        .then(|| mismatch(repository, "database and content", &together))
 }
 
-fn mismatch(h: &Holdfast, kinds: &'static str, expected: &Expected) -> StoreMismatch {
+fn mismatch(repository: &Repository, kinds: &'static str, expected: &Expected) -> StoreMismatch {
     StoreMismatch {
-        location: h.repository.location().clone(),
+        location: repository.location().clone(),
         present: expected.present(),
         completed: expected.completed,
         kinds,
@@ -173,13 +176,13 @@ pub(crate) fn collection_suspension<'a>(
 /// The reason for not deleting anything: the store of one type, or of both types together, does not
 /// match the catalogue.
 pub(crate) fn store_mismatch(
-    h: &Holdfast,
+    repository: &Repository,
     database: Option<&Expected>,
     content: Option<&Expected>,
 ) -> Option<StoreMismatch> {
     let both = [database, content];
     let mut of_types = RETAINED_TYPES.into_iter().zip(both);
-    of_types.find_map(|(kind, of_type)| suspension(h, kind, of_type?, both))
+    of_types.find_map(|(kind, of_type)| suspension(repository, kind, of_type?, both))
 }
 
 /// The same reason, after a new listing of the first store.
@@ -187,14 +190,15 @@ pub(crate) fn store_mismatch(
 /// # Errors
 /// If the store or the catalogue is unavailable.
 pub(crate) async fn first_store_mismatch(
-    h: &Holdfast,
+    repository: &Repository,
+    catalog: &Catalog,
 ) -> Result<Option<StoreMismatch>, OperationError> {
     let mut both = Vec::new();
     for kind in RETAINED_TYPES {
-        let seen = inventory::manifests(&h.repository, kind).await?;
-        both.push(Expected::compare(h, kind, |id| seen.contains(id)).await?);
+        let seen = inventory::manifests(repository, kind).await?;
+        both.push(Expected::compare(repository, catalog, kind, |id| seen.contains(id)).await?);
     }
-    Ok(store_mismatch(h, both.first(), both.get(1)))
+    Ok(store_mismatch(repository, both.first(), both.get(1)))
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use holdfast_domain::{BackupId, BackupType, ObjectKey, Timestamp};
 use holdfast_repository::Repository;
 use holdfast_storage::StoreError;
 
-use crate::{Holdfast, OperationError};
+use crate::OperationError;
 
 /// The types with policies. A full backup is deleted with its last part.
 pub const RETAINED_TYPES: [BackupType; 2] = [BackupType::Database, BackupType::Content];
@@ -56,16 +56,16 @@ pub(crate) struct Folder {
 
 /// Reads the folders and manifests in the bucket.
 pub(crate) async fn list(
-    h: &Holdfast,
+    repository: &Repository,
     kind: BackupType,
     trust: Trust,
 ) -> Result<Inventory, OperationError> {
-    let (with, without): (Vec<_>, Vec<_>) = folders(&h.repository, kind)
+    let (with, without): (Vec<_>, Vec<_>) = folders(repository, kind)
         .await?
         .into_iter()
         .partition(|(_, folder)| folder.has_manifest);
     let read = |(id, folder): (BackupId, Folder)| async move {
-        let created_at = match created_at(h, &id, trust).await {
+        let created_at = match created_at(repository, &id, trust).await {
             // It was deleted during this reading.
             Err(OperationError::NotFound(_)) => return Ok(None),
             Err(OperationError::Store(
@@ -130,13 +130,13 @@ pub(crate) async fn folders(
 }
 
 async fn created_at(
-    h: &Holdfast,
+    repository: &Repository,
     id: &BackupId,
     trust: Trust,
 ) -> Result<Timestamp, OperationError> {
     let manifest = match trust {
-        Trust::AsListed => h.repository.unauthenticated(id).await?,
-        Trust::Authenticated => h.repository.manifest(id).await?,
+        Trust::AsListed => repository.unauthenticated(id).await?,
+        Trust::Authenticated => repository.manifest(id).await?,
     };
     Ok(manifest.created_at)
 }

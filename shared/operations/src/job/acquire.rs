@@ -14,20 +14,20 @@ use crate::{Holdfast, OperationError};
 ///
 /// The lease is taken before the row is written, so only one of two triggers writes a row.
 pub(crate) async fn lease_and_insert(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     job: &Job,
     now: Timestamp,
 ) -> Result<(), OperationError> {
-    lease(h, &job.backup_id, now).await?;
-    match h.catalog.insert_pending(job).await {
+    lease(holdfast, &job.backup_id, now).await?;
+    match holdfast.catalog.insert_pending(job).await {
         Ok(()) => {
-            h.observer.job_changed(job).await;
+            holdfast.observer.job_changed(job).await;
             Ok(())
         }
         // A repeated event: the row is its own.
         Err(CatalogError::AlreadyExists { .. }) => Ok(()),
         Err(error) => {
-            release(h, &job.backup_id).await;
+            release(&holdfast.catalog, &job.backup_id).await;
             Err(error.into())
         }
     }
@@ -35,14 +35,15 @@ pub(crate) async fn lease_and_insert(
 
 /// Leases the source to a backup. One dead holder is settled first.
 pub(crate) async fn lease(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     id: &BackupId,
     now: Timestamp,
 ) -> Result<(), OperationError> {
     let source = source_of(id)?;
     let acquire = || {
-        h.catalog
-            .acquire(source, id, h.settings.max_concurrent, now)
+        holdfast
+            .catalog
+            .acquire(source, id, holdfast.settings.max_concurrent, now)
     };
     match acquire().await {
         Ok(()) => return Ok(()),
@@ -50,8 +51,8 @@ pub(crate) async fn lease(
         Err(error) => return Err(from_lease(error)),
     }
     let mut dead = DeadJobs::default();
-    finish_dead_jobs(h, now, &mut dead).await?;
-    free_orphan_leases(h, now, &mut dead).await?;
+    finish_dead_jobs(holdfast, now, &mut dead).await?;
+    free_orphan_leases(&holdfast.catalog, now, &mut dead).await?;
     for problem in dead.problems {
         tracing::warn!(backupId = %id, problem, "cannot settle the dead run that holds the lease: the sweep retries");
     }

@@ -23,12 +23,12 @@ use holdfast_storage::{
 use tokio::task::{JoinError, JoinHandle};
 
 use super::watch::Watch;
-use crate::{Holdfast, OperationError};
+use crate::OperationError;
 
 /// Stores the bytes that `produce` writes on a blocking thread. If the run must stop, the writer
 /// refuses more bytes, and this ends the producer.
 pub(crate) async fn store_artifact<T: Send + 'static, E: From<OperationError> + Send + 'static>(
-    h: &Holdfast,
+    repository: &Repository,
     key: &ObjectKey,
     recipe: &Recipe,
     (expected_bytes, meters): (u64, &Meters),
@@ -43,7 +43,7 @@ pub(crate) async fn store_artifact<T: Send + 'static, E: From<OperationError> + 
         writer,
         stopped: Arc::clone(&stopped),
     };
-    let uploading = UploadTask::begin(&h.repository, key, source);
+    let uploading = UploadTask::begin(repository, key, source);
     let producing = tokio::task::spawn_blocking(move || {
         let made = produce(&mut writer)?;
         let digest = writer.writer.finish();
@@ -63,7 +63,7 @@ pub(crate) async fn store_artifact<T: Send + 'static, E: From<OperationError> + 
         }
     };
     let (pending, (digest, made)) = uploading.join(produced, watch).await?;
-    complete(h, key, pending, &digest, watch).await?;
+    complete(repository, key, pending, &digest, watch).await?;
     Ok((artifact(key, digest), made))
 }
 
@@ -145,7 +145,7 @@ impl UploadTask {
         let ended = tokio::select! {
             ended = self.ended() => ended,
             // Stopped: the source is dead, or will be in a moment, and the upload aborts itself.
-            () = stopped_and_waited(watch) => return Err(watch.stopped().await.into()),
+            () = abort_timeout_after_stop(watch) => return Err(watch.stopped().await.into()),
         };
         ended.map_err(|error| OperationError::internal("upload", &error))
     }
@@ -159,7 +159,7 @@ impl Drop for UploadTask {
 
 /// Completes the upload and compares the store's checksum with the sent bytes.
 pub(crate) async fn complete(
-    h: &Holdfast,
+    repository: &Repository,
     key: &ObjectKey,
     pending: PendingUpload,
     sent: &ArtifactDigest,
@@ -169,15 +169,15 @@ pub(crate) async fn complete(
     let completed = tokio::select! {
         completed = &mut completing => completed.map_err(|error| OperationError::internal("complete the upload", &error))?,
         // The completion is awaited, because the store might finish it anyway.
-        () = stopped_and_waited(watch) => {
+        () = abort_timeout_after_stop(watch) => {
             completing.abort();
-            remove(h, key).await;
+            remove(repository, key).await;
             return Err(watch.stopped().await.into());
         }
     };
     let compared = expect_as_sent(key, &completed?, sent.size_bytes, &sent.sha256);
     if compared.is_err() {
-        remove(h, key).await;
+        remove(repository, key).await;
     }
     Ok(compared?)
 }
@@ -207,8 +207,8 @@ pub(crate) fn expect_as_sent(
 }
 
 /// Removes an artifact of this run without a reference from a manifest.
-pub(crate) async fn remove(h: &Holdfast, key: &ObjectKey) {
-    match h.repository.store().delete(key).await {
+pub(crate) async fn remove(repository: &Repository, key: &ObjectKey) {
+    match repository.store().delete(key).await {
         Ok(()) => tracing::info!(%key, "an artifact without a manifest was removed"),
         Err(error) => {
             tracing::warn!(%key, %error, "an artifact without a manifest could not be removed");
@@ -216,7 +216,7 @@ pub(crate) async fn remove(h: &Holdfast, key: &ObjectKey) {
     }
 }
 
-async fn stopped_and_waited(watch: &Watch) {
+async fn abort_timeout_after_stop(watch: &Watch) {
     const ABORT_TIMEOUT: Duration = Duration::from_secs(10);
     watch.stopped().await;
     tokio::time::sleep(ABORT_TIMEOUT).await;

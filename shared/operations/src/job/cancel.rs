@@ -1,11 +1,11 @@
 //! Cancels a backup for an operator. The run notices this at its next beat, at most ten seconds
 //! later. Downloads under way end by themselves and have no effect.
 
-use holdfast_catalog::{CatalogError, JobChange};
+use holdfast_catalog::{Catalog, CatalogError, JobChange};
 use holdfast_domain::{BackupId, BackupType, Job, JobStatus, Timestamp};
 
 use super::{finish::parent::finish_parent_of, lease};
-use crate::{Holdfast, OperationError};
+use crate::{Holdfast, Observer, OperationError};
 
 /// Settles a job as `cancelled`, and releases its lease. For a `full` job, the cancellable parts
 /// are cancelled too.
@@ -13,13 +13,24 @@ use crate::{Holdfast, OperationError};
 /// # Errors
 /// [`OperationError::NotFound`]. [`OperationError::NotCancellable`] if the job is settled or
 /// commits now.
-pub async fn cancel(h: &Holdfast, id: &BackupId, now: Timestamp) -> Result<Job, OperationError> {
-    cancel_at(h, id, h.catalog.by_server_clock(now).await?).await
+pub async fn cancel(
+    holdfast: &Holdfast,
+    id: &BackupId,
+    now: Timestamp,
+) -> Result<Job, OperationError> {
+    cancel_at(
+        &holdfast.catalog,
+        holdfast.observer.as_ref(),
+        id,
+        holdfast.catalog.by_server_clock(now).await?,
+    )
+    .await
 }
 
 /// The same at this time of the catalogue's server.
 pub(crate) async fn cancel_at(
-    h: &Holdfast,
+    catalog: &Catalog,
+    observer: &dyn Observer,
     id: &BackupId,
     now: Timestamp,
 ) -> Result<Job, OperationError> {
@@ -27,8 +38,7 @@ pub(crate) async fn cancel_at(
         completed_at: Some(now),
         ..JobChange::default()
     };
-    let job = match h
-        .catalog
+    let job = match catalog
         .transition(id, JobStatus::Cancelled, change, None)
         .await
     {
@@ -42,24 +52,25 @@ pub(crate) async fn cancel_at(
         }
         Err(error) => return Err(error.into()),
     };
-    h.observer.job_changed(&job).await;
-    lease::release(h, id).await;
-    cancel_children_of(h, &job, now).await?;
-    finish_parent_of(h, &job).await;
+    observer.job_changed(&job).await;
+    lease::release(catalog, id).await;
+    cancel_children_of(catalog, observer, &job, now).await?;
+    finish_parent_of(catalog, observer, &job).await;
     Ok(job)
 }
 
 /// Cancels the parts of a full backup. A committing part still becomes a backup.
 async fn cancel_children_of(
-    h: &Holdfast,
+    catalog: &Catalog,
+    observer: &dyn Observer,
     parent: &Job,
     now: Timestamp,
 ) -> Result<(), OperationError> {
     if parent.backup_type != BackupType::Full {
         return Ok(());
     }
-    for child in h.catalog.children(&parent.backup_id).await? {
-        match Box::pin(cancel_at(h, &child.backup_id, now)).await {
+    for child in catalog.children(&parent.backup_id).await? {
+        match Box::pin(cancel_at(catalog, observer, &child.backup_id, now)).await {
             Ok(_) | Err(OperationError::NotCancellable { .. }) => {}
             Err(error) => return Err(error),
         }

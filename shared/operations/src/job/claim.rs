@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use holdfast_catalog::{CatalogError, JobChange, LeaseError};
+use holdfast_catalog::{Catalog, CatalogError, JobChange, LeaseError};
 use holdfast_domain::{BackupId, BackupType, Job, JobStatus, Timestamp};
 
 use super::{
@@ -21,70 +21,70 @@ pub(crate) enum JobClaim {
 }
 
 pub(crate) async fn claim(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     request: &BackupRequest,
     limits: RunLimits,
 ) -> Result<JobClaim, OperationError> {
-    let job = find_or_start(h, request).await?;
+    let job = find_or_start(holdfast, request).await?;
     if !job.status.is_active() {
-        return already_finished(h, job).await;
+        return already_finished(holdfast, job).await;
     }
     // The steps after discovery belong to another run. This is a repeated earlier event.
     if job.backup_type == BackupType::Content && is_finalized(job.status) {
         return Ok(JobClaim::Skip(SkipReason::RunningElsewhere));
     }
-    claim_active(h, &job, limits).await
+    claim_active(holdfast, &job, limits).await
 }
 
 /// The same for a run of all steps of a content backup. It resumes at the step of the earlier run.
 pub(crate) async fn claim_all_steps(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     request: &BackupRequest,
     limits: RunLimits,
 ) -> Result<JobClaim, OperationError> {
-    let job = find_or_start(h, request).await?;
+    let job = find_or_start(holdfast, request).await?;
     match job.status {
-        status if !status.is_active() => already_finished(h, job).await,
-        status if is_finalized(status) => claim_finalizing(h, &job.backup_id, limits).await,
-        _ => claim_active(h, &job, limits).await,
+        status if !status.is_active() => already_finished(holdfast, job).await,
+        status if is_finalized(status) => claim_finalizing(holdfast, &job.backup_id, limits).await,
+        _ => claim_active(holdfast, &job, limits).await,
     }
 }
 
 async fn claim_active(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     job: &Job,
     limits: RunLimits,
 ) -> Result<JobClaim, OperationError> {
-    match take_over(h, job, limits).await? {
-        Some(fence) => begin(h, job, fence).await,
+    match take_over(holdfast, job, limits).await? {
+        Some(fence) => begin(holdfast, job, fence).await,
         None => Ok(JobClaim::Skip(SkipReason::RunningElsewhere)),
     }
 }
 
 /// The event was delivered twice, or the job ended before the event came. A paused run may have
 /// written the manifest after its job had failed, so the manifest decides.
-async fn already_finished(h: &Holdfast, job: Job) -> Result<JobClaim, OperationError> {
+async fn already_finished(holdfast: &Holdfast, job: Job) -> Result<JobClaim, OperationError> {
     let status = match job.status {
         JobStatus::Failed | JobStatus::Cancelled
-            if finish::complete_if_committed(h, &job).await? =>
+            if finish::complete_if_committed(holdfast, &job).await? =>
         {
             JobStatus::Completed
         }
         status => status,
     };
     // A repeated event may have taken the lease just now.
-    lease::release(h, &job.backup_id).await;
+    lease::release(&holdfast.catalog, &job.backup_id).await;
     Ok(JobClaim::Skip(SkipReason::AlreadyFinished(status)))
 }
 
 /// The same for a finalizing run of a content backup, whether it is the first or follows a dead
 /// run.
 pub(crate) async fn claim_finalizing(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     id: &BackupId,
     limits: RunLimits,
 ) -> Result<JobClaim, OperationError> {
-    let job = match h.catalog.get(id).await {
+    let job = match holdfast.catalog.get(id).await {
         Ok(job) => job,
         Err(CatalogError::NotFound { .. }) => return Err(OperationError::NotFound(id.clone())),
         Err(error) => return Err(error.into()),
@@ -95,14 +95,14 @@ pub(crate) async fn claim_finalizing(
     if !is_finalized(job.status) {
         return Ok(JobClaim::Skip(SkipReason::RunningElsewhere));
     }
-    let Some(fence) = take_over(h, &job, limits).await? else {
+    let Some(fence) = take_over(holdfast, &job, limits).await? else {
         return Ok(JobClaim::Skip(SkipReason::RunningElsewhere));
     };
-    let taken_up = h.catalog.take_up_finalizing(id, fence).await;
+    let taken_up = holdfast.catalog.take_up_finalizing(id, fence).await;
     if taken_up.is_ok() {
         tracing::info!(backupId = %id, fence, "the backup is finalized");
     }
-    claimed(h, id, fence, taken_up).await
+    claimed(&holdfast.catalog, id, fence, taken_up).await
 }
 
 pub(crate) const fn is_finalized(status: JobStatus) -> bool {
@@ -111,23 +111,24 @@ pub(crate) const fn is_finalized(status: JobStatus) -> bool {
 
 /// The new fencing number, or `None` if another run is active or was faster.
 async fn take_over(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     job: &Job,
     limits: RunLimits,
 ) -> Result<Option<u64>, OperationError> {
-    let Some(seen) = dead_or_unclaimed(h, job).await? else {
+    let Some(seen) = dead_or_unclaimed(holdfast, job).await? else {
         return Ok(None);
     };
     let source = lease::source_of(&job.backup_id)?;
-    let deadline = lease::deadline_of(h, limits).await?;
+    let deadline = lease::deadline_of(&holdfast.catalog, limits).await?;
     let take = async |seen| {
-        h.catalog
+        holdfast
+            .catalog
             .take_over(
                 source,
                 &job.backup_id,
                 seen,
                 deadline,
-                h.catalog.now().await?,
+                holdfast.catalog.now().await?,
             )
             .await
     };
@@ -146,9 +147,12 @@ async fn take_over(
     }
 }
 
-async fn find_or_start(h: &Holdfast, request: &BackupRequest) -> Result<Job, OperationError> {
+async fn find_or_start(
+    holdfast: &Holdfast,
+    request: &BackupRequest,
+) -> Result<Job, OperationError> {
     let id = request.backup_id();
-    match h.catalog.get(&id).await {
+    match holdfast.catalog.get(&id).await {
         Ok(job) => return Ok(job),
         Err(CatalogError::NotFound { .. }) => {}
         Err(error) => return Err(error.into()),
@@ -156,28 +160,33 @@ async fn find_or_start(h: &Holdfast, request: &BackupRequest) -> Result<Job, Ope
     if let BackupRequest::Triggered { backup_id } = request {
         return Err(OperationError::NotFound(backup_id.clone()));
     }
-    let now = h.catalog.now().await?;
-    acquire::lease_and_insert(h, &Job::pending(id.clone(), request.trigger(), now), now).await?;
-    Ok(h.catalog.get(&id).await?)
+    let now = holdfast.catalog.now().await?;
+    acquire::lease_and_insert(
+        holdfast,
+        &Job::pending(id.clone(), request.trigger(), now),
+        now,
+    )
+    .await?;
+    Ok(holdfast.catalog.get(&id).await?)
 }
 
 /// The fencing number of a dead or missing run, or `None` if a run is active. Until this is clear,
 /// it waits: a run without a beat for a minute is dead.
-async fn dead_or_unclaimed(h: &Holdfast, job: &Job) -> Result<Option<u64>, OperationError> {
+async fn dead_or_unclaimed(holdfast: &Holdfast, job: &Job) -> Result<Option<u64>, OperationError> {
     let source = lease::source_of(&job.backup_id)?;
     let mut first_beat: Option<Timestamp> = None;
     loop {
-        let found = h
+        let found = holdfast
             .catalog
             .get_lease(source)
             .await?
             .filter(|lease| lease.holder == job.backup_id);
         let Some(found) = found else {
             // An operator or a sweep released its lease. It needs a new one, with a slot.
-            acquire::lease(h, &job.backup_id, h.catalog.now().await?).await?;
+            acquire::lease(holdfast, &job.backup_id, holdfast.catalog.now().await?).await?;
             continue;
         };
-        if lease::may_be_taken_over(&found, h.catalog.now().await?) {
+        if lease::may_be_taken_over(&found, holdfast.catalog.now().await?) {
             return Ok(Some(found.fence));
         }
         if *first_beat.get_or_insert(found.beat_at) != found.beat_at {
@@ -189,43 +198,43 @@ async fn dead_or_unclaimed(h: &Holdfast, job: &Job) -> Result<Option<u64>, Opera
 
 /// The forms of the backup's data: compressed, encrypted. A resumed content backup keeps its forms,
 /// because it has items already. Every run of a database backup begins a new dump.
-fn forms(h: &Holdfast, job: &Job) -> (bool, bool) {
+fn forms(holdfast: &Holdfast, job: &Job) -> (bool, bool) {
     match job.backup_type {
         BackupType::Content if job.started_at.is_some() => (job.compressed, job.encrypted),
         BackupType::Content => (
-            h.settings.content.compression,
-            h.settings.content.encryption,
+            holdfast.settings.content.compression,
+            holdfast.settings.content.encryption,
         ),
         BackupType::Database | BackupType::Full => (
-            h.settings.database.compression,
-            h.settings.database.encryption,
+            holdfast.settings.database.compression,
+            holdfast.settings.database.encryption,
         ),
     }
 }
 
-async fn begin(h: &Holdfast, job: &Job, fence: u64) -> Result<JobClaim, OperationError> {
-    let (compressed, encrypted) = forms(h, job);
+async fn begin(holdfast: &Holdfast, job: &Job, fence: u64) -> Result<JobClaim, OperationError> {
+    let (compressed, encrypted) = forms(holdfast, job);
     let change = JobChange {
         fence: Some(fence),
-        started_at: Some(h.catalog.now().await?),
+        started_at: Some(holdfast.catalog.now().await?),
         compressed: Some(compressed),
         encrypted: Some(encrypted),
         ..JobChange::default()
     };
-    let begun = h
+    let begun = holdfast
         .catalog
         .transition(&job.backup_id, JobStatus::Running, change, None)
         .await;
     if let Ok(job) = &begun {
         // The first log line of a run, in case it is killed.
         tracing::info!(backupId = %job.backup_id, fence, "the backup begins");
-        h.observer.job_changed(job).await;
+        holdfast.observer.job_changed(job).await;
     }
-    claimed(h, &job.backup_id, fence, begun).await
+    claimed(&holdfast.catalog, &job.backup_id, fence, begun).await
 }
 
 async fn claimed(
-    h: &Holdfast,
+    catalog: &Catalog,
     id: &BackupId,
     fence: u64,
     changed: Result<Job, CatalogError>,
@@ -234,7 +243,7 @@ async fn claimed(
         Ok(job) => Ok(JobClaim::Run(Box::new(Run { job, fence }))),
         // The job was cancelled or settled by the sweep in between.
         Err(CatalogError::Conflict { status, .. }) if !status.is_active() => {
-            lease::release(h, id).await;
+            lease::release(catalog, id).await;
             Ok(JobClaim::Skip(SkipReason::AlreadyFinished(status)))
         }
         Err(CatalogError::Conflict { .. }) => Ok(JobClaim::Skip(SkipReason::RunningElsewhere)),

@@ -29,16 +29,22 @@ impl From<OperationError> for RunFault {
 /// Checks for an existing manifest, whatever the row contains. It may come from a run killed
 /// between its manifest and the last change of its job, or from a run with another catalogue.
 pub(crate) async fn refuse_if_committed(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     run: &Run,
     watch: &Watch,
 ) -> Result<(), RunFault> {
     match watch
-        .guard(async { Ok(h.repository.manifest(&run.job.backup_id).await?) })
+        .guard(async { Ok(holdfast.repository.manifest(&run.job.backup_id).await?) })
         .await
     {
         Ok(manifest) => {
-            finish::complete(h, &run.job, &manifest).await?;
+            finish::complete(
+                &holdfast.catalog,
+                holdfast.observer.as_ref(),
+                &run.job,
+                &manifest,
+            )
+            .await?;
             Err(RunFault::CommittedBefore)
         }
         Err(OperationError::NotFound(_)) => Ok(()),
@@ -76,7 +82,7 @@ impl Notes {
 
 /// A stored but uncommitted backup.
 pub(crate) struct Commit<'a> {
-    pub(crate) h: &'a Holdfast,
+    pub(crate) holdfast: &'a Holdfast,
     pub(crate) run: &'a Run,
     pub(crate) key: &'a WritingKey,
     pub(crate) watch: &'a Watch,
@@ -129,7 +135,14 @@ impl Commit<'_> {
         }
         // The backup exists. If this call cannot write its row, the next run or the sweep writes
         // it.
-        let complete = || finish::complete(self.h, &job, manifest);
+        let complete = || {
+            finish::complete(
+                &self.holdfast.catalog,
+                self.holdfast.observer.as_ref(),
+                &job,
+                manifest,
+            )
+        };
         self.watch
             .persist(complete)
             .await
@@ -146,7 +159,7 @@ impl Commit<'_> {
             .watch
             .persist(|| self.begin_committing(change.clone()))
             .await?;
-        self.h.observer.job_changed(&job).await;
+        self.holdfast.observer.job_changed(&job).await;
         self.put_guide_unless_taken_over(manifest).await?;
         // No await separates this beat from the manifest.
         self.watch.confirm().await?;
@@ -156,7 +169,7 @@ impl Commit<'_> {
     async fn begin_committing(&self, change: JobChange) -> Result<Job, OperationError> {
         let (id, fence) = (&self.run.job.backup_id, self.run.fence);
         match self
-            .h
+            .holdfast
             .catalog
             .transition(id, JobStatus::Committing, change, Some(fence))
             .await
@@ -166,7 +179,7 @@ impl Commit<'_> {
                 status: JobStatus::Committing,
                 fence: found,
                 ..
-            }) if found == fence => Ok(self.h.catalog.get(id).await?),
+            }) if found == fence => Ok(self.holdfast.catalog.get(id).await?),
             changed => Ok(changed?),
         }
     }
@@ -176,7 +189,7 @@ impl Commit<'_> {
     async fn put_guide_unless_taken_over(&self, manifest: &Manifest) -> Result<(), OperationError> {
         const TRIES: u32 = 3;
         let (store, key) = (
-            self.h.repository.store(),
+            self.holdfast.repository.store(),
             ObjectKey::restore_guide(&manifest.backup_id),
         );
         let guide = Bytes::from((self.guide)(manifest));
@@ -202,7 +215,7 @@ impl Commit<'_> {
     async fn put_guide(&self, manifest: &Manifest) -> Result<(), OperationError> {
         let key = ObjectKey::restore_guide(&manifest.backup_id);
         let guide = Bytes::from((self.guide)(manifest));
-        self.h
+        self.holdfast
             .repository
             .store()
             .put(&key, guide, PutMode::Replace)
@@ -213,14 +226,14 @@ impl Commit<'_> {
     async fn put_manifest(&self, manifest: &Manifest, file: Bytes) -> Result<(), RunFault> {
         let id = &self.run.job.backup_id;
         let put = self
-            .h
+            .holdfast
             .repository
             .store()
             .put(&ObjectKey::manifest(id), file, PutMode::IfAbsent)
             .await;
         let Err(error) = put else { return Ok(()) };
         // The answer may have been lost, or another run was faster. The stored manifest decides.
-        match self.h.repository.manifest(id).await {
+        match self.holdfast.repository.manifest(id).await {
             Ok(found) if found == *manifest => Ok(()),
             Ok(_) => {
                 self.withdraw().await;
@@ -250,7 +263,7 @@ impl Commit<'_> {
     /// manifest stay, and its guide is written again. If this is unknown, all of them stay.
     async fn withdraw(&self) {
         let id = &self.run.job.backup_id;
-        match self.h.repository.manifest(id).await {
+        match self.holdfast.repository.manifest(id).await {
             Ok(theirs) => {
                 for key in self.own.iter().filter(|key| {
                     theirs
@@ -258,7 +271,7 @@ impl Commit<'_> {
                         .iter()
                         .all(|artifact| artifact.key != **key)
                 }) {
-                    remove(self.h, key).await;
+                    remove(&self.holdfast.repository, key).await;
                 }
                 if let Err(error) = self.put_guide(&theirs).await {
                     tracing::warn!(backupId = %id, %error, "the guide of another run could not be put right");
@@ -266,7 +279,7 @@ impl Commit<'_> {
             }
             Err(RepositoryError::NotFound(_)) => {
                 for key in self.own {
-                    remove(self.h, key).await;
+                    remove(&self.holdfast.repository, key).await;
                 }
             }
             Err(error) => {
@@ -278,7 +291,7 @@ impl Commit<'_> {
     /// Removes the guide of a refused backup.
     async fn remove_guide(&self) {
         let guide = ObjectKey::restore_guide(&self.run.job.backup_id);
-        if let Err(error) = self.h.repository.store().delete(&guide).await {
+        if let Err(error) = self.holdfast.repository.store().delete(&guide).await {
             tracing::warn!(key = %guide, %error, "a guide without a backup could not be removed");
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use holdfast_catalog::{Lease, Source};
+use holdfast_catalog::{Catalog, Lease, Source};
 use holdfast_domain::{BackupId, BackupType, FailureCode, Job, JobFailure, JobStatus, Timestamp};
 use holdfast_repository::RepositoryError;
 use jiff::SignedDuration;
@@ -33,16 +33,16 @@ pub(crate) struct DeadJobs {
 
 /// Settles each active job with a dead run, or without a run.
 pub(crate) async fn finish_dead_jobs(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     now: Timestamp,
     dead: &mut DeadJobs,
 ) -> Result<(), OperationError> {
-    let jobs = h.catalog.active(None).await?;
+    let jobs = holdfast.catalog.active(None).await?;
     // A full backup holds no lease. Its parts are settled instead.
     let jobs = jobs
         .into_iter()
         .filter(|job| job.backup_type != BackupType::Full);
-    let leases: HashMap<Source, Lease> = h
+    let leases: HashMap<Source, Lease> = holdfast
         .catalog
         .leases()
         .await?
@@ -53,7 +53,7 @@ pub(crate) async fn finish_dead_jobs(
     for job in jobs {
         let lease = Source::of(job.backup_type).and_then(|source| leases.get(&source));
         let lease = lease.filter(|lease| lease.holder == job.backup_id);
-        if let Err(error) = finish_if_dead(h, &job, lease, now, dead).await {
+        if let Err(error) = finish_if_dead(holdfast, &job, lease, now, dead).await {
             dead.problems
                 .push(format!("job {}: {error}", job.backup_id));
         }
@@ -62,7 +62,7 @@ pub(crate) async fn finish_dead_jobs(
 }
 
 async fn finish_if_dead(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     job: &Job,
     lease: Option<&Lease>,
     now: Timestamp,
@@ -70,7 +70,15 @@ async fn finish_if_dead(
 ) -> Result<(), OperationError> {
     if job.status == JobStatus::Pending && lease.is_none_or(|lease| lease.fence == 0) {
         if now.duration_since(job.created_at) > NOT_STARTED_AFTER {
-            finish::fail(h, job, not_started(), Some(job.fence), now).await?;
+            finish::fail(
+                &holdfast.catalog,
+                holdfast.observer.as_ref(),
+                job,
+                not_started(),
+                Some(job.fence),
+                now,
+            )
+            .await?;
             dead.not_started.push(job.backup_id.clone());
         }
         return Ok(());
@@ -82,23 +90,37 @@ async fn finish_if_dead(
     if job.backup_type == BackupType::Content && !is_given_up(job, now) {
         return Ok(());
     }
-    finish_dead_job(h, job, now, dead).await
+    finish_dead_job(holdfast, job, now, dead).await
 }
 
 /// Settles an abandoned job: by its manifest if it exists, or else as stalled.
 pub(crate) async fn finish_dead_job(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     job: &Job,
     now: Timestamp,
     dead: &mut DeadJobs,
 ) -> Result<(), OperationError> {
-    match h.repository.manifest(&job.backup_id).await {
+    match holdfast.repository.manifest(&job.backup_id).await {
         Ok(manifest) => {
-            finish::complete(h, job, &manifest).await?;
+            finish::complete(
+                &holdfast.catalog,
+                holdfast.observer.as_ref(),
+                job,
+                &manifest,
+            )
+            .await?;
             dead.completed.push(job.backup_id.clone());
         }
         Err(RepositoryError::NotFound(_)) => {
-            finish::fail(h, job, stalled(), Some(job.fence), now).await?;
+            finish::fail(
+                &holdfast.catalog,
+                holdfast.observer.as_ref(),
+                job,
+                stalled(),
+                Some(job.fence),
+                now,
+            )
+            .await?;
             dead.stalled.push(job.backup_id.clone());
         }
         Err(error) => return Err(error.into()),
@@ -107,12 +129,12 @@ pub(crate) async fn finish_dead_job(
 }
 
 pub(crate) async fn free_orphan_leases(
-    h: &Holdfast,
+    catalog: &Catalog,
     now: Timestamp,
     dead: &mut DeadJobs,
 ) -> Result<(), OperationError> {
-    for orphan in h.catalog.orphan_leases(now).await? {
-        if h.catalog.free_orphan(&orphan).await? {
+    for orphan in catalog.orphan_leases(now).await? {
+        if catalog.free_orphan(&orphan).await? {
             tracing::info!(backupId = %orphan.holder, "an orphaned lease was released");
             dead.leases_freed += 1;
         }

@@ -6,7 +6,8 @@ use super::{
     lost_lease::{LostLease, state_after_lost_lease},
     run::Run,
 };
-use crate::{Holdfast, OperationError, StopReason};
+use crate::{OperationError, StopReason};
+use holdfast_catalog::Catalog;
 
 /// How such a run ended.
 pub(crate) enum RunEnding {
@@ -26,7 +27,7 @@ pub(crate) enum RunEnding {
 /// If the state of the job is unknown: the catalogue does not answer, or a manifest may exist. The
 /// event's source retries, and the next run takes the job over.
 pub(crate) async fn ending_of(
-    h: &Holdfast,
+    catalog: &Catalog,
     run: &Run,
     fault: RunFault,
 ) -> Result<RunEnding, OperationError> {
@@ -37,9 +38,9 @@ pub(crate) async fn ending_of(
     };
     match error {
         OperationError::Stopped(StopReason::Cancelled) => Ok(RunEnding::Cancelled),
-        OperationError::Stopped(StopReason::LeaseLost) => {
-            Ok(RunEnding::LostLease(state_after_lost_lease(h, run).await?))
-        }
+        OperationError::Stopped(StopReason::LeaseLost) => Ok(RunEnding::LostLease(
+            state_after_lost_lease(catalog, run).await?,
+        )),
         error if error.is_catalog_away() => Err(error),
         error => Ok(RunEnding::Failed(error)),
     }

@@ -1,8 +1,9 @@
 //! A full backup: a job without a lease, as the parent of one backup of each type. It completes if
 //! all its parts complete, and fails if one part fails.
 
-use holdfast_catalog::{CatalogError, JobChange};
+use holdfast_catalog::{Catalog, CatalogError, JobChange};
 use holdfast_codec::random_bytes;
+use holdfast_domain::settings::Settings;
 use holdfast_domain::{
     BackupId, BackupType, FailureCode, Job, JobFailure, JobStatus, Timestamp, Trigger, TriggerKind,
     settings::{SettingError, SettingsError},
@@ -13,7 +14,7 @@ use super::{
     finish::{self, parent::finish_if_parts_ended},
     lease, trigger,
 };
-use crate::{Holdfast, OperationError};
+use crate::{Holdfast, Observer, OperationError};
 
 /// The parts of a full backup.
 pub(crate) const PARTS: [BackupType; 2] = [BackupType::Database, BackupType::Content];
@@ -38,20 +39,20 @@ pub struct FullTrigger {
 /// [`OperationError::Config`] if `BACKUP_MAX_CONCURRENT` is too small for both. Nothing was begun
 /// in these cases.
 pub async fn trigger_full(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     by: Option<String>,
     now: Timestamp,
 ) -> Result<FullTrigger, OperationError> {
-    if let Some(switch) = trigger::switched_off(h, BackupType::Full) {
+    if let Some(switch) = trigger::switched_off(&holdfast.settings, BackupType::Full) {
         return Err(OperationError::Disabled(switch));
     }
-    let now = h.catalog.by_server_clock(now).await?;
-    finish_abandoned(h, now).await;
-    let (kinds, skipped) = parts(h);
-    if kinds.len() > usize::try_from(h.settings.max_concurrent).unwrap_or(usize::MAX) {
+    let now = holdfast.catalog.by_server_clock(now).await?;
+    finish_abandoned(&holdfast.catalog, holdfast.observer.as_ref(), now).await;
+    let (kinds, skipped) = parts(&holdfast.settings);
+    if kinds.len() > usize::try_from(holdfast.settings.max_concurrent).unwrap_or(usize::MAX) {
         let problem = format!(
             "is {}: a full backup runs {} at a time. Raise it, or back up one after the other",
-            h.settings.max_concurrent,
+            holdfast.settings.max_concurrent,
             kinds.len()
         );
         return Err(
@@ -79,26 +80,35 @@ pub async fn trigger_full(
             })
         })
         .collect::<Result<_, OperationError>>()?;
-    lease_all(h, &children, now).await?;
-    match write_rows(h, parent, &children, &skipped, now).await {
+    lease_all(holdfast, &children, now).await?;
+    match write_rows(
+        &holdfast.catalog,
+        holdfast.observer.as_ref(),
+        parent,
+        &children,
+        &skipped,
+        now,
+    )
+    .await
+    {
         Ok(job) => Ok(FullTrigger {
             job,
             children,
             skipped,
         }),
         Err(error) => {
-            release_all(h, &children).await;
+            release_all(&holdfast.catalog, &children).await;
             Err(error)
         }
     }
 }
 
 /// The enabled parts, and the switches of the others.
-fn parts(h: &Holdfast) -> (Vec<BackupType>, Vec<&'static str>) {
+fn parts(settings: &Settings) -> (Vec<BackupType>, Vec<&'static str>) {
     let mut kinds = Vec::new();
     let mut skipped = Vec::new();
     for kind in PARTS {
-        match trigger::switched_off(h, kind) {
+        match trigger::switched_off(settings, kind) {
             None => kinds.push(kind),
             Some(switch) => skipped.push(switch),
         }
@@ -107,10 +117,14 @@ fn parts(h: &Holdfast) -> (Vec<BackupType>, Vec<&'static str>) {
 }
 
 /// All leases, or none.
-async fn lease_all(h: &Holdfast, children: &[Job], now: Timestamp) -> Result<(), OperationError> {
+async fn lease_all(
+    holdfast: &Holdfast,
+    children: &[Job],
+    now: Timestamp,
+) -> Result<(), OperationError> {
     for child in children {
-        if let Err(error) = acquire::lease(h, &child.backup_id, now).await {
-            release_all(h, children).await;
+        if let Err(error) = acquire::lease(holdfast, &child.backup_id, now).await {
+            release_all(&holdfast.catalog, children).await;
             return Err(error);
         }
     }
@@ -118,25 +132,26 @@ async fn lease_all(h: &Holdfast, children: &[Job], now: Timestamp) -> Result<(),
 }
 
 /// Releases the leases of these jobs, as far as they hold any.
-async fn release_all(h: &Holdfast, children: &[Job]) {
+async fn release_all(catalog: &Catalog, children: &[Job]) {
     for child in children {
-        lease::release(h, &child.backup_id).await;
+        lease::release(catalog, &child.backup_id).await;
     }
 }
 
 /// Writes the parent first, so that no part lacks it. The parent runs once all parts exist.
 async fn write_rows(
-    h: &Holdfast,
+    catalog: &Catalog,
+    observer: &dyn Observer,
     parent: Job,
     children: &[Job],
     skipped: &[&str],
     now: Timestamp,
 ) -> Result<Job, OperationError> {
-    h.catalog.insert_pending(&parent).await?;
-    h.observer.job_changed(&parent).await;
+    catalog.insert_pending(&parent).await?;
+    observer.job_changed(&parent).await;
     for child in children {
-        h.catalog.insert_pending(child).await?;
-        h.observer.job_changed(child).await;
+        catalog.insert_pending(child).await?;
+        observer.job_changed(child).await;
     }
     let notes = skipped
         .iter()
@@ -146,20 +161,19 @@ async fn write_rows(
         message: Some(notes.collect::<Vec<_>>().join("; ")).filter(|notes| !notes.is_empty()),
         ..JobChange::default()
     };
-    let parent = h
-        .catalog
+    let parent = catalog
         .transition(&parent.backup_id, JobStatus::Running, change, None)
         .await?;
-    h.observer.job_changed(&parent).await;
+    observer.job_changed(&parent).await;
     Ok(parent)
 }
 
 /// Settles full backups with a killed trigger or last run. Without a sweeping function, the next
 /// full backup does this. A failure is logged, and the sweep or the next full backup retries.
-async fn finish_abandoned(h: &Holdfast, now: Timestamp) {
+async fn finish_abandoned(catalog: &Catalog, observer: &dyn Observer, now: Timestamp) {
     let settling = async {
-        for parent in h.catalog.active(Some(BackupType::Full)).await? {
-            sweep_parent(h, &parent, now).await?;
+        for parent in catalog.active(Some(BackupType::Full)).await? {
+            sweep_parent(catalog, observer, &parent, now).await?;
         }
         Ok::<_, OperationError>(())
     };
@@ -170,12 +184,13 @@ async fn finish_abandoned(h: &Holdfast, now: Timestamp) {
 
 /// Settles a full backup for the sweep: with its parts, or as failed if its trigger died half-way.
 pub(crate) async fn sweep_parent(
-    h: &Holdfast,
+    catalog: &Catalog,
+    observer: &dyn Observer,
     parent: &Job,
     now: Timestamp,
 ) -> Result<Option<Job>, OperationError> {
     if parent.status == JobStatus::Running {
-        return finish_if_parts_ended(h, &parent.backup_id, now).await;
+        return finish_if_parts_ended(catalog, observer, &parent.backup_id, now).await;
     }
     if now.duration_since(parent.created_at) <= lease::NOT_STARTED_AFTER {
         return Ok(None);
@@ -185,7 +200,7 @@ pub(crate) async fn sweep_parent(
         message: "its trigger died before all of its parts were there".to_owned(),
         hint: Some("trigger it again".to_owned()),
     };
-    match finish::fail(h, parent, failure, None, now).await {
+    match finish::fail(catalog, observer, parent, failure, None, now).await {
         Ok(job) => Ok(Some(job)),
         Err(OperationError::Catalog(CatalogError::Conflict { .. })) => Ok(None),
         Err(error) => Err(error),

@@ -13,7 +13,7 @@ const PAGE: usize = 500;
 
 /// The result for such jobs.
 #[derive(Debug, Default)]
-pub(crate) struct Late {
+pub(crate) struct LateJobs {
     /// Jobs that are completed now.
     pub(crate) completed: Vec<BackupId>,
     /// Backups that may be whole, with the reason: the store or the catalogue did not answer.
@@ -28,13 +28,13 @@ pub(crate) struct Late {
 /// # Errors
 /// If the catalogue cannot list the jobs.
 pub(crate) async fn complete_committed(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     committed: &[BackupId],
-) -> Result<Late, OperationError> {
-    let mut late = Late::default();
+) -> Result<LateJobs, OperationError> {
+    let mut late = LateJobs::default();
     for page in committed.chunks(PAGE) {
-        for job in h.catalog.unsuccessful_among(page).await? {
-            match finish::complete_if_committed(h, &job).await {
+        for job in holdfast.catalog.unsuccessful_among(page).await? {
+            match finish::complete_if_committed(holdfast, &job).await {
                 Ok(true) => late.completed.push(job.backup_id),
                 Ok(false) => {}
                 Err(error) => {

@@ -1,12 +1,13 @@
 //! Full backups with a late end of a part. A part may become a backup after its parent failed, was
 //! cancelled or was deleted.
 
+use holdfast_catalog::Catalog;
 use holdfast_domain::{BackupId, BackupType, JobStatus, Timestamp};
 use jiff::SignedDuration;
 use serde::Serialize;
 
 use super::finish::parent::finish_if_parts_ended;
-use crate::{Holdfast, OperationError};
+use crate::{Observer, OperationError};
 
 /// The age of full backups considered here. Retention soon judges older ones by themselves.
 const MAX_AGE: SignedDuration = SignedDuration::from_hours(30 * 24);
@@ -42,22 +43,24 @@ pub(crate) struct LateParents {
 /// # Errors
 /// If the catalogue cannot list the full backups.
 pub(crate) async fn finish_late(
-    h: &Holdfast,
+    catalog: &Catalog,
+    observer: &dyn Observer,
     now: Timestamp,
 ) -> Result<LateParents, OperationError> {
     let mut late = LateParents::default();
-    reinstate(h, now, &mut late).await?;
-    complete(h, now, &mut late).await?;
+    reinstate(catalog, observer, now, &mut late).await?;
+    complete(catalog, observer, now, &mut late).await?;
     Ok(late)
 }
 
 async fn reinstate(
-    h: &Holdfast,
+    catalog: &Catalog,
+    observer: &dyn Observer,
     now: Timestamp,
     late: &mut LateParents,
 ) -> Result<(), OperationError> {
-    for id in h.catalog.deleted_parents_of_backups(now - MAX_AGE).await? {
-        match finish_if_parts_ended(h, &id, now).await {
+    for id in catalog.deleted_parents_of_backups(now - MAX_AGE).await? {
+        match finish_if_parts_ended(catalog, observer, &id, now).await {
             Ok(Some(job)) => late.brought_back.push(ReinstatedParent {
                 backup_id: id,
                 status: job.status,
@@ -70,21 +73,21 @@ async fn reinstate(
 }
 
 async fn complete(
-    h: &Holdfast,
+    catalog: &Catalog,
+    observer: &dyn Observer,
     now: Timestamp,
     late: &mut LateParents,
 ) -> Result<(), OperationError> {
     let mut after = None;
     loop {
-        let page = h
-            .catalog
+        let page = catalog
             .unsuccessful_since(BackupType::Full, now - MAX_AGE, after.as_ref(), PAGE)
             .await?;
         let Some(last) = page.last().map(|job| job.backup_id.clone()) else {
             return Ok(());
         };
         for parent in page {
-            match finish_if_parts_ended(h, &parent.backup_id, now).await {
+            match finish_if_parts_ended(catalog, observer, &parent.backup_id, now).await {
                 Ok(Some(_)) => late.completed.push(parent.backup_id),
                 Ok(None) => {}
                 Err(error) => late.problems.push((parent.backup_id, error)),

@@ -2,12 +2,12 @@
 //! catalogue's server: the clocks of two machines may differ, and a lease is written by one and
 //! judged by another.
 
-use holdfast_catalog::{CatalogError, Lease, LeaseError, Source};
+use holdfast_catalog::{Catalog, CatalogError, Lease, LeaseError, Source};
 use holdfast_domain::heartbeat::DEAD_AFTER;
 use holdfast_domain::{BackupId, Timestamp};
 use jiff::SignedDuration;
 
-use crate::{Holdfast, InvalidOperation, OperationError, RunLimits};
+use crate::{InvalidOperation, OperationError, RunLimits};
 
 /// A `pending` job without a run for this long will never have one.
 pub(crate) const NOT_STARTED_AFTER: SignedDuration = SignedDuration::from_mins(10);
@@ -30,19 +30,19 @@ pub(crate) fn may_be_taken_over(lease: &Lease, now: Timestamp) -> bool {
 
 /// When a run has to be through, for its lease.
 pub(crate) async fn deadline_of(
-    h: &Holdfast,
+    catalog: &Catalog,
     limits: RunLimits,
 ) -> Result<Option<Timestamp>, CatalogError> {
     match limits.deadline {
-        Some(deadline) => Ok(Some(h.catalog.by_server_clock(deadline).await?)),
+        Some(deadline) => Ok(Some(catalog.by_server_clock(deadline).await?)),
         None => Ok(None),
     }
 }
 
 /// Releases the lease. A failure is logged, and the sweep releases it later.
-pub(crate) async fn release(h: &Holdfast, id: &BackupId) {
+pub(crate) async fn release(catalog: &Catalog, id: &BackupId) {
     let Ok(source) = source_of(id) else { return };
-    if let Err(error) = h.catalog.release(source, id).await {
+    if let Err(error) = catalog.release(source, id).await {
         tracing::warn!(backupId = %id, %error, "cannot release the lease: the sweep releases it");
     }
 }

@@ -1,6 +1,6 @@
 //! The state of a job after its run lost the lease. The run reports only known facts.
 
-use holdfast_catalog::Lease;
+use holdfast_catalog::{Catalog, Lease};
 use holdfast_domain::{Job, JobStatus};
 
 use super::{
@@ -8,7 +8,7 @@ use super::{
     persist::persist,
     run::{BackupOutcome, Run, SkipReason},
 };
-use crate::{Holdfast, OperationError, StopReason};
+use crate::{OperationError, StopReason};
 
 /// The state of the job in the catalogue.
 pub(crate) enum LostLease {
@@ -41,16 +41,16 @@ impl LostLease {
 /// [`StopReason::LeaseLost`] if the job is not settled and has no newer run, or if the catalogue
 /// does not answer. The event's source retries.
 pub(crate) async fn state_after_lost_lease(
-    h: &Holdfast,
+    catalog: &Catalog,
     run: &Run,
 ) -> Result<LostLease, OperationError> {
     let id = &run.job.backup_id;
-    let job = persist(|| async { Ok(h.catalog.get(id).await?) }).await?;
+    let job = persist(|| async { Ok(catalog.get(id).await?) }).await?;
     if !job.status.is_active() {
         return Ok(LostLease::Finished(Box::new(job)));
     }
     let source = lease::source_of(id)?;
-    let lease = persist(|| async { Ok(h.catalog.get_lease(source).await?) }).await?;
+    let lease = persist(|| async { Ok(catalog.get_lease(source).await?) }).await?;
     let is_newer = |lease: &Lease| lease.holder == *id && lease.fence > run.fence;
     if job.fence > run.fence || lease.as_ref().is_some_and(is_newer) {
         return Ok(LostLease::Elsewhere);

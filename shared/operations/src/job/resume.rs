@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
-use holdfast_catalog::{CatalogError, Lease, UNSTARTED_GRACE};
+use holdfast_catalog::{Catalog, CatalogError, Lease, UNSTARTED_GRACE};
 use holdfast_domain::heartbeat::DEAD_AFTER;
 use holdfast_domain::{BackupId, Job, Timestamp, settings::StoreLocation};
+use holdfast_repository::Repository;
 use jiff::SignedDuration;
 
 use super::lease;
@@ -29,22 +30,30 @@ enum Liveness {
 ///
 /// # Errors
 /// Those of the catalogue.
-pub async fn is_interrupted(h: &Holdfast, id: &BackupId) -> Result<bool, OperationError> {
+pub async fn is_interrupted(holdfast: &Holdfast, id: &BackupId) -> Result<bool, OperationError> {
     let source = lease::source_of(id)?;
     let mut seen: Option<(u64, Timestamp)> = None;
     loop {
-        let lease = h
+        let lease = holdfast
             .catalog
             .get_lease(source)
             .await?
             .filter(|lease| lease.holder == *id);
         let Some(lease) = lease else { return Ok(true) };
-        let job = match h.catalog.get(id).await {
+        let job = match holdfast.catalog.get(id).await {
             Ok(job) => Some(job),
             Err(CatalogError::NotFound { .. }) => None,
             Err(error) => return Err(error.into()),
         };
-        match liveness(h, &lease, job.as_ref(), h.catalog.now().await?).await? {
+        match liveness(
+            &holdfast.repository,
+            &holdfast.catalog,
+            &lease,
+            job.as_ref(),
+            holdfast.catalog.now().await?,
+        )
+        .await?
+        {
             Liveness::Alive => return Ok(false),
             Liveness::Dead => return Ok(true),
             Liveness::Unclear => {}
@@ -58,7 +67,8 @@ pub async fn is_interrupted(h: &Holdfast, id: &BackupId) -> Result<bool, Operati
 }
 
 async fn liveness(
-    h: &Holdfast,
+    repository: &Repository,
+    catalog: &Catalog,
     lease: &Lease,
     job: Option<&Job>,
     now: Timestamp,
@@ -79,7 +89,7 @@ async fn liveness(
         return Ok(Liveness::Dead);
     }
     if lease.waits_until.is_some() && !lease::is_dead(lease, now) {
-        let is_alive = are_functions_active(h, lease, now).await?;
+        let is_alive = are_functions_active(repository, catalog, lease, now).await?;
         return Ok(if is_alive {
             Liveness::Alive
         } else {
@@ -97,13 +107,14 @@ async fn liveness(
 
 /// Whether functions continue a backup with a waiting lease. A directory has no functions.
 async fn are_functions_active(
-    h: &Holdfast,
+    repository: &Repository,
+    catalog: &Catalog,
     lease: &Lease,
     now: Timestamp,
 ) -> Result<bool, OperationError> {
-    if matches!(h.repository.location(), StoreLocation::Directory(_)) {
+    if matches!(repository.location(), StoreLocation::Directory(_)) {
         return Ok(false);
     }
     let since = now - FUNCTION_SILENCE_LIMIT;
-    Ok(lease.beat_at > since || h.catalog.items_touched_since(&lease.holder, since).await?)
+    Ok(lease.beat_at > since || catalog.items_touched_since(&lease.holder, since).await?)
 }

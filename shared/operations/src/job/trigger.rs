@@ -3,6 +3,7 @@
 
 use holdfast_catalog::{Catalog, CatalogError, JobChange};
 use holdfast_codec::random_bytes;
+use holdfast_domain::settings::Settings;
 use holdfast_domain::{
     BackupId, BackupType, FailureCode, Job, JobFailure, JobStatus, Timestamp, Trigger, TriggerKind,
     settings::SettingsError,
@@ -17,15 +18,15 @@ use crate::{BackupRequest, Holdfast, OperationError};
 /// [`OperationError::AlreadyRunning`], [`OperationError::ConcurrencyLimit`],
 /// [`OperationError::Disabled`]. Nothing was written in these cases.
 pub async fn trigger(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     kind: BackupType,
     by: Option<String>,
     now: Timestamp,
 ) -> Result<Job, OperationError> {
-    if let Some(switch) = switched_off(h, kind) {
+    if let Some(switch) = switched_off(&holdfast.settings, kind) {
         return Err(OperationError::Disabled(switch));
     }
-    let now = h.catalog.by_server_clock(now).await?;
+    let now = holdfast.catalog.by_server_clock(now).await?;
     let id = BackupId::new(kind, now, random_bytes()?);
     let job = Job::pending(
         id,
@@ -35,11 +36,11 @@ pub async fn trigger(
         },
         now,
     );
-    if let Err(error) = acquire::lease_and_insert(h, &job, now).await {
+    if let Err(error) = acquire::lease_and_insert(holdfast, &job, now).await {
         if error.is_catalog_away() {
             // The lease may have been written although the call failed. The id is new, so no other
             // run has it.
-            lease::release(h, &job.backup_id).await;
+            lease::release(&holdfast.catalog, &job.backup_id).await;
         }
         return Err(error);
     }
@@ -47,10 +48,10 @@ pub async fn trigger(
 }
 
 /// The name of the disabled switch for backups of this type, if any.
-pub(crate) fn switched_off(h: &Holdfast, kind: BackupType) -> Option<&'static str> {
-    let (database, content) = (h.settings.database.enabled, h.settings.content.enabled);
+pub(crate) fn switched_off(settings: &Settings, kind: BackupType) -> Option<&'static str> {
+    let (database, content) = (settings.database.enabled, settings.content.enabled);
     match kind {
-        _ if !h.settings.enabled => Some("BACKUP_SYSTEM_ENABLED"),
+        _ if !settings.enabled => Some("BACKUP_SYSTEM_ENABLED"),
         BackupType::Database if !database => Some("BACKUP_DATABASE_ENABLED"),
         BackupType::Content if !content => Some("BACKUP_CONTENT_ENABLED"),
         BackupType::Full if !database && !content => Some("BACKUP_DATABASE_ENABLED"),
@@ -62,7 +63,7 @@ pub(crate) fn switched_off(h: &Holdfast, kind: BackupType) -> Option<&'static st
 ///
 /// # Errors
 /// If the catalogue does not answer. The sweep settles the job then.
-pub async fn abandon(h: &Holdfast, job: &Job, why: &str) -> Result<(), OperationError> {
+pub async fn abandon(holdfast: &Holdfast, job: &Job, why: &str) -> Result<(), OperationError> {
     let failure = JobFailure::new(
         FailureCode::NotStarted,
         format!("the backup could not be handed over to a worker: {why}"),
@@ -71,7 +72,15 @@ pub async fn abandon(h: &Holdfast, job: &Job, why: &str) -> Result<(), Operation
         ),
     );
     // Only without a run: the event may have arrived after all.
-    finish::fail(h, job, failure, Some(0), h.catalog.now().await?).await?;
+    finish::fail(
+        &holdfast.catalog,
+        holdfast.observer.as_ref(),
+        job,
+        failure,
+        Some(0),
+        holdfast.catalog.now().await?,
+    )
+    .await?;
     Ok(())
 }
 

@@ -42,7 +42,7 @@ struct Heart {
 impl Watch {
     /// Begins to beat for a run. Each step calls `progress`, and `None` reports nothing.
     pub(crate) fn begin(
-        h: &Holdfast,
+        holdfast: &Holdfast,
         run: &Run,
         limits: RunLimits,
         progress: impl Fn() -> Option<Progress> + Send + Sync + 'static,
@@ -50,13 +50,13 @@ impl Watch {
         let backup_id = run.job.backup_id.clone();
         let source = lease::source_of(&backup_id).unwrap_or(Source::Database);
         let heart = Heart {
-            catalog: h.catalog.clone(),
+            catalog: holdfast.catalog.clone(),
             source,
             backup_id,
             fence: run.fence,
         };
         let watching = {
-            let (heart, observer) = (heart.clone(), h.observer.clone());
+            let (heart, observer) = (heart.clone(), holdfast.observer.clone());
             let report = move |id: &BackupId, progress: &Progress| observer.progress(id, progress);
             async move { keep_watch(&heart, limits, progress, report).await }
         };
@@ -72,11 +72,11 @@ impl Watch {
     }
 
     /// Runs a step, unless the run must stop before the step ends.
-    pub(crate) async fn guard<T>(
+    pub(crate) fn guard<T>(
         &self,
         step: impl Future<Output = Result<T, OperationError>>,
-    ) -> Result<T, OperationError> {
-        self.heartbeat.guard(step).await
+    ) -> impl Future<Output = Result<T, OperationError>> {
+        self.heartbeat.guard(step)
     }
 
     /// Makes a repeatable call of the catalogue. It is repeated while the catalogue does not

@@ -3,9 +3,9 @@
 //! of their uploads.
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
-use holdfast_catalog::{Lease, Source};
+use holdfast_catalog::{Catalog, Lease, Source};
 use holdfast_domain::{BackupId, BackupType, Job, JobStatus, ObjectKey, Timestamp};
-use holdfast_repository::RepositoryError;
+use holdfast_repository::{Repository, RepositoryError};
 use jiff::SignedDuration;
 
 use super::SweepReport;
@@ -38,18 +38,18 @@ const CONCURRENCY: usize = 32;
 
 /// Processes each content backup.
 pub(super) async fn sweep(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     queue: Option<&dyn DownloadQueue>,
     limits: RunLimits,
     now: Timestamp,
     report: &mut SweepReport,
 ) -> Result<(), OperationError> {
-    for job in h.catalog.active(Some(BackupType::Content)).await? {
+    for job in holdfast.catalog.active(Some(BackupType::Content)).await? {
         if is_late(limits) {
             report.unfinished.push("content backups".to_owned());
             return Ok(());
         }
-        let lease = h
+        let lease = holdfast
             .catalog
             .get_lease(Source::Content)
             .await?
@@ -62,9 +62,9 @@ pub(super) async fn sweep(
         let swept = async {
             match job.status {
                 JobStatus::Finalizing | JobStatus::Committing => {
-                    finalizing(h, &job, lease.as_ref(), now, report).await
+                    finalizing(holdfast, &job, lease.as_ref(), now, report).await
                 }
-                _ => running(h, queue, &job, lease.as_ref(), (limits, now), report).await,
+                _ => running(holdfast, queue, &job, lease.as_ref(), (limits, now), report).await,
             }
         };
         if let Err(error) = swept.await {
@@ -82,7 +82,7 @@ fn is_abandoned(lease: Option<&Lease>, now: Timestamp) -> bool {
 }
 
 async fn finalizing(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     job: &Job,
     lease: Option<&Lease>,
     now: Timestamp,
@@ -95,30 +95,30 @@ async fn finalizing(
     if !is_abandoned(lease, now) && !lease.is_some_and(late) {
         return Ok(());
     }
-    match h.repository.manifest(&job.backup_id).await {
+    match holdfast.repository.manifest(&job.backup_id).await {
         Err(RepositoryError::NotFound(_)) if !is_given_up(job, now) => {
             continue_with(&job.backup_id, Step::Finalize, report);
             Ok(())
         }
         Err(error) if !matches!(error, RepositoryError::NotFound(_)) => Err(error.into()),
-        _ => finish_dead(h, job, now, report).await,
+        _ => finish_dead(holdfast, job, now, report).await,
     }
 }
 
 async fn finish_dead(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     job: &Job,
     now: Timestamp,
     report: &mut SweepReport,
 ) -> Result<(), OperationError> {
     let mut dead = DeadJobs::default();
-    let settled = finish_dead_job(h, job, now, &mut dead).await;
+    let settled = finish_dead_job(holdfast, job, now, &mut dead).await;
     report.add(dead);
     settled
 }
 
 async fn running(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     queue: Option<&dyn DownloadQueue>,
     job: &Job,
     lease: Option<&Lease>,
@@ -129,30 +129,39 @@ async fn running(
     if !is_waiting && !is_abandoned(lease, now) {
         return Ok(());
     }
-    let work = h.catalog.content_work(&job.backup_id).await?;
+    let work = holdfast.catalog.content_work(&job.backup_id).await?;
     if work.discovered_at.is_none() {
-        return undiscovered(h, job, lease, now, report).await;
+        return undiscovered(holdfast, job, lease, now, report).await;
     }
     let end = job.created_at + DOWNLOADS_END_AFTER;
     if !is_waiting && let Some(lease) = lease {
         // Its last run died between its last write and its wait.
-        h.catalog
+        holdfast
+            .catalog
             .wait(Source::Content, &job.backup_id, lease.fence, end, now)
             .await?;
     }
     if now > end {
-        report.items_given_up += fail_pending(h, job, limits).await?;
+        report.items_given_up += fail_pending(holdfast, job, limits).await?;
     } else if let Some(queue) = queue {
-        report.items_resent += resend(h, queue, &job.backup_id, limits, now).await?;
+        report.items_resent +=
+            resend(&holdfast.catalog, queue, &job.backup_id, limits, now).await?;
     }
-    if finalize_if_settled_at(h, &job.backup_id, now).await? {
+    if finalize_if_settled_at(
+        &holdfast.catalog,
+        holdfast.observer.as_ref(),
+        &job.backup_id,
+        now,
+    )
+    .await?
+    {
         continue_with(&job.backup_id, Step::Finalize, report);
     }
     Ok(())
 }
 
 async fn undiscovered(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     job: &Job,
     lease: Option<&Lease>,
     now: Timestamp,
@@ -162,7 +171,7 @@ async fn undiscovered(
         return Ok(());
     }
     if is_given_up(job, now) {
-        return finish_dead(h, job, now, report).await;
+        return finish_dead(holdfast, job, now, report).await;
     }
     continue_with(&job.backup_id, Step::Discover, report);
     Ok(())
@@ -177,7 +186,7 @@ fn continue_with(id: &BackupId, step: Step, report: &mut SweepReport) {
 }
 
 async fn resend(
-    h: &Holdfast,
+    catalog: &Catalog,
     queue: &dyn DownloadQueue,
     id: &BackupId,
     limits: RunLimits,
@@ -189,14 +198,13 @@ async fn resend(
         if is_late(limits) {
             return Ok(sent);
         }
-        let page = h
-            .catalog
+        let page = catalog
             .pending_since(id, now - RESEND_AFTER, after.as_deref(), PAGE)
             .await?;
         let Some(last) = page.last().cloned() else {
             return Ok(sent);
         };
-        send(h, queue, id, &page).await?;
+        send(catalog, queue, id, &page).await?;
         sent += page.len() as u64;
         if sent >= MAX_RESENT {
             return Ok(sent);
@@ -206,7 +214,11 @@ async fn resend(
 }
 
 /// Settles the pending items as failed, so the backup ends.
-async fn fail_pending(h: &Holdfast, job: &Job, limits: RunLimits) -> Result<u64, OperationError> {
+async fn fail_pending(
+    holdfast: &Holdfast,
+    job: &Job,
+    limits: RunLimits,
+) -> Result<u64, OperationError> {
     let id = &job.backup_id;
     let (mut given_up, mut after) = (0, None);
     loop {
@@ -214,7 +226,7 @@ async fn fail_pending(h: &Holdfast, job: &Job, limits: RunLimits) -> Result<u64,
         if is_late(limits) {
             return Ok(given_up);
         }
-        let page = h
+        let page = holdfast
             .catalog
             .pending_since(id, Timestamp::MAX, after.as_deref(), PAGE)
             .await?;
@@ -226,8 +238,8 @@ async fn fail_pending(h: &Holdfast, job: &Job, limits: RunLimits) -> Result<u64,
             let message = format!(
                 "it was not settled within {hours} hours, the time limit of a backup's downloads"
             );
-            match h.catalog.get_item(id, content_id).await? {
-                Some(record) => settle_undownloaded(h, job, &record.item, message).await,
+            match holdfast.catalog.get_item(id, content_id).await? {
+                Some(record) => settle_undownloaded(holdfast, job, &record.item, message).await,
                 None => Ok(false),
             }
         });
@@ -242,12 +254,12 @@ async fn fail_pending(h: &Holdfast, job: &Job, limits: RunLimits) -> Result<u64,
 
 /// Removes incoming files that were never moved to their place.
 pub(super) async fn remove_incoming(
-    h: &Holdfast,
+    repository: &Repository,
     limits: RunLimits,
     now: Timestamp,
     report: &mut SweepReport,
 ) -> Result<(), OperationError> {
-    let store = h.repository.store();
+    let store = repository.store();
     let mut incoming = store.list(ObjectKey::INCOMING);
     while let Some(object) = incoming.try_next().await? {
         if now.duration_since(object.last_modified_at) <= INCOMING_LIFETIME {

@@ -4,13 +4,16 @@
 mod content;
 mod orphans;
 
+use holdfast_catalog::Catalog;
+use holdfast_domain::settings::Settings;
 use holdfast_domain::{BackupId, BackupType, ObjectKey, Timestamp};
+use holdfast_repository::Repository;
 use holdfast_storage::UnfinishedUpload;
 use jiff::SignedDuration;
 use serde::Serialize;
 
 use crate::{
-    Holdfast, OperationError, RunLimits,
+    Holdfast, Observer, OperationError, RunLimits,
     backup::content::{NextStep, queue::DownloadQueue},
     job::{
         dead::{DeadJobs, finish_dead_jobs, free_orphan_leases},
@@ -95,11 +98,11 @@ impl SweepReport {
 /// # Errors
 /// Only if no step was possible. The report lists failed steps.
 pub async fn sweep(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     queue: Option<&dyn DownloadQueue>,
     now: Timestamp,
 ) -> Result<SweepReport, OperationError> {
-    sweep_within(h, queue, RunLimits::none(), now).await
+    sweep_within(holdfast, queue, RunLimits::none(), now).await
 }
 
 /// Sweeps within a function's time. The report names interrupted steps, and the next sweep resumes
@@ -108,74 +111,95 @@ pub async fn sweep(
 /// # Errors
 /// As [`sweep`].
 pub async fn sweep_within(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     queue: Option<&dyn DownloadQueue>,
     limits: RunLimits,
     now: Timestamp,
 ) -> Result<SweepReport, OperationError> {
     let mut report = SweepReport::default();
-    let now = h.catalog.by_server_clock(now).await?;
-    report_overdue(h, now, &mut report).await?;
+    let now = holdfast.catalog.by_server_clock(now).await?;
+    report_overdue(&holdfast.catalog, &holdfast.settings, now, &mut report).await?;
     let mut dead = DeadJobs::default();
-    if let Err(error) = finish_dead_jobs(h, now, &mut dead).await {
+    if let Err(error) = finish_dead_jobs(holdfast, now, &mut dead).await {
         report.problems.push(format!("stale jobs: {error}"));
     }
-    if let Err(error) = content::sweep(h, queue, limits, now, &mut report).await {
+    if let Err(error) = content::sweep(holdfast, queue, limits, now, &mut report).await {
         report.problems.push(format!("content backups: {error}"));
     }
-    if let Err(error) = free_orphan_leases(h, now, &mut dead).await {
+    if let Err(error) = free_orphan_leases(&holdfast.catalog, now, &mut dead).await {
         report.problems.push(format!("leases: {error}"));
     }
     report.add(dead);
-    if let Err(error) = abort_orphan_uploads(h, limits, now, &mut report).await {
+    if let Err(error) = abort_orphan_uploads(
+        &holdfast.repository,
+        &holdfast.catalog,
+        limits,
+        now,
+        &mut report,
+    )
+    .await
+    {
         report.problems.push(format!("unfinished uploads: {error}"));
     }
-    if let Err(error) = content::remove_incoming(h, limits, now, &mut report).await {
+    if let Err(error) =
+        content::remove_incoming(&holdfast.repository, limits, now, &mut report).await
+    {
         report.problems.push(format!("incoming files: {error}"));
     }
-    if let Err(error) = orphans::sweep(h, limits, now, &mut report).await {
+    if let Err(error) = orphans::sweep(holdfast, limits, now, &mut report).await {
         report
             .problems
             .push(format!("objects without a manifest: {error}"));
     }
-    if let Err(error) = finish_parents(h, now, &mut report).await {
+    if let Err(error) = finish_parents(
+        &holdfast.catalog,
+        holdfast.observer.as_ref(),
+        now,
+        &mut report,
+    )
+    .await
+    {
         report.problems.push(format!("full backups: {error}"));
     }
-    if let Err(error) = measure_stored(h, &mut report).await {
+    if let Err(error) = measure_stored(&holdfast.catalog, &mut report).await {
         report.problems.push(format!("stored bytes: {error}"));
     }
     // A run with a late manifest counts, so compute the hours again.
     if !report.completed.is_empty() {
-        report_overdue(h, now, &mut report).await?;
+        report_overdue(&holdfast.catalog, &holdfast.settings, now, &mut report).await?;
     }
     Ok(report)
 }
 
 async fn report_overdue(
-    h: &Holdfast,
+    catalog: &Catalog,
+    settings: &Settings,
     now: Timestamp,
     report: &mut SweepReport,
 ) -> Result<(), OperationError> {
-    report.database_hours_overdue = hours_overdue(h, BackupType::Database, now).await?;
-    report.content_hours_overdue = hours_overdue(h, BackupType::Content, now).await?;
+    report.database_hours_overdue =
+        hours_overdue(catalog, settings, BackupType::Database, now).await?;
+    report.content_hours_overdue =
+        hours_overdue(catalog, settings, BackupType::Content, now).await?;
     Ok(())
 }
 
-async fn measure_stored(h: &Holdfast, report: &mut SweepReport) -> Result<(), OperationError> {
-    let counts = h.catalog.counts().await?;
-    report.database_measured = Some(measure(h, &counts, BackupType::Database).await?);
-    report.content_measured = Some(measure(h, &counts, BackupType::Content).await?);
+async fn measure_stored(catalog: &Catalog, report: &mut SweepReport) -> Result<(), OperationError> {
+    let counts = catalog.counts().await?;
+    report.database_measured = Some(measure(catalog, &counts, BackupType::Database).await?);
+    report.content_measured = Some(measure(catalog, &counts, BackupType::Content).await?);
     Ok(())
 }
 
 /// Settles each full backup with settled parts.
 async fn finish_parents(
-    h: &Holdfast,
+    catalog: &Catalog,
+    observer: &dyn Observer,
     now: Timestamp,
     report: &mut SweepReport,
 ) -> Result<(), OperationError> {
-    for parent in h.catalog.active(Some(BackupType::Full)).await? {
-        match full::sweep_parent(h, &parent, now).await {
+    for parent in catalog.active(Some(BackupType::Full)).await? {
+        match full::sweep_parent(catalog, observer, &parent, now).await {
             Ok(None) => {}
             Ok(Some(_)) => report.full_settled.push(parent.backup_id),
             Err(error) => report
@@ -183,7 +207,7 @@ async fn finish_parents(
                 .push(format!("job {}: {error}", parent.backup_id)),
         }
     }
-    let late = late_parents::finish_late(h, now).await?;
+    let late = late_parents::finish_late(catalog, observer, now).await?;
     report.full_settled.extend(late.completed);
     report.full_brought_back = late.brought_back;
     report.problems.extend(
@@ -195,12 +219,13 @@ async fn finish_parents(
 }
 
 async fn abort_orphan_uploads(
-    h: &Holdfast,
+    repository: &Repository,
+    catalog: &Catalog,
     limits: RunLimits,
     now: Timestamp,
     report: &mut SweepReport,
 ) -> Result<(), OperationError> {
-    let store = h.repository.store();
+    let store = repository.store();
     let mut uploads = store
         .list_unfinished_uploads(&ObjectKey::type_prefix(BackupType::Database))
         .await?;
@@ -215,7 +240,7 @@ async fn abort_orphan_uploads(
             return Ok(());
         }
         let aborted = async {
-            let orphan = is_orphan(h, &upload, now).await?;
+            let orphan = is_orphan(catalog, &upload, now).await?;
             if orphan {
                 store.abort_upload(&upload.key, &upload.upload_id).await?;
             }
@@ -239,7 +264,7 @@ async fn abort_orphan_uploads(
 /// upload. The key of an incoming file does not name its backup, so it stays as long as an upload
 /// without a job.
 async fn is_orphan(
-    h: &Holdfast,
+    catalog: &Catalog,
     upload: &UnfinishedUpload,
     now: Timestamp,
 ) -> Result<bool, OperationError> {
@@ -247,7 +272,7 @@ async fn is_orphan(
     let Some(id) = upload.key.backup() else {
         return Ok(old);
     };
-    match h.catalog.get(&id).await {
+    match catalog.get(&id).await {
         Ok(job) if !job.status.is_active() => Ok(true),
         Ok(job) if job.backup_type == BackupType::Database => {
             Ok(upload.key != ObjectKey::database_dump(&id, job.fence, job.encoding()))

@@ -2,10 +2,10 @@
 //! becomes completed. Unnamed objects are removed only if a late manifest cannot name them.
 
 use futures_util::TryStreamExt as _;
-use holdfast_catalog::{CatalogError, CollectingProgress};
+use holdfast_catalog::{Catalog, CatalogError, CollectingProgress};
 use holdfast_codec::random_bytes;
 use holdfast_domain::{BackupId, BackupType, JobStatus, ObjectKey, Timestamp};
-use holdfast_repository::RepositoryError;
+use holdfast_repository::{Repository, RepositoryError};
 use holdfast_storage::ObjectInfo;
 use jiff::SignedDuration;
 
@@ -31,13 +31,14 @@ impl StoreCheck {
     /// Only the first refusal is reported.
     async fn may_remove(
         &mut self,
-        h: &Holdfast,
+        repository: &Repository,
+        catalog: &Catalog,
         report: &mut SweepReport,
     ) -> Result<bool, OperationError> {
         if let Some(known) = self.0 {
             return Ok(known);
         }
-        let wrong = first_store_mismatch(h).await?;
+        let wrong = first_store_mismatch(repository, catalog).await?;
         self.0 = Some(wrong.is_none());
         report
             .problems
@@ -49,19 +50,24 @@ impl StoreCheck {
 /// Processes every backup's folder in order. If the time ends, it records the current folder, and
 /// the next sweep resumes there.
 pub(super) async fn sweep(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     limits: RunLimits,
     now: Timestamp,
     report: &mut SweepReport,
 ) -> Result<(), OperationError> {
     let mut check = StoreCheck::default();
     for kind in [BackupType::Database, BackupType::Content] {
-        let from = saved_position(h, kind).await?;
-        match sweep_type(h, kind, from, &mut check, (limits, now), report).await? {
+        let from = saved_position(&holdfast.repository, &holdfast.catalog, kind).await?;
+        match sweep_type(holdfast, kind, from, &mut check, (limits, now), report).await? {
             None if from == 0 => {}
-            None => h.catalog.forget_collecting_progress(&name(kind)).await?,
+            None => {
+                holdfast
+                    .catalog
+                    .forget_collecting_progress(&name(kind))
+                    .await?
+            }
             Some(next) => {
-                save_position(h, kind, next).await?;
+                save_position(&holdfast.repository, &holdfast.catalog, kind, next).await?;
                 report
                     .unfinished
                     .push(format!("objects of {kind} backups without a manifest"));
@@ -76,30 +82,39 @@ fn name(kind: BackupType) -> String {
 }
 
 /// The time in the id of the last sweep's folder, in milliseconds. It is 0 after a complete sweep.
-async fn saved_position(h: &Holdfast, kind: BackupType) -> Result<u64, OperationError> {
-    let store = h.repository.location().to_string();
-    Ok(h.catalog
+async fn saved_position(
+    repository: &Repository,
+    catalog: &Catalog,
+    kind: BackupType,
+) -> Result<u64, OperationError> {
+    let store = repository.location().to_string();
+    Ok(catalog
         .collecting_progress(&name(kind), &store)
         .await?
         .map_or(0, |progress| progress.part))
 }
 
-async fn save_position(h: &Holdfast, kind: BackupType, part: u64) -> Result<(), OperationError> {
-    let store = h.repository.location().to_string();
+async fn save_position(
+    repository: &Repository,
+    catalog: &Catalog,
+    kind: BackupType,
+    part: u64,
+) -> Result<(), OperationError> {
+    let store = repository.location().to_string();
     let progress = CollectingProgress {
         store,
         part,
         ..CollectingProgress::default()
     };
     let run = hex::encode(random_bytes::<8>()?);
-    Ok(h.catalog
+    Ok(catalog
         .keep_collecting_progress(&name(kind), &run, &progress, Timestamp::now())
         .await?)
 }
 
 /// Returns the current folder if the time ended.
 async fn sweep_type(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     kind: BackupType,
     from: u64,
     check: &mut StoreCheck,
@@ -107,7 +122,10 @@ async fn sweep_type(
     report: &mut SweepReport,
 ) -> Result<Option<u64>, OperationError> {
     // Retention processes the shared objects of backups.
-    let mut objects = h.repository.store().list(&ObjectKey::backups_prefix(kind));
+    let mut objects = holdfast
+        .repository
+        .store()
+        .list(&ObjectKey::backups_prefix(kind));
     let (mut folder, mut committed): (Vec<ObjectInfo>, Vec<BackupId>) = (Vec::new(), Vec::new());
     while let Some(object) = objects.try_next().await? {
         // Ids begin with their times, so the folders are sorted by time.
@@ -124,9 +142,17 @@ async fn sweep_type(
             .first()
             .is_some_and(|first| first.key.backup() != object.key.backup())
         {
-            sweep_folder(h, &std::mem::take(&mut folder), check, now, report).await;
+            sweep_folder(
+                &holdfast.repository,
+                &holdfast.catalog,
+                &std::mem::take(&mut folder),
+                check,
+                now,
+                report,
+            )
+            .await;
             if is_late(limits) {
-                complete_committed(h, &committed, report).await?;
+                complete_committed(holdfast, &committed, report).await?;
                 return Ok(Some(at));
             }
         }
@@ -137,22 +163,30 @@ async fn sweep_type(
                 .filter(|id| object.key == ObjectKey::manifest(id)),
         );
         if committed.len() >= PAGE {
-            complete_committed(h, &std::mem::take(&mut committed), report).await?;
+            complete_committed(holdfast, &std::mem::take(&mut committed), report).await?;
         }
         folder.push(object);
     }
-    sweep_folder(h, &folder, check, now, report).await;
-    complete_committed(h, &committed, report).await?;
+    sweep_folder(
+        &holdfast.repository,
+        &holdfast.catalog,
+        &folder,
+        check,
+        now,
+        report,
+    )
+    .await;
+    complete_committed(holdfast, &committed, report).await?;
     Ok(None)
 }
 
 /// Completes the failed or cancelled jobs among these.
 async fn complete_committed(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     committed: &[BackupId],
     report: &mut SweepReport,
 ) -> Result<(), OperationError> {
-    let late = late::complete_committed(h, committed).await?;
+    let late = late::complete_committed(holdfast, committed).await?;
     report.completed.extend(late.completed);
     report.problems.extend(late.problems);
     Ok(())
@@ -165,7 +199,8 @@ fn made_at(id: &BackupId) -> u64 {
 }
 
 async fn sweep_folder(
-    h: &Holdfast,
+    repository: &Repository,
+    catalog: &Catalog,
     folder: &[ObjectInfo],
     check: &mut StoreCheck,
     now: Timestamp,
@@ -178,7 +213,7 @@ async fn sweep_folder(
     if is_complete_folder(&id, folder) || !folder.iter().any(|object| old(&object)) {
         return;
     }
-    let kept = match kept_objects(h, &id, now).await {
+    let kept = match kept_objects(repository, catalog, &id, now).await {
         Ok(Some(kept)) => kept,
         Ok(None) => return,
         Err(error) => {
@@ -195,8 +230,8 @@ async fn sweep_folder(
     if orphans.is_empty() {
         return;
     }
-    match check.may_remove(h, report).await {
-        Ok(true) => delete(h, &id, &orphans, report).await,
+    match check.may_remove(repository, catalog, report).await {
+        Ok(true) => delete(repository, &id, &orphans, report).await,
         Ok(false) => {}
         Err(error) => report
             .problems
@@ -204,9 +239,14 @@ async fn sweep_folder(
     }
 }
 
-async fn delete(h: &Holdfast, id: &BackupId, orphans: &[&ObjectInfo], report: &mut SweepReport) {
+async fn delete(
+    repository: &Repository,
+    id: &BackupId,
+    orphans: &[&ObjectInfo],
+    report: &mut SweepReport,
+) {
     for object in orphans {
-        match h.repository.store().delete(&object.key).await {
+        match repository.store().delete(&object.key).await {
             Ok(()) => {
                 tracing::info!(backupId = %id, key = %object.key, "an object without a manifest was removed");
                 report.removed(id.backup_type(), object.size_bytes);
@@ -232,17 +272,18 @@ fn is_complete_folder(id: &BackupId, folder: &[ObjectInfo]) -> bool {
 
 /// The objects of a backup that must stay, or `None` if all of them must.
 async fn kept_objects(
-    h: &Holdfast,
+    repository: &Repository,
+    catalog: &Catalog,
     id: &BackupId,
     now: Timestamp,
 ) -> Result<Option<Vec<ObjectKey>>, OperationError> {
-    let (status, ended_at) = match h.catalog.get(id).await {
+    let (status, ended_at) = match catalog.get(id).await {
         Ok(job) => (job.status, job.completed_at),
         // Another catalogue may have its job.
         Err(CatalogError::NotFound { .. }) => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    match h.repository.manifest(id).await {
+    match repository.manifest(id).await {
         Ok(_) if status.is_active() => Ok(None),
         Ok(manifest) => {
             let artifacts = manifest.artifacts.into_iter().map(|artifact| artifact.key);

@@ -1,7 +1,7 @@
 //! Restores the items of a content backup from its list: their rows, and the stored objects of their
 //! sources. Memory holds one batch of the list.
 
-use holdfast_catalog::SourceAddress;
+use holdfast_catalog::SourceToStore;
 use holdfast_domain::{ItemRecord, ItemStatus, Sha256Digest, StorageType, StoredFile};
 use holdfast_repository::content::stored::StoredContent;
 
@@ -75,7 +75,7 @@ impl Rebuild<'_> {
             );
             return Err(OperationError::corrupt(backup.id(), problem));
         }
-        let catalog = &self.h.catalog;
+        let catalog = &self.holdfast.catalog;
         // The list of an unencrypted backup is not authenticated, so it does not vouch for
         // encrypted objects.
         let is_vouched_for = backup.manifest.encryption.is_some();
@@ -90,7 +90,7 @@ impl Rebuild<'_> {
         let written = async {
             Ok((
                 catalog.add_settled_items(backup.id(), batch).await?,
-                catalog.record_fetched_files(&rows).await?,
+                catalog.record_stored_as_fetched(&rows).await?,
             ))
         };
         let (items, sources) = written
@@ -128,14 +128,14 @@ impl<'a> FileOfSource<'a> {
         })
     }
 
-    fn as_row(&self) -> (SourceAddress<'_>, &StoredFile) {
+    fn as_row(&self) -> (SourceToStore<'_>, &StoredFile) {
         let ItemSource {
             storage_type,
             locator,
             ..
         } = &self.source;
         (
-            SourceAddress {
+            SourceToStore {
                 storage_type: *storage_type,
                 locator,
                 address: &self.address,

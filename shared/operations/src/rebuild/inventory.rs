@@ -1,12 +1,13 @@
 //! The folders of backups in the bucket, newest first. A newer backup has the better record of a
 //! source's objects, so its rows must be written first.
 
+use holdfast_repository::Repository;
 use std::{cmp::Reverse, collections::BTreeMap};
 
 use futures_util::TryStreamExt as _;
 use holdfast_domain::{BackupId, ObjectKey};
 
-use crate::{Holdfast, OperationError, RETAINED_TYPES};
+use crate::{OperationError, RETAINED_TYPES};
 
 /// The folders of the bucket.
 pub(super) struct Inventory {
@@ -16,10 +17,10 @@ pub(super) struct Inventory {
     pub(super) without_manifest: Vec<BackupId>,
 }
 
-pub(super) async fn list(h: &Holdfast) -> Result<Inventory, OperationError> {
+pub(super) async fn list(repository: &Repository) -> Result<Inventory, OperationError> {
     let mut folders: BTreeMap<BackupId, bool> = BTreeMap::new();
     for kind in RETAINED_TYPES {
-        let mut objects = h.repository.store().list(&ObjectKey::backups_prefix(kind));
+        let mut objects = repository.store().list(&ObjectKey::backups_prefix(kind));
         while let Some(object) = objects.try_next().await? {
             let Some(id) = object.key.backup() else {
                 continue;

@@ -54,10 +54,10 @@ const PAGE: usize = 100;
 /// If the store or the catalogue is unavailable. The rows added so far stay, and the next run
 /// resumes. The report contains the faults of single backups.
 pub async fn rebuild_catalog(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     progress: &(dyn Fn(&RebuildProgress) + Sync),
 ) -> Result<RebuildReport, OperationError> {
-    Box::pin(Rebuild::new(h, Mode::Write, progress).run()).await
+    Box::pin(Rebuild::new(holdfast, Mode::Write, progress).run()).await
 }
 
 /// The additions of [`rebuild_catalog`] at this moment. It writes nothing and reads no lists of
@@ -66,10 +66,10 @@ pub async fn rebuild_catalog(
 /// # Errors
 /// As [`rebuild_catalog`].
 pub async fn plan_rebuild(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     progress: &(dyn Fn(&RebuildProgress) + Sync),
 ) -> Result<RebuildReport, OperationError> {
-    Box::pin(Rebuild::new(h, Mode::Plan, progress).run()).await
+    Box::pin(Rebuild::new(holdfast, Mode::Plan, progress).run()).await
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -79,7 +79,7 @@ enum Mode {
 }
 
 struct Rebuild<'a> {
-    h: &'a Holdfast,
+    holdfast: &'a Holdfast,
     mode: Mode,
     progress: &'a (dyn Fn(&RebuildProgress) + Sync),
     /// The repository's id, or `None` if it is lost.
@@ -91,13 +91,17 @@ struct Rebuild<'a> {
 }
 
 impl<'a> Rebuild<'a> {
-    fn new(h: &'a Holdfast, mode: Mode, progress: &'a (dyn Fn(&RebuildProgress) + Sync)) -> Self {
+    fn new(
+        holdfast: &'a Holdfast,
+        mode: Mode,
+        progress: &'a (dyn Fn(&RebuildProgress) + Sync),
+    ) -> Self {
         let report = RebuildReport {
             dry_run: mode == Mode::Plan,
             ..RebuildReport::default()
         };
         Self {
-            h,
+            holdfast,
             mode,
             progress,
             repository: None,
@@ -110,12 +114,12 @@ impl<'a> Rebuild<'a> {
     async fn run(mut self) -> Result<RebuildReport, OperationError> {
         self.identify().await?;
         if self.mode == Mode::Write {
-            self.h.catalog.ensure_indexes().await?;
+            self.holdfast.catalog.ensure_indexes().await?;
         }
-        let found = inventory::list(self.h).await?;
+        let found = inventory::list(&self.holdfast.repository).await?;
         self.done.of = found.backups.len() as u64;
         for page in found.backups.chunks(PAGE) {
-            let mut standings = self.h.catalog.standings(page).await?;
+            let mut standings = self.holdfast.catalog.standings(page).await?;
             for id in page {
                 self.one(id, standings.remove(id)).await?;
                 self.done.backups += 1;
@@ -130,7 +134,7 @@ impl<'a> Rebuild<'a> {
 
     /// Backups are readable without `repository.json`, but its loss must be reported.
     async fn identify(&mut self) -> Result<(), OperationError> {
-        match self.h.repository.open().await {
+        match self.holdfast.repository.open().await {
             Ok(file) => self.repository = Some(file.id),
             Err(RepositoryError::File(
                 error @ (RepositoryFileError::Lost(_)
@@ -148,7 +152,16 @@ impl<'a> Rebuild<'a> {
         standing: Option<Result<JobStanding, CatalogError>>,
     ) -> Result<(), OperationError> {
         let lease = if self.mode == Mode::Write && needs_reading(id, standing.as_ref()) {
-            Some(protect(self.h, &self.h.repository, id, Purpose::Rebuild).await)
+            Some(
+                protect(
+                    &self.holdfast.repository,
+                    &self.holdfast.catalog,
+                    &self.holdfast.repository,
+                    id,
+                    Purpose::Rebuild,
+                )
+                .await,
+            )
         } else {
             None
         };
@@ -197,7 +210,7 @@ impl<'a> Rebuild<'a> {
         let Some((manifest, _)) = self.read_job(id).await? else {
             return Ok(());
         };
-        if let Some(damage) = missing_artifacts(&self.h.repository, &manifest).await? {
+        if let Some(damage) = missing_artifacts(&self.holdfast.repository, &manifest).await? {
             self.report.stood += 1;
             self.report.damaged.push(DamagedBackup {
                 backup_id: id.clone(),
@@ -209,8 +222,14 @@ impl<'a> Rebuild<'a> {
         if self.mode == Mode::Plan {
             return Ok(());
         }
-        let job = self.h.catalog.get(id).await?;
-        finish::complete(self.h, &job, &manifest).await?;
+        let job = self.holdfast.catalog.get(id).await?;
+        finish::complete(
+            &self.holdfast.catalog,
+            self.holdfast.observer.as_ref(),
+            &job,
+            &manifest,
+        )
+        .await?;
         tracing::info!(backupId = %id, was = %job.status, "a job became completed because its manifest exists");
         if manifest.content.is_some() {
             self.fill_up(id).await
@@ -226,7 +245,7 @@ impl<'a> Rebuild<'a> {
         };
         self.suspend_retention(id.backup_type()).await?;
         let mut filled = Filled::default();
-        if let Some(damage) = missing_artifacts(&self.h.repository, &manifest).await? {
+        if let Some(damage) = missing_artifacts(&self.holdfast.repository, &manifest).await? {
             self.damaged(&mut job, VerificationLevel::Exists, damage.into_string());
         } else if manifest.content.is_some() {
             filled = self.fill(manifest).await?;
@@ -265,7 +284,7 @@ impl<'a> Rebuild<'a> {
             return Ok(());
         }
         Ok(self
-            .h
+            .holdfast
             .catalog
             .await_confirmation_of_policy(kind, Timestamp::now())
             .await?)
@@ -273,7 +292,7 @@ impl<'a> Rebuild<'a> {
 
     async fn report_suspended_retention(&mut self) -> Result<(), OperationError> {
         for kind in RETAINED_TYPES {
-            if policy_in_force(self.h, kind)
+            if policy_in_force(&self.holdfast.catalog, &self.holdfast.settings, kind)
                 .await?
                 .unconfirmed_since
                 .is_some()
@@ -294,7 +313,7 @@ impl<'a> Rebuild<'a> {
             self.report.returned.push(id.clone());
             return Ok(());
         }
-        match lost::reinstate(self.h, id).await? {
+        match lost::reinstate(self.holdfast, id).await? {
             Reinstatement::Completed => self.report.returned.push(id.clone()),
             Reinstatement::Damaged(problem) => self.report.damaged.push(DamagedBackup {
                 backup_id: id.clone(),
@@ -313,7 +332,7 @@ impl<'a> Rebuild<'a> {
         if self.mode == Mode::Plan {
             return Ok(true);
         }
-        self.h
+        self.holdfast
             .catalog
             .add_completed(job)
             .await
@@ -329,7 +348,7 @@ impl<'a> Rebuild<'a> {
             .content
             .as_ref()
             .map_or(0, |content| content.items.expected);
-        if self.h.catalog.count_items(id).await? >= expected {
+        if self.holdfast.catalog.count_items(id).await? >= expected {
             return Ok(());
         }
         let filled = self.fill(manifest).await?;
@@ -349,7 +368,7 @@ impl<'a> Rebuild<'a> {
     /// A manifest of this repository, authenticated as far as possible, and the job described by
     /// it.
     async fn read_job(&mut self, id: &BackupId) -> Result<Option<(Manifest, Job)>, OperationError> {
-        let read = match self.h.repository.manifest(id).await {
+        let read = match self.holdfast.repository.manifest(id).await {
             Ok(manifest) => self
                 .expect_own(&manifest)
                 .and_then(|()| row::job_from(&manifest).map(|job| (manifest, job))),
@@ -409,14 +428,18 @@ impl<'a> Rebuild<'a> {
             .as_ref()
             .map_or(0, |content| content.items.expected);
         if self.mode == Mode::Plan {
-            self.report.items +=
-                expected.saturating_sub(self.h.catalog.count_items(&manifest.backup_id).await?);
+            self.report.items += expected.saturating_sub(
+                self.holdfast
+                    .catalog
+                    .count_items(&manifest.backup_id)
+                    .await?,
+            );
             return Ok(Filled {
                 items: expected,
                 problem: None,
             });
         }
-        let backup = match StoredContent::of(&self.h.repository, manifest) {
+        let backup = match StoredContent::of(&self.holdfast.repository, manifest) {
             Ok(backup) => backup,
             Err(error @ RepositoryError::Corrupt { .. }) => {
                 return Ok(Filled {
@@ -455,7 +478,7 @@ impl<'a> Rebuild<'a> {
         folders: Vec<BackupId>,
     ) -> Result<(), OperationError> {
         for page in folders.chunks(PAGE) {
-            let standings = self.h.catalog.standings(page).await?;
+            let standings = self.holdfast.catalog.standings(page).await?;
             let unknown = page.iter().filter(|id| !standings.contains_key(*id));
             self.report.without_manifest.extend(unknown.cloned());
         }

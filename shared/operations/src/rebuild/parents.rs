@@ -19,15 +19,20 @@ impl Rebuild<'_> {
         if self.mode == Mode::Write {
             self.late_parents().await?;
         }
-        let mut named: BTreeSet<BackupId> =
-            self.h.catalog.named_parents().await?.into_iter().collect();
+        let mut named: BTreeSet<BackupId> = self
+            .holdfast
+            .catalog
+            .named_parents()
+            .await?
+            .into_iter()
+            .collect();
         named.extend(self.parts.iter().filter_map(|part| part.parent_id.clone()));
         let named: Vec<BackupId> = named
             .into_iter()
             .filter(|id| id.backup_type() == BackupType::Full)
             .collect();
         for page in named.chunks(super::PAGE) {
-            let standings = self.h.catalog.standings(page).await?;
+            let standings = self.holdfast.catalog.standings(page).await?;
             for id in page.iter().filter(|id| !standings.contains_key(*id)) {
                 self.parent(id).await?;
             }
@@ -37,7 +42,12 @@ impl Rebuild<'_> {
 
     /// Settles existing full backups by their parts. An unreadable row of a part is reported.
     async fn late_parents(&mut self) -> Result<(), OperationError> {
-        let late = late_parents::finish_late(self.h, self.h.catalog.now().await?).await?;
+        let late = late_parents::finish_late(
+            &self.holdfast.catalog,
+            self.holdfast.observer.as_ref(),
+            self.holdfast.catalog.now().await?,
+        )
+        .await?;
         self.report.completed.extend(late.completed);
         self.report.brought_back = late.brought_back;
         for (id, error) in late.problems {
@@ -74,7 +84,7 @@ impl Rebuild<'_> {
     }
 
     async fn children(&self, id: &BackupId) -> Result<Vec<Job>, CatalogError> {
-        let mut children = self.h.catalog.children(id).await?;
+        let mut children = self.holdfast.catalog.children(id).await?;
         if self.mode == Mode::Plan {
             children.extend(
                 self.parts

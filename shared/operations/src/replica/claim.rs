@@ -17,7 +17,7 @@ use super::{
     CopyReport,
     copier::{Copied, Copier},
 };
-use crate::{Holdfast, OperationError, RunLimits, job::persist::persist};
+use crate::{OperationError, RunLimits, job::persist::persist};
 
 /// For this long a run trusts an earlier run's checks of objects in the second store. A collection
 /// there waits twice as long after the last beat of a content copy.
@@ -65,22 +65,21 @@ pub(super) struct ReplicaClaim {
 
 impl ReplicaClaim {
     pub(super) async fn take(
-        h: &Holdfast,
+        catalog: &Catalog,
         second: &Repository,
         id: &BackupId,
     ) -> Result<ClaimOutcome, OperationError> {
-        let (run, now) = (hex::encode(random_bytes::<8>()?), h.catalog.now().await?);
+        let (run, now) = (hex::encode(random_bytes::<8>()?), catalog.now().await?);
         let store = second.location().to_string();
         let mut claim = Self {
-            catalog: h.catalog.clone(),
+            catalog: catalog.clone(),
             backup_id: id.clone(),
             store,
             run,
             earlier: CopyWork::default(),
             has_row: true,
         };
-        match h
-            .catalog
+        match catalog
             .begin_copy(id, &claim.store, &claim.run, now - DEAD_AFTER, now)
             .await?
         {
@@ -97,7 +96,7 @@ impl ReplicaClaim {
         }
         // The row is written first, so a later collection detects this copy.
         if id.backup_type() == BackupType::Content
-            && h.catalog.is_collecting_copies(now - DEAD_AFTER).await?
+            && catalog.is_collecting_copies(now - DEAD_AFTER).await?
         {
             let work = claim.earlier.clone();
             claim.suspend(&work).await?;
@@ -138,9 +137,9 @@ impl ReplicaClaim {
         let failed = |error: &str| {
             tracing::warn!(backupId = %self.backup_id, error, "the beat of a copy failed and is retried");
         };
-        let (copying, beat) = (Box::pin(copier.run()), || self.beat(copier));
-        match heartbeat::run(Rhythm::LEASE, copying, until(limits), beat, failed).await {
-            Ended::Done(copied) => CopyEnd::Run(copied),
+        let (work, beat) = (Box::pin(copier.run()), || self.beat(copier));
+        match heartbeat::run(Rhythm::LEASE, work, until(limits), beat, failed).await {
+            Ended::Done(result) => CopyEnd::Run(result),
             Ended::Deadline => CopyEnd::TimeIsUp,
             Ended::Stopped(Stopped::Lost(end)) => end,
             Ended::Stopped(Stopped::Silent(_)) => CopyEnd::Silent,

@@ -38,15 +38,15 @@ pub struct DueCopies {
 /// # Errors
 /// If the catalogue is unavailable.
 pub async fn copies_due(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     second: &Repository,
     now: Timestamp,
 ) -> Result<DueCopies, OperationError> {
     let (store, now) = (
         second.location().to_string(),
-        h.catalog.by_server_clock(now).await?,
+        holdfast.catalog.by_server_clock(now).await?,
     );
-    let uncopied = h.catalog.uncopied(&store, MAX_READ).await?;
+    let uncopied = holdfast.catalog.uncopied(&store, MAX_READ).await?;
     let is_overdue = |backup: &&Uncopied| {
         backup
             .completed_at
@@ -72,13 +72,14 @@ pub async fn copies_due(
 /// # Errors
 /// If the catalogue is unavailable.
 pub async fn expect_copies(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     second: &Repository,
     ids: &[BackupId],
     now: Timestamp,
 ) -> Result<(), OperationError> {
-    let now = h.catalog.by_server_clock(now).await?;
-    Ok(h.catalog
+    let now = holdfast.catalog.by_server_clock(now).await?;
+    Ok(holdfast
+        .catalog
         .expect_copies(ids, &second.location().to_string(), now)
         .await?)
 }

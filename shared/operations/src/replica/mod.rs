@@ -80,7 +80,7 @@ pub enum CopyStep {
 /// If a part of the backup is unreadable or damaged, or the second store refuses it. The job's copy
 /// records the failure, and the job stays unchanged.
 pub async fn copy_backup(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     second: &Repository,
     id: &BackupId,
     mode: CopyMode,
@@ -88,10 +88,12 @@ pub async fn copy_backup(
     progress: &(dyn Fn(u64, u64) + Sync),
 ) -> Result<CopyStep, OperationError> {
     expect_copyable(id)?;
-    let claim = match ReplicaClaim::take(h, second, id).await? {
+    let claim = match ReplicaClaim::take(&holdfast.catalog, second, id).await? {
         ClaimOutcome::Ours(claim) => claim,
         ClaimOutcome::Busy(why) => return Ok(CopyStep::Busy(why)),
-        ClaimOutcome::NotCompleted(JobStatus::Deleted) if h.catalog.get(id).await?.is_lost() => {
+        ClaimOutcome::NotCompleted(JobStatus::Deleted)
+            if holdfast.catalog.get(id).await?.is_lost() =>
+        {
             return Err(OperationError::corrupt(id, LOST_PROBLEM));
         }
         ClaimOutcome::NotCompleted(JobStatus::Deleted) => return Ok(CopyStep::Gone),
@@ -108,8 +110,15 @@ pub async fn copy_backup(
     } else {
         mode
     };
-    let copier = Copier::new(&h.repository, second, id, mode, earlier, progress);
-    let lease = protect(h, &h.repository, id, Purpose::Copy).await;
+    let copier = Copier::new(&holdfast.repository, second, id, mode, earlier, progress);
+    let lease = protect(
+        &holdfast.repository,
+        &holdfast.catalog,
+        &holdfast.repository,
+        id,
+        Purpose::Copy,
+    )
+    .await;
     let ended = claim.watch(&copier, limits).await;
     lease.release().await;
     finish_copy(&claim, &copier, ended).await

@@ -3,7 +3,7 @@
 //!
 //! In doubt, data is kept. A lost backup has only its copy, so that copy stays.
 
-use holdfast_catalog::JobStanding;
+use holdfast_catalog::{Catalog, JobStanding};
 use holdfast_domain::heartbeat::DEAD_AFTER;
 use holdfast_domain::{BackupId, BackupType, JobStatus, ObjectKey, Timestamp};
 use holdfast_repository::{Repository, RepositoryError};
@@ -64,50 +64,60 @@ impl RemovedCopies {
 /// [`OperationError::Disabled`], and a fault if the store holds another repository. The report
 /// lists failed steps, and the other steps still run.
 pub async fn remove_copies(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     second: &Repository,
     limits: RunLimits,
     now: Timestamp,
 ) -> Result<RemovedCopies, OperationError> {
-    if !h.settings.enabled {
+    if !holdfast.settings.enabled {
         return Err(OperationError::Disabled("BACKUP_SYSTEM_ENABLED"));
     }
     let (mut report, now) = (
         RemovedCopies::default(),
-        h.catalog.by_server_clock(now).await?,
+        holdfast.catalog.by_server_clock(now).await?,
     );
-    if !expect_ours(h, second).await? {
+    if !expect_ours(&holdfast.repository, second).await? {
         return Ok(report);
     }
-    match first_store_mismatch(h).await {
-        Ok(None) => delete_and_collect(h, second, limits, now, &mut report).await,
+    match first_store_mismatch(&holdfast.repository, &holdfast.catalog).await {
+        Ok(None) => delete_and_collect(holdfast, second, limits, now, &mut report).await,
         Ok(Some(mismatch)) => {
             report.suspended = Some(mismatch.to_string());
             return Ok(report);
         }
         Err(error) => report.problems.push(format!("the first store: {error}")),
     }
-    if let Err(error) = abort_uploads(h, second, limits, now, &mut report).await {
+    if let Err(error) = abort_uploads(&holdfast.catalog, second, limits, now, &mut report).await {
         report.problems.push(format!("unfinished uploads: {error}"));
     }
     Ok(report)
 }
 
 async fn delete_and_collect(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     second: &Repository,
     limits: RunLimits,
     now: Timestamp,
     report: &mut RemovedCopies,
 ) {
     for kind in RETAINED_TYPES {
-        if let Err(error) = of_type(h, second, kind, limits, now, report).await {
+        if let Err(error) = of_type(
+            &holdfast.repository,
+            &holdfast.catalog,
+            second,
+            kind,
+            limits,
+            now,
+            report,
+        )
+        .await
+        {
             report
                 .problems
                 .push(format!("copies of {kind} backups: {error}"));
         }
     }
-    match Box::pin(collect_copies(h, second, limits, now)).await {
+    match Box::pin(collect_copies(holdfast, second, limits, now)).await {
         Ok(collection) => report.collection = collection,
         Err(error) => report
             .problems
@@ -116,7 +126,7 @@ async fn delete_and_collect(
 }
 
 /// Checks for a copy of this repository. Returns `false` if the store was never used.
-async fn expect_ours(h: &Holdfast, second: &Repository) -> Result<bool, OperationError> {
+async fn expect_ours(repository: &Repository, second: &Repository) -> Result<bool, OperationError> {
     let theirs = match second.open().await {
         Ok(file) => file.id,
         Err(RepositoryError::File(holdfast_repository::RepositoryFileError::NotInitialised(_))) => {
@@ -131,7 +141,7 @@ async fn expect_ours(h: &Holdfast, second: &Repository) -> Result<bool, Operatio
         }
         Err(error) => return Err(error.into()),
     };
-    let ours = h.repository.open().await?.id;
+    let ours = repository.open().await?.id;
     if theirs == ours {
         return Ok(true);
     }
@@ -144,7 +154,8 @@ async fn expect_ours(h: &Holdfast, second: &Repository) -> Result<bool, Operatio
 }
 
 async fn of_type(
-    h: &Holdfast,
+    repository: &Repository,
+    catalog: &Catalog,
     second: &Repository,
     kind: BackupType,
     limits: RunLimits,
@@ -154,7 +165,7 @@ async fn of_type(
     let folders: Vec<(BackupId, Folder)> = folders(second, kind).await?.into_iter().collect();
     for page in folders.chunks(PAGE) {
         let ids: Vec<BackupId> = page.iter().map(|(id, _)| id.clone()).collect();
-        let mut standings = h.catalog.standings(&ids).await?;
+        let mut standings = catalog.standings(&ids).await?;
         for (id, folder) in page {
             if is_late(limits) {
                 report.problems.push(
@@ -167,7 +178,17 @@ async fn of_type(
                 report.retained += u64::from(folder.has_manifest);
                 continue;
             };
-            if let Err(error) = remove_one(h, second, (id, folder), &standing, now, report).await {
+            if let Err(error) = remove_one(
+                repository,
+                catalog,
+                second,
+                (id, folder),
+                &standing,
+                now,
+                report,
+            )
+            .await
+            {
                 report.problems.push(format!("the copy of {id}: {error}"));
             }
         }
@@ -176,7 +197,8 @@ async fn of_type(
 }
 
 async fn remove_one(
-    h: &Holdfast,
+    repository: &Repository,
+    catalog: &Catalog,
     second: &Repository,
     (id, folder): (&BackupId, &Folder),
     standing: &JobStanding,
@@ -186,10 +208,10 @@ async fn remove_one(
     if standing.is_lost {
         report.last.push(id.clone());
     } else if standing.status == JobStatus::Deleted
-        && is_gone(h, id).await?
-        && !is_being_copied(h, id).await?
+        && is_gone(repository, id).await?
+        && !is_being_copied(catalog, id).await?
     {
-        match delete_copy(h, second, id, now).await? {
+        match delete_copy(catalog, second, id, now).await? {
             Deletion::Deleted => {
                 tracing::info!(backupId = %id, store = %second.location(), bytes = folder.size_bytes, "the copy of a backup was deleted by retention");
                 let bytes = folder.size_bytes;
@@ -214,8 +236,8 @@ async fn remove_one(
 
 /// Whether the backup's manifest is certainly missing from the first store. Until then the deletion
 /// may be unfinished.
-async fn is_gone(h: &Holdfast, id: &BackupId) -> Result<bool, OperationError> {
-    match h.repository.store().head(&ObjectKey::manifest(id)).await {
+async fn is_gone(repository: &Repository, id: &BackupId) -> Result<bool, OperationError> {
+    match repository.store().head(&ObjectKey::manifest(id)).await {
         Ok(_) => Ok(false),
         Err(error) if error.is_not_found() => Ok(true),
         Err(error) => Err(error.into()),
@@ -223,16 +245,13 @@ async fn is_gone(h: &Holdfast, id: &BackupId) -> Result<bool, OperationError> {
 }
 
 /// Whether a run may still write to it.
-async fn is_being_copied(h: &Holdfast, id: &BackupId) -> Result<bool, OperationError> {
-    let copying = h
-        .catalog
-        .copying(h.catalog.now().await? - DEAD_AFTER)
-        .await?;
+async fn is_being_copied(catalog: &Catalog, id: &BackupId) -> Result<bool, OperationError> {
+    let copying = catalog.copying(catalog.now().await? - DEAD_AFTER).await?;
     Ok(copying.iter().any(|copying| copying.backup_id == *id))
 }
 
 async fn abort_uploads(
-    h: &Holdfast,
+    catalog: &Catalog,
     second: &Repository,
     limits: RunLimits,
     now: Timestamp,
@@ -247,7 +266,7 @@ async fn abort_uploads(
                 .await?,
         );
     }
-    let active = h.catalog.copying(now - UPLOAD_LIFETIME).await?;
+    let active = catalog.copying(now - UPLOAD_LIFETIME).await?;
     let is_active = |upload: &UnfinishedUpload| {
         active
             .iter()

@@ -46,7 +46,7 @@ impl Copier<'_> {
             .map_err(|error| self.second_failed(error))?;
         self.send_form(&form)
             .await
-            .map_err(|fault| self.from_send_fault(fault))
+            .map_err(|fault| self.send_error(fault))
     }
 
     /// The form in the first store, after a complete reading.

@@ -32,9 +32,9 @@ impl Copier<'_> {
                     .map_err(|fault| self.primary_failed(fault))?;
                 self.send_form(&form)
                     .await
-                    .map_err(|fault| self.from_send_fault(fault))
+                    .map_err(|fault| self.send_error(fault))
             }
-            sent => sent.map_err(|fault| self.from_send_fault(fault)),
+            sent => sent.map_err(|fault| self.send_error(fault)),
         }
     }
 
@@ -54,7 +54,7 @@ impl Copier<'_> {
                 self.with_work(|work| work.bytes += size);
                 Ok(())
             }
-            Err(error) => Err(SendFault::Other(self.not_taken(object, error))),
+            Err(error) => Err(SendFault::Other(self.put_error(object, error))),
         }
     }
 
@@ -131,7 +131,7 @@ impl Copier<'_> {
                 let fault = if error.is_not_found() {
                     SendFault::NoUpload(error)
                 } else {
-                    SendFault::Other(self.not_taken(object, error.clone()))
+                    SendFault::Other(self.put_error(object, error.clone()))
                 };
                 // The receipts are useless, unless the store was only unavailable.
                 if !matches!(&fault, SendFault::Other(error) if error.is_transient()) {
@@ -222,14 +222,14 @@ impl Copier<'_> {
         }
     }
 
-    fn not_taken(&self, object: &StoredObject, error: StoreError) -> OperationError {
+    fn put_error(&self, object: &StoredObject, error: StoreError) -> OperationError {
         match error {
             StoreError::AlreadyExists { cause, .. } => self.differs(&object.artifact.key, cause),
             error => self.second_failed(error),
         }
     }
 
-    pub(super) fn from_send_fault(&self, fault: SendFault) -> OperationError {
+    pub(super) fn send_error(&self, fault: SendFault) -> OperationError {
         match fault {
             SendFault::First(fault) => self.primary_failed(fault),
             SendFault::NoUpload(error) => self.second_failed(error),

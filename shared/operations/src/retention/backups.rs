@@ -3,6 +3,9 @@
 //! Each deletion is decided again right before it. So a failed verification, a changed policy or a
 //! concurrent run takes effect at once.
 
+use holdfast_catalog::Catalog;
+use holdfast_domain::settings::Settings;
+use holdfast_repository::Repository;
 use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_domain::{BackupId, BackupType, JobStatus, RetentionVerdict, Timestamp};
@@ -25,7 +28,7 @@ const OUT_OF_TIME: &str = "the function's time ran out before all expired backup
 
 /// Deletes the backups expired under the policy, and counts the remaining ones.
 pub(super) async fn retain(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     TypeInventory {
         mut inventory,
         expected,
@@ -34,11 +37,26 @@ pub(super) async fn retain(
     now: Timestamp,
     report: &mut TypeReport,
 ) -> Result<(), OperationError> {
-    let unsure = complete_late(h, &inventory, report).await?;
-    let mut settled = record_lost(h, &expected, limits, now, report).await;
-    finish_killed_deletions(h, &inventory, limits, now, report).await?;
+    let unsure = complete_late(holdfast, &inventory, report).await?;
+    let mut settled = record_lost(holdfast, &expected, limits, now, report).await;
+    finish_killed_deletions(
+        &holdfast.repository,
+        &holdfast.catalog,
+        &inventory,
+        limits,
+        now,
+        report,
+    )
+    .await?;
     let plan = loop {
-        let plan = plan::of_type(h, &inventory, &unsure, now).await?;
+        let plan = plan::of_type(
+            &holdfast.catalog,
+            &holdfast.settings,
+            &inventory,
+            &unsure,
+            now,
+        )
+        .await?;
         let next = plan
             .deletions()
             .rev()
@@ -50,11 +68,11 @@ pub(super) async fn retain(
             break plan;
         }
         settled.insert(next.decision.backup_id.clone());
-        delete_one(h, &mut inventory, next, (limits, now), report).await;
+        delete_one(holdfast, &mut inventory, next, (limits, now), report).await;
     };
     count(&plan, report);
     report.problems.extend(plan.policy.problem.clone());
-    report.too_few = too_few(h, inventory.kind, &plan).await?;
+    report.too_few = too_few(&holdfast.catalog, inventory.kind, &plan).await?;
     Ok(())
 }
 
@@ -62,7 +80,7 @@ pub(super) async fn retain(
 /// sweep, retention would delete good backups. Returns backups that may be whole and could not be
 /// completed, with the reason: the plan keeps them.
 async fn complete_late(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     inventory: &Inventory,
     report: &mut TypeReport,
 ) -> Result<BTreeMap<BackupId, String>, OperationError> {
@@ -71,14 +89,15 @@ async fn complete_late(
         .iter()
         .filter(|(_, stored)| stored.created_at.is_ok());
     let ids: Vec<BackupId> = readable.map(|(id, _)| id.clone()).collect();
-    let late = late::complete_committed(h, &ids).await?;
+    let late = late::complete_committed(holdfast, &ids).await?;
     report.problems.extend(late.problems);
     Ok(late.unsure)
 }
 
 /// Counts the backups of a suspended type, and names those without a manifest. Changes nothing.
 pub(super) async fn leave(
-    h: &Holdfast,
+    catalog: &Catalog,
+    settings: &Settings,
     TypeInventory {
         inventory,
         expected,
@@ -89,14 +108,14 @@ pub(super) async fn leave(
 ) -> Result<(), OperationError> {
     report.suspended = Some(suspended);
     report.lost = expected.unresolved().cloned().collect();
-    let plan = plan::of_type(h, &inventory, &BTreeMap::new(), now).await?;
+    let plan = plan::of_type(catalog, settings, &inventory, &BTreeMap::new(), now).await?;
     count(&plan, report);
     report.past_limits = 0;
     Ok(())
 }
 
 async fn delete_one(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     inventory: &mut Inventory,
     backup: PlannedBackup,
     (limits, now): (RunLimits, Timestamp),
@@ -104,7 +123,7 @@ async fn delete_one(
 ) {
     let PlannedBackup { decision, size } = backup;
     let backup_id = decision.backup_id;
-    match delete::backup(h, &backup_id, limits, now).await {
+    match delete::backup(holdfast, &backup_id, limits, now).await {
         Ok(Deletion::Deleted) => {
             let why: Vec<String> = decision.reasons.iter().map(ToString::to_string).collect();
             tracing::info!(backupId = %backup_id, bytes = size, why = why.join("; "), "a backup was deleted by retention");
@@ -130,7 +149,8 @@ async fn delete_one(
 /// Deletes the rest of backups after a decided deletion, if their manifest is gone. A run was
 /// killed, or an operator accepted a loss. The folder of a lost backup stays untouched.
 async fn finish_killed_deletions(
-    h: &Holdfast,
+    repository: &Repository,
+    catalog: &Catalog,
     inventory: &Inventory,
     limits: RunLimits,
     now: Timestamp,
@@ -138,7 +158,7 @@ async fn finish_killed_deletions(
 ) -> Result<(), OperationError> {
     let ids: Vec<BackupId> = inventory.without_manifest.keys().cloned().collect();
     for page in ids.chunks(1000) {
-        for (id, job) in h.catalog.standings(page).await? {
+        for (id, job) in catalog.standings(page).await? {
             if !matches!(job, Ok(job) if job.status == JobStatus::Deleted && !job.is_lost) {
                 continue;
             }
@@ -146,7 +166,7 @@ async fn finish_killed_deletions(
                 report.problems.push(OUT_OF_TIME.to_owned());
                 return Ok(());
             }
-            match delete::leftovers(h, &id, limits, now).await {
+            match delete::leftovers(repository, catalog, &id, limits, now).await {
                 Ok(Deletion::Deleted) => {
                     report.leftovers += inventory
                         .without_manifest
@@ -188,7 +208,7 @@ fn count(plan: &TypePlan, report: &mut TypeReport) {
 /// Records the lost backups, and completes those with a returned manifest. Returns the completed
 /// ones: this run does not delete them, because the operator's plan did not contain their deletion.
 async fn record_lost(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     expected: &Expected,
     limits: RunLimits,
     now: Timestamp,
@@ -196,7 +216,7 @@ async fn record_lost(
 ) -> BTreeSet<BackupId> {
     let mut back = BTreeSet::new();
     for id in &expected.missing {
-        match lost::record_lost(h, id, now).await {
+        match lost::record_lost(holdfast, id, now).await {
             Ok(true) => report.lost.push(id.clone()),
             Ok(false) => {}
             Err(error) => report.problems.push(format!("lost backup {id}: {error}")),
@@ -208,7 +228,7 @@ async fn record_lost(
             report.lost.push(id.clone());
             continue;
         }
-        match lost::reinstate(h, id).await {
+        match lost::reinstate(holdfast, id).await {
             Ok(Reinstatement::Completed) => {
                 back.insert(id.clone());
                 report.returned.push(id.clone());
@@ -230,7 +250,11 @@ async fn record_lost(
 }
 
 /// Number of missing good backups. It is zero until the policy's minimum was reached once.
-async fn too_few(h: &Holdfast, kind: BackupType, plan: &TypePlan) -> Result<u64, OperationError> {
+async fn too_few(
+    catalog: &Catalog,
+    kind: BackupType,
+    plan: &TypePlan,
+) -> Result<u64, OperationError> {
     let Some(policy) = &plan.policy.policy else {
         return Ok(0);
     };
@@ -243,6 +267,6 @@ async fn too_few(h: &Holdfast, kind: BackupType, plan: &TypePlan) -> Result<u64,
         return Ok(0);
     }
     let ever = |status| matches!(status, JobStatus::Completed | JobStatus::Deleted);
-    let made = h.catalog.counts().await?.jobs(Some(kind), ever);
+    let made = catalog.counts().await?.jobs(Some(kind), ever);
     Ok(if made >= wanted { missing } else { 0 })
 }

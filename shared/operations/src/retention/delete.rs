@@ -4,7 +4,7 @@
 //! the readers again. Then it deletes the manifest, the objects and the rows of items.
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
-use holdfast_catalog::{CatalogError, JobChange};
+use holdfast_catalog::{Catalog, CatalogError, JobChange};
 use holdfast_domain::{BackupId, BackupType, JobDeletion, JobStatus, ObjectKey, Timestamp};
 use holdfast_repository::Repository;
 
@@ -27,35 +27,35 @@ pub(crate) enum Deletion {
 
 /// Deletes a backup. It also finishes the deletion of a killed run.
 pub(crate) async fn backup(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     id: &BackupId,
     limits: RunLimits,
     now: Timestamp,
 ) -> Result<Deletion, OperationError> {
-    let objects = objects(&h.repository, id).await?;
-    if let Some(lock) = first_lock(&h.repository, &objects, now).await? {
+    let objects = objects(&holdfast.repository, id).await?;
+    if let Some(lock) = first_lock(&holdfast.repository, &objects, now).await? {
         return Ok(Deletion::Blocked(lock));
     }
-    if let Some(reader) = first_reader(h, id).await? {
+    if let Some(reader) = first_reader(&holdfast.catalog, id).await? {
         return Ok(Deletion::Blocked(reader));
     }
     let change = JobChange {
         deletion: Some(JobDeletion::by_retention(now)),
         ..JobChange::default()
     };
-    match h
+    match holdfast
         .catalog
         .transition(id, JobStatus::Deleted, change, None)
         .await
     {
-        Ok(job) => h.observer.job_changed(&job).await,
+        Ok(job) => holdfast.observer.job_changed(&job).await,
         Err(CatalogError::Conflict {
             status: JobStatus::Deleted,
             ..
         }) => {
             // A lost backup is `deleted` too, but without a decision. An accepted loss is void if
             // the manifest is in the store.
-            let job = h.catalog.get(id).await?;
+            let job = holdfast.catalog.get(id).await?;
             if job.is_lost() || job.is_accepted_loss() {
                 return Ok(Deletion::InUse(JobStatus::Deleted));
             }
@@ -64,17 +64,17 @@ pub(crate) async fn backup(
         Err(error) => return Err(error.into()),
     }
     // A reader may have begun before the decision was recorded. The next run finishes the deletion.
-    if let Some(reader) = first_reader(h, id).await? {
+    if let Some(reader) = first_reader(&holdfast.catalog, id).await? {
         return Ok(Deletion::Blocked(reader));
     }
-    remove(&h.repository, id, objects).await?;
-    forget_items(h, id, limits).await?;
+    remove(&holdfast.repository, id, objects).await?;
+    forget_items(&holdfast.catalog, id, limits).await?;
     Ok(Deletion::Deleted)
 }
 
 /// Deletes the copy of a deleted backup. The row records the deletion before any object is deleted.
 pub(crate) async fn copy(
-    h: &Holdfast,
+    catalog: &Catalog,
     second: &Repository,
     id: &BackupId,
     now: Timestamp,
@@ -83,11 +83,11 @@ pub(crate) async fn copy(
     if let Some(lock) = first_lock(second, &objects, now).await? {
         return Ok(Deletion::Blocked(lock));
     }
-    if let Some(reader) = first_reader(h, id).await? {
+    if let Some(reader) = first_reader(catalog, id).await? {
         return Ok(Deletion::Blocked(reader));
     }
-    h.catalog.set_copy_deleted(id, now).await?;
-    if let Some(reader) = first_reader(h, id).await? {
+    catalog.set_copy_deleted(id, now).await?;
+    if let Some(reader) = first_reader(catalog, id).await? {
         return Ok(Deletion::Blocked(reader));
     }
     remove(second, id, objects).await?;
@@ -96,24 +96,25 @@ pub(crate) async fn copy(
 
 /// Deletes the remains of a `deleted` backup without a manifest, unless the store retains them.
 pub(crate) async fn leftovers(
-    h: &Holdfast,
+    repository: &Repository,
+    catalog: &Catalog,
     id: &BackupId,
     limits: RunLimits,
     now: Timestamp,
 ) -> Result<Deletion, OperationError> {
-    let objects = objects(&h.repository, id).await?;
+    let objects = objects(repository, id).await?;
     // The manifest is back, so the next run plans this backup.
     if objects.iter().any(|key| key.manifest_of().is_some()) {
         return Ok(Deletion::InUse(JobStatus::Deleted));
     }
-    if let Some(lock) = first_lock(&h.repository, &objects, now).await? {
+    if let Some(lock) = first_lock(repository, &objects, now).await? {
         return Ok(Deletion::Blocked(lock));
     }
-    if let Some(reader) = first_reader(h, id).await? {
+    if let Some(reader) = first_reader(catalog, id).await? {
         return Ok(Deletion::Blocked(reader));
     }
-    remove_rest(&h.repository, objects).await?;
-    forget_items(h, id, limits).await?;
+    remove_rest(repository, objects).await?;
+    forget_items(catalog, id, limits).await?;
     Ok(Deletion::Deleted)
 }
 
@@ -148,14 +149,12 @@ async fn remove_rest(
 
 /// Remaining rows are deleted later, together with the other rows without a backup.
 async fn forget_items(
-    h: &Holdfast,
+    catalog: &Catalog,
     id: &BackupId,
     limits: RunLimits,
 ) -> Result<(), OperationError> {
     if id.backup_type() == BackupType::Content {
-        h.catalog
-            .delete_items_while(id, || !is_late(limits))
-            .await?;
+        catalog.delete_items_while(id, || !is_late(limits)).await?;
     }
     Ok(())
 }

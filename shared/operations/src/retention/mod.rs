@@ -11,6 +11,7 @@ mod plan;
 mod report;
 mod rows;
 
+use holdfast_catalog::Catalog;
 use std::collections::BTreeSet;
 
 use holdfast_domain::{BackupType, Timestamp};
@@ -41,9 +42,17 @@ struct TypeInventory {
 }
 
 impl TypeInventory {
-    async fn read(h: &Holdfast, kind: BackupType, trust: Trust) -> Result<Self, OperationError> {
-        let inventory = inventory::list(h, kind, trust).await?;
-        let expected = Expected::compare(h, kind, |id| inventory.backups.contains_key(id)).await?;
+    async fn read(
+        repository: &Repository,
+        catalog: &Catalog,
+        kind: BackupType,
+        trust: Trust,
+    ) -> Result<Self, OperationError> {
+        let inventory = inventory::list(repository, kind, trust).await?;
+        let expected = Expected::compare(repository, catalog, kind, |id| {
+            inventory.backups.contains_key(id)
+        })
+        .await?;
         Ok(Self {
             inventory,
             expected,
@@ -56,15 +65,15 @@ impl TypeInventory {
 /// # Errors
 /// If the store or the catalogue is unavailable.
 pub async fn plan_retention(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     trust: Trust,
     now: Timestamp,
 ) -> Result<RetentionPlan, OperationError> {
-    let now = h.catalog.by_server_clock(now).await?;
+    let now = holdfast.catalog.by_server_clock(now).await?;
     let [database, content] = RETAINED_TYPES;
     let (database, content) = (
-        TypeInventory::read(h, database, trust).await?,
-        TypeInventory::read(h, content, trust).await?,
+        TypeInventory::read(&holdfast.repository, &holdfast.catalog, database, trust).await?,
+        TypeInventory::read(&holdfast.repository, &holdfast.catalog, content, trust).await?,
     );
     let both = [Some(&database.expected), Some(&content.expected)];
     let missing = database
@@ -74,13 +83,13 @@ pub async fn plan_retention(
     Ok(RetentionPlan {
         at: now,
         collection_suspended: collection_suspension(missing),
-        database: plan_of(h, &database, both, now).await?,
-        content: plan_of(h, &content, both, now).await?,
+        database: plan_of(holdfast, &database, both, now).await?,
+        content: plan_of(holdfast, &content, both, now).await?,
     })
 }
 
 async fn plan_of(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     TypeInventory {
         inventory,
         expected,
@@ -88,9 +97,18 @@ async fn plan_of(
     both: [Option<&Expected>; 2],
     now: Timestamp,
 ) -> Result<TypePlan, OperationError> {
-    let mut plan = match suspension(h, inventory.kind, expected, both) {
-        Some(mismatch) => plan::suspended(h, inventory, mismatch.to_string(), now).await?,
-        None => plan::for_display(h, inventory, now).await?,
+    let mut plan = match suspension(&holdfast.repository, inventory.kind, expected, both) {
+        Some(mismatch) => {
+            plan::suspended(
+                &holdfast.catalog,
+                &holdfast.settings,
+                inventory,
+                mismatch.to_string(),
+                now,
+            )
+            .await?
+        }
+        None => plan::for_display(holdfast, inventory, now).await?,
     };
     plan.lost = expected.unresolved().cloned().collect();
     plan.returned.clone_from(&expected.returned);
@@ -102,18 +120,24 @@ async fn plan_of(
 /// # Errors
 /// If a manifest or a list of items is unreadable, or the store is unavailable.
 pub async fn plan_collection(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     plan: &RetentionPlan,
     now: Timestamp,
 ) -> Result<CollectionReport, OperationError> {
-    let now = h.catalog.by_server_clock(now).await?;
+    let now = holdfast.catalog.by_server_clock(now).await?;
     let gone: BTreeSet<_> = plan
         .content
         .deletions()
         .map(|backup| backup.decision.backup_id.clone())
         .collect();
     // Boxed, as below: both types are too deep for the compiler's layout of their callers.
-    Box::pin(gc::plan(h, &gone, now)).await
+    Box::pin(gc::plan(
+        &holdfast.repository,
+        &holdfast.catalog,
+        &gone,
+        now,
+    ))
+    .await
 }
 
 /// Deletes the expired backups, and then the unreferenced content objects.
@@ -122,21 +146,21 @@ pub async fn plan_collection(
 /// [`OperationError::Disabled`], and [`OperationError::Clock`] if this machine's clock is wrong.
 /// The report lists failed steps, and the other steps still run.
 pub async fn retain(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     limits: RunLimits,
     now: Timestamp,
 ) -> Result<RetentionReport, OperationError> {
-    if !h.settings.enabled {
+    if !holdfast.settings.enabled {
         return Err(OperationError::Disabled("BACKUP_SYSTEM_ENABLED"));
     }
-    clock::confirm(&h.catalog).await?;
-    let now = h.catalog.by_server_clock(now).await?;
+    clock::confirm(&holdfast.catalog).await?;
+    let now = holdfast.catalog.by_server_clock(now).await?;
     let mut report = RetentionReport::new(now);
-    let is_suspended = retain_types(h, limits, now, &mut report).await;
+    let is_suspended = retain_types(holdfast, limits, now, &mut report).await;
     if !is_suspended {
-        tidy_rows(h, limits, now, &mut report).await;
+        tidy_rows(holdfast, limits, now, &mut report).await;
     }
-    match Box::pin(gc::collect(h, gc::Side::Primary, limits, now)).await {
+    match Box::pin(gc::collect(holdfast, gc::Side::Primary, limits, now)).await {
         Ok(collection) => report.collection = collection,
         Err(error) => report
             .problems
@@ -147,14 +171,21 @@ pub async fn retain(
 
 /// Retention of both types. Returns whether one of them is suspended.
 async fn retain_types(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     limits: RunLimits,
     now: Timestamp,
     report: &mut RetentionReport,
 ) -> bool {
     let mut taken = Vec::new();
     for kind in RETAINED_TYPES {
-        match Box::pin(TypeInventory::read(h, kind, Trust::Authenticated)).await {
+        match Box::pin(TypeInventory::read(
+            &holdfast.repository,
+            &holdfast.catalog,
+            kind,
+            Trust::Authenticated,
+        ))
+        .await
+        {
             Ok(one) => taken.push(one),
             Err(error) => report.of_mut(kind).problems.push(error.to_string()),
         }
@@ -168,12 +199,25 @@ async fn retain_types(
     let both = RETAINED_TYPES.map(expected);
     let why: Vec<_> = taken
         .iter()
-        .map(|one| suspension(h, one.inventory.kind, &one.expected, both))
+        .map(|one| {
+            suspension(
+                &holdfast.repository,
+                one.inventory.kind,
+                &one.expected,
+                both,
+            )
+        })
         .collect();
     for (one, why) in taken.into_iter().zip(why) {
         let kind = one.inventory.kind;
-        if let Err(error) =
-            Box::pin(retain_type(h, one, why, (limits, now), report.of_mut(kind))).await
+        if let Err(error) = Box::pin(retain_type(
+            holdfast,
+            one,
+            why,
+            (limits, now),
+            report.of_mut(kind),
+        ))
+        .await
         {
             report.of_mut(kind).problems.push(error.to_string());
         }
@@ -185,7 +229,7 @@ async fn retain_types(
 
 /// Retention of one type, unless the store does not match or the policy is not confirmed.
 async fn retain_type(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     one: TypeInventory,
     wrong_store: Option<StoreMismatch>,
     (limits, now): (RunLimits, Timestamp),
@@ -194,19 +238,38 @@ async fn retain_type(
     let kind = one.inventory.kind;
     let why = match wrong_store {
         Some(mismatch) => Some(mismatch.to_string()),
-        None => policy_in_force(h, kind).await?.suspension(kind),
+        None => policy_in_force(&holdfast.catalog, &holdfast.settings, kind)
+            .await?
+            .suspension(kind),
     };
     match why {
-        Some(why) => backups::leave(h, one, why, now, report).await,
-        None => backups::retain(h, one, limits, now, report).await,
+        Some(why) => {
+            backups::leave(&holdfast.catalog, &holdfast.settings, one, why, now, report).await
+        }
+        None => backups::retain(holdfast, one, limits, now, report).await,
     }
 }
 
-async fn tidy_rows(h: &Holdfast, limits: RunLimits, now: Timestamp, report: &mut RetentionReport) {
-    if let Err(error) = parents::delete(h, limits, now, report).await {
+async fn tidy_rows(
+    holdfast: &Holdfast,
+    limits: RunLimits,
+    now: Timestamp,
+    report: &mut RetentionReport,
+) {
+    if let Err(error) = parents::delete(
+        &holdfast.catalog,
+        holdfast.observer.as_ref(),
+        limits,
+        now,
+        report,
+    )
+    .await
+    {
         report.problems.push(format!("full backups: {error}"));
     }
-    if let Err(error) = rows::delete(h, limits, now, report).await {
+    if let Err(error) =
+        rows::delete(&holdfast.repository, &holdfast.catalog, limits, now, report).await
+    {
         report.problems.push(format!("rows of items: {error}"));
     }
 }
@@ -216,10 +279,10 @@ async fn tidy_rows(h: &Holdfast, limits: RunLimits, now: Timestamp, report: &mut
 /// # Errors
 /// If a manifest or a list of items is unreadable, or a store is unavailable.
 pub(crate) async fn collect_copies(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     second: &Repository,
     limits: RunLimits,
     now: Timestamp,
 ) -> Result<CollectionReport, OperationError> {
-    gc::collect(h, gc::Side::Replica(second), limits, now).await
+    gc::collect(holdfast, gc::Side::Replica(second), limits, now).await
 }

@@ -1,10 +1,10 @@
 //! Deletes full backups after their last part.
 
-use holdfast_catalog::{CatalogError, JobChange, JobFilter};
+use holdfast_catalog::{Catalog, CatalogError, JobChange, JobFilter};
 use holdfast_domain::{BackupId, BackupType, Job, JobDeletion, JobStatus, Timestamp};
 
 use super::RetentionReport;
-use crate::{Holdfast, OperationError, RunLimits, job::finish::parent::is_gone, job::run::is_late};
+use crate::{Observer, OperationError, RunLimits, job::finish::parent::is_gone, job::run::is_late};
 
 /// Jobs read in one call, and the maximum of pages per status.
 const PAGE: u32 = 500;
@@ -13,7 +13,8 @@ const PAGES: u64 = 10;
 /// Marks each full backup without remaining parts as deleted. Marked rows are not read again, so
 /// the next run resumes after them.
 pub(super) async fn delete(
-    h: &Holdfast,
+    catalog: &Catalog,
+    observer: &dyn Observer,
     limits: RunLimits,
     now: Timestamp,
     report: &mut RetentionReport,
@@ -23,15 +24,15 @@ pub(super) async fn delete(
         JobStatus::Failed,
         JobStatus::Cancelled,
     ] {
-        for parent in settled(h, status).await? {
+        for parent in settled(catalog, status).await? {
             if is_late(limits) {
                 report.unfinished.push("full backups".to_owned());
                 return Ok(());
             }
-            if is_gone(&h.catalog.children(&parent.backup_id).await?) {
+            if is_gone(&catalog.children(&parent.backup_id).await?) {
                 report
                     .full_deleted
-                    .extend(mark_deleted(h, &parent.backup_id, now).await?);
+                    .extend(mark_deleted(catalog, observer, &parent.backup_id, now).await?);
             }
         }
     }
@@ -39,14 +40,14 @@ pub(super) async fn delete(
 }
 
 /// Reads all jobs of one status before any change: a change would shift the pages.
-async fn settled(h: &Holdfast, status: JobStatus) -> Result<Vec<Job>, OperationError> {
+async fn settled(catalog: &Catalog, status: JobStatus) -> Result<Vec<Job>, OperationError> {
     let filter = JobFilter {
         backup_type: Some(BackupType::Full),
         status: Some(status),
     };
     let mut all = Vec::new();
     for page in 1..=PAGES {
-        let (jobs, _) = h.catalog.list(filter, page, PAGE).await?;
+        let (jobs, _) = catalog.list(filter, page, PAGE).await?;
         let is_last = jobs.len() < PAGE as usize;
         all.extend(jobs);
         if is_last {
@@ -57,7 +58,8 @@ async fn settled(h: &Holdfast, status: JobStatus) -> Result<Vec<Job>, OperationE
 }
 
 async fn mark_deleted(
-    h: &Holdfast,
+    catalog: &Catalog,
+    observer: &dyn Observer,
     id: &BackupId,
     now: Timestamp,
 ) -> Result<Option<BackupId>, OperationError> {
@@ -65,13 +67,12 @@ async fn mark_deleted(
         deletion: Some(JobDeletion::by_retention(now)),
         ..JobChange::default()
     };
-    match h
-        .catalog
+    match catalog
         .transition(id, JobStatus::Deleted, change, None)
         .await
     {
         Ok(job) => {
-            h.observer.job_changed(&job).await;
+            observer.job_changed(&job).await;
             Ok(Some(job.backup_id))
         }
         // Another run changed it first.

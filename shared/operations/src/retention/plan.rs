@@ -1,9 +1,11 @@
 //! A plan for one type: the backups in the bucket, with the state of their jobs in the catalogue,
 //! under the current policy.
 
+use holdfast_domain::settings::Settings;
+use holdfast_repository::Repository;
 use std::collections::BTreeMap;
 
-use holdfast_catalog::{CatalogError, JobStanding};
+use holdfast_catalog::{Catalog, CatalogError, JobStanding};
 use holdfast_domain::{
     BackupId, BackupType, JobStatus, Manifest, RetentionCandidate, RetentionDecision,
     RetentionPolicy, RetentionVerdict, Standing, Timestamp,
@@ -154,12 +156,13 @@ impl TypePlan {
 /// Decides on all backups of an inventory, by the current policy and the current catalogue. An
 /// unsure backup is kept with its reason if its job failed or was cancelled.
 pub(super) async fn of_type(
-    h: &Holdfast,
+    catalog: &Catalog,
+    settings: &Settings,
     inventory: &Inventory,
     unsure: &BTreeMap<BackupId, String>,
     now: Timestamp,
 ) -> Result<TypePlan, OperationError> {
-    let mut candidates = candidates(h, inventory).await?;
+    let mut candidates = candidates(catalog, inventory).await?;
     for candidate in candidates
         .iter_mut()
         .filter(|candidate| may_be_late(candidate))
@@ -169,54 +172,55 @@ pub(super) async fn of_type(
         }
     }
     Ok(decide(
-        h,
+        settings,
         inventory,
         &candidates,
-        policy(h, inventory.kind).await?,
+        policy(catalog, settings, inventory.kind).await?,
         now,
     ))
 }
 
 /// The plan for display. If the policy is not confirmed, it shows the deletions under the settings.
 pub(super) async fn for_display(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     inventory: &Inventory,
     now: Timestamp,
 ) -> Result<TypePlan, OperationError> {
-    let mut in_force = policy(h, inventory.kind).await?;
+    let mut in_force = policy(&holdfast.catalog, &holdfast.settings, inventory.kind).await?;
     let suspended = in_force.suspension(inventory.kind);
     if suspended.is_some() {
-        in_force.policy = Some(policy_from_settings(h, inventory.kind));
+        in_force.policy = Some(policy_from_settings(&holdfast.settings, inventory.kind));
     }
-    let mut candidates = listed(h, inventory).await?;
-    expect_late(h, &mut candidates).await;
+    let mut candidates = listed(&holdfast.catalog, inventory).await?;
+    expect_late(&holdfast.repository, &mut candidates).await;
     accept_empty_source(&mut candidates);
     Ok(TypePlan {
         suspended,
-        ..decide(h, inventory, &candidates, in_force, now)
+        ..decide(&holdfast.settings, inventory, &candidates, in_force, now)
     })
 }
 
 /// The plan during a suspension: every backup stays.
 pub(super) async fn suspended(
-    h: &Holdfast,
+    catalog: &Catalog,
+    settings: &Settings,
     inventory: &Inventory,
     why: String,
     now: Timestamp,
 ) -> Result<TypePlan, OperationError> {
-    let mut candidates = candidates(h, inventory).await?;
+    let mut candidates = candidates(catalog, inventory).await?;
     for candidate in &mut candidates {
         candidate.standing = Standing::Unsure("retention is suspended".to_owned());
     }
-    let policy = policy(h, inventory.kind).await?;
+    let policy = policy(catalog, settings, inventory.kind).await?;
     Ok(TypePlan {
         suspended: Some(why),
-        ..decide(h, inventory, &candidates, policy, now)
+        ..decide(settings, inventory, &candidates, policy, now)
     })
 }
 
 fn decide(
-    h: &Holdfast,
+    settings: &Settings,
     inventory: &Inventory,
     candidates: &[RetentionCandidate],
     policy: PolicyInForce,
@@ -226,7 +230,7 @@ fn decide(
         candidates,
         policy.policy.as_ref(),
         now,
-        &h.settings.timezone,
+        &settings.timezone,
     );
     let size = |id: &BackupId| {
         inventory
@@ -259,7 +263,8 @@ fn decide(
 
 /// The current policy for this type.
 pub(crate) async fn policy(
-    h: &Holdfast,
+    catalog: &Catalog,
+    settings: &Settings,
     kind: BackupType,
 ) -> Result<PolicyInForce, OperationError> {
     let unreadable = |error: CatalogError| match error {
@@ -268,16 +273,16 @@ pub(crate) async fn policy(
         }
         error => Err(OperationError::from(error)),
     };
-    let unconfirmed_since = match h.catalog.policy_unconfirmed_since(kind).await {
+    let unconfirmed_since = match catalog.policy_unconfirmed_since(kind).await {
         Err(CatalogError::Corrupt { .. }) => None,
         since => since?,
     };
-    let (origin, policy, problem) = match h.catalog.policy(kind).await {
+    let (origin, policy, problem) = match catalog.policy(kind).await {
         _ if unconfirmed_since.is_some() => (PolicyOrigin::Unconfirmed, None, None),
         Ok(Some(stored)) => (PolicyOrigin::Stored, Some(stored.policy), None),
         Ok(None) => (
             PolicyOrigin::Settings,
-            Some(policy_from_settings(h, kind)),
+            Some(policy_from_settings(settings, kind)),
             None,
         ),
         Err(error) => unreadable(error)?,
@@ -290,30 +295,30 @@ pub(crate) async fn policy(
     })
 }
 
-fn policy_from_settings(h: &Holdfast, kind: BackupType) -> RetentionPolicy {
+fn policy_from_settings(settings: &Settings, kind: BackupType) -> RetentionPolicy {
     RetentionPolicy::from_days(match kind {
-        BackupType::Database => h.settings.database.retention_days,
-        BackupType::Content | BackupType::Full => h.settings.content.retention_days,
+        BackupType::Database => settings.database.retention_days,
+        BackupType::Content | BackupType::Full => settings.content.retention_days,
     })
 }
 
 async fn candidates(
-    h: &Holdfast,
+    catalog: &Catalog,
     inventory: &Inventory,
 ) -> Result<Vec<RetentionCandidate>, OperationError> {
-    let mut candidates = listed(h, inventory).await?;
+    let mut candidates = listed(catalog, inventory).await?;
     accept_empty_source(&mut candidates);
     Ok(candidates)
 }
 
 /// Judges jobs that failed or were cancelled as a run does: it first completes those whose backup
 /// is whole in the store. A backup that may be whole is kept.
-async fn expect_late(h: &Holdfast, candidates: &mut [RetentionCandidate]) {
+async fn expect_late(repository: &Repository, candidates: &mut [RetentionCandidate]) {
     for candidate in candidates
         .iter_mut()
         .filter(|candidate| may_be_late(candidate))
     {
-        match finish::committed_manifest(h, &candidate.backup_id).await {
+        match finish::committed_manifest(repository, &candidate.backup_id).await {
             Ok(Some(manifest)) if is_empty(&manifest) => candidate.standing = Standing::Empty,
             Ok(Some(_)) => candidate.standing = Standing::Good,
             Ok(None) | Err(OperationError::Corrupt { .. }) => {}
@@ -342,14 +347,14 @@ fn is_empty(manifest: &Manifest) -> bool {
 }
 
 async fn listed(
-    h: &Holdfast,
+    catalog: &Catalog,
     inventory: &Inventory,
 ) -> Result<Vec<RetentionCandidate>, OperationError> {
     let stored: Vec<_> = inventory.backups.iter().collect();
     let mut candidates = Vec::with_capacity(stored.len());
     for page in stored.chunks(PAGE) {
         let ids: Vec<BackupId> = page.iter().map(|(id, _)| (*id).clone()).collect();
-        let mut standings = h.catalog.standings(&ids).await?;
+        let mut standings = catalog.standings(&ids).await?;
         candidates.extend(
             page.iter()
                 .map(|(id, stored)| candidate(id, stored, standings.remove(id))),

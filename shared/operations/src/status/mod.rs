@@ -3,7 +3,7 @@
 mod shapes;
 mod statistics;
 
-use holdfast_catalog::JobCounts;
+use holdfast_catalog::{Catalog, JobCounts};
 use holdfast_domain::{BackupId, BackupType, Job, JobStatus, Timestamp};
 use serde::Serialize;
 
@@ -74,27 +74,40 @@ pub struct SourceStatus {
 ///
 /// # Errors
 /// If it is unavailable.
-pub async fn status(h: &Holdfast, now: Timestamp) -> Result<Status, OperationError> {
-    let now = h.catalog.by_server_clock(now).await?;
-    let counts = h.catalog.counts().await?;
-    let active = h.catalog.active(None).await?;
-    let lost = h.catalog.lost_jobs().await?;
+pub async fn status(holdfast: &Holdfast, now: Timestamp) -> Result<Status, OperationError> {
+    let now = holdfast.catalog.by_server_clock(now).await?;
+    let counts = holdfast.catalog.counts().await?;
+    let active = holdfast.catalog.active(None).await?;
+    let lost = holdfast.catalog.lost_jobs().await?;
     let scheduler = SchedulerStatus {
-        running: h.settings.enabled,
+        running: holdfast.settings.enabled,
         active_backups: active.into_iter().map(|job| job.backup_id).collect(),
-        max_concurrent: h.settings.max_concurrent,
+        max_concurrent: holdfast.settings.max_concurrent,
     };
     let database = SourceStatus {
-        enabled: h.settings.database.enabled,
-        hours_overdue: schedule::hours_overdue(h, BackupType::Database, now).await?,
-        ..source(h, &counts, &lost, BackupType::Database).await?
+        enabled: holdfast.settings.database.enabled,
+        hours_overdue: schedule::hours_overdue(
+            &holdfast.catalog,
+            &holdfast.settings,
+            BackupType::Database,
+            now,
+        )
+        .await?,
+        ..source(&holdfast.catalog, &counts, &lost, BackupType::Database).await?
     };
     let content = SourceStatus {
-        enabled: h.settings.content.enabled,
-        hours_overdue: schedule::hours_overdue(h, BackupType::Content, now).await?,
-        ..source(h, &counts, &lost, BackupType::Content).await?
+        enabled: holdfast.settings.content.enabled,
+        hours_overdue: schedule::hours_overdue(
+            &holdfast.catalog,
+            &holdfast.settings,
+            BackupType::Content,
+            now,
+        )
+        .await?,
+        ..source(&holdfast.catalog, &counts, &lost, BackupType::Content).await?
     };
-    let statistics = statistics::statistics(h, &counts, &lost, now).await?;
+    let statistics =
+        statistics::statistics(&holdfast.catalog, &holdfast.settings, &counts, &lost, now).await?;
     Ok(Status {
         status: StatusOverview {
             scheduler,
@@ -106,14 +119,14 @@ pub async fn status(h: &Holdfast, now: Timestamp) -> Result<Status, OperationErr
 }
 
 async fn source(
-    h: &Holdfast,
+    catalog: &Catalog,
     counts: &JobCounts,
     lost: &[Job],
     kind: BackupType,
 ) -> Result<SourceStatus, OperationError> {
     Ok(SourceStatus {
         enabled: false,
-        last_backup: h.catalog.newest_completed(kind).await?,
+        last_backup: catalog.newest_completed(kind).await?,
         total_backups: counts.jobs(Some(kind), |status| status != JobStatus::Deleted),
         lost_backups: lost.iter().filter(|job| job.backup_type == kind).count() as u64,
         failed_backups: counts.jobs(Some(kind), |status| status == JobStatus::Failed),

@@ -1,10 +1,11 @@
 //! Computes statistics from the catalogue's rows. The server sums most of them, and a limit bounds
 //! the rest.
 
+use holdfast_domain::settings::Settings;
 use std::time::Duration;
 
 use holdfast_catalog::{
-    JobCount, JobCounts, JobFilter, Outcomes, VerificationCount, VerificationRecord,
+    Catalog, JobCount, JobCounts, JobFilter, Outcomes, VerificationCount, VerificationRecord,
 };
 use holdfast_domain::{BackupId, BackupType, Job, JobStatus, Timestamp, VerificationLevel};
 use jiff::SignedDuration;
@@ -13,7 +14,7 @@ use super::shapes::{
     DrillStatistics, Durations, GoodBackup, JobStatistics, RetentionStatistics, Statistics,
     SuccessRate, SuccessRates, TypeStatistics, VerificationStatistics,
 };
-use crate::{Holdfast, OperationError, RETAINED_TYPES, job::trigger, measure, schedule};
+use crate::{OperationError, RETAINED_TYPES, job::trigger, measure, schedule};
 
 const WEEK: SignedDuration = SignedDuration::from_hours(7 * 24);
 const MONTH: SignedDuration = SignedDuration::from_hours(30 * 24);
@@ -23,20 +24,20 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const MAX_DURATIONS: u32 = 10_000;
 
 pub(super) async fn statistics(
-    h: &Holdfast,
+    catalog: &Catalog,
+    settings: &Settings,
     counts: &JobCounts,
     lost: &[Job],
     now: Timestamp,
 ) -> Result<Statistics, OperationError> {
     let (week, month, all) = tokio::try_join!(
-        h.catalog.outcomes(now - WEEK),
-        h.catalog.outcomes(now - MONTH),
-        h.catalog.outcomes(Timestamp::UNIX_EPOCH),
+        catalog.outcomes(now - WEEK),
+        catalog.outcomes(now - MONTH),
+        catalog.outcomes(Timestamp::UNIX_EPOCH),
     )?;
     let spans = [&week, &month, &all].map(Vec::as_slice);
-    let verifications = h.catalog.verification_counts().await?;
-    let drill = h
-        .catalog
+    let verifications = catalog.verification_counts().await?;
+    let drill = catalog
         .newest_verification(BackupType::Database, VerificationLevel::Drill)
         .await?;
     // A full backup counts by its parts, because they store its data.
@@ -73,13 +74,14 @@ pub(super) async fn statistics(
             kept_backups: completed.jobs,
             kept_bytes: completed.size,
         },
-        database: of_type(h, counts, spans, BackupType::Database, now).await?,
-        content: of_type(h, counts, spans, BackupType::Content, now).await?,
+        database: of_type(catalog, settings, counts, spans, BackupType::Database, now).await?,
+        content: of_type(catalog, settings, counts, spans, BackupType::Content, now).await?,
     })
 }
 
 async fn of_type(
-    h: &Holdfast,
+    catalog: &Catalog,
+    settings: &Settings,
     counts: &JobCounts,
     [week, month, all]: [&[Outcomes]; 3],
     kind: BackupType,
@@ -87,10 +89,10 @@ async fn of_type(
 ) -> Result<TypeStatistics, OperationError> {
     let completed = Sums::of(counts, &[kind], JobStatus::Completed);
     Ok(TypeStatistics {
-        last_good_backup: last_good(h, kind, now).await?,
-        next_due_at: match trigger::switched_off(h, kind) {
+        last_good_backup: last_good(catalog, kind, now).await?,
+        next_due_at: match trigger::switched_off(settings, kind) {
             Some(_) => None,
-            None => schedule::due_at(h, kind).await?,
+            None => schedule::due_at(catalog, settings, kind).await?,
         },
         success_rate: SuccessRates {
             last_7_days: rate(week, &[kind]),
@@ -98,14 +100,14 @@ async fn of_type(
             all: rate(all, &[kind]),
         },
         durations: durations(
-            h.catalog
+            catalog
                 .durations_ms(kind, now - MONTH, MAX_DURATIONS)
                 .await?,
         ),
-        stored: measure::stored(h, counts, kind, PATIENCE).await?,
+        stored: measure::stored(catalog, counts, kind, PATIENCE).await?,
         original_bytes: completed.original_size,
         stored_percent: percent(completed.size, completed.original_size),
-        growth_percent: measure::growth_of(h, kind).await?,
+        growth_percent: measure::growth_of(catalog, kind).await?,
     })
 }
 
@@ -135,7 +137,7 @@ impl Sums {
 
 /// The newest backup that counts towards retention, by the catalogue alone.
 async fn last_good(
-    h: &Holdfast,
+    catalog: &Catalog,
     kind: BackupType,
     now: Timestamp,
 ) -> Result<Option<GoodBackup>, OperationError> {
@@ -145,9 +147,9 @@ async fn last_good(
         backup_type: Some(kind),
         status: Some(JobStatus::Completed),
     };
-    let (jobs, _) = h.catalog.list(filter, 1, MAX_SEARCHED).await?;
+    let (jobs, _) = catalog.list(filter, 1, MAX_SEARCHED).await?;
     let ids: Vec<BackupId> = jobs.iter().map(|job| job.backup_id.clone()).collect();
-    let standings = h.catalog.standings(&ids).await?;
+    let standings = catalog.standings(&ids).await?;
     let is_sound = |job: &&Job| matches!(standings.get(&job.backup_id), Some(Ok(known)) if !known.verification_failed);
     let is_filled =
         |job: &&Job| matches!(standings.get(&job.backup_id), Some(Ok(known)) if !known.is_empty);

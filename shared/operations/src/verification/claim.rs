@@ -6,7 +6,7 @@ use holdfast_codec::random_bytes;
 use holdfast_domain::heartbeat::VERIFICATION_DEAD_AFTER;
 use holdfast_domain::{BackupId, Timestamp, VerificationLevel};
 
-use crate::{Holdfast, OperationError, job::persist::persist};
+use crate::{OperationError, job::persist::persist};
 
 /// A claim. Without a row in the catalogue it excludes no other run and records nothing.
 pub(super) struct VerifyClaim {
@@ -20,13 +20,12 @@ pub(super) struct VerifyClaim {
 impl VerifyClaim {
     /// Takes the claim with the progress of earlier runs. Returns `None` if another run holds it.
     pub(super) async fn take(
-        h: &Holdfast,
+        catalog: &Catalog,
         id: &BackupId,
         level: VerificationLevel,
     ) -> Result<Option<(Self, VerifiedSoFar)>, OperationError> {
-        let (run, now) = (hex::encode(random_bytes::<8>()?), h.catalog.now().await?);
-        let claimed = h
-            .catalog
+        let (run, now) = (hex::encode(random_bytes::<8>()?), catalog.now().await?);
+        let claimed = catalog
             .begin_verification(id, level, &run, now - VERIFICATION_DEAD_AFTER, now)
             .await?;
         let (has_row, so_far) = match claimed {
@@ -36,7 +35,7 @@ impl VerifyClaim {
         };
         Ok(Some((
             Self {
-                catalog: h.catalog.clone(),
+                catalog: catalog.clone(),
                 backup_id: id.clone(),
                 level,
                 run,

@@ -2,9 +2,10 @@
 //! structure, and the newest database backup in a drill. They run one after another. If the
 //! function's time is too short for one, the next tick runs it.
 
+use holdfast_domain::settings::Settings;
 use std::time::Duration;
 
-use holdfast_catalog::{VerificationRecord, Verifying};
+use holdfast_catalog::{Catalog, VerificationRecord, Verifying};
 use holdfast_domain::heartbeat::VERIFICATION_DEAD_AFTER;
 use holdfast_domain::{BackupId, BackupType, Job, Timestamp, VerificationLevel};
 use holdfast_recovery::verification::{Verification, remove_dead_scratch};
@@ -55,31 +56,34 @@ pub struct DueReport {
 /// # Errors
 /// Only if no step was possible. The report lists failed steps.
 pub async fn verify_due(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     limits: RunLimits,
     now: Timestamp,
 ) -> Result<DueReport, OperationError> {
-    let (mut report, now) = (DueReport::default(), h.catalog.by_server_clock(now).await?);
-    if h.settings.enabled {
-        let begun = h.catalog.verifying().await?;
-        drill_if_due(h, limits, now, &begun, &mut report).await;
-        read_new_ones(h, limits, now, &begun, &mut report).await;
+    let (mut report, now) = (
+        DueReport::default(),
+        holdfast.catalog.by_server_clock(now).await?,
+    );
+    if holdfast.settings.enabled {
+        let begun = holdfast.catalog.verifying().await?;
+        drill_if_due(holdfast, limits, now, &begun, &mut report).await;
+        read_new_ones(holdfast, limits, now, &begun, &mut report).await;
         for kind in KINDS {
-            sample(h, kind, limits, now, &begun, &mut report).await;
+            sample(holdfast, kind, limits, now, &begun, &mut report).await;
         }
     }
-    report_drill(h, now, &mut report).await?;
+    report_drill(&holdfast.catalog, &holdfast.settings, now, &mut report).await?;
     Ok(report)
 }
 
 async fn drill_if_due(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     limits: RunLimits,
     now: Timestamp,
     begun: &[Verifying],
     report: &mut DueReport,
 ) {
-    let Some(server) = &h.settings.drill.uri else {
+    let Some(server) = &holdfast.settings.drill.uri else {
         return;
     };
     match remove_dead_scratch(server).await {
@@ -89,9 +93,9 @@ async fn drill_if_due(
             return;
         }
     }
-    match backup_to_drill(h, now, begun).await {
+    match backup_to_drill(&holdfast.catalog, &holdfast.settings, now, begun).await {
         Ok(Some(id)) if has_time(limits, TIME_FOR_DRILL) => {
-            verify_one(h, &id, VerificationLevel::Drill, limits, report).await;
+            verify_one(holdfast, &id, VerificationLevel::Drill, limits, report).await;
         }
         Ok(_) => {}
         Err(error) => report.problems.push(format!("the drill: {error}")),
@@ -99,21 +103,20 @@ async fn drill_if_due(
 }
 
 async fn backup_to_drill(
-    h: &Holdfast,
+    catalog: &Catalog,
+    settings: &Settings,
     now: Timestamp,
     begun: &[Verifying],
 ) -> Result<Option<BackupId>, OperationError> {
     let level = VerificationLevel::Drill;
-    let last = h
-        .catalog
+    let last = catalog
         .newest_verification(BackupType::Database, level)
         .await?;
-    let interval = SignedDuration::from_hours(h.settings.drill.interval_hours.into());
+    let interval = SignedDuration::from_hours(settings.drill.interval_hours.into());
     if last.is_some_and(|last| now.duration_since(last.at) < interval) {
         return Ok(None);
     }
-    let newest = h
-        .catalog
+    let newest = catalog
         .newest_completed(BackupType::Database)
         .await?
         .map(|job| job.backup_id);
@@ -122,7 +125,7 @@ async fn backup_to_drill(
 
 /// Verifies new backups, and resumes unfinished verifications.
 async fn read_new_ones(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     limits: RunLimits,
     now: Timestamp,
     begun: &[Verifying],
@@ -138,7 +141,7 @@ async fn read_new_ones(
         .map(|one| one.backup_id.clone())
         .collect();
     for kind in KINDS {
-        match h.catalog.never_verified(kind, MAX_PER_TYPE).await {
+        match holdfast.catalog.never_verified(kind, MAX_PER_TYPE).await {
             Ok(jobs) => ids.extend(jobs.into_iter().map(|job| job.backup_id)),
             Err(error) => report.problems.push(format!("new {kind} backups: {error}")),
         }
@@ -153,22 +156,24 @@ async fn read_new_ones(
         if !has_time(limits, TIME_FOR_ONE) {
             return;
         }
-        verify_one(h, id, VerificationLevel::Checksum, limits, report).await;
+        verify_one(holdfast, id, VerificationLevel::Checksum, limits, report).await;
     }
 }
 
 /// Verifies one backup of this type in depth: the newest if it is unverified, or else the one with
 /// the oldest verification.
 async fn sample(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     kind: BackupType,
     limits: RunLimits,
     now: Timestamp,
     begun: &[Verifying],
     report: &mut DueReport,
 ) {
-    match backup_to_sample(h, kind, limits, now, begun).await {
-        Ok(Some(id)) => verify_one(h, &id, VerificationLevel::Structure, limits, report).await,
+    match backup_to_sample(&holdfast.catalog, kind, limits, now, begun).await {
+        Ok(Some(id)) => {
+            verify_one(holdfast, &id, VerificationLevel::Structure, limits, report).await
+        }
         Ok(None) => {}
         Err(error) => report
             .problems
@@ -177,25 +182,20 @@ async fn sample(
 }
 
 async fn backup_to_sample(
-    h: &Holdfast,
+    catalog: &Catalog,
     kind: BackupType,
     limits: RunLimits,
     now: Timestamp,
     begun: &[Verifying],
 ) -> Result<Option<BackupId>, OperationError> {
     let level = VerificationLevel::Structure;
-    let last = h.catalog.newest_verification(kind, level).await?;
+    let last = catalog.newest_verification(kind, level).await?;
     if last.is_some_and(|last| now.duration_since(last.at) < SAMPLE_EVERY) {
         return Ok(None);
     }
-    let mut candidates: Vec<Job> = h
-        .catalog
-        .newest_completed(kind)
-        .await?
-        .into_iter()
-        .collect();
+    let mut candidates: Vec<Job> = catalog.newest_completed(kind).await?.into_iter().collect();
     if let Some(newest) = candidates.first()
-        && h.catalog
+        && catalog
             .verifications(&newest.backup_id)
             .await?
             .iter()
@@ -203,9 +203,9 @@ async fn backup_to_sample(
     {
         candidates.clear();
     }
-    candidates.extend(h.catalog.longest_unverified(kind, MAX_PER_TYPE).await?);
+    candidates.extend(catalog.longest_unverified(kind, MAX_PER_TYPE).await?);
     for Job { backup_id, .. } in candidates {
-        let records = h.catalog.verifications(&backup_id).await?;
+        let records = catalog.verifications(&backup_id).await?;
         if !was_tried(begun, &backup_id, level, now) && fits(&records, limits) {
             return Ok(Some(backup_id));
         }
@@ -240,22 +240,22 @@ fn has_time(limits: RunLimits, needed: Duration) -> bool {
 }
 
 async fn verify_one_now(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     id: &BackupId,
     level: VerificationLevel,
     limits: RunLimits,
 ) -> Result<VerifyOutcome, OperationError> {
-    verify_at(h, id, level, limits, h.catalog.now().await?).await
+    verify_at(holdfast, id, level, limits, holdfast.catalog.now().await?).await
 }
 
 async fn verify_one(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     id: &BackupId,
     level: VerificationLevel,
     limits: RunLimits,
     report: &mut DueReport,
 ) {
-    match verify_one_now(h, id, level, limits).await {
+    match verify_one_now(holdfast, id, level, limits).await {
         Ok(VerifyOutcome::Done(verification)) => report.verified.push(*verification),
         Ok(VerifyOutcome::Continue) => report.to_continue.push(id.clone()),
         Ok(VerifyOutcome::Elsewhere | VerifyOutcome::Gone) => {}
@@ -275,21 +275,20 @@ async fn verify_one(
 
 /// Hours since the last drill, or without one since the first backup suitable for a drill.
 async fn report_drill(
-    h: &Holdfast,
+    catalog: &Catalog,
+    settings: &Settings,
     now: Timestamp,
     report: &mut DueReport,
 ) -> Result<(), OperationError> {
-    if h.settings.drill.uri.is_none() {
+    if settings.drill.uri.is_none() {
         return Ok(());
     }
-    let last = h
-        .catalog
+    let last = catalog
         .newest_verification(BackupType::Database, VerificationLevel::Drill)
         .await?;
     let since = match last {
         Some(last) => Some(last.at),
-        None => h
-            .catalog
+        None => catalog
             .oldest(BackupType::Database)
             .await?
             .map(|job| job.created_at),
@@ -297,9 +296,9 @@ async fn report_drill(
     let hours = since.map_or(0.0, |since| {
         now.duration_since(since).as_secs_f64().max(0.0) / 3600.0
     });
-    let due = f64::from(h.settings.drill.interval_hours) + DRILL_SLACK_HOURS;
+    let due = f64::from(settings.drill.interval_hours) + DRILL_SLACK_HOURS;
     report.hours_since_drill = Some(hours);
-    report.drill_hours_overdue = Some(if h.settings.enabled {
+    report.drill_hours_overdue = Some(if settings.enabled {
         (hours - due).max(0.0)
     } else {
         0.0

@@ -1,9 +1,10 @@
 //! A verification by a function: within its time, one run at a time, and recorded.
 
+use holdfast_domain::settings::Settings;
 use std::time::Duration;
 
 use futures_util::{FutureExt as _, future::BoxFuture};
-use holdfast_catalog::{CatalogError, VerifiedSoFar};
+use holdfast_catalog::{Catalog, CatalogError, VerifiedSoFar};
 use holdfast_domain::{
     BackupId, BackupType, JobStatus, Manifest, ObjectKey, Secret, Timestamp, VerificationLevel,
 };
@@ -70,20 +71,24 @@ pub fn expect_level(id: &BackupId, level: VerificationLevel) -> Result<(), Opera
 /// As [`expect_level`], and [`OperationError::NotFound`], [`OperationError::NotVerifiable`], and
 /// [`OperationError::Drill`] without a server for drills.
 pub async fn expect_verifiable(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     id: &BackupId,
     level: VerificationLevel,
 ) -> Result<(), OperationError> {
     expect_level(id, level)?;
-    expect_finished(h, id).await?;
+    expect_finished(&holdfast.repository, &holdfast.catalog, id).await?;
     if level == VerificationLevel::Drill {
-        drill_server(h)?;
+        drill_server(&holdfast.settings)?;
     }
     Ok(())
 }
 
-pub(super) async fn expect_finished(h: &Holdfast, id: &BackupId) -> Result<(), OperationError> {
-    let status = match h.catalog.get(id).await {
+pub(super) async fn expect_finished(
+    repository: &Repository,
+    catalog: &Catalog,
+    id: &BackupId,
+) -> Result<(), OperationError> {
+    let status = match catalog.get(id).await {
         Ok(job) => Some(job.status),
         // The verification reports the fault of the row.
         Err(CatalogError::Corrupt { .. }) => Some(JobStatus::Completed),
@@ -98,7 +103,7 @@ pub(super) async fn expect_finished(h: &Holdfast, id: &BackupId) -> Result<(), O
             status,
         }),
         status => match (
-            h.repository.store().head(&ObjectKey::manifest(id)).await,
+            repository.store().head(&ObjectKey::manifest(id)).await,
             status,
         ) {
             (Ok(_), _) => Ok(()),
@@ -142,40 +147,55 @@ pub async fn is_small(repository: &Repository, id: &BackupId, level: Verificatio
 /// As [`verify`] and [`drill`]. [`OperationError::Unfinished`] if the function's time is too short
 /// for a level that cannot be resumed.
 pub async fn verify_on_request(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     id: &BackupId,
     level: VerificationLevel,
     limits: RunLimits,
     now: Timestamp,
 ) -> Result<VerifyOutcome, OperationError> {
-    verify_at(h, id, level, limits, h.catalog.by_server_clock(now).await?).await
+    verify_at(
+        holdfast,
+        id,
+        level,
+        limits,
+        holdfast.catalog.by_server_clock(now).await?,
+    )
+    .await
 }
 
 /// The same at this time of the catalogue's server.
 pub(super) async fn verify_at(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     id: &BackupId,
     level: VerificationLevel,
     limits: RunLimits,
     now: Timestamp,
 ) -> Result<VerifyOutcome, OperationError> {
-    let Some((claim, so_far)) = VerifyClaim::take(h, id, level).await? else {
+    let Some((claim, so_far)) = VerifyClaim::take(&holdfast.catalog, id, level).await? else {
         return Ok(VerifyOutcome::Elsewhere);
     };
-    let lease = protect(h, &h.repository, id, Purpose::Verify).await;
-    let verified = Box::pin(at_level(h, id, level, limits, now, &claim, so_far)).await;
+    let lease = protect(
+        &holdfast.repository,
+        &holdfast.catalog,
+        &holdfast.repository,
+        id,
+        Purpose::Verify,
+    )
+    .await;
+    let verified = Box::pin(at_level(holdfast, id, level, limits, now, &claim, so_far)).await;
     lease.release().await;
-    end(h, claim, verified).await
+    end(&holdfast.repository, &holdfast.catalog, claim, verified).await
 }
 
 async fn end(
-    h: &Holdfast,
+    repository: &Repository,
+    catalog: &Catalog,
     claim: VerifyClaim,
     verified: Result<Option<Verification>, OperationError>,
 ) -> Result<VerifyOutcome, OperationError> {
     match verified {
         Ok(Some(verification)) => {
-            let outcome = record(h, verification).await;
+            let outcome = record(repository, catalog, verification).await;
             claim.end().await?;
             outcome
         }
@@ -190,22 +210,23 @@ async fn end(
 }
 
 async fn record(
-    h: &Holdfast,
+    repository: &Repository,
+    catalog: &Catalog,
     mut verification: Verification,
 ) -> Result<VerifyOutcome, OperationError> {
-    compare_with_job(&h.catalog, &h.repository, &mut verification).await?;
+    compare_with_job(catalog, repository, &mut verification).await?;
     let id = &verification.backup_id;
-    let is_deleted = matches!(h.catalog.get(id).await, Ok(job) if job.status == JobStatus::Deleted);
+    let is_deleted = matches!(catalog.get(id).await, Ok(job) if job.status == JobStatus::Deleted);
     if is_deleted {
         return Ok(VerifyOutcome::Gone);
     }
-    persist(|| record_verification(&h.catalog, &verification)).await?;
+    persist(|| record_verification(catalog, &verification)).await?;
     Ok(VerifyOutcome::Done(Box::new(verification)))
 }
 
 /// Returns `None` if another run must resume.
 async fn at_level(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     id: &BackupId,
     level: VerificationLevel,
     limits: RunLimits,
@@ -215,25 +236,26 @@ async fn at_level(
 ) -> Result<Option<Verification>, OperationError> {
     let verified = match level {
         VerificationLevel::Drill => {
-            let server = drill_server(h)?.clone();
-            drill_within(h.repository.clone(), id.clone(), server, limits, now).await
+            let server = drill_server(&holdfast.settings)?.clone();
+            drill_within(holdfast.repository.clone(), id.clone(), server, limits, now).await
         }
         VerificationLevel::Checksum
-            if claim.is_recorded() && needs_steps(&h.repository, id, limits, &so_far).await =>
+            if claim.is_recorded()
+                && needs_steps(&holdfast.repository, id, limits, &so_far).await =>
         {
-            return verify_in_steps(h, id, limits, now, claim, so_far).await;
+            return verify_in_steps(&holdfast.repository, id, limits, now, claim, so_far).await;
         }
         level => tokio::select! {
-            verified = verify_boxed(h.repository.clone(), id.clone(), level, now) => verified,
+            verified = verify_boxed(holdfast.repository.clone(), id.clone(), level, now) => verified,
             () = time_is_over(limits) => Err(too_slow(id, level)),
         },
     };
     match verified {
         Ok(verification) => Ok(Some(verification)),
         // The catalogue has a completed job for it, otherwise the request would have been refused.
-        Err(OperationError::NotFound(_)) if claim.is_recorded() => {
-            Ok(Some(without_manifest(h, id, level, now).await?))
-        }
+        Err(OperationError::NotFound(_)) if claim.is_recorded() => Ok(Some(
+            without_manifest(&holdfast.repository, id, level, now).await?,
+        )),
         Err(error) => Err(error),
     }
 }
@@ -271,26 +293,26 @@ fn drill_within(
 }
 
 async fn without_manifest(
-    h: &Holdfast,
+    repository: &Repository,
     id: &BackupId,
     level: VerificationLevel,
     now: Timestamp,
 ) -> Result<Verification, OperationError> {
     let missing = RepositoryError::corrupt(id, format!("{} is missing", ObjectKey::manifest(id)));
-    Ok(Judgement::begin(&h.repository, id, level, now)
+    Ok(Judgement::begin(repository, id, level, now)
         .await?
         .end(Findings::default(), Err(missing.into()))?)
 }
 
 async fn verify_in_steps(
-    h: &Holdfast,
+    repository: &Repository,
     id: &BackupId,
     limits: RunLimits,
     now: Timestamp,
     claim: &VerifyClaim,
     so_far: VerifiedSoFar,
 ) -> Result<Option<Verification>, OperationError> {
-    let mut steps = Steps::new(&h.repository, claim, limits, so_far, now);
+    let mut steps = Steps::new(repository, claim, limits, so_far, now);
     let mut found = Findings::default();
     let reached = read_all(&mut steps, id, &mut found).await;
     if matches!(reached, Ok(StepEnd::OutOfTime)) {
@@ -310,7 +332,7 @@ async fn verify_in_steps(
     (found.bytes_read, found.problems) = (bytes, problems);
     content::shorten(&mut found.problems);
     let (level, begun_at) = (VerificationLevel::Checksum, begun_at.unwrap_or(now));
-    let judgement = Judgement::begin(&h.repository, id, level, begun_at).await?;
+    let judgement = Judgement::begin(repository, id, level, begun_at).await?;
     let judged = match reached.map_err(OperationError::into_repository) {
         Ok(_) => Ok(()),
         Err(Ok(error)) => Err(error.into()),
@@ -371,8 +393,8 @@ fn total_bytes(manifest: &Manifest) -> u64 {
         }
 }
 
-fn drill_server(h: &Holdfast) -> Result<&Secret, OperationError> {
-    h.settings.drill.uri.as_ref().ok_or_else(no_drill_server)
+fn drill_server(settings: &Settings) -> Result<&Secret, OperationError> {
+    settings.drill.uri.as_ref().ok_or_else(no_drill_server)
 }
 
 /// The refusal of a drill without a server for it.

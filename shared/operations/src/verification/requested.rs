@@ -23,14 +23,14 @@ const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_secs(2);
 /// As [`expect_level`], and [`OperationError::NotFound`], [`OperationError::NotVerifiable`], and
 /// [`OperationError::AlreadyVerifying`].
 pub async fn expect_requestable(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     id: &BackupId,
     level: VerificationLevel,
 ) -> Result<(), OperationError> {
     expect_level(id, level)?;
-    expect_finished(h, id).await?;
-    let since = h.catalog.now().await? - VERIFICATION_DEAD_AFTER;
-    if h.catalog.is_verifying(id, since).await? {
+    expect_finished(&holdfast.repository, &holdfast.catalog, id).await?;
+    let since = holdfast.catalog.now().await? - VERIFICATION_DEAD_AFTER;
+    if holdfast.catalog.is_verifying(id, since).await? {
         return Err(OperationError::AlreadyVerifying(id.clone()));
     }
     Ok(())
@@ -40,7 +40,7 @@ pub async fn expect_requestable(
 /// catalogue's clock. Returns `None` after the caller's patience. An unavailable catalogue counts as
 /// no result yet.
 pub async fn await_verification(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     id: &BackupId,
     level: VerificationLevel,
     since: Timestamp,
@@ -48,8 +48,8 @@ pub async fn await_verification(
 ) -> Option<Verification> {
     let looking = async {
         loop {
-            match result_since(h, id, level, since).await {
-                Ok(Some(record)) => return from_record(h, record).await,
+            match result_since(holdfast, id, level, since).await {
+                Ok(Some(record)) => return from_record(holdfast, record).await,
                 Ok(None) => {}
                 Err(error) => {
                     tracing::warn!(backupId = %id, %error, "cannot look for the result of a verification: it is looked for again");
@@ -62,20 +62,24 @@ pub async fn await_verification(
 }
 
 async fn result_since(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     id: &BackupId,
     level: VerificationLevel,
     since: Timestamp,
 ) -> Result<Option<VerificationRecord>, OperationError> {
-    let records = h.catalog.verifications(id).await?;
+    let records = holdfast.catalog.verifications(id).await?;
     Ok(records
         .into_iter()
         .find(|record| record.level == level && record.at >= since - CLOCK_TOLERANCE))
 }
 
 /// The row has no copy of the manifest. A missing manifest is among its problems.
-async fn from_record(h: &Holdfast, record: VerificationRecord) -> Verification {
-    let manifest = h.repository.unauthenticated(&record.backup_id).await.ok();
+async fn from_record(holdfast: &Holdfast, record: VerificationRecord) -> Verification {
+    let manifest = holdfast
+        .repository
+        .unauthenticated(&record.backup_id)
+        .await
+        .ok();
     let items = manifest
         .as_ref()
         .and_then(|manifest| manifest.content.as_ref())

@@ -57,7 +57,7 @@ pub async fn export_car(
         let (report, roots) = export.roots()?;
         export.write(report, &roots, out)
     });
-    exported.await?.map_err(|fault| fault.of_backup(id))
+    exported.await?.map_err(|fault| fault.into_backup_error(id))
 }
 
 struct Export {

@@ -91,7 +91,7 @@ pub(super) async fn restore_document(
     let lines = backup
         .lines()
         .await
-        .map_err(|fault| fault.of_backup(backup.id()))?;
+        .map_err(|fault| fault.into_backup_error(backup.id()))?;
     let (place, of) = (path.clone(), backup.clone());
     let written = blocking("restore manifest.json", move || {
         let mut lines = lines;
@@ -111,7 +111,7 @@ pub(super) async fn restore_document(
     let (part, ()) = match written.await? {
         Ok(written) => written,
         Err(WriteFault::Disk(error)) => return Err(unwritable(&path, &error)),
-        Err(WriteFault::Read(fault)) => return Err(fault.of_backup(backup.id())),
+        Err(WriteFault::Read(fault)) => return Err(fault.into_backup_error(backup.id())),
     };
     let made = part.clone();
     let expected = blocking("read manifest.json", move || {

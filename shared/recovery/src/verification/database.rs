@@ -60,7 +60,7 @@ pub(super) async fn check(
         .await
         .map_err(|error| RepositoryError::internal("read the artifact", &error))?;
     let summary = walked.map_err(|error| {
-        of_artifact(
+        with_artifact_name(
             RepositoryError::from_reading(&manifest.backup_id, &error),
             &artifact.key,
         )
@@ -75,7 +75,7 @@ pub(super) async fn check(
 }
 
 /// Adds the artifact's name to the damage.
-pub(super) fn of_artifact(error: RepositoryError, key: &ObjectKey) -> RepositoryError {
+pub(super) fn with_artifact_name(error: RepositoryError, key: &ObjectKey) -> RepositoryError {
     match error {
         RepositoryError::Corrupt { backup_id, problem } if !problem.contains(key.as_str()) => {
             RepositoryError::Corrupt {

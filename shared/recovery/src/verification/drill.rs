@@ -17,7 +17,7 @@ use holdfast_repository::{InvalidRequest, Repository, RepositoryError, artifact_
 
 use super::{
     Findings, Judgement, Verification,
-    database::of_artifact,
+    database::with_artifact_name,
     scratch::{self, Scratch},
 };
 use crate::{DrillFault, RecoveryError, RestoreTarget, restore_database};
@@ -92,7 +92,7 @@ async fn check(
     match restored {
         Ok(report) => add_report(&manifest, report, &scratch, found),
         Err(RecoveryError::Repository(error @ RepositoryError::Corrupt { .. })) => {
-            return Err(of_artifact(error, &dump_of(&manifest)?.key).into());
+            return Err(with_artifact_name(error, &dump_of(&manifest)?.key).into());
         }
         Err(error) => found.problems.push(scratch.unmapped(&problem(error)?)),
     }

@@ -174,7 +174,7 @@ impl Judgement {
             }))) => {
                 found.problems.push(format!("{key} is missing"));
             }
-            Err(error) => return Err(of_repository(error, &self.repository.problems)),
+            Err(error) => return Err(blame_repository_files(error, &self.repository.problems)),
         }
         Ok(Verification {
             backup_id: self.backup_id,
@@ -194,7 +194,7 @@ impl Judgement {
 }
 
 /// Without the repository's files the backup cannot be checked. This is no fault of the backup.
-fn of_repository(error: RecoveryError, problems: &[String]) -> RecoveryError {
+fn blame_repository_files(error: RecoveryError, problems: &[String]) -> RecoveryError {
     match error {
         RecoveryError::Repository(
             RepositoryError::Key(_) | RepositoryError::File(_) | RepositoryError::Corrupt { .. },

@@ -48,7 +48,7 @@ pub(crate) struct Scratch {
 /// Connects to the server of the scratch databases.
 pub(crate) async fn connect(server: &Secret) -> Result<Connection, RecoveryError> {
     let connected = Connection::open(server, ReadPreference::Primary, APP_NAME).await;
-    connected.map_err(of_server)
+    connected.map_err(server_error)
 }
 
 impl Scratch {
@@ -129,7 +129,7 @@ impl Scratch {
     async fn beat(&self, of: &str) -> Result<(), RecoveryError> {
         let now = time_of(&self.connection).await?;
         let beaten = self.connection.beat(&self.beat_database(), of, now).await;
-        beaten.map_err(of_server)
+        beaten.map_err(server_error)
     }
 
     /// Beats, and does what a restore does, in the database of the beat.
@@ -138,7 +138,7 @@ impl Scratch {
         self.connection
             .try_restoring(&self.beat_database())
             .await
-            .map_err(of_server)
+            .map_err(server_error)
     }
 
     fn beat_database(&self) -> String {
@@ -209,7 +209,7 @@ pub async fn try_server(server: &Secret, now: Timestamp) -> Result<(), RecoveryE
 
 /// The present by the clock of the drill's server. Drills on other machines judge the beats by it.
 async fn time_of(connection: &Connection) -> Result<Timestamp, RecoveryError> {
-    let time = connection.time().await.map_err(of_server)?;
+    let time = connection.time().await.map_err(server_error)?;
     Ok(time.unwrap_or_else(Timestamp::now))
 }
 
@@ -235,7 +235,7 @@ pub(crate) async fn remove_dead(connection: &Connection) -> Result<Vec<String>, 
     for name in connection
         .databases_beginning_with(PREFIX)
         .await
-        .map_err(of_server)?
+        .map_err(server_error)?
     {
         let Some((group, begun_at)) = group_of(&name) else {
             continue;
@@ -243,9 +243,12 @@ pub(crate) async fn remove_dead(connection: &Connection) -> Result<Vec<String>, 
         let beat = connection
             .last_beat(&format!("{group}_{BEAT}"))
             .await
-            .map_err(of_server)?;
+            .map_err(server_error)?;
         if now.duration_since(beat.unwrap_or(begun_at)) > DRILL_DEAD_AFTER {
-            connection.drop_database(&name).await.map_err(of_server)?;
+            connection
+                .drop_database(&name)
+                .await
+                .map_err(server_error)?;
             removed.push(name);
         }
     }
@@ -261,7 +264,7 @@ fn group_of(name: &str) -> Option<(&str, Timestamp)> {
     is_ours.then_some((group, begun_at))
 }
 
-fn of_server(error: DatabaseError) -> RecoveryError {
+fn server_error(error: DatabaseError) -> RecoveryError {
     DrillFault::from(error).into()
 }
 

@@ -180,7 +180,7 @@ impl ReadFault {
 
     /// The same as a fault of the backup. The fault names the object.
     #[must_use]
-    pub fn of_backup(self, id: &BackupId) -> RepositoryError {
+    pub fn into_backup_error(self, id: &BackupId) -> RepositoryError {
         match self {
             Self::Damaged(problem) => RepositoryError::corrupt(id, problem),
             Self::Other(error) => error,

@@ -123,14 +123,14 @@ impl StoredContent {
         let mut lines = self
             .lines()
             .await
-            .map_err(|fault| fault.of_backup(self.id()))?;
+            .map_err(|fault| fault.into_backup_error(self.id()))?;
         let (id, list) = (self.id().clone(), self.content.item_list.clone());
         tokio::task::spawn_blocking(move || {
             loop {
                 let item = match lines.next_item() {
                     Ok(Some((_, record))) => Ok(record),
                     Ok(None) => return,
-                    Err(error) => Err(ReadFault::of(&error, &list).of_backup(&id)),
+                    Err(error) => Err(ReadFault::of(&error, &list).into_backup_error(&id)),
                 };
                 let failed = item.is_err();
                 if sender.blocking_send(item).is_err() || failed {

@@ -196,7 +196,7 @@ pub(super) async fn send_complete(
 /// other object, a new upload may succeed.
 async fn after_conflict(store: &S3Store, key: &ObjectKey) -> StoreError {
     let key_text = key.to_string();
-    match store.look(key).await {
+    match store.head_object(key).await {
         Ok(_) => StoreError::AlreadyExists {
             key: key_text,
             cause: "another writer stored an object under this key at the same time".to_owned(),

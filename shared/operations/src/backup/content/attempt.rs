@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use holdfast_catalog::{Settled, SourceAddress};
+use holdfast_catalog::{Settled, SourceToStore};
 use holdfast_content::{FetchError, Fetched, FetchedFile, Fetcher};
 use holdfast_domain::{
     HostState, ItemFailure, ItemFailureCode, ItemRecord, Job, StorageType, StoredFile, Timestamp,
@@ -58,7 +58,7 @@ impl From<OperationError> for AttemptFault {
 
 /// One counted attempt at one item.
 pub(super) struct Attempt<'a> {
-    pub(super) h: &'a Holdfast,
+    pub(super) holdfast: &'a Holdfast,
     pub(super) fetcher: &'a Fetcher,
     pub(super) key: &'a WritingKey,
     pub(super) job: Job,
@@ -72,7 +72,7 @@ impl Attempt<'_> {
             Ok(source) => source,
             Err(unsupported) => return self.fail(unsupported.code, unsupported.reason).await,
         };
-        let stored = match stored::for_source(self.h, &self.job, &source).await {
+        let stored = match stored::for_source(self.holdfast, &self.job, &source).await {
             Ok(stored) => stored,
             // If the stored file is unknown, the item cannot fail.
             Err(OperationError::Store(error)) if error.is_transient() => {
@@ -90,7 +90,7 @@ impl Attempt<'_> {
     /// stored it.
     pub(super) async fn end_stopped(self) -> Result<DownloadOutcome, OperationError> {
         let stored = match ItemSource::of(&self.record.item) {
-            Ok(source) => stored::for_source(self.h, &self.job, &source).await?,
+            Ok(source) => stored::for_source(self.holdfast, &self.job, &source).await?,
             Err(_) => None,
         };
         let begun = self.record.attempts;
@@ -125,13 +125,18 @@ impl Attempt<'_> {
         source: &ItemSource,
         stored: Option<&StoredFile>,
     ) -> Result<StoredFile, AttemptFault> {
-        let (h, key) = (self.h, self.key);
+        let (holdfast, key) = (self.holdfast, self.key);
         // The forms of a backup are those of its row. The settings may have changed since it began.
         let compression_level = self
             .job
             .compressed
-            .then_some(h.settings.database.compression_level);
-        let (upload, chunks) = FileUpload::begin(h, key, Destination::File { compression_level })?;
+            .then_some(holdfast.settings.database.compression_level);
+        let (upload, chunks) = FileUpload::begin(
+            &holdfast.repository,
+            &holdfast.settings,
+            key,
+            Destination::File { compression_level },
+        )?;
         let validator = stored.and_then(|stored| stored.validator.as_ref());
         let fetched = self
             .in_time(self.fetcher.fetch(&source.location, validator, &chunks))
@@ -171,19 +176,20 @@ impl Attempt<'_> {
         sent: UploadedFile,
         fetched: FetchedFile,
     ) -> Result<StoredFile, FileFault> {
-        let (h, key) = (self.h, self.key);
+        let (holdfast, key) = (self.holdfast, self.key);
         let Some(served) = source.served(fetched.path.as_ref()) else {
-            return place_and_record(h, key, source, sent, fetched).await;
+            return place_and_record(holdfast, key, source, sent, fetched).await;
         };
         let address = sent.made.address;
-        let file = place_and_record(h, key, &served, sent, fetched).await?;
-        let address_of_url = SourceAddress {
+        let file = place_and_record(holdfast, key, &served, sent, fetched).await?;
+        let address_of_url = SourceToStore {
             storage_type: source.storage_type,
             locator: &source.locator,
             address: &address,
         };
-        h.catalog
-            .record_stored_file(&address_of_url, &file, file.fetched_at)
+        holdfast
+            .catalog
+            .record_stored(&address_of_url, &file, file.fetched_at)
             .await
             .map_err(OperationError::from)?;
         Ok(file)
@@ -227,9 +233,14 @@ impl Attempt<'_> {
         };
         let (id, content_id) = (&self.job.backup_id, &self.record.item.content_id);
         let by_this = self
-            .h
+            .holdfast
             .catalog
-            .settle_item(id, content_id, settled_as, self.h.catalog.now().await?)
+            .settle_item(
+                id,
+                content_id,
+                settled_as,
+                self.holdfast.catalog.now().await?,
+            )
             .await?;
         tracing::debug!(backupId = %id, contentId = content_id, bytes = file.size, servedBy = file.served_by, "an item's file is stored");
         Ok(if by_this {
@@ -245,7 +256,7 @@ impl Attempt<'_> {
         message: String,
     ) -> Result<DownloadOutcome, OperationError> {
         let (id, content_id) = (&self.job.backup_id, &self.record.item.content_id);
-        let by_this = fail_item(self.h, id, content_id, code, message).await?;
+        let by_this = fail_item(&self.holdfast.catalog, id, content_id, code, message).await?;
         Ok(if by_this {
             DownloadOutcome::Settled
         } else {
@@ -307,9 +318,9 @@ impl Attempt<'_> {
         stored: Option<&StoredFile>,
     ) -> Result<DownloadOutcome, OperationError> {
         let (id, content_id) = (&self.job.backup_id, &self.record.item.content_id);
-        let now = self.h.catalog.now().await?;
+        let now = self.holdfast.catalog.now().await?;
         let since = self
-            .h
+            .holdfast
             .catalog
             .postpone_attempt(id, content_id, error.host, now)
             .await?;
@@ -335,12 +346,15 @@ impl Attempt<'_> {
         error: FetchError,
         stored: Option<&StoredFile>,
     ) -> Result<DownloadOutcome, OperationError> {
-        let (attempt, limit) = (self.record.attempts, self.h.settings.content.retry_attempts);
+        let (attempt, limit) = (
+            self.record.attempts,
+            self.holdfast.settings.content.retry_attempts,
+        );
         if attempt >= limit {
             let message = format!("{} (attempt {attempt} of {limit})", error.message);
             return self.end_without_file(error.code, message, stored).await;
         }
-        self.h
+        self.holdfast
             .catalog
             .end_wait_for_host(&self.job.backup_id, &self.record.item.content_id)
             .await?;

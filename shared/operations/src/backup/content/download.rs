@@ -2,6 +2,8 @@
 //! attempt is counted before it is made. A message may arrive twice, late, or after the end of its
 //! backup, so only the item's row decides.
 
+use holdfast_catalog::Catalog;
+use holdfast_repository::Repository;
 use std::{sync::Arc, time::Duration};
 
 use holdfast_content::{FetchSettings, Fetcher, Gateway, Origin};
@@ -98,7 +100,11 @@ impl Downloader {
     }
 
     /// The repository and its key. They are read once a minute, not for each of many small files.
-    async fn key(&self, h: &Holdfast, job: &Job) -> Result<Arc<WritingKey>, OperationError> {
+    async fn key(
+        &self,
+        repository: &Repository,
+        job: &Job,
+    ) -> Result<Arc<WritingKey>, OperationError> {
         let mut known = self.key.lock().await;
         if let Some(KnownKey { read_at, key }) = &*known
             && read_at.elapsed() < KEY_LIFETIME
@@ -106,7 +112,7 @@ impl Downloader {
         {
             return Ok(Arc::clone(key));
         }
-        let key = Arc::new(existing_writing_key(&h.repository, job.encrypted.into()).await?);
+        let key = Arc::new(existing_writing_key(repository, job.encrypted.into()).await?);
         *known = Some(KnownKey {
             read_at: Instant::now(),
             key: Arc::clone(&key),
@@ -121,7 +127,7 @@ impl Downloader {
 /// If the catalogue, the repository or its key is unavailable. Nothing is settled, and the message
 /// must be delivered again.
 pub async fn download_item(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     downloader: &Downloader,
     message: &DownloadMessage,
     limits: RunLimits,
@@ -132,15 +138,15 @@ pub async fn download_item(
     {
         return Ok(DownloadOutcome::NoTime);
     }
-    let Some(job) = running_job(h, &message.backup_id).await? else {
+    let Some(job) = running_job(&holdfast.catalog, &message.backup_id).await? else {
         return Ok(DownloadOutcome::AlreadySettled);
     };
     // Read before an attempt is counted: an unavailable repository is no fault of the item.
-    let key = downloader.key(h, &job).await?;
+    let key = downloader.key(&holdfast.repository, &job).await?;
     let attempt = |record: Box<ItemRecord>| {
         let record = *record;
         Attempt {
-            h,
+            holdfast,
             fetcher: &downloader.fetcher,
             key: &key,
             job,
@@ -149,7 +155,7 @@ pub async fn download_item(
         }
     };
     // Boxed, because callers embed the future of the entire attempt in their own.
-    match begin(h, message).await? {
+    match begin(&holdfast.catalog, &holdfast.settings, message).await? {
         AttemptStart::Attempt(record) => Box::pin(attempt(record).run()).await,
         AttemptStart::Stopped(record) => Box::pin(attempt(record).end_stopped()).await,
         AttemptStart::Ended(outcome) => Ok(outcome),
@@ -165,31 +171,34 @@ enum AttemptStart {
 
 /// Counts the attempt before it is made. The worker of the last counted attempt may still run, or
 /// have died.
-async fn begin(h: &Holdfast, message: &DownloadMessage) -> Result<AttemptStart, OperationError> {
+async fn begin(
+    catalog: &Catalog,
+    settings: &Settings,
+    message: &DownloadMessage,
+) -> Result<AttemptStart, OperationError> {
     let DownloadMessage {
         backup_id,
         content_id,
     } = message;
-    let limit = h.settings.content.retry_attempts;
-    let found = h.catalog.get_item(backup_id, content_id).await?;
+    let limit = settings.content.retry_attempts;
+    let found = catalog.get_item(backup_id, content_id).await?;
     let Some(record) = found else {
         return Ok(AttemptStart::Ended(DownloadOutcome::AlreadySettled));
     };
     if record.attempts < limit {
-        let begun = h
-            .catalog
-            .begin_attempt(backup_id, content_id, h.catalog.now().await?)
+        let begun = catalog
+            .begin_attempt(backup_id, content_id, catalog.now().await?)
             .await?;
         return Ok(begun.map_or(
             AttemptStart::Ended(DownloadOutcome::AlreadySettled),
             |record| AttemptStart::Attempt(Box::new(record)),
         ));
     }
-    if h.catalog
+    if catalog
         .attempted_since(
             backup_id,
             content_id,
-            h.catalog.now().await? - ATTEMPT_LIFETIME,
+            catalog.now().await? - ATTEMPT_LIFETIME,
         )
         .await?
     {

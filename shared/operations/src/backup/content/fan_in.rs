@@ -1,21 +1,21 @@
 //! Fan-in: once every item is settled, exactly one caller advances the backup. It counts settled
 //! items, never messages.
 
-use holdfast_catalog::{CatalogError, JobChange, Settled, Source};
+use holdfast_catalog::{Catalog, CatalogError, JobChange, Settled, Source};
 use holdfast_domain::{
     BackupId, ContentItem, DownloadMessage, ItemFailure, ItemFailureCode, Job, JobStatus,
     Timestamp, file_name,
 };
 
 use super::{NEXT_RUN_WITHIN, fail_item, source::ItemSource, stored};
-use crate::{Holdfast, OperationError, StopReason, job::run::Run};
+use crate::{Holdfast, Observer, OperationError, StopReason, job::run::Run};
 
 /// The job, if its downloads are under way.
 pub(super) async fn running_job(
-    h: &Holdfast,
+    catalog: &Catalog,
     id: &BackupId,
 ) -> Result<Option<Job>, OperationError> {
-    match h.catalog.get(id).await {
+    match catalog.get(id).await {
         Ok(job) => Ok((job.status == JobStatus::Running).then_some(job)),
         Err(CatalogError::NotFound { .. }) => Ok(None),
         Err(error) => Err(error.into()),
@@ -28,27 +28,33 @@ pub(super) async fn running_job(
 /// # Errors
 /// Those of the catalogue. The sweep checks again.
 pub async fn finalize_if_settled(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     id: &BackupId,
     now: Timestamp,
 ) -> Result<bool, OperationError> {
-    finalize_if_settled_at(h, id, h.catalog.by_server_clock(now).await?).await
+    finalize_if_settled_at(
+        &holdfast.catalog,
+        holdfast.observer.as_ref(),
+        id,
+        holdfast.catalog.by_server_clock(now).await?,
+    )
+    .await
 }
 
 /// The same at this time of the catalogue's server.
 pub(crate) async fn finalize_if_settled_at(
-    h: &Holdfast,
+    catalog: &Catalog,
+    observer: &dyn Observer,
     id: &BackupId,
     now: Timestamp,
 ) -> Result<bool, OperationError> {
-    if running_job(h, id).await?.is_none()
-        || h.catalog.content_work(id).await?.discovered_at.is_none()
-        || h.catalog.any_pending(id).await?
+    if running_job(catalog, id).await?.is_none()
+        || catalog.content_work(id).await?.discovered_at.is_none()
+        || catalog.any_pending(id).await?
     {
         return Ok(false);
     }
-    let job = match h
-        .catalog
+    let job = match catalog
         .transition(id, JobStatus::Finalizing, JobChange::default(), None)
         .await
     {
@@ -56,10 +62,9 @@ pub(crate) async fn finalize_if_settled_at(
         Err(CatalogError::Conflict { .. }) => return Ok(false),
         Err(error) => return Err(error.into()),
     };
-    h.observer.job_changed(&job).await;
+    observer.job_changed(&job).await;
     // If another run has the lease by now, that run is the finalizer.
-    let waits = h
-        .catalog
+    let waits = catalog
         .wait(Source::Content, id, job.fence, now + NEXT_RUN_WITHIN, now)
         .await;
     if let Err(error) = waits {
@@ -71,15 +76,15 @@ pub(crate) async fn finalize_if_settled_at(
 /// The same for the run that holds the lease and finalizes the backup itself. Its lease does not
 /// wait. Returns `false` while items are pending.
 pub(crate) async fn finalize_leased_if_settled(
-    h: &Holdfast,
+    catalog: &Catalog,
+    observer: &dyn Observer,
     run: &Run,
 ) -> Result<bool, OperationError> {
     let id = &run.job.backup_id;
-    if h.catalog.any_pending(id).await? {
+    if catalog.any_pending(id).await? {
         return Ok(false);
     }
-    match h
-        .catalog
+    match catalog
         .transition(
             id,
             JobStatus::Finalizing,
@@ -88,7 +93,7 @@ pub(crate) async fn finalize_leased_if_settled(
         )
         .await
     {
-        Ok(job) => h.observer.job_changed(&job).await,
+        Ok(job) => observer.job_changed(&job).await,
         // The answer of an earlier call was lost.
         Err(CatalogError::Conflict {
             status: JobStatus::Finalizing,
@@ -111,7 +116,7 @@ pub(crate) async fn finalize_leased_if_settled(
 /// # Errors
 /// Those of the catalogue. The dead letter must be delivered again.
 pub async fn settle_undelivered(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     message: &DownloadMessage,
     now: Timestamp,
 ) -> Result<bool, OperationError> {
@@ -119,10 +124,10 @@ pub async fn settle_undelivered(
         backup_id,
         content_id,
     } = message;
-    let Some(job) = running_job(h, backup_id).await? else {
+    let Some(job) = running_job(&holdfast.catalog, backup_id).await? else {
         return Ok(false);
     };
-    let Some(record) = h.catalog.get_item(backup_id, content_id).await? else {
+    let Some(record) = holdfast.catalog.get_item(backup_id, content_id).await? else {
         return Ok(false);
     };
     tracing::warn!(backupId = %backup_id, contentId = content_id, at = %now, "the queue gave an item up");
@@ -131,14 +136,14 @@ pub async fn settle_undelivered(
          log",
         record.attempts
     );
-    settle_undownloaded(h, &job, &record.item, reason).await
+    settle_undownloaded(holdfast, &job, &record.item, reason).await
 }
 
 /// Settles an item without a completed download. Returns `true` if this call did it. A stored file of
 /// its source is used, so that its only copy keeps a reference, and the list records this. Without
 /// a stored file, the item fails.
 pub(crate) async fn settle_undownloaded(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     job: &Job,
     item: &ContentItem,
     message: String,
@@ -146,11 +151,18 @@ pub(crate) async fn settle_undownloaded(
     let backup_id = &job.backup_id;
     let code = ItemFailureCode::NotDelivered;
     let stored = match ItemSource::of(item) {
-        Ok(source) => stored::for_source(h, job, &source).await?,
+        Ok(source) => stored::for_source(holdfast, job, &source).await?,
         Err(_) => None,
     };
     let Some(file) = stored else {
-        return fail_item(h, backup_id, &item.content_id, code, message).await;
+        return fail_item(
+            &holdfast.catalog,
+            backup_id,
+            &item.content_id,
+            code,
+            message,
+        )
+        .await;
     };
     let (file_name, failure) = (
         file_name(item, file.content_type.as_deref()),
@@ -161,7 +173,13 @@ pub(crate) async fn settle_undownloaded(
         file: &file,
         failure: &failure,
     };
-    Ok(h.catalog
-        .settle_item(backup_id, &item.content_id, settled, h.catalog.now().await?)
+    Ok(holdfast
+        .catalog
+        .settle_item(
+            backup_id,
+            &item.content_id,
+            settled,
+            holdfast.catalog.now().await?,
+        )
         .await?)
 }

@@ -6,6 +6,7 @@
 //! file), and the members of gzip. A file is complete only if its fetcher confirms it. A closed
 //! channel alone is no end.
 
+use holdfast_domain::settings::Settings;
 use std::{
     io::{self, Write as _},
     sync::Arc,
@@ -15,7 +16,7 @@ use bytes::Bytes;
 use holdfast_codec::{ArtifactDigest, ArtifactPlace, MasterKey, is_worthwhile, random_bytes};
 use holdfast_domain::{Encoding, ObjectKey, Sha256Digest};
 use holdfast_repository::{
-    RepositoryError,
+    Repository, RepositoryError,
     artifact_writer::{ArtifactWriter, Meters, Recipe},
     content::read::ReadFault,
     writing_key::WritingKey,
@@ -31,7 +32,7 @@ use tokio::{
 };
 
 use super::file_address;
-use crate::{Holdfast, OperationError, job::artifact_upload::UploadTask};
+use crate::{OperationError, job::artifact_upload::UploadTask};
 
 /// Chunks that may wait between the network and the stages. The largest is one IPFS block of 4 MiB.
 const MAX_WAITING_CHUNKS: usize = 4;
@@ -147,16 +148,17 @@ pub(super) struct FileDigests {
 impl FileUpload {
     /// Begins to store a file. The caller sends its chunks in order.
     pub(super) fn begin(
-        h: &Holdfast,
+        repository: &Repository,
+        settings: &Settings,
         key: &WritingKey,
         destination: Destination,
     ) -> Result<(Self, mpsc::Sender<Bytes>), FileFault> {
         let incoming = ObjectKey::content_incoming(random_bytes().map_err(OperationError::from)?);
         let (sink, source) =
-            upload::channel(upload::part_bytes_for(h.settings.content.max_file_size));
+            upload::channel(upload::part_bytes_for(settings.content.max_file_size));
         let (chunks, received) = mpsc::channel(MAX_WAITING_CHUNKS);
         let (whole, is_whole) = oneshot::channel();
-        let uploading = UploadTask::begin(&h.repository, &incoming, source);
+        let uploading = UploadTask::begin(repository, &incoming, source);
         let stages = Stages {
             destination,
             encryption: encryption(key, incoming),
@@ -213,12 +215,13 @@ impl FileUpload {
 
 /// Stores bytes from memory.
 pub(super) async fn upload_bytes(
-    h: &Holdfast,
+    repository: &Repository,
+    settings: &Settings,
     key: &WritingKey,
     destination: Destination,
     bytes: Bytes,
 ) -> Result<UploadedFile, FileFault> {
-    let (upload, chunks) = FileUpload::begin(h, key, destination)?;
+    let (upload, chunks) = FileUpload::begin(repository, settings, key, destination)?;
     // If the receiver is gone, `finish` returns the reason.
     let _ = chunks.send(bytes).await;
     drop(chunks);

@@ -60,21 +60,24 @@ const MAX_REFUNDED_RUNS: u64 = 4;
 /// If the backup could not begin or could not be recorded. A later call with the same request
 /// resumes it.
 pub async fn back_up_content_in_process(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     request: BackupRequest,
     limits: RunLimits,
 ) -> Result<BackupOutcome, OperationError> {
     let backup_id = request.backup_id();
     if matches!(request, BackupRequest::Scheduled { .. })
-        && trigger::switched_off(h, BackupType::Content).is_some()
+        && trigger::switched_off(&holdfast.settings, BackupType::Content).is_some()
     {
         return Ok(BackupOutcome::Skipped {
             backup_id,
             reason: SkipReason::Disabled,
         });
     }
-    let (downloader, begun_at) = (Downloader::new(&h.settings)?, h.catalog.now().await?);
-    let run = match claim_all_steps(h, &request, limits).await? {
+    let (downloader, begun_at) = (
+        Downloader::new(&holdfast.settings)?,
+        holdfast.catalog.now().await?,
+    );
+    let run = match claim_all_steps(holdfast, &request, limits).await? {
         JobClaim::Run(run) => run,
         JobClaim::Skip(reason) => return Ok(BackupOutcome::Skipped { backup_id, reason }),
     };
@@ -89,9 +92,9 @@ pub async fn back_up_content_in_process(
                 .flatten()
         }
     };
-    let watch = Watch::begin(h, &run, limits, progress);
+    let watch = Watch::begin(holdfast, &run, limits, progress);
     let in_process = InProcess {
-        h,
+        holdfast,
         downloader: &downloader,
         run: &run,
         watch: &watch,
@@ -102,10 +105,10 @@ pub async fn back_up_content_in_process(
     // Boxed, because callers embed the future of downloads and discovery in their own.
     let result = Box::pin(in_process.all_steps()).await;
     drop(watch);
-    let outcome = conclude(h, &run, result).await?;
+    let outcome = conclude(holdfast, &run, result).await?;
     if let BackupOutcome::Completed(job) = &outcome
         && run.fence > 1
-        && let Err(error) = clean_up_completed(h, &job.backup_id, begun_at).await
+        && let Err(error) = clean_up_completed(&holdfast.repository, &job.backup_id, begun_at).await
     {
         tracing::warn!(backupId = %job.backup_id, %error, "cannot remove the remains of killed runs: the sweep removes them");
     }
@@ -113,7 +116,7 @@ pub async fn back_up_content_in_process(
 }
 
 struct InProcess<'a> {
-    h: &'a Holdfast,
+    holdfast: &'a Holdfast,
     downloader: &'a Downloader,
     run: &'a Run,
     watch: &'a Watch,
@@ -131,7 +134,13 @@ impl InProcess<'_> {
             }
         }
         self.is_finalizing.store(true, Ordering::Relaxed);
-        finalize_leased(self.h, self.run, (self.watch, self.limits), self.meters).await
+        finalize_leased(
+            self.holdfast,
+            self.run,
+            (self.watch, self.limits),
+            self.meters,
+        )
+        .await
     }
 
     /// Discovery and downloads.
@@ -139,16 +148,21 @@ impl InProcess<'_> {
         if (2..=MAX_REFUNDED_RUNS).contains(&self.run.fence) {
             let (id, most) = (
                 &self.run.job.backup_id,
-                self.h.settings.content.retry_attempts,
+                self.holdfast.settings.content.retry_attempts,
             );
-            let refund =
-                || async { Ok(self.h.catalog.refund_interrupted_attempts(id, most).await?) };
+            let refund = || async {
+                Ok(self
+                    .holdfast
+                    .catalog
+                    .refund_interrupted_attempts(id, most)
+                    .await?)
+            };
             self.watch.persist(refund).await?;
         }
         let mut workers = self.workers();
         let queue = Arc::clone(&workers.queue);
         let reached = tokio::select! {
-            reached = discover(self.h, queue.as_ref(), self.run, self.limits, self.watch) => reached?,
+            reached = discover(self.holdfast, queue.as_ref(), self.run, self.limits, self.watch) => reached?,
             error = workers.failed() => return Err(error.into()),
         };
         if matches!(reached, DiscoveryEnd::OutOfTime) {
@@ -162,7 +176,15 @@ impl InProcess<'_> {
     async fn download(&self, mut workers: Workers) -> Result<(), OperationError> {
         let mut wait = workers.drain().await?;
         loop {
-            if persist(|| finalize_leased_if_settled(self.h, self.run)).await? {
+            if persist(|| {
+                finalize_leased_if_settled(
+                    &self.holdfast.catalog,
+                    self.holdfast.observer.as_ref(),
+                    self.run,
+                )
+            })
+            .await?
+            {
                 return Ok(());
             }
             tokio::time::sleep(wait.max(PAUSE)).await;
@@ -186,7 +208,7 @@ impl InProcess<'_> {
         loop {
             let next = || async {
                 Ok(self
-                    .h
+                    .holdfast
                     .catalog
                     .pending_since(id, Timestamp::MAX, after.as_deref(), PAGE)
                     .await?)
@@ -195,21 +217,22 @@ impl InProcess<'_> {
             let Some(last) = page.last().cloned() else {
                 return Ok(());
             };
-            persist(|| send(self.h, queue, id, &page)).await?;
+            persist(|| send(&self.holdfast.catalog, queue, id, &page)).await?;
             after = Some(last);
         }
     }
 
     fn workers(&self) -> Workers {
-        let count = usize::try_from(self.h.settings.content.concurrency)
+        let count = usize::try_from(self.holdfast.settings.content.concurrency)
             .unwrap_or(usize::MAX)
             .min(MAX_WORKERS);
         let queue = Arc::new(LocalQueue::new(count * QUEUED_PER_WORKER));
         let mut tasks = JoinSet::new();
         for _ in 0..count {
-            let (h, downloader, limits) = (self.h.clone(), self.downloader.clone(), self.limits);
+            let (holdfast, downloader, limits) =
+                (self.holdfast.clone(), self.downloader.clone(), self.limits);
             let queue = Arc::clone(&queue);
-            tasks.spawn(async move { work(&h, &downloader, &queue, limits).await });
+            tasks.spawn(async move { work(&holdfast, &downloader, &queue, limits).await });
         }
         Workers { queue, tasks }
     }
@@ -218,7 +241,7 @@ impl InProcess<'_> {
     async fn cancelled(&self) {
         loop {
             tokio::time::sleep(CANCEL_CHECK_EVERY).await;
-            let job = self.h.catalog.get(&self.run.job.backup_id).await;
+            let job = self.holdfast.catalog.get(&self.run.job.backup_id).await;
             if job.is_ok_and(|job| job.status == JobStatus::Cancelled) {
                 return;
             }
@@ -227,7 +250,7 @@ impl InProcess<'_> {
 }
 
 async fn conclude(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     run: &Run,
     result: Result<Box<Job>, RunFault>,
 ) -> Result<BackupOutcome, OperationError> {
@@ -236,13 +259,13 @@ async fn conclude(
         Ok(job) => return Ok(BackupOutcome::Completed(job)),
         Err(fault) => fault,
     };
-    match ending_of(h, run, fault).await? {
+    match ending_of(&holdfast.catalog, run, fault).await? {
         RunEnding::CommittedBefore => {
-            let job = persist(|| async { Ok(h.catalog.get(id).await?) }).await?;
+            let job = persist(|| async { Ok(holdfast.catalog.get(id).await?) }).await?;
             Ok(BackupOutcome::Completed(Box::new(job)))
         }
         RunEnding::Cancelled => {
-            clean_up_cancelled(h, run).await;
+            clean_up_cancelled(&holdfast.repository, run).await;
             let reason = SkipReason::AlreadyFinished(JobStatus::Cancelled);
             Ok(BackupOutcome::Skipped {
                 backup_id: id.clone(),
@@ -251,7 +274,7 @@ async fn conclude(
         }
         RunEnding::LostLease(state) => Ok(state.outcome(run)),
         RunEnding::Failed(error) => Ok(BackupOutcome::Failed(Box::new(
-            fail_and_clean_up(h, run, &error).await?,
+            fail_and_clean_up(holdfast, run, &error).await?,
         ))),
     }
 }
@@ -288,14 +311,14 @@ impl Workers {
 }
 
 async fn work(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     downloader: &Downloader,
     queue: &LocalQueue,
     limits: RunLimits,
 ) -> Result<Duration, OperationError> {
     let mut longest = Duration::ZERO;
     while let Some(message) = queue.recv().await {
-        match download_item(h, downloader, &message, limits).await {
+        match download_item(holdfast, downloader, &message, limits).await {
             Ok(DownloadOutcome::Retry { after, .. }) => longest = longest.max(after),
             Ok(
                 DownloadOutcome::Settled

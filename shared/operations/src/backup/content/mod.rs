@@ -14,7 +14,7 @@ pub(crate) mod queue;
 pub(crate) mod source;
 mod stored;
 
-use holdfast_catalog::{Settled, Source};
+use holdfast_catalog::{Catalog, Settled, Source};
 use holdfast_codec::MasterKey;
 use holdfast_domain::{BackupId, ItemFailure, ItemFailureCode, Sha256Digest, Timestamp};
 use jiff::SignedDuration;
@@ -22,7 +22,7 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    Holdfast, OperationError,
+    OperationError,
     job::run::{Run, Step},
 };
 
@@ -45,24 +45,27 @@ pub struct NextStep {
 /// Ends this run, not its job: the lease waits for the next run, at most until this time of the
 /// catalogue's server. Returns `false` if another run has the lease by now.
 pub(crate) async fn wait_until(
-    h: &Holdfast,
+    catalog: &Catalog,
     run: &Run,
     until: Timestamp,
 ) -> Result<bool, OperationError> {
-    Ok(h.catalog
+    Ok(catalog
         .wait(
             Source::Content,
             &run.job.backup_id,
             run.fence,
             until,
-            h.catalog.now().await?,
+            catalog.now().await?,
         )
         .await?)
 }
 
 /// The same for a run with a dispatched successor.
-pub(crate) async fn wait_for_next_run(h: &Holdfast, run: &Run) -> Result<bool, OperationError> {
-    wait_until(h, run, h.catalog.now().await? + NEXT_RUN_WITHIN).await
+pub(crate) async fn wait_for_next_run(
+    catalog: &Catalog,
+    run: &Run,
+) -> Result<bool, OperationError> {
+    wait_until(catalog, run, catalog.now().await? + NEXT_RUN_WITHIN).await
 }
 
 /// The address of a file: its SHA-256, or with encryption an HMAC of it under the master key.
@@ -77,7 +80,7 @@ pub(crate) fn dag_address(master: Option<&MasterKey>, path: &str) -> Sha256Diges
 
 /// Settles an item as failed. Returns `true` if this call did it.
 pub(crate) async fn fail_item(
-    h: &Holdfast,
+    catalog: &Catalog,
     backup_id: &BackupId,
     content_id: &str,
     code: ItemFailureCode,
@@ -88,9 +91,8 @@ pub(crate) async fn fail_item(
         message: message.into(),
     };
     let settled = Settled::Failed(&failure);
-    let by_this = h
-        .catalog
-        .settle_item(backup_id, content_id, settled, h.catalog.now().await?)
+    let by_this = catalog
+        .settle_item(backup_id, content_id, settled, catalog.now().await?)
         .await?;
     if by_this {
         tracing::info!(backupId = %backup_id, contentId = content_id, %code, reason = failure.message, "an item failed");

@@ -2,12 +2,14 @@
 //! Objects are never overwritten.
 
 use bytes::Bytes;
-use holdfast_catalog::SourceAddress;
+use holdfast_catalog::{Catalog, SourceToStore};
 use holdfast_content::{FetchedFile, ipfs::DagRecord};
+use holdfast_domain::settings::Settings;
 use holdfast_domain::{
     Artifact, Compression, SEGMENT_BYTES, StorageType, StoredFile, StoredObject,
 };
 use holdfast_repository::{
+    Repository,
     content::{
         proof::{ContentObject, Holds},
         read::{ObjectSource, Plain, ReadFault},
@@ -27,7 +29,7 @@ use crate::{Holdfast, OperationError};
 /// Stores the record of the blocks, then the uploaded file, each in its place. Then records both as
 /// stored for the source.
 pub(super) async fn place_and_record(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     key: &WritingKey,
     source: &ItemSource,
     sent: UploadedFile,
@@ -40,11 +42,20 @@ pub(super) async fn place_and_record(
     }
     let dag = match &fetched.dag {
         None => None,
-        Some(record) => Some(store_dag(h, key, source, record).await?),
+        Some(record) => Some(
+            store_dag(
+                &holdfast.repository,
+                &holdfast.settings,
+                key,
+                source,
+                record,
+            )
+            .await?,
+        ),
     };
     let (size, file_sha256, address) = (sent.made.size, sent.made.sha256, sent.made.address);
-    let object = place_file(h, key, sent).await?;
-    let now = h.catalog.now().await.map_err(OperationError::from)?;
+    let object = place_file(&holdfast.repository, &holdfast.catalog, key, sent).await?;
+    let now = holdfast.catalog.now().await.map_err(OperationError::from)?;
     let file = StoredFile {
         size,
         file_sha256,
@@ -58,24 +69,26 @@ pub(super) async fn place_and_record(
         content_encoding: fetched.content_encoding,
         fetched_at: now,
     };
-    let source_address = SourceAddress {
+    let source_address = SourceToStore {
         storage_type: source.storage_type,
         locator: &source.locator,
         address: &address,
     };
-    h.catalog
-        .record_stored_file(&source_address, &file, now)
+    holdfast
+        .catalog
+        .record_stored(&source_address, &file, now)
         .await
         .map_err(OperationError::from)?;
     Ok(file)
 }
 
 async fn place_file(
-    h: &Holdfast,
+    repository: &Repository,
+    catalog: &Catalog,
     key: &WritingKey,
     sent: UploadedFile,
 ) -> Result<StoredObject, FileFault> {
-    if let Some(object) = already_stored(h, &sent.made).await? {
+    if let Some(object) = already_stored(repository, catalog, &sent.made).await? {
         sent.pending.abort().await;
         return Ok(object);
     }
@@ -88,7 +101,7 @@ async fn place_file(
                 sha256: made.sha256,
             });
             reuse_existing(
-                h,
+                repository,
                 key,
                 ContentObject {
                     stored: stored_object(key, &made),
@@ -103,19 +116,19 @@ async fn place_file(
 
 /// An existing object of another source or an earlier time with this very file.
 async fn already_stored(
-    h: &Holdfast,
+    repository: &Repository,
+    catalog: &Catalog,
     made: &FileDigests,
 ) -> Result<Option<StoredObject>, FileFault> {
-    let stored = h
-        .catalog
-        .stored_file_by_address(&made.address)
+    let stored = catalog
+        .stored_by_address(&made.address)
         .await
         .map_err(OperationError::from)?;
     let Some(stored) = stored.filter(|stored| stored.file_sha256 == made.sha256) else {
         return Ok(None);
     };
     let found = in_store(
-        h,
+        repository,
         &StoredFile {
             dag: None,
             ..stored
@@ -128,14 +141,16 @@ async fn already_stored(
 /// Stores the record of the blocks. Its place follows from the CID and the path, so another item
 /// may have stored it.
 async fn store_dag(
-    h: &Holdfast,
+    repository: &Repository,
+    settings: &Settings,
     key: &WritingKey,
     source: &ItemSource,
     record: &DagRecord,
 ) -> Result<StoredObject, FileFault> {
     let address = dag_address(key.master.as_deref(), &source.locator);
     let sent = file_upload::upload_bytes(
-        h,
+        repository,
+        settings,
         key,
         Destination::Dag(address),
         Bytes::from(record.to_bytes()),
@@ -150,7 +165,7 @@ async fn store_dag(
                 file_size: record.size(),
             };
             reuse_existing(
-                h,
+                repository,
                 key,
                 ContentObject {
                     stored: stored_object(key, &made),
@@ -165,11 +180,11 @@ async fn store_dag(
 
 /// Returns the stored form of the object in the place of the uploaded one.
 async fn reuse_existing(
-    h: &Holdfast,
+    repository: &Repository,
     key: &WritingKey,
     sent: ContentObject,
 ) -> Result<StoredObject, FileFault> {
-    match ObjectSource::new(&h.repository, &key.repository.id)
+    match ObjectSource::new(repository, &key.repository.id)
         .prove(&sent)
         .await
     {

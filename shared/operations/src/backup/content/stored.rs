@@ -3,10 +3,10 @@
 
 use std::collections::HashMap;
 
-use holdfast_catalog::SourceAddress;
+use holdfast_catalog::{Catalog, SourceToStore};
 use holdfast_domain::{Encryption, Job, StorageType, StoredFile, StoredObject, Verified};
 use holdfast_repository::{
-    EncryptionMode, RepositoryError,
+    EncryptionMode, Repository, RepositoryError,
     content::{
         proof::ContentObject,
         read::{ObjectSource, ReadFault},
@@ -51,11 +51,11 @@ fn is_encrypted_as_required(file: &StoredFile, encryption: EncryptionMode) -> bo
 /// The stored file of a source, if it is encrypted as required, readable, and in the store. It may be
 /// as little proved as when it was fetched.
 pub(super) async fn for_source(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     job: &Job,
     source: &ItemSource,
 ) -> Result<Option<StoredFile>, OperationError> {
-    let found = h
+    let found = holdfast
         .catalog
         .stored_files(std::slice::from_ref(&source.id))
         .await?;
@@ -63,9 +63,11 @@ pub(super) async fn for_source(
         return Ok(None);
     };
     let is_usable = is_encrypted_as_required(&stored, job.encrypted.into())
-        && KeyEpochs::default().open(h, &stored).await?;
+        && KeyEpochs::default()
+            .open(&holdfast.repository, &stored)
+            .await?;
     if is_usable {
-        if_in_store(h, source, stored).await
+        if_in_store(&holdfast.repository, &holdfast.catalog, source, stored).await
     } else {
         Ok(None)
     }
@@ -74,22 +76,23 @@ pub(super) async fn for_source(
 /// The stored file of a source, if its objects are in the store. Objects that were stored again in
 /// another form are recorded in that form.
 pub(super) async fn if_in_store(
-    h: &Holdfast,
+    repository: &Repository,
+    catalog: &Catalog,
     source: &ItemSource,
     stored: StoredFile,
 ) -> Result<Option<StoredFile>, OperationError> {
-    let Some(found) = in_store(h, &stored).await? else {
+    let Some(found) = in_store(repository, &stored).await? else {
         return Ok(None);
     };
     let address = found.object.artifact.key.content_address();
     if let (Some(address), true) = (&address, found != stored) {
-        let source_address = SourceAddress {
+        let source_address = SourceToStore {
             storage_type: source.storage_type,
             locator: &source.locator,
             address,
         };
-        h.catalog
-            .record_stored_file(&source_address, &found, h.catalog.now().await?)
+        catalog
+            .record_stored(&source_address, &found, catalog.now().await?)
             .await?;
     }
     Ok(Some(found))
@@ -104,7 +107,7 @@ impl KeyEpochs {
     /// again.
     pub(super) async fn open(
         &mut self,
-        h: &Holdfast,
+        repository: &Repository,
         file: &StoredFile,
     ) -> Result<bool, OperationError> {
         let wanted: Vec<u32> = objects(file)
@@ -113,7 +116,7 @@ impl KeyEpochs {
         for epoch in wanted {
             let opens = match self.0.get(&epoch) {
                 Some(opens) => *opens,
-                None => self.try_epoch(h, epoch).await?,
+                None => self.try_epoch(repository, epoch).await?,
             };
             if !opens {
                 return Ok(false);
@@ -122,8 +125,12 @@ impl KeyEpochs {
         Ok(true)
     }
 
-    async fn try_epoch(&mut self, h: &Holdfast, epoch: u32) -> Result<bool, OperationError> {
-        let opens = match h.repository.master_key(epoch).await {
+    async fn try_epoch(
+        &mut self,
+        repository: &Repository,
+        epoch: u32,
+    ) -> Result<bool, OperationError> {
+        let opens = match repository.master_key(epoch).await {
             Ok(_) => true,
             Err(error @ (RepositoryError::Key(_) | RepositoryError::File(_))) => {
                 tracing::warn!(epoch, %error, "the key of some stored files is missing, so they are fetched again");
@@ -143,15 +150,15 @@ const fn epoch(encryption: &Encryption) -> u32 {
 /// A file with its objects as the store has them, or nothing if one is missing or damaged. An
 /// object of the recorded size is not read.
 pub(super) async fn in_store(
-    h: &Holdfast,
+    repository: &Repository,
     file: &StoredFile,
 ) -> Result<Option<StoredFile>, OperationError> {
-    let Some(object) = form_in_store(h, ContentObject::file(file)).await? else {
+    let Some(object) = form_in_store(repository, ContentObject::file(file)).await? else {
         return Ok(None);
     };
     let dag = match ContentObject::blocks(file) {
         None => None,
-        Some(blocks) => match form_in_store(h, blocks).await? {
+        Some(blocks) => match form_in_store(repository, blocks).await? {
             None => return Ok(None),
             form => form,
         },
@@ -164,10 +171,10 @@ pub(super) async fn in_store(
 }
 
 async fn form_in_store(
-    h: &Holdfast,
+    repository: &Repository,
     object: ContentObject,
 ) -> Result<Option<StoredObject>, OperationError> {
-    let found = match h.repository.store().head(object.key()).await {
+    let found = match repository.store().head(object.key()).await {
         Ok(found) => found,
         Err(error) if error.is_not_found() => return Ok(None),
         Err(error) => return Err(error.into()),
@@ -175,7 +182,7 @@ async fn form_in_store(
     if found.size_bytes == object.stored.artifact.size {
         return Ok(Some(object.stored));
     }
-    let source = ObjectSource::new(&h.repository, &h.repository.open().await?.id);
+    let source = ObjectSource::new(repository, &repository.open().await?.id);
     let problem = format!("{} has another size than it was stored with", object.key());
     match source.prove_or(&object, problem).await {
         Ok(form) => Ok(Some(form)),

@@ -1,6 +1,7 @@
 //! Manifest, guide and notes of a database backup at its commit.
 
 use holdfast_archive::NamespaceSummary;
+use holdfast_domain::settings::Settings;
 use holdfast_domain::{
     Artifact, Compression, Consistency, FORMAT_VERSION, Job, Manifest, NamespaceManifest,
     SEGMENT_BYTES, Timestamp,
@@ -23,7 +24,7 @@ use crate::{
 /// Writes guide and manifest, and settles the job. A failure before the manifest removes the stored
 /// artifact.
 pub(super) async fn commit(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     run: &Run,
     key: &WritingKey,
     dump: StoredDump,
@@ -32,22 +33,28 @@ pub(super) async fn commit(
     let (own, mut notes) = ([dump.key.clone()], notes(&dump));
     // Retention compares it with the present of another machine.
     let completed_at = watch
-        .persist(|| async { Ok(h.catalog.now().await?) })
+        .persist(|| async { Ok(holdfast.catalog.now().await?) })
         .await?;
-    let manifest = manifest(h, run, key, dump, completed_at);
+    let manifest = manifest(&holdfast.settings, run, key, dump, completed_at);
     notes
         .warnings
-        .extend(missing::since_last_backup(h, &manifest).await);
+        .extend(missing::since_last_backup(&holdfast.catalog, &manifest).await);
     notes
         .warnings
-        .extend(source_warnings_before(&h.repository, &manifest).await);
+        .extend(source_warnings_before(&holdfast.repository, &manifest).await);
     let guide = |manifest: &Manifest| {
-        let of =
-            |artifact| database_guide(manifest, artifact, &key.wrapped, h.repository.location());
+        let of = |artifact| {
+            database_guide(
+                manifest,
+                artifact,
+                &key.wrapped,
+                holdfast.repository.location(),
+            )
+        };
         manifest.artifacts.iter().map(of).collect()
     };
     Commit {
-        h,
+        holdfast,
         run,
         key,
         watch,
@@ -79,7 +86,7 @@ fn notes(dump: &StoredDump) -> Notes {
 }
 
 fn manifest(
-    h: &Holdfast,
+    settings: &Settings,
     run: &Run,
     key: &WritingKey,
     dump: StoredDump,
@@ -131,7 +138,7 @@ fn manifest(
             .collect(),
         content: None,
         original_size: proof.summary.bytes,
-        compression: h.settings.database.compression.then_some(Compression::Gzip),
+        compression: settings.database.compression.then_some(Compression::Gzip),
         encryption: key.encryption.clone(),
         artifacts: vec![Artifact {
             key: dump_key,

@@ -1,6 +1,7 @@
 //! The dump on its way: engine → stages → upload, as one stream without files on disk. It is proved
 //! before it is completed.
 
+use holdfast_domain::settings::Settings;
 use std::{collections::BTreeSet, sync::atomic::Ordering};
 
 use holdfast_database::Connection;
@@ -42,14 +43,14 @@ pub(super) struct StoredDump {
 
 /// Dumps and stores. `planned` receives the names of all namespaces before the first byte is read.
 pub(super) async fn dump_to_store(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     run: &Run,
     key: &WritingKey,
     meters: &Meters,
     watch: &Watch,
     planned: &mut BTreeSet<String>,
 ) -> Result<StoredDump, OperationError> {
-    let settings = &h.settings.database;
+    let settings = &holdfast.settings.database;
     let place = ObjectKey::database_dump(
         &run.job.backup_id,
         run.fence,
@@ -58,16 +59,22 @@ pub(super) async fn dump_to_store(
             encrypted: settings.encryption,
         },
     );
-    let connection = watch.guard(connect(h)).await?;
+    let connection = watch.guard(connect(&holdfast.settings)).await?;
     let freshness = watch
         .guard(async { Ok(connection.freshness().await?) })
         .await?;
-    let mut temporary = watch.guard(left_out::temporary(h, &connection)).await?;
-    let (engine, note) = watch.guard(choose(h, &connection)).await?;
+    let mut temporary = watch
+        .guard(left_out::temporary(
+            &holdfast.catalog,
+            &holdfast.settings,
+            &connection,
+        ))
+        .await?;
+    let (engine, note) = watch.guard(choose(holdfast, &connection)).await?;
     engine.check_manifest_limit()?;
     planned.extend(engine.planned());
     let mut warnings: Vec<String> = watch
-        .guard(exclusions::unmatched(h, &connection))
+        .guard(exclusions::unmatched(&holdfast.settings, &connection))
         .await?
         .into_iter()
         .collect();
@@ -76,7 +83,7 @@ pub(super) async fn dump_to_store(
         .expected
         .store(engine.estimated_bytes(), Ordering::Relaxed);
     let part_bytes = upload::part_bytes_for(engine.estimated_bytes());
-    let engine = engine.within(h.settings.function_memory_mib, part_bytes as u64);
+    let engine = engine.within(holdfast.settings.function_memory_mib, part_bytes as u64);
     let (sink, source) = upload::channel(part_bytes);
     let recipe = key.recipe(
         &place,
@@ -84,8 +91,10 @@ pub(super) async fn dump_to_store(
     );
     let stages = Stages::new(&recipe, meters, sink)
         .map_err(|error| OperationError::internal("begin the dump", &error))?;
-    let uploading = UploadTask::begin(&h.repository, &place, source);
-    let ran = engine.run(h, &connection, stages, watch).await;
+    let uploading = UploadTask::begin(&holdfast.repository, &place, source);
+    let ran = engine
+        .run(&holdfast.settings, &connection, stages, watch)
+        .await;
     let (
         pending,
         Dumped {
@@ -94,14 +103,26 @@ pub(super) async fn dump_to_store(
             rolled_over,
         },
     ) = uploading.join(ran, watch).await?;
-    complete(h, &place, pending, &proof.artifact, watch).await?;
+    complete(
+        &holdfast.repository,
+        &place,
+        pending,
+        &proof.artifact,
+        watch,
+    )
+    .await?;
     // mongodump reads some of them.
     for dumped in &proof.summary.namespaces {
         temporary.remove(&format!("{}.{}", dumped.db, dumped.collection));
     }
     warnings.extend(
         watch
-            .guard(left_out::still_there(h, &connection, &temporary))
+            .guard(left_out::still_there(
+                &holdfast.catalog,
+                &holdfast.settings,
+                &connection,
+                &temporary,
+            ))
             .await?,
     );
     let source = Source {
@@ -122,7 +143,7 @@ pub(super) async fn dump_to_store(
     })
 }
 
-async fn connect(h: &Holdfast) -> Result<Connection, OperationError> {
-    let preference = h.settings.database.read_preference;
-    Ok(Connection::open(&h.settings.mongodb_uri, preference, APP_NAME).await?)
+async fn connect(settings: &Settings) -> Result<Connection, OperationError> {
+    let preference = settings.database.read_preference;
+    Ok(Connection::open(&settings.mongodb_uri, preference, APP_NAME).await?)
 }

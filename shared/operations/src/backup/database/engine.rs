@@ -2,10 +2,12 @@
 //! its content.
 
 use holdfast_archive::Summary;
+use holdfast_catalog::Catalog;
 use holdfast_database::{
     Connection, DumpError, DumpPlan, DumpReport, DumpSelection, Invocation, Survey, Tool,
     Unsuitable,
 };
+use holdfast_domain::settings::Settings;
 use holdfast_domain::{EngineInfo, settings::DumpEngine};
 
 use super::{
@@ -52,40 +54,43 @@ pub(super) struct Dumped {
 /// The configured engine. Without a setting it is mongodump, or the native engine if mongodump
 /// cannot be used. The second value is the reason, if it is worth a note.
 pub(super) async fn choose(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     connection: &Connection,
 ) -> Result<(Engine, Option<String>), OperationError> {
-    let selection = selection(h);
-    let asked = h.settings.database.engine;
+    let selection = selection(&holdfast.catalog, &holdfast.settings);
+    let asked = holdfast.settings.database.engine;
     if asked == DumpEngine::Native {
-        return Ok((native(h, connection, &selection).await?, None));
+        return Ok((
+            native(&holdfast.settings, connection, &selection).await?,
+            None,
+        ));
     }
-    match mongodump_tool(h, connection, &selection).await {
+    match mongodump_tool(holdfast, connection, &selection).await {
         Ok(mongodump_tool) => Ok((Engine::Mongodump(Box::new(mongodump_tool)), None)),
         Err(EngineBlocker::Operation(error)) => Err(error),
         Err(EngineBlocker::Fault(fault)) if asked == DumpEngine::Mongodump => Err(fault.into()),
         Err(EngineBlocker::Fault(fault)) => Ok((
-            native(h, connection, &selection).await?,
+            native(&holdfast.settings, connection, &selection).await?,
             fallback_note(&fault),
         )),
     }
 }
 
 /// Everything except the catalogue's own collections.
-pub(super) fn selection(h: &Holdfast) -> DumpSelection {
-    let own = crate::own_collections(&h.catalog.location());
+pub(super) fn selection(catalog: &Catalog, settings: &Settings) -> DumpSelection {
+    let own = crate::own_collections(&catalog.location());
     DumpSelection {
-        collections: h.settings.database.collections.clone(),
+        collections: settings.database.collections.clone(),
         exclude: vec![own],
     }
 }
 
 async fn native(
-    h: &Holdfast,
+    settings: &Settings,
     connection: &Connection,
     selection: &DumpSelection,
 ) -> Result<Engine, OperationError> {
-    let parallel = h.settings.database.parallel_collections;
+    let parallel = settings.database.parallel_collections;
     Ok(Engine::Native(
         holdfast_database::plan(connection, selection, parallel).await?,
     ))
@@ -104,12 +109,12 @@ impl<F: Into<EngineFault>> From<F> for EngineBlocker {
 }
 
 async fn mongodump_tool(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     connection: &Connection,
     selection: &DumpSelection,
 ) -> Result<Mongodump, EngineBlocker> {
-    let settings = &h.settings.database;
-    let tool = h
+    let settings = &holdfast.settings.database;
+    let tool = holdfast
         .preflight
         .tool(&settings.mongodump)
         .await
@@ -121,7 +126,7 @@ async fn mongodump_tool(
         connection.read_preference_for_mongodump(),
     );
     let invocation = Invocation::new(
-        &h.settings.mongodb_uri,
+        &holdfast.settings.mongodb_uri,
         database,
         selection,
         parallel,
@@ -207,7 +212,7 @@ impl Engine {
     /// the stages are dropped without an end.
     pub(super) async fn run(
         self,
-        h: &Holdfast,
+        settings: &Settings,
         connection: &Connection,
         stages: Stages,
         watch: &Watch,
@@ -217,7 +222,7 @@ impl Engine {
         };
         let (proof, rolled_over) = match self {
             Self::Native(plan) => {
-                let parallel = h.settings.database.parallel_collections;
+                let parallel = settings.database.parallel_collections;
                 let ended = holdfast_database::dump(connection, plan, parallel, stages, stop).await;
                 let (proof, report) = proved(ended, watch).await?;
                 check_report(&report, &proof)?;

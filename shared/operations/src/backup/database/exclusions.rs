@@ -2,19 +2,20 @@
 //! reports the name.
 
 use holdfast_database::{Connection, DumpSelection, unmatched_exclusions};
+use holdfast_domain::settings::Settings;
 
-use crate::{Holdfast, OperationError};
+use crate::OperationError;
 
 /// Most names in one message.
 const MAX_NAMED: usize = 10;
 
 /// A warning with the exclusions without a match.
 pub(super) async fn unmatched(
-    h: &Holdfast,
+    settings: &Settings,
     connection: &Connection,
 ) -> Result<Option<String>, OperationError> {
     let selection = DumpSelection {
-        collections: h.settings.database.collections.clone(),
+        collections: settings.database.collections.clone(),
         exclude: Vec::new(),
     };
     let warning = no_such_exclusion(&unmatched_exclusions(connection, &selection).await?);

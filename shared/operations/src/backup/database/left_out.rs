@@ -2,38 +2,44 @@
 //! moment. A temporary collection with the same name before and after the dump may belong to a user
 //! or to a dead aggregation. The job reports it.
 
+use holdfast_catalog::Catalog;
+use holdfast_domain::settings::Settings;
 use std::collections::BTreeSet;
 
 use holdfast_database::{Connection, temporary_collections};
 
 use super::engine::selection;
-use crate::{Holdfast, OperationError};
+use crate::OperationError;
 
 /// Most names in one message.
 const MAX_NAMED: usize = 10;
 
 /// The present temporary collections, as `database.collection`.
 pub(super) async fn temporary(
-    h: &Holdfast,
+    catalog: &Catalog,
+    settings: &Settings,
     connection: &Connection,
 ) -> Result<BTreeSet<String>, OperationError> {
-    Ok(temporary_collections(connection, &selection(h)).await?)
+    Ok(temporary_collections(connection, &selection(catalog, settings)).await?)
 }
 
 /// A warning with the names of those still present. The dump is stored, so an unavailable server
 /// fails no backup.
 pub(super) async fn still_there(
-    h: &Holdfast,
+    catalog: &Catalog,
+    settings: &Settings,
     connection: &Connection,
     before: &BTreeSet<String>,
 ) -> Result<Option<String>, OperationError> {
     if before.is_empty() {
         return Ok(None);
     }
-    let now = temporary(h, connection).await.unwrap_or_else(|error| {
-        tracing::warn!(%error, "the temporary collections could not be listed after the dump");
-        BTreeSet::new()
-    });
+    let now = temporary(catalog, settings, connection)
+        .await
+        .unwrap_or_else(|error| {
+            tracing::warn!(%error, "the temporary collections could not be listed after the dump");
+            BTreeSet::new()
+        });
     let names: Vec<&str> = before.intersection(&now).map(String::as_str).collect();
     Ok(warning(&names))
 }

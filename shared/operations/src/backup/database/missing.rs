@@ -2,18 +2,19 @@
 //! looks like a dropped collection, because the server lists only the visible ones. Neither fails a
 //! backup. Both are reported.
 
+use holdfast_catalog::Catalog;
 use std::collections::BTreeSet;
 
 use holdfast_domain::{BackupId, BackupType, Manifest, NamespaceCount};
 
-use crate::{Holdfast, OperationError};
+use crate::OperationError;
 
 /// Most names in a message.
 const MAX_NAMED: usize = 10;
 
 /// A message with the missing names. An unavailable catalogue fails no backup.
-pub(super) async fn since_last_backup(h: &Holdfast, manifest: &Manifest) -> Option<String> {
-    let (last, namespaces) = match last_backup(h).await {
+pub(super) async fn since_last_backup(catalog: &Catalog, manifest: &Manifest) -> Option<String> {
+    let (last, namespaces) = match last_backup(catalog).await {
         Ok(last) => last?,
         Err(error) => {
             tracing::warn!(%error, "the namespaces of the last backup could not be read");
@@ -32,12 +33,12 @@ pub(super) async fn since_last_backup(h: &Holdfast, manifest: &Manifest) -> Opti
 
 /// The last backup. A row lists only the largest namespaces, and these matter here.
 async fn last_backup(
-    h: &Holdfast,
+    catalog: &Catalog,
 ) -> Result<Option<(BackupId, Vec<NamespaceCount>)>, OperationError> {
-    let Some(newest) = h.catalog.newest_completed(BackupType::Database).await? else {
+    let Some(newest) = catalog.newest_completed(BackupType::Database).await? else {
         return Ok(None);
     };
-    let job = h.catalog.get(&newest.backup_id).await?;
+    let job = catalog.get(&newest.backup_id).await?;
     Ok(job.namespaces.map(|namespaces| (job.backup_id, namespaces)))
 }
 

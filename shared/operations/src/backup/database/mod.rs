@@ -16,13 +16,14 @@ mod pipeline;
 pub(crate) mod preflight;
 mod retry;
 
+use holdfast_catalog::Catalog;
 use holdfast_domain::{BackupType, Job, JobStatus};
 use holdfast_repository::{artifact_writer::Meters, writing_key::writing_key};
 
 pub(crate) use self::exclusions::no_such_exclusion;
 use self::{commit::commit, retry::dump_with_retries};
 use crate::{
-    Holdfast, OperationError,
+    Holdfast, Observer, OperationError,
     job::{
         claim::{JobClaim, claim},
         commit::{RunFault, refuse_if_committed},
@@ -41,53 +42,58 @@ use crate::{
 /// [`OperationError::ConcurrencyLimit`]) or could not be recorded. The event's source should retry.
 /// A failed dump is [`BackupOutcome::Failed`], and its job has the reason.
 pub async fn back_up_database(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     request: BackupRequest,
     limits: RunLimits,
 ) -> Result<BackupOutcome, OperationError> {
     let backup_id = request.backup_id();
     if matches!(request, BackupRequest::Scheduled { .. })
-        && trigger::switched_off(h, BackupType::Database).is_some()
+        && trigger::switched_off(&holdfast.settings, BackupType::Database).is_some()
     {
         return Ok(BackupOutcome::Skipped {
             backup_id,
             reason: SkipReason::Disabled,
         });
     }
-    let run = match claim(h, &request, limits).await? {
+    let run = match claim(holdfast, &request, limits).await? {
         JobClaim::Run(run) => run,
         JobClaim::Skip(reason) => return Ok(BackupOutcome::Skipped { backup_id, reason }),
     };
     let meters = Meters::default();
-    let watch = Watch::begin(h, &run, limits, meters.progress());
+    let watch = Watch::begin(holdfast, &run, limits, meters.progress());
     // Boxed, because callers embed the future of the entire pipeline in their own.
-    let result = Box::pin(dump_and_commit(h, &run, &meters, &watch, limits)).await;
+    let result = Box::pin(dump_and_commit(holdfast, &run, &meters, &watch, limits)).await;
     drop(watch);
-    conclude(h, &run, result).await
+    conclude(&holdfast.catalog, holdfast.observer.as_ref(), &run, result).await
 }
 
 async fn dump_and_commit(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     run: &Run,
     meters: &Meters,
     watch: &Watch,
     limits: RunLimits,
 ) -> Result<Job, RunFault> {
-    if let Some(switch) = trigger::switched_off(h, BackupType::Database) {
+    if let Some(switch) = trigger::switched_off(&holdfast.settings, BackupType::Database) {
         return Err(OperationError::Disabled(switch).into());
     }
-    refuse_if_committed(h, run, watch).await?;
+    refuse_if_committed(holdfast, run, watch).await?;
     let key = watch
         .guard(async {
-            Ok(writing_key(&h.repository, h.settings.database.encryption.into()).await?)
+            Ok(writing_key(
+                &holdfast.repository,
+                holdfast.settings.database.encryption.into(),
+            )
+            .await?)
         })
         .await?;
-    let dump = dump_with_retries(h, run, &key, meters, watch, limits).await?;
-    commit(h, run, &key, dump, watch).await
+    let dump = dump_with_retries(holdfast, run, &key, meters, watch, limits).await?;
+    commit(holdfast, run, &key, dump, watch).await
 }
 
 async fn conclude(
-    h: &Holdfast,
+    catalog: &Catalog,
+    observer: &dyn Observer,
     run: &Run,
     result: Result<Job, RunFault>,
 ) -> Result<BackupOutcome, OperationError> {
@@ -102,14 +108,14 @@ async fn conclude(
             reason: SkipReason::AlreadyFinished(status),
         })
     };
-    match ending_of(h, run, fault).await? {
+    match ending_of(catalog, run, fault).await? {
         RunEnding::CommittedBefore => skipped(JobStatus::Completed),
         RunEnding::Cancelled => skipped(JobStatus::Cancelled),
         RunEnding::LostLease(state) => Ok(state.outcome(run)),
         RunEnding::Failed(error) => {
             tracing::error!(backupId = %backup_id, code = %error.code(), %error, "the backup failed");
             Ok(BackupOutcome::Failed(Box::new(
-                finish::fail_run(h, run, error.failure()).await?,
+                finish::fail_run(catalog, observer, run, error.failure()).await?,
             )))
         }
     }

@@ -35,7 +35,7 @@ const NAMES_LISTED: usize = 10;
 /// # Errors
 /// Those of [`dump_to_store`], of the last attempt.
 pub(super) async fn dump_with_retries(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     run: &Run,
     key: &WritingKey,
     meters: &Meters,
@@ -45,7 +45,7 @@ pub(super) async fn dump_with_retries(
     let (mut attempt, mut planned, mut earlier) = (1, BTreeSet::new(), None);
     loop {
         let began = Instant::now();
-        let error = match dump_to_store(h, run, key, meters, watch, &mut planned).await {
+        let error = match dump_to_store(holdfast, run, key, meters, watch, &mut planned).await {
             Ok(dump) => return Ok(annotated(dump, attempt, planned)),
             Err(error) => error,
         };

@@ -3,16 +3,18 @@
 
 pub(crate) mod parent;
 
-use holdfast_catalog::{CatalogError, JobChange};
+use holdfast_catalog::{Catalog, CatalogError, JobChange};
 use holdfast_domain::{
     Artifact, BackupId, ContentManifest, ItemCounts, Job, JobFailure, JobStatus, Manifest,
     NamespaceCount, NamespaceManifest, Source, Timestamp,
 };
-use holdfast_repository::{RepositoryError, artifact_reader::dump_of, presence::missing_artifacts};
+use holdfast_repository::{
+    Repository, RepositoryError, artifact_reader::dump_of, presence::missing_artifacts,
+};
 use jiff::SignedDuration;
 
 use super::{lease, persist::persist, run::Run};
-use crate::{Holdfast, OperationError};
+use crate::{Holdfast, Observer, OperationError};
 
 /// Within this time after the end of its job, a paused run may still write its manifest and
 /// complete the job.
@@ -20,7 +22,8 @@ pub(crate) const LATE_MANIFEST_GRACE: SignedDuration = SignedDuration::from_hour
 
 /// Settles a job as `failed`. With a fencing number, only if this run still has the job.
 pub(crate) async fn fail(
-    h: &Holdfast,
+    catalog: &Catalog,
+    observer: &dyn Observer,
     job: &Job,
     failure: JobFailure,
     fence: Option<u64>,
@@ -30,35 +33,46 @@ pub(crate) async fn fail(
         error: Some(failure),
         ..ending_change(job, now)
     };
-    finish_job(h, &job.backup_id, JobStatus::Failed, change, fence).await
+    finish_job(
+        catalog,
+        observer,
+        &job.backup_id,
+        JobStatus::Failed,
+        change,
+        fence,
+    )
+    .await
 }
 
 /// Settles a run's own job as `failed`. A fault of the source may also be one of the catalogue, so
 /// the call is repeated like every other call of a run.
 pub(crate) async fn fail_run(
-    h: &Holdfast,
+    catalog: &Catalog,
+    observer: &dyn Observer,
     run: &Run,
     failure: JobFailure,
 ) -> Result<Job, OperationError> {
-    fail_counted_run(h, run, failure, None).await
+    fail_counted_run(catalog, observer, run, failure, None).await
 }
 
 /// The same, with the counts of a content backup's items.
 pub(crate) async fn fail_counted_run(
-    h: &Holdfast,
+    catalog: &Catalog,
+    observer: &dyn Observer,
     run: &Run,
     failure: JobFailure,
     items: Option<ItemCounts>,
 ) -> Result<Job, OperationError> {
     let fail = || async {
-        let now = h.catalog.now().await?;
+        let now = catalog.now().await?;
         let change = JobChange {
             error: Some(failure.clone()),
             items,
             ..ending_change(&run.job, now)
         };
         finish_job(
-            h,
+            catalog,
+            observer,
             &run.job.backup_id,
             JobStatus::Failed,
             change,
@@ -71,7 +85,8 @@ pub(crate) async fn fail_counted_run(
 
 /// Settles a job as `completed`, with the values of its manifest.
 pub(crate) async fn complete(
-    h: &Holdfast,
+    catalog: &Catalog,
+    observer: &dyn Observer,
     job: &Job,
     manifest: &Manifest,
 ) -> Result<Job, OperationError> {
@@ -98,7 +113,15 @@ pub(crate) async fn complete(
         warnings,
         ..from_manifest
     };
-    finish_job(h, &job.backup_id, JobStatus::Completed, change, None).await
+    finish_job(
+        catalog,
+        observer,
+        &job.backup_id,
+        JobStatus::Completed,
+        change,
+        None,
+    )
+    .await
 }
 
 /// Joins the notes of the run and of the manifest. A repeated call adds nothing.
@@ -117,11 +140,20 @@ fn join_notes(noted: Option<&str>, from_manifest: Option<&str>) -> Option<String
 /// # Errors
 /// [`OperationError::Corrupt`] if an artifact is missing: the job stays as it is. Those of store
 /// and catalogue.
-pub(crate) async fn complete_if_committed(h: &Holdfast, job: &Job) -> Result<bool, OperationError> {
-    let Some(manifest) = committed_manifest(h, &job.backup_id).await? else {
+pub(crate) async fn complete_if_committed(
+    holdfast: &Holdfast,
+    job: &Job,
+) -> Result<bool, OperationError> {
+    let Some(manifest) = committed_manifest(&holdfast.repository, &job.backup_id).await? else {
         return Ok(false);
     };
-    complete(h, job, &manifest).await?;
+    complete(
+        &holdfast.catalog,
+        holdfast.observer.as_ref(),
+        job,
+        &manifest,
+    )
+    .await?;
     tracing::info!(backupId = %job.backup_id, was = %job.status, "a job is completed because its manifest is in the store");
     Ok(true)
 }
@@ -131,15 +163,15 @@ pub(crate) async fn complete_if_committed(h: &Holdfast, job: &Job) -> Result<boo
 /// # Errors
 /// [`OperationError::Corrupt`] if an artifact is missing. Those of the store.
 pub(crate) async fn committed_manifest(
-    h: &Holdfast,
+    repository: &Repository,
     id: &BackupId,
 ) -> Result<Option<Manifest>, OperationError> {
-    let manifest = match h.repository.manifest(id).await {
+    let manifest = match repository.manifest(id).await {
         Ok(manifest) => manifest,
         Err(RepositoryError::NotFound(_)) => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    match missing_artifacts(&h.repository, &manifest).await? {
+    match missing_artifacts(repository, &manifest).await? {
         None => Ok(Some(manifest)),
         Some(problem) => Err(OperationError::corrupt(
             id,
@@ -249,21 +281,22 @@ fn stale(source: &Source) -> Option<String> {
 }
 
 pub(crate) async fn finish_job(
-    h: &Holdfast,
+    catalog: &Catalog,
+    observer: &dyn Observer,
     id: &BackupId,
     to: JobStatus,
     change: JobChange,
     fence: Option<u64>,
 ) -> Result<Job, OperationError> {
-    let job = match h.catalog.transition(id, to, change, fence).await {
+    let job = match catalog.transition(id, to, change, fence).await {
         Ok(job) => job,
         // Another call has already ended the job in the same way.
-        Err(CatalogError::Conflict { status, .. }) if status == to => h.catalog.get(id).await?,
+        Err(CatalogError::Conflict { status, .. }) if status == to => catalog.get(id).await?,
         Err(error) => return Err(error.into()),
     };
-    h.observer.job_changed(&job).await;
-    lease::release(h, id).await;
-    parent::finish_parent_of(h, &job).await;
+    observer.job_changed(&job).await;
+    lease::release(catalog, id).await;
+    parent::finish_parent_of(catalog, observer, &job).await;
     Ok(job)
 }
 

@@ -1,20 +1,21 @@
 //! The end of a full backup. It follows the ends of its parts.
 
-use holdfast_catalog::{CatalogError, JobChange};
+use holdfast_catalog::{Catalog, CatalogError, JobChange};
 use holdfast_domain::{BackupId, FailureCode, Job, JobFailure, JobStatus, Timestamp};
 
 use super::{ending_change, fail, finish_job};
-use crate::{Holdfast, OperationError};
+use crate::{Observer, OperationError};
 
 /// Settles the parent of a settled job if it was the last part. A failure is logged, and the sweep
 /// retries.
-pub(crate) async fn finish_parent_of(h: &Holdfast, child: &Job) {
+pub(crate) async fn finish_parent_of(catalog: &Catalog, observer: &dyn Observer, child: &Job) {
     let Some(parent) = &child.parent_id else {
         return;
     };
     // Boxed, because a parent is a job too, and settling a job may settle its parent.
-    let settling =
-        Box::pin(async { finish_if_parts_ended(h, parent, h.catalog.now().await?).await });
+    let settling = Box::pin(async {
+        finish_if_parts_ended(catalog, observer, parent, catalog.now().await?).await
+    });
     if let Err(error) = settling.await {
         tracing::warn!(backupId = %parent, %error, "cannot settle a full backup: the sweep retries");
     }
@@ -25,23 +26,25 @@ pub(crate) async fn finish_parent_of(h: &Holdfast, child: &Job) {
 /// is brought back if a part is a backup again. If another run changes the job first, this call
 /// changes nothing.
 pub(crate) async fn finish_if_parts_ended(
-    h: &Holdfast,
+    catalog: &Catalog,
+    observer: &dyn Observer,
     id: &BackupId,
     now: Timestamp,
 ) -> Result<Option<Job>, OperationError> {
-    match finish_by_parts(h, id, now).await {
+    match finish_by_parts(catalog, observer, id, now).await {
         Err(OperationError::Catalog(CatalogError::Conflict { .. })) => Ok(None),
         settled => settled,
     }
 }
 
 async fn finish_by_parts(
-    h: &Holdfast,
+    catalog: &Catalog,
+    observer: &dyn Observer,
     id: &BackupId,
     now: Timestamp,
 ) -> Result<Option<Job>, OperationError> {
-    let parent = h.catalog.get(id).await?;
-    let children = h.catalog.children(id).await?;
+    let parent = catalog.get(id).await?;
+    let children = catalog.children(id).await?;
     let unsuccessful: Vec<&Job> = children
         .iter()
         .filter(|child| child.status != JobStatus::Completed)
@@ -50,15 +53,22 @@ async fn finish_by_parts(
     let is_whole = parent.started_at.is_some() && !children.is_empty() && unsuccessful.is_empty();
     match parent.status {
         JobStatus::Deleted if may_be_a_backup(&children) => {
-            reinstate(h, &parent, now).await.map(Some)
+            reinstate(catalog, observer, &parent, now).await.map(Some)
         }
         JobStatus::Running if children.iter().any(|child| child.status.is_active()) => Ok(None),
-        JobStatus::Running if !is_whole => fail(h, &parent, part_failed(&unsuccessful), None, now)
-            .await
-            .map(Some),
+        JobStatus::Running if !is_whole => fail(
+            catalog,
+            observer,
+            &parent,
+            part_failed(&unsuccessful),
+            None,
+            now,
+        )
+        .await
+        .map(Some),
         JobStatus::Running | JobStatus::Failed | JobStatus::Cancelled if is_whole => {
             let change = job_change_from_parts(&parent, &children, now);
-            finish_job(h, id, JobStatus::Completed, change, None)
+            finish_job(catalog, observer, id, JobStatus::Completed, change, None)
                 .await
                 .map(Some)
         }
@@ -85,18 +95,23 @@ pub(crate) fn is_gone(children: &[Job]) -> bool {
 
 /// Reverses the deletion of a full backup: it is what it was before, and completed if all of its
 /// parts are.
-async fn reinstate(h: &Holdfast, parent: &Job, now: Timestamp) -> Result<Job, OperationError> {
+async fn reinstate(
+    catalog: &Catalog,
+    observer: &dyn Observer,
+    parent: &Job,
+    now: Timestamp,
+) -> Result<Job, OperationError> {
     let id = &parent.backup_id;
     let earlier = match (&parent.error, parent.size) {
         (Some(_), _) => JobStatus::Failed,
         (None, Some(_)) => JobStatus::Completed,
         (None, None) => JobStatus::Cancelled,
     };
-    let job = h.catalog.reinstate_parent(id, earlier).await?;
+    let job = catalog.reinstate_parent(id, earlier).await?;
     tracing::info!(backupId = %id, status = %earlier, "a full backup is not deleted any more: a part of it is back");
-    h.observer.job_changed(&job).await;
+    observer.job_changed(&job).await;
     // Boxed: the same function decides again, by the state that was brought back.
-    let settled = Box::pin(finish_if_parts_ended(h, id, now)).await?;
+    let settled = Box::pin(finish_if_parts_ended(catalog, observer, id, now)).await?;
     Ok(settled.unwrap_or(job))
 }
 

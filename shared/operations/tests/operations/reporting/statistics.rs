@@ -1,4 +1,4 @@
-use holdfast_catalog::SourceAddress;
+use holdfast_catalog::SourceToStore;
 use holdfast_domain::{
     Artifact,
     BackupType::{self, Content, Database, Full},
@@ -281,7 +281,7 @@ async fn hold(fixture: &Fixture, locator: &str, number: u8) {
         content_encoding: None,
         fetched_at: fixture.now,
     };
-    let source = SourceAddress {
+    let source = SourceToStore {
         storage_type: StorageType::Gaia,
         locator,
         address: &address,
@@ -289,7 +289,7 @@ async fn hold(fixture: &Fixture, locator: &str, number: u8) {
     fixture
         .h
         .catalog
-        .record_stored_file(&source, &file, fixture.now)
+        .record_stored(&source, &file, fixture.now)
         .await
         .unwrap();
 }

@@ -195,7 +195,7 @@ async fn archive_differences(
     }
     let lines = match backup.lines().await {
         Ok(lines) => lines,
-        Err(fault) => return Err(fault.of_backup(backup.id())),
+        Err(fault) => return Err(fault.into_backup_error(backup.id())),
     };
     let (walked, handle) = (backup.clone(), Handle::current());
     let compared = blocking("walk the archive", move || {

@@ -4,7 +4,7 @@
 
 mod page;
 
-use holdfast_catalog::{ContentWork, MAX_ADDED};
+use holdfast_catalog::{Catalog, ContentWork, MAX_ADDED};
 use holdfast_database::{Connection, ContentItems};
 use holdfast_domain::heartbeat::REPEAT_AFTER;
 use holdfast_domain::{
@@ -22,7 +22,7 @@ use super::{
     wait_for_next_run, wait_until,
 };
 use crate::{
-    Holdfast, InvalidOperation, OperationError, StopReason, Unfinished,
+    Holdfast, InvalidOperation, Observer, OperationError, StopReason, Unfinished,
     job::{
         claim::{JobClaim, claim},
         commit::{RunFault, refuse_if_committed},
@@ -78,7 +78,7 @@ pub enum DiscoveryOutcome {
 /// # Errors
 /// If discovery could not begin or could not be recorded. The event's source should retry.
 pub async fn discover_content(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     queue: &dyn DownloadQueue,
     request: BackupRequest,
     limits: RunLimits,
@@ -88,33 +88,33 @@ pub async fn discover_content(
         return Err(InvalidOperation::NotContent(backup_id).into());
     }
     if matches!(request, BackupRequest::Scheduled { .. })
-        && trigger::switched_off(h, BackupType::Content).is_some()
+        && trigger::switched_off(&holdfast.settings, BackupType::Content).is_some()
     {
         return Ok(DiscoveryOutcome::Skipped {
             backup_id,
             reason: SkipReason::Disabled,
         });
     }
-    let run = match claim(h, &request, limits).await? {
+    let run = match claim(holdfast, &request, limits).await? {
         JobClaim::Run(run) => run,
         JobClaim::Skip(reason) => return Ok(DiscoveryOutcome::Skipped { backup_id, reason }),
     };
-    let watch = Watch::begin(h, &run, limits, || None);
-    let result = discover(h, queue, &run, limits, &watch).await;
+    let watch = Watch::begin(holdfast, &run, limits, || None);
+    let result = discover(holdfast, queue, &run, limits, &watch).await;
     drop(watch);
-    conclude(h, &run, result).await
+    conclude(&holdfast.catalog, holdfast.observer.as_ref(), &run, result).await
 }
 
 /// Discovers the items, for a run with the lease.
 pub(crate) async fn discover(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     queue: &dyn DownloadQueue,
     run: &Run,
     limits: RunLimits,
     watch: &Watch,
 ) -> Result<DiscoveryEnd, RunFault> {
     let discovery = Discovery {
-        h,
+        holdfast,
         queue,
         run,
         limits,
@@ -131,7 +131,7 @@ pub(crate) enum DiscoveryEnd {
 }
 
 struct Discovery<'a> {
-    h: &'a Holdfast,
+    holdfast: &'a Holdfast,
     queue: &'a dyn DownloadQueue,
     run: &'a Run,
     limits: RunLimits,
@@ -160,13 +160,13 @@ impl Discovery<'_> {
     }
 
     async fn attempt(&self, found: &mut u64) -> Result<DiscoveryEnd, RunFault> {
-        let (h, watch) = (self.h, self.watch);
-        if let Some(switch) = trigger::switched_off(h, BackupType::Content) {
+        let (holdfast, watch) = (self.holdfast, self.watch);
+        if let Some(switch) = trigger::switched_off(&holdfast.settings, BackupType::Content) {
             return Err(OperationError::Disabled(switch).into());
         }
-        refuse_if_committed(h, self.run, watch).await?;
+        refuse_if_committed(holdfast, self.run, watch).await?;
         let mut work = watch
-            .guard(async { Ok(h.catalog.content_work(self.id()).await?) })
+            .guard(async { Ok(holdfast.catalog.content_work(self.id()).await?) })
             .await?;
         if work.discovered_at.is_some() {
             return Ok(DiscoveryEnd::Complete);
@@ -178,7 +178,9 @@ impl Discovery<'_> {
         self.record(&work).await?;
         // Impossible encryption is found here, not by every worker.
         watch
-            .guard(async { Ok(writing_key(&h.repository, self.run.job.encrypted.into()).await?) })
+            .guard(async {
+                Ok(writing_key(&holdfast.repository, self.run.job.encrypted.into()).await?)
+            })
             .await?;
         let mut items = watch.guard(self.open(&mut work)).await?;
         Ok(self.pages(&mut items, &mut work, found).await?)
@@ -189,7 +191,7 @@ impl Discovery<'_> {
     }
 
     async fn open(&self, work: &mut ContentWork) -> Result<ContentItems, OperationError> {
-        let settings = &self.h.settings;
+        let settings = &self.holdfast.settings;
         let preference = settings.database.read_preference;
         let connection = Connection::open(&settings.mongodb_uri, preference, APP_NAME).await?;
         let Some(database) = connection.default_database().map(str::to_owned) else {
@@ -253,7 +255,7 @@ impl Discovery<'_> {
     async fn record(&self, work: &ContentWork) -> Result<(), OperationError> {
         let recording = || async {
             Ok(self
-                .h
+                .holdfast
                 .catalog
                 .record_work(self.id(), self.run.fence, work)
                 .await?)
@@ -270,7 +272,7 @@ impl Discovery<'_> {
 /// Sends items to the workers, and marks their rows as sent. An item fails if the queue refuses its
 /// message.
 pub(crate) async fn send(
-    h: &Holdfast,
+    catalog: &Catalog,
     queue: &dyn DownloadQueue,
     backup_id: &BackupId,
     content_ids: &[String],
@@ -284,7 +286,7 @@ pub(crate) async fn send(
     for RefusedMessage { content_id, reason } in &refused {
         let message = format!("the download queue refused the item's message: {reason}");
         fail_item(
-            h,
+            catalog,
             backup_id,
             content_id,
             ItemFailureCode::NotDelivered,
@@ -293,8 +295,8 @@ pub(crate) async fn send(
         .await?;
     }
     let content_ids: Vec<&str> = content_ids.iter().map(String::as_str).collect();
-    Ok(h.catalog
-        .mark_sent(backup_id, &content_ids, h.catalog.now().await?)
+    Ok(catalog
+        .mark_sent(backup_id, &content_ids, catalog.now().await?)
         .await?)
 }
 
@@ -312,14 +314,15 @@ fn too_many_rounds(work: &ContentWork) -> OperationError {
 }
 
 async fn conclude(
-    h: &Holdfast,
+    catalog: &Catalog,
+    observer: &dyn Observer,
     run: &Run,
     result: Result<DiscoveryEnd, RunFault>,
 ) -> Result<DiscoveryOutcome, OperationError> {
     let backup_id = run.job.backup_id.clone();
     let fault = match result {
-        Ok(DiscoveryEnd::Complete) => return queued(h, run).await,
-        Ok(DiscoveryEnd::OutOfTime) => return end_for_next_run(h, run).await,
+        Ok(DiscoveryEnd::Complete) => return queued(catalog, observer, run).await,
+        Ok(DiscoveryEnd::OutOfTime) => return end_for_next_run(catalog, run).await,
         Err(fault) => fault,
     };
     let skipped = |status| {
@@ -330,43 +333,50 @@ async fn conclude(
     };
     // After a transient fault the next run resumes at the cursor. The event's source retries, and
     // later the sweep dispatches the step.
-    match ending_of(h, run, fault).await? {
+    match ending_of(catalog, run, fault).await? {
         RunEnding::CommittedBefore => skipped(JobStatus::Completed),
         RunEnding::Cancelled => skipped(JobStatus::Cancelled),
         RunEnding::LostLease(state) => Ok(outcome_of(state, run)),
         RunEnding::Failed(OperationError::Stopped(StopReason::Deadline)) => {
-            end_for_next_run(h, run).await
+            end_for_next_run(catalog, run).await
         }
         RunEnding::Failed(error) => {
-            if error.is_transient() && should_resume(h, run).await {
+            if error.is_transient() && should_resume(catalog, run).await {
                 return Err(error);
             }
             tracing::error!(backupId = %backup_id, code = %error.code(), %error, "the discovery failed");
             Ok(DiscoveryOutcome::Failed(Box::new(
-                finish::fail_run(h, run, error.failure()).await?,
+                finish::fail_run(catalog, observer, run, error.failure()).await?,
             )))
         }
     }
 }
 
 /// Every item was found. The backup advances at once if no download is pending.
-async fn queued(h: &Holdfast, run: &Run) -> Result<DiscoveryOutcome, OperationError> {
+async fn queued(
+    catalog: &Catalog,
+    observer: &dyn Observer,
+    run: &Run,
+) -> Result<DiscoveryOutcome, OperationError> {
     let backup_id = run.job.backup_id.clone();
-    persist(|| wait_until(h, run, run.job.created_at + DOWNLOADS_END_AFTER)).await?;
-    if finalize_if_settled_at(h, &backup_id, h.catalog.now().await?).await? {
+    persist(|| wait_until(catalog, run, run.job.created_at + DOWNLOADS_END_AFTER)).await?;
+    if finalize_if_settled_at(catalog, observer, &backup_id, catalog.now().await?).await? {
         return Ok(DiscoveryOutcome::Finalize { backup_id });
     }
-    let counts = persist(|| async { Ok(h.catalog.item_counts(&backup_id).await?) }).await?;
+    let counts = persist(|| async { Ok(catalog.item_counts(&backup_id).await?) }).await?;
     tracing::info!(backupId = %backup_id, items = counts.expected, unchanged = counts.unchanged, "every item was found");
     Ok(DiscoveryOutcome::Queued { backup_id, counts })
 }
 
-async fn end_for_next_run(h: &Holdfast, run: &Run) -> Result<DiscoveryOutcome, OperationError> {
-    if wait_for_next_run(h, run).await? {
+async fn end_for_next_run(
+    catalog: &Catalog,
+    run: &Run,
+) -> Result<DiscoveryOutcome, OperationError> {
+    if wait_for_next_run(catalog, run).await? {
         let backup_id = run.job.backup_id.clone();
         return Ok(DiscoveryOutcome::Continue { backup_id });
     }
-    Ok(outcome_of(state_after_lost_lease(h, run).await?, run))
+    Ok(outcome_of(state_after_lost_lease(catalog, run).await?, run))
 }
 
 fn outcome_of(state: LostLease, run: &Run) -> DiscoveryOutcome {
@@ -381,11 +391,10 @@ fn outcome_of(state: LostLease, run: &Run) -> DiscoveryOutcome {
 /// Whether another run should resume this discovery after a transient fault. With a cursor, the
 /// event's source retries, and later the sweep. Without one, the discovery fails at once and
 /// reports the reason.
-async fn should_resume(h: &Holdfast, run: &Run) -> bool {
-    let found = h
-        .catalog
+async fn should_resume(catalog: &Catalog, run: &Run) -> bool {
+    let found = catalog
         .content_work(&run.job.backup_id)
         .await
         .is_ok_and(|work| work.found > 0);
-    found && wait_for_next_run(h, run).await.unwrap_or(false)
+    found && wait_for_next_run(catalog, run).await.unwrap_or(false)
 }

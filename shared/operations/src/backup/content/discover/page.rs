@@ -40,7 +40,7 @@ impl Discovery<'_> {
                  }| (FoundItem { item, doc_id }, problem),
             )
             .unzip();
-        let added = self.h.catalog.add_items(self.id(), &found).await?;
+        let added = self.holdfast.catalog.add_items(self.id(), &found).await?;
         let (mut wanted, mut faulty) = (Vec::new(), Vec::new());
         for (added, problem) in added.into_iter().zip(problems) {
             // Items that an earlier run settled stay settled.
@@ -54,12 +54,19 @@ impl Discovery<'_> {
         }
         self.fail(faulty).await?;
         let not_stored = self.settle_stored(wanted, epochs).await?;
-        send(self.h, self.queue, self.id(), &not_stored).await
+        send(&self.holdfast.catalog, self.queue, self.id(), &not_stored).await
     }
 
     async fn fail(&self, faulty: Vec<(String, Unsupported)>) -> Result<(), OperationError> {
         let failing = faulty.into_iter().map(|(content_id, why)| async move {
-            fail_item(self.h, self.id(), &content_id, why.code, why.reason).await
+            fail_item(
+                &self.holdfast.catalog,
+                self.id(),
+                &content_id,
+                why.code,
+                why.reason,
+            )
+            .await
         });
         concurrently(failing).await.map(drop)
     }
@@ -102,9 +109,9 @@ impl Discovery<'_> {
         let ids: Vec<_> = of_ipfs.map(|wanted| wanted.source.id.clone()).collect();
         let encryption = self.run.job.encrypted.into();
         let mut stored = HashMap::new();
-        for found in self.h.catalog.stored_files(&ids).await? {
+        for found in self.holdfast.catalog.stored_files(&ids).await? {
             if stored::is_good_enough(StorageType::Ipfs, &found.file, encryption)
-                && epochs.open(self.h, &found.file).await?
+                && epochs.open(&self.holdfast.repository, &found.file).await?
             {
                 stored.insert(found.id.as_str().to_owned(), found.file);
             }
@@ -117,7 +124,14 @@ impl Discovery<'_> {
         wanted: &Wanted,
         file: StoredFile,
     ) -> Result<bool, OperationError> {
-        let Some(file) = stored::if_in_store(self.h, &wanted.source, file).await? else {
+        let Some(file) = stored::if_in_store(
+            &self.holdfast.repository,
+            &self.holdfast.catalog,
+            &wanted.source,
+            file,
+        )
+        .await?
+        else {
             return Ok(false);
         };
         let (added, file) = (&wanted.added, &file);
@@ -134,13 +148,13 @@ impl Discovery<'_> {
                 file,
             }
         };
-        self.h
+        self.holdfast
             .catalog
             .settle_item(
                 self.id(),
                 &added.item.content_id,
                 settled,
-                self.h.catalog.now().await?,
+                self.holdfast.catalog.now().await?,
             )
             .await?;
         Ok(true)

@@ -4,33 +4,34 @@
 //! item was settled.
 
 use futures_util::TryStreamExt as _;
-use holdfast_catalog::ObjectKind;
+use holdfast_catalog::{Catalog, ObjectKind};
 use holdfast_domain::{BackupId, ItemRecord, ObjectKey, RepositoryId};
 use holdfast_repository::{
-    Damage,
+    Damage, Repository,
     content::{proof::ContentObject, read::ObjectSource},
 };
 use holdfast_storage::{ObjectInfo, ObjectStream};
 
 use super::damage::fail_item;
-use crate::{Holdfast, OperationError, job::persist::persist};
+use crate::{OperationError, job::persist::persist};
 
 const PAGE: u32 = 500;
 
 /// Fails every item with a missing object, or with an object that has another size and no valid
 /// proof.
 pub(super) async fn check_objects(
-    h: &Holdfast,
-    repository: &RepositoryId,
+    repository: &Repository,
+    catalog: &Catalog,
+    repository_id: &RepositoryId,
     id: &BackupId,
 ) -> Result<(), OperationError> {
-    let source = ObjectSource::new(&h.repository, repository);
+    let source = ObjectSource::new(repository, repository_id);
     for (kept, folder) in [
         (ObjectKind::File, ObjectKey::OBJECTS),
         (ObjectKind::Dag, ObjectKey::DAGS),
     ] {
         let mut listing = Listing {
-            objects: h.repository.store().list(folder),
+            objects: repository.store().list(folder),
             at: None,
         };
         let mut after: Option<(ObjectKey, String)> = None;
@@ -39,14 +40,14 @@ pub(super) async fn check_objects(
                 .as_ref()
                 .map(|(key, content_id)| (key, content_id.as_str()));
             let page =
-                persist(|| async { Ok(h.catalog.items_by_object(id, kept, from, PAGE).await?) })
+                persist(|| async { Ok(catalog.items_by_object(id, kept, from, PAGE).await?) })
                     .await?;
             for record in &page {
                 let Some(object) = object_of(record, kept) else {
                     continue;
                 };
                 if let Some(problem) = listing.problem_of(&object, &source).await? {
-                    fail_item(h, id, record, &object.stored, &problem).await?;
+                    fail_item(catalog, id, record, &object.stored, &problem).await?;
                 }
                 after = Some((object.key().clone(), record.item.content_id.clone()));
             }

@@ -18,29 +18,29 @@ impl Finalizing<'_> {
         // Retention compares it with the present of another machine.
         let completed_at = self
             .watch
-            .persist(|| async { Ok(self.h.catalog.now().await?) })
+            .persist(|| async { Ok(self.holdfast.catalog.now().await?) })
             .await?;
         let manifest = self.manifest(completed_at)?;
-        let at = self.h.repository.location();
+        let at = self.holdfast.repository.location();
         let guide = |manifest: &Manifest| {
             let of = |content| content_guide(manifest, content, &self.key.wrapped, at);
             manifest.content.as_ref().map(of).unwrap_or_default()
         };
         let commit = Commit {
-            h: self.h,
+            holdfast: self.holdfast,
             run: self.run,
             key: &self.key,
             watch: self.watch,
             guide: &guide,
             own: &[],
         };
-        let warnings = source_warnings_before(&self.h.repository, &manifest).await;
+        let warnings = source_warnings_before(&self.holdfast.repository, &manifest).await;
         let notes = Notes {
             notes: self.unencrypted().into_iter().collect(),
             warnings,
         };
         let job = commit.commit(&manifest, &notes).await?;
-        leftovers::remove_unnamed(self.h, &manifest).await;
+        leftovers::remove_unnamed(&self.holdfast.repository, &manifest).await;
         Ok(job)
     }
 
@@ -110,7 +110,7 @@ impl Finalizing<'_> {
     /// recorded it.
     fn source_uri(&self) -> String {
         if self.work.source_uri.is_empty() {
-            return holdfast_database::redacted_uri(&self.h.settings.mongodb_uri)
+            return holdfast_database::redacted_uri(&self.holdfast.settings.mongodb_uri)
                 .unwrap_or_default();
         }
         self.work.source_uri.clone()
@@ -121,6 +121,6 @@ impl Finalizing<'_> {
         self.run
             .job
             .compressed
-            .then_some(self.h.settings.database.compression_level)
+            .then_some(self.holdfast.settings.database.compression_level)
     }
 }

@@ -1,14 +1,15 @@
 //! An item with a missing or damaged object. The backup does not contain it, and the next backup
 //! fetches it again.
 
+use holdfast_catalog::Catalog;
 use holdfast_domain::{BackupId, ItemFailure, ItemFailureCode, ItemRecord, StoredObject};
 use holdfast_repository::Damage;
 
-use crate::{Holdfast, OperationError, job::persist::persist};
+use crate::{OperationError, job::persist::persist};
 
 /// Changes the item to failed, and removes the record of its stored object.
 pub(super) async fn fail_item(
-    h: &Holdfast,
+    catalog: &Catalog,
     id: &BackupId,
     record: &ItemRecord,
     object: &StoredObject,
@@ -20,14 +21,14 @@ pub(super) async fn fail_item(
         code: ItemFailureCode::Store,
         message: format!("the stored object is unusable: {damage}"),
     };
-    let now = persist(|| async { Ok(h.catalog.now().await?) }).await?;
+    let now = persist(|| async { Ok(catalog.now().await?) }).await?;
     persist(|| async {
-        Ok(h.catalog
+        Ok(catalog
             .fail_item_after_all(id, content_id, key, &failure, now)
             .await?)
     })
     .await?;
     // For every source: otherwise a source with a deleted item would keep the record.
-    persist(|| async { Ok(h.catalog.forget_objects(std::slice::from_ref(key)).await?) }).await?;
+    persist(|| async { Ok(catalog.forget_objects(std::slice::from_ref(key)).await?) }).await?;
     Ok(())
 }

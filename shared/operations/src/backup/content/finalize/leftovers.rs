@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
 use holdfast_domain::{BackupId, BackupType, Manifest, ObjectKey, Timestamp};
-use holdfast_repository::RepositoryError;
+use holdfast_repository::{Repository, RepositoryError};
 
-use crate::{Holdfast, OperationError};
+use crate::OperationError;
 
 /// Removing a few artifacts is either fast or left to the sweep.
 const TIME: Duration = Duration::from_secs(5);
 
 /// After the commit: removes every file in the folder without a reference from the manifest.
-pub(super) async fn remove_unnamed(h: &Holdfast, manifest: &Manifest) {
+pub(super) async fn remove_unnamed(repository: &Repository, manifest: &Manifest) {
     let id = &manifest.backup_id;
     let named = manifest
         .artifacts
@@ -22,18 +22,21 @@ pub(super) async fn remove_unnamed(h: &Holdfast, manifest: &Manifest) {
     let kept: Vec<ObjectKey> = named
         .chain([ObjectKey::manifest(id), ObjectKey::restore_guide(id)])
         .collect();
-    log(id, remove_those(h, id, |key| !kept.contains(key)).await);
+    log(
+        id,
+        remove_those(repository, id, |key| !kept.contains(key)).await,
+    );
 }
 
 /// For a job settled without a backup: removes the artifacts of the run with this fencing number,
 /// if there is certainly no manifest. An earlier run may be paused, and may still write a manifest
 /// with its own artifacts.
-pub(super) async fn remove_own(h: &Holdfast, id: &BackupId, fence: u64) {
-    match h.repository.manifest(id).await {
+pub(super) async fn remove_own(repository: &Repository, id: &BackupId, fence: u64) {
+    match repository.manifest(id).await {
         Err(RepositoryError::NotFound(_)) => {
             log(
                 id,
-                remove_those(h, id, |key| key.fence() == Some(fence)).await,
+                remove_those(repository, id, |key| key.fence() == Some(fence)).await,
             );
         }
         Ok(_) => {}
@@ -43,11 +46,11 @@ pub(super) async fn remove_own(h: &Holdfast, id: &BackupId, fence: u64) {
 
 /// The run may have little time left, and nothing depends on this.
 async fn remove_those(
-    h: &Holdfast,
+    repository: &Repository,
     id: &BackupId,
     is_unnamed: impl Fn(&ObjectKey) -> bool,
 ) -> Result<(), OperationError> {
-    let removed = tokio::time::timeout(TIME, remove_each(h, id, is_unnamed)).await;
+    let removed = tokio::time::timeout(TIME, remove_each(repository, id, is_unnamed)).await;
     removed.unwrap_or_else(|_| {
         Err(OperationError::internal(
             "remove artifacts",
@@ -57,11 +60,11 @@ async fn remove_those(
 }
 
 async fn remove_each(
-    h: &Holdfast,
+    repository: &Repository,
     id: &BackupId,
     is_unnamed: impl Fn(&ObjectKey) -> bool,
 ) -> Result<(), OperationError> {
-    let store = h.repository.store();
+    let store = repository.store();
     let mut objects = store.list(&ObjectKey::backup_prefix(id));
     while let Some(object) = objects.try_next().await? {
         if is_unnamed(&object.key) {
@@ -75,16 +78,23 @@ async fn remove_each(
 /// Removes unfinished uploads and incoming files of a completed backup's killed runs, if they are
 /// older than the run that completed it. No run of this backup is active any more. No other content
 /// backup was active while its lease was held.
-pub(super) async fn remove_unfinished(h: &Holdfast, id: &BackupId, begun_before: Timestamp) {
-    log(id, remove_each_unfinished(h, id, begun_before).await);
+pub(super) async fn remove_unfinished(
+    repository: &Repository,
+    id: &BackupId,
+    begun_before: Timestamp,
+) {
+    log(
+        id,
+        remove_each_unfinished(repository, id, begun_before).await,
+    );
 }
 
 async fn remove_each_unfinished(
-    h: &Holdfast,
+    repository: &Repository,
     id: &BackupId,
     begun_before: Timestamp,
 ) -> Result<(), OperationError> {
-    let store = h.repository.store();
+    let store = repository.store();
     let uploads = store
         .list_unfinished_uploads(&ObjectKey::type_prefix(BackupType::Content))
         .await?;

@@ -17,12 +17,12 @@ pub(super) async fn store_list(f: &Finalizing<'_>) -> Result<StoredList, Operati
     let job = &f.run.job;
     let key = ObjectKey::content_items(f.id(), f.run.fence, job.encoding());
     let recipe = f.key.recipe(&key, f.compression_level());
-    let mut rows = Rows::new(&f.h.catalog, f.id(), None);
+    let mut rows = Rows::new(&f.holdfast.catalog, f.id(), None);
     let handle = Handle::current();
     let is_encrypted = f.key.encryption.is_some();
     let expected = f.work.found.saturating_mul(LINE_BYTES);
     let listing = store_artifact(
-        f.h,
+        &f.holdfast.repository,
         &key,
         &recipe,
         (expected, f.meters),

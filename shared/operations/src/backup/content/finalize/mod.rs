@@ -19,25 +19,25 @@ use std::sync::{
 };
 
 use futures_util::{FutureExt as _, future::BoxFuture};
-use holdfast_catalog::ContentWork;
+use holdfast_catalog::{Catalog, ContentWork};
 use holdfast_domain::{BackupId, Job, JobStatus, Timestamp};
 use holdfast_repository::{
+    Repository,
     artifact_writer::Meters,
     writing_key::{WritingKey, existing_writing_key},
 };
 
 use self::time::RunTime;
 use super::wait_for_next_run;
-use crate::job::persist::persist;
 use crate::{
     Holdfast, OperationError, StopReason,
-    job::heartbeat::persist,
     job::{
         claim::{JobClaim, claim_finalizing},
         commit::{RunFault, refuse_if_committed},
         ending::{RunEnding, ending_of},
         finish,
         lost_lease::{LostLease, state_after_lost_lease},
+        persist::persist,
         run::{BackupOutcome, Run, RunLimits, SkipReason},
         watch::Watch,
     },
@@ -70,11 +70,11 @@ pub enum FinalizeOutcome {
 /// If the run could not begin or could not be recorded. The event's source should retry. An
 /// impossible backup is [`FinalizeOutcome::Failed`], and its job has the reason.
 pub async fn finalize_content(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     backup_id: &BackupId,
     limits: RunLimits,
 ) -> Result<FinalizeOutcome, OperationError> {
-    let run = match claim_finalizing(h, backup_id, limits).await? {
+    let run = match claim_finalizing(holdfast, backup_id, limits).await? {
         JobClaim::Run(run) => run,
         JobClaim::Skip(reason) => {
             return Ok(FinalizeOutcome::Skipped {
@@ -84,15 +84,15 @@ pub async fn finalize_content(
         }
     };
     let (meters, progress) = (Meters::default(), RunProgress::default());
-    let watch = Watch::begin(h, &run, limits, meters.progress());
-    let result = finalize_once(h, &run, (&watch, limits), &meters, &progress).await;
+    let watch = Watch::begin(holdfast, &run, limits, meters.progress());
+    let result = finalize_once(holdfast, &run, (&watch, limits), &meters, &progress).await;
     drop(watch);
-    conclude(h, &run, result, &progress).await
+    conclude(holdfast, &run, result, &progress).await
 }
 
 /// Finalizes the backup of a run with a lease and without a deadline.
 pub(crate) async fn finalize_leased(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     run: &Run,
     (watch, limits): (&Watch, RunLimits),
     meters: &Meters,
@@ -101,7 +101,7 @@ pub(crate) async fn finalize_leased(
     loop {
         // An archive of several volumes takes several rounds.
         if let FinalizeEnd::Committed(job) =
-            finalize_once(h, run, (watch, limits), meters, &progress).await?
+            finalize_once(holdfast, run, (watch, limits), meters, &progress).await?
         {
             return Ok(job);
         }
@@ -139,7 +139,7 @@ impl RunProgress {
 
 /// Shared state of the steps of one run.
 struct Finalizing<'a> {
-    h: &'a Holdfast,
+    holdfast: &'a Holdfast,
     run: &'a Run,
     watch: &'a Watch,
     key: WritingKey,
@@ -151,28 +151,30 @@ struct Finalizing<'a> {
 
 /// Boxed: callers embed this future in their own.
 fn finalize_once<'a>(
-    h: &'a Holdfast,
+    holdfast: &'a Holdfast,
     run: &'a Run,
     watched: (&'a Watch, RunLimits),
     meters: &'a Meters,
     progress: &'a RunProgress,
 ) -> BoxFuture<'a, Result<FinalizeEnd, RunFault>> {
-    finalize_steps(h, run, watched, meters, progress).boxed()
+    finalize_steps(holdfast, run, watched, meters, progress).boxed()
 }
 
 async fn finalize_steps(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     run: &Run,
     (watch, limits): (&Watch, RunLimits),
     meters: &Meters,
     progress: &RunProgress,
 ) -> Result<FinalizeEnd, RunFault> {
-    refuse_if_committed(h, run, watch).await?;
+    refuse_if_committed(holdfast, run, watch).await?;
     let key = watch
-        .guard(async { Ok(existing_writing_key(&h.repository, run.job.encrypted.into()).await?) })
+        .guard(async {
+            Ok(existing_writing_key(&holdfast.repository, run.job.encrypted.into()).await?)
+        })
         .await?;
     let mut work = watch
-        .persist(|| async { Ok(h.catalog.content_work(&run.job.backup_id).await?) })
+        .persist(|| async { Ok(holdfast.catalog.content_work(&run.job.backup_id).await?) })
         .await?;
     let time = RunTime::new(limits, work.fruitless, Timestamp::now());
     progress
@@ -180,7 +182,7 @@ async fn finalize_steps(
         .store(work.fruitless.into(), Ordering::Relaxed);
     work.fruitless += 1;
     let mut finalizing = Finalizing {
-        h,
+        holdfast,
         run,
         watch,
         key,
@@ -225,7 +227,12 @@ impl Finalizing<'_> {
         if !self.work.checked {
             let repository = &self.key.repository.id;
             self.watch
-                .guard(check::check_objects(self.h, repository, self.id()))
+                .guard(check::check_objects(
+                    &self.holdfast.repository,
+                    &self.holdfast.catalog,
+                    repository,
+                    self.id(),
+                ))
                 .await?;
             self.work.checked = true;
             self.record_progress().await?;
@@ -236,7 +243,7 @@ impl Finalizing<'_> {
 
     /// Stores the rest of the archive.
     async fn archive(&mut self) -> Result<bool, OperationError> {
-        if !self.h.settings.content.archive || self.work.archive_done {
+        if !self.holdfast.settings.content.archive || self.work.archive_done {
             return Ok(true);
         }
         let volume = archive::store_volume(self).await?;
@@ -261,10 +268,10 @@ impl Finalizing<'_> {
     async fn refuse_too_many_failures(&self) -> Result<(), OperationError> {
         let counts = self
             .watch
-            .persist(|| async { Ok(self.h.catalog.item_counts(self.id()).await?) })
+            .persist(|| async { Ok(self.holdfast.catalog.item_counts(self.id()).await?) })
             .await?;
         self.meters.expected.store(counts.bytes, Ordering::Relaxed);
-        let percent = self.h.settings.content.max_failure_percent;
+        let percent = self.holdfast.settings.content.max_failure_percent;
         if counts.fails(percent) {
             return Err(OperationError::TooManyFailures {
                 failed: counts.failed,
@@ -284,7 +291,7 @@ impl Finalizing<'_> {
     async fn record(&self) -> Result<(), OperationError> {
         let record = || async {
             Ok(self
-                .h
+                .holdfast
                 .catalog
                 .record_work(self.id(), self.run.fence, &self.work)
                 .await?)
@@ -299,32 +306,32 @@ impl Finalizing<'_> {
 }
 
 async fn conclude(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     run: &Run,
     result: Result<FinalizeEnd, RunFault>,
     progress: &RunProgress,
 ) -> Result<FinalizeOutcome, OperationError> {
     let fault = match result {
         Ok(FinalizeEnd::Committed(job)) => return Ok(FinalizeOutcome::Completed(job)),
-        Ok(FinalizeEnd::OutOfTime) => return end_for_next_run(h, run).await,
+        Ok(FinalizeEnd::OutOfTime) => return end_for_next_run(&holdfast.catalog, run).await,
         // A run that stopped around its manifest ends like one that stopped before.
         Err(RunFault::Unknown(error @ OperationError::Stopped(_))) => RunFault::Failed(error),
         Err(fault) => fault,
     };
-    match ending_of(h, run, fault).await? {
+    match ending_of(&holdfast.catalog, run, fault).await? {
         RunEnding::CommittedBefore => Ok(skipped(run, JobStatus::Completed)),
         RunEnding::Cancelled => {
-            clean_up_cancelled(h, run).await;
+            clean_up_cancelled(&holdfast.repository, run).await;
             Ok(skipped(run, JobStatus::Cancelled))
         }
         RunEnding::LostLease(state) => Ok(outcome_of(state, run)),
         RunEnding::Failed(OperationError::Stopped(StopReason::Deadline)) => {
             if progress.is_stalled() {
-                return fail(h, run, &OperationError::TooSlow).await;
+                return fail(holdfast, run, &OperationError::TooSlow).await;
             }
-            end_for_next_run(h, run).await
+            end_for_next_run(&holdfast.catalog, run).await
         }
-        RunEnding::Failed(error) => fail(h, run, &error).await,
+        RunEnding::Failed(error) => fail(holdfast, run, &error).await,
     }
 }
 
@@ -345,56 +352,63 @@ fn outcome_of(state: LostLease, run: &Run) -> FinalizeOutcome {
 }
 
 async fn fail(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     run: &Run,
     error: &OperationError,
 ) -> Result<FinalizeOutcome, OperationError> {
     Ok(FinalizeOutcome::Failed(Box::new(
-        fail_and_clean_up(h, run, error).await?,
+        fail_and_clean_up(holdfast, run, error).await?,
     )))
 }
 
 /// Settles the job as failed, and removes this run's part of the archive. The sweep removes the
 /// parts of earlier runs.
 pub(crate) async fn fail_and_clean_up(
-    h: &Holdfast,
+    holdfast: &Holdfast,
     run: &Run,
     error: &OperationError,
 ) -> Result<Job, OperationError> {
     let id = &run.job.backup_id;
     tracing::error!(backupId = %id, code = %error.code(), %error, "the backup failed");
-    let items = match persist(|| async { Ok(h.catalog.item_counts(id).await?) }).await {
+    let items = match persist(|| async { Ok(holdfast.catalog.item_counts(id).await?) }).await {
         Err(error) if error.is_catalog_away() => return Err(error),
         counted => counted.ok(),
     };
-    let job = finish::fail_counted_run(h, run, error.failure(), items).await?;
+    let job = finish::fail_counted_run(
+        &holdfast.catalog,
+        holdfast.observer.as_ref(),
+        run,
+        error.failure(),
+        items,
+    )
+    .await?;
     // The job is settled under this run's number, so no other run will name its artifacts.
-    leftovers::remove_own(h, id, run.fence).await;
+    leftovers::remove_own(&holdfast.repository, id, run.fence).await;
     Ok(job)
 }
 
 /// Removes the archive volumes of a cancelled run.
-pub(crate) async fn clean_up_cancelled(h: &Holdfast, run: &Run) {
-    leftovers::remove_own(h, &run.job.backup_id, run.fence).await;
+pub(crate) async fn clean_up_cancelled(repository: &Repository, run: &Run) {
+    leftovers::remove_own(repository, &run.job.backup_id, run.fence).await;
 }
 
 /// Removes the remains of a completed backup's runs, if they were killed before `begun_before`.
 pub(crate) async fn clean_up_completed(
-    h: &Holdfast,
+    repository: &Repository,
     id: &BackupId,
     begun_before: Timestamp,
 ) -> Result<(), OperationError> {
-    let manifest = h.repository.manifest(id).await?;
-    leftovers::remove_unnamed(h, &manifest).await;
-    leftovers::remove_unfinished(h, id, begun_before).await;
+    let manifest = repository.manifest(id).await?;
+    leftovers::remove_unnamed(repository, &manifest).await;
+    leftovers::remove_unfinished(repository, id, begun_before).await;
     Ok(())
 }
 
-async fn end_for_next_run(h: &Holdfast, run: &Run) -> Result<FinalizeOutcome, OperationError> {
+async fn end_for_next_run(catalog: &Catalog, run: &Run) -> Result<FinalizeOutcome, OperationError> {
     let backup_id = run.job.backup_id.clone();
-    if wait_for_next_run(h, run).await? {
+    if wait_for_next_run(catalog, run).await? {
         tracing::info!(backupId = %backup_id, "the run's time is used up: another run resumes");
         return Ok(FinalizeOutcome::Continue { backup_id });
     }
-    Ok(outcome_of(state_after_lost_lease(h, run).await?, run))
+    Ok(outcome_of(state_after_lost_lease(catalog, run).await?, run))
 }

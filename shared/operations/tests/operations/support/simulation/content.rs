@@ -1,6 +1,6 @@
 //! Content backups of this simulation, in the two halves of a real one.
 
-use holdfast_catalog::{FoundItem, JobChange, Settled, Source, SourceAddress, source_id};
+use holdfast_catalog::{FoundItem, JobChange, Settled, Source, SourceToStore, source_id};
 use holdfast_domain::{
     BackupId, BackupType, ContentItem, ContentManifest, Encoding, ItemFailure, ItemFailureCode,
     ItemStatus, JobFailure, JobStatus, ObjectKey, StorageType, StoredFile, StoredObject, Timestamp,
@@ -133,14 +133,14 @@ impl Simulation {
             content_encoding: None,
             fetched_at: self.now(),
         };
-        let hold = SourceAddress {
+        let hold = SourceToStore {
             storage_type: StorageType::Gaia,
             locator: file,
             address: &address,
         };
         self.h
             .catalog
-            .record_stored_file(&hold, &kept, self.now())
+            .record_stored(&hold, &kept, self.now())
             .await
             .unwrap();
         kept

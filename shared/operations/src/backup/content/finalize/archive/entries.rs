@@ -1,6 +1,7 @@
 //! Prepares the next entries in their order. Several small files are read and proved at a time.
 
 use futures_util::{StreamExt as _, stream};
+use holdfast_catalog::Catalog;
 use holdfast_domain::{BackupId, ItemRecord, StoredFile};
 use holdfast_repository::{
     Damage,
@@ -13,7 +14,7 @@ use tokio::{sync::mpsc, task::JoinHandle};
 
 use super::{PREPARED, SMALL_BYTES};
 use crate::{
-    Holdfast, OperationError,
+    OperationError,
     backup::content::finalize::{damage::fail_item, rows::Rows, tar::read_up_to},
 };
 
@@ -36,14 +37,19 @@ pub(super) struct Entries {
 }
 
 impl Entries {
-    pub(super) fn begin(h: &Holdfast, id: &BackupId, source: &ObjectSource, rows: Rows) -> Self {
+    pub(super) fn begin(
+        catalog: &Catalog,
+        id: &BackupId,
+        source: &ObjectSource,
+        rows: Rows,
+    ) -> Self {
         let (sender, prepared) = mpsc::channel(1);
-        let (h, id, source) = (h.clone(), id.clone(), source.clone());
+        let (catalog, id, source) = (catalog.clone(), id.clone(), source.clone());
         let preparing = tokio::spawn(async move {
             let items = stream::unfold(Some(rows), next_row);
             let prepare = |item: Result<ItemRecord, OperationError>| {
-                let (h, id, source) = (h.clone(), id.clone(), source.clone());
-                async move { prepare(&h, &id, &source, item?).await }
+                let (catalog, id, source) = (catalog.clone(), id.clone(), source.clone());
+                async move { prepare(&catalog, &id, &source, item?).await }
             };
             let mut entries = Box::pin(items.map(prepare).buffered(PREPARED));
             while let Some(entry) = entries.next().await {
@@ -91,7 +97,7 @@ async fn next_row(
 }
 
 async fn prepare(
-    h: &Holdfast,
+    catalog: &Catalog,
     id: &BackupId,
     source: &ObjectSource,
     record: ItemRecord,
@@ -105,7 +111,7 @@ async fn prepare(
     match read_small(source, &record).await {
         Ok(bytes) => Ok(Next::Small(record, bytes)),
         Err(ReadFault::Damaged(problem)) => {
-            fail_item(h, id, &record, &file.object, &problem.into()).await?;
+            fail_item(catalog, id, &record, &file.object, &problem.into()).await?;
             Ok(Next::Passed(record))
         }
         Err(ReadFault::Other(error)) => Err(error.into()),

@@ -71,7 +71,13 @@ pub(super) async fn store_volume(f: &Finalizing<'_>) -> Result<StoredVolume, Ope
             Err(VolumeFault::Damaged(record, problem)) => {
                 if let Some(file) = &record.file {
                     f.watch
-                        .guard(fail_item(f.h, f.id(), &record, &file.object, &problem))
+                        .guard(fail_item(
+                            &f.holdfast.catalog,
+                            f.id(),
+                            &record,
+                            &file.object,
+                            &problem,
+                        ))
                         .await?;
                 }
                 large_files = LargeFiles::ProvedFirst;
@@ -104,12 +110,12 @@ async fn try_volume(
     );
     let key = ObjectKey::content_archive(f.id(), f.run.fence, number, job.encoding());
     let recipe = f.key.recipe(&key, f.compression_level());
-    let rows = |after| Rows::new(&f.h.catalog, f.id(), after);
-    let source = ObjectSource::new(&f.h.repository, &f.key.repository.id);
+    let rows = |after| Rows::new(&f.holdfast.catalog, f.id(), after);
+    let source = ObjectSource::new(&f.holdfast.repository, &f.key.repository.id);
     let after = f.work.archived_after.clone();
-    let entries = Entries::begin(f.h, f.id(), &source, rows(after.clone()));
+    let entries = Entries::begin(&f.holdfast.catalog, f.id(), &source, rows(after.clone()));
     let mut volume = Volume {
-        h: f.h.clone(),
+        catalog: f.holdfast.catalog.clone(),
         job: job.clone(),
         source,
         handle: Handle::current(),
@@ -121,7 +127,7 @@ async fn try_volume(
     };
     let expected = f.meters.expected.load(std::sync::atomic::Ordering::Relaxed);
     let writing = store_artifact(
-        f.h,
+        &f.holdfast.repository,
         &key,
         &recipe,
         (expected, f.meters),

@@ -10,6 +10,7 @@ use std::{
     time::Instant,
 };
 
+use holdfast_catalog::Catalog;
 use holdfast_domain::{ItemRecord, Job, StoredFile};
 use holdfast_repository::{
     Damage, RepositoryError,
@@ -26,7 +27,7 @@ use super::{
     entries::{Entries, Next, differs},
 };
 use crate::{
-    Holdfast, OperationError,
+    OperationError,
     backup::content::finalize::{
         damage::fail_item,
         rows::Rows,
@@ -51,7 +52,7 @@ pub(super) enum LargeFiles {
 
 /// A volume in progress.
 pub(super) struct Volume {
-    pub(super) h: Holdfast,
+    pub(super) catalog: Catalog,
     pub(super) job: Job,
     pub(super) source: ObjectSource,
     pub(super) handle: Handle,
@@ -198,7 +199,13 @@ impl Volume {
         let Some(file) = &record.file else {
             return Ok(());
         };
-        let failing = fail_item(&self.h, &self.job.backup_id, record, &file.object, damage);
+        let failing = fail_item(
+            &self.catalog,
+            &self.job.backup_id,
+            record,
+            &file.object,
+            damage,
+        );
         Ok(self.handle.block_on(failing)?)
     }
 
@@ -221,7 +228,7 @@ impl Volume {
     fn write_document<W: Write>(&self, out: W) -> Result<W, VolumeFault> {
         let mut document =
             Document::begin(out, &self.job.backup_id, self.job.created_at).map_err(from_writing)?;
-        let mut rows = Rows::new(&self.h.catalog, &self.job.backup_id, None);
+        let mut rows = Rows::new(&self.catalog, &self.job.backup_id, None);
         while let Some(record) = self.handle.block_on(rows.next())? {
             document.item(&line_of(record)?.0).map_err(from_writing)?;
         }
