@@ -6,14 +6,13 @@ use std::collections::BTreeSet;
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use holdfast_domain::{BackupId, BackupType, Timestamp};
 use holdfast_lambda::{
-    Event, EventFault, Function, InvocationError, Metric, answer, comes_again, hand_on_if_settled,
-    message_in, tell,
+    Event, Function, InvocationError, Metric, answer, batch_in, hand_on_if_settled, message_in,
+    redeliver, report,
 };
 use holdfast_operations::{
     BackupOutcome, FinalizeOutcome, OperationError, RunLimits, Step, finalize_content,
     settle_undelivered,
 };
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// Finishes a backup, or settles dead letters.
@@ -23,8 +22,7 @@ pub(crate) async fn handle(
     deadline: Timestamp,
 ) -> Result<Value, InvocationError> {
     if payload.get("Records").is_some() {
-        let batch = SqsEvent::deserialize(payload)
-            .map_err(|error| EventFault::Malformed(error.to_string()))?;
+        let batch = batch_in(payload)?;
         return Ok(json!(settle(function, batch).await?));
     }
     match Event::parse(payload)? {
@@ -32,9 +30,9 @@ pub(crate) async fn handle(
             backup_id,
             step: Step::Finalize,
         } => Ok(finish(function, &backup_id, deadline).await?),
-        _ => Err(
-            EventFault::Malformed("it does not hand on a backup to be finished".to_owned()).into(),
-        ),
+        other => Err(other
+            .misdirected("the step Finalize of a content backup")
+            .into()),
     }
 }
 
@@ -50,7 +48,7 @@ async fn finish(
         async { Box::pin(finalize_content(function.holdfast().await?, id, limits)).await };
     let outcome = match finalized
         .await
-        .inspect_err(|error| tell(function, BackupType::Content, Err(error)))?
+        .inspect_err(|error| report(function, BackupType::Content, Err(error)))?
     {
         FinalizeOutcome::Completed(job) => BackupOutcome::Completed(job),
         FinalizeOutcome::Failed(job) => BackupOutcome::Failed(job),
@@ -64,7 +62,7 @@ async fn finish(
             );
         }
     };
-    tell(function, BackupType::Content, Ok(&outcome));
+    report(function, BackupType::Content, Ok(&outcome));
     Ok(answer(&outcome))
 }
 
@@ -81,7 +79,7 @@ async fn settle(function: &Function, batch: SqsEvent) -> Result<SqsBatchResponse
             Ok(settled) => given_up += u32::from(settled),
             Err(error) => {
                 tracing::error!(backupId = %message.backup_id, %error, "a dead letter could not be settled");
-                response.batch_item_failures.push(comes_again(record));
+                response.batch_item_failures.push(redeliver(record));
             }
         }
         backups.insert(message.backup_id);

@@ -4,7 +4,9 @@
 //! beginning or a record is an error. The event's source then retries.
 
 use holdfast_domain::{BackupType, Timestamp};
-use holdfast_lambda::{Function, InvocationError, answer, record_misconfigured_run, request, tell};
+use holdfast_lambda::{
+    Function, InvocationError, answer, record_misconfigured_run, report, request,
+};
 use holdfast_operations::{
     BackupOutcome, BackupRequest, OperationError, RunLimits, back_up_database,
 };
@@ -18,7 +20,7 @@ pub(crate) async fn handle(
 ) -> Result<Value, InvocationError> {
     let request = request(payload, BackupType::Database)?;
     let outcome = run(function, request, deadline).await;
-    tell(function, BackupType::Database, outcome.as_ref());
+    report(function, BackupType::Database, outcome.as_ref());
     Ok(answer(&outcome?))
 }
 
@@ -192,7 +194,7 @@ mod tests {
         );
         let id: BackupId = answer["backupId"].as_str().unwrap().parse().unwrap();
         let job = function
-            .catalog_in_spite()
+            .catalog_despite_config_errors()
             .await
             .unwrap()
             .get(&id)

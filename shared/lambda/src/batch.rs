@@ -1,11 +1,23 @@
-//! Shared parts of both readers of the download queue: the message in a record, the response for a
-//! record to retry, and the hand-over of a backup after its last item.
+//! Shared parts of the readers of queues: the batch in an event, the message in a record, the
+//! response for a record to retry, and the hand-over of a backup after its last item.
 
-use aws_lambda_events::sqs::{BatchItemFailure, SqsMessage};
+use aws_lambda_events::sqs::{BatchItemFailure, SqsEvent, SqsMessage};
 use holdfast_domain::{BackupId, DownloadMessage, Timestamp};
 use holdfast_operations::{Holdfast, OperationError, Step, finalize_if_settled};
+use serde::Deserialize as _;
+use serde_json::Value;
 
-use crate::Function;
+use crate::{EventFault, Function};
+
+/// The batch of messages in a payload.
+///
+/// # Errors
+/// [`EventFault::MalformedBatch`].
+pub fn batch_in(payload: &Value) -> Result<SqsEvent, EventFault> {
+    SqsEvent::deserialize(payload).map_err(|error| EventFault::MalformedBatch {
+        problem: error.to_string(),
+    })
+}
 
 /// The message in a record. An invalid one would be redelivered forever, so it is dropped.
 #[must_use]
@@ -18,7 +30,7 @@ pub fn message_in(record: &SqsMessage) -> Option<DownloadMessage> {
 
 /// Marks a record for redelivery.
 #[must_use]
-pub fn comes_again(record: SqsMessage) -> BatchItemFailure {
+pub fn redeliver(record: SqsMessage) -> BatchItemFailure {
     let mut failure = BatchItemFailure::default();
     failure.item_identifier = record.message_id.unwrap_or_default();
     failure

@@ -12,7 +12,7 @@ use holdfast_domain::{
 };
 use holdfast_operations::{Holdfast, OperationError, Step};
 use holdfast_repository::Repository;
-use holdfast_setup::{Clients, NO_STORE, fault, telemetry, variables};
+use holdfast_setup::{Clients, NO_STORE, setting_fault, telemetry, variables};
 use tokio::sync::OnceCell;
 
 use crate::{CopyQueue, Events, Metrics, SqsQueue};
@@ -154,7 +154,7 @@ impl Function {
     /// [`OperationError::Config`].
     pub async fn queue(&self) -> Result<SqsQueue, OperationError> {
         let url = self.settings().await?.content.queue;
-        let url = url.ok_or_else(|| fault("BACKUP_CONTENT_QUEUE", NO_QUEUE))?;
+        let url = url.ok_or_else(|| setting_fault("BACKUP_CONTENT_QUEUE", NO_QUEUE))?;
         Ok(SqsQueue::new(self.sqs(), url))
     }
 
@@ -170,7 +170,7 @@ impl Function {
             None
         };
         second.ok_or_else(|| {
-            fault(
+            setting_fault(
                 "BACKUP_CLOUD_ENABLED",
                 "is false, but a copy was requested: set it to true",
             )
@@ -183,7 +183,7 @@ impl Function {
     /// [`OperationError::Config`].
     pub async fn copy_queue(&self) -> Result<CopyQueue, OperationError> {
         let url = self.settings().await?.cloud.queue;
-        let url = url.ok_or_else(|| fault("BACKUP_CLOUD_QUEUE", NO_QUEUE))?;
+        let url = url.ok_or_else(|| setting_fault("BACKUP_CLOUD_QUEUE", NO_QUEUE))?;
         Ok(CopyQueue::new(self.sqs(), url))
     }
 
@@ -227,7 +227,7 @@ impl Function {
     /// # Errors
     /// [`OperationError::Config`] if they are invalid, [`OperationError::Catalog`] if it cannot be
     /// used.
-    pub async fn catalog_in_spite(&self) -> Result<Catalog, OperationError> {
+    pub async fn catalog_despite_config_errors(&self) -> Result<Catalog, OperationError> {
         let set = |name: &&str| {
             self.variables
                 .iter()
@@ -312,16 +312,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_catalogue_is_found_in_spite_of_other_faults() {
+    async fn the_catalogue_is_found_despite_other_faults() {
         let wrong = function(&[
             ("MONGODB_URI", "mongodb://127.0.0.1:1/x"),
             ("BACKUP_FROBNICATE", "1"),
         ]);
         assert!(wrong.holdfast().await.is_err());
-        assert!(wrong.catalog_in_spite().await.is_ok());
+        assert!(wrong.catalog_despite_config_errors().await.is_ok());
         assert!(
             function(&[("MONGODB_URI", "nonsense")])
-                .catalog_in_spite()
+                .catalog_despite_config_errors()
                 .await
                 .is_err()
         );
@@ -329,6 +329,11 @@ mod tests {
             ("BACKUP_CATALOG_URI", "mongodb://127.0.0.1:1/x"),
             ("MONGODB_URI", "nonsense"),
         ];
-        assert!(function(&elsewhere).catalog_in_spite().await.is_ok());
+        assert!(
+            function(&elsewhere)
+                .catalog_despite_config_errors()
+                .await
+                .is_ok()
+        );
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::{Function, Metric};
 
 /// Logs the end of a run of a backup of this type, and emits its metrics.
-pub fn tell(
+pub fn report(
     function: &Function,
     kind: BackupType,
     outcome: Result<&BackupOutcome, &OperationError>,
@@ -173,20 +173,21 @@ mod tests {
             })
         };
         job.items = items(3);
-        let told = values(Ok(&BackupOutcome::Completed(job.clone())));
+        let emitted = values(Ok(&BackupOutcome::Completed(job.clone())));
         for value in [
             (Metric::BackupItems, 6.0),
             (Metric::BackupPartial, 1.0),
             (Metric::ItemsFailed, 3.0),
         ] {
-            assert!(told.contains(&value), "{told:?}");
+            assert!(emitted.contains(&value), "{emitted:?}");
         }
         job.items = items(0);
-        let told = values(Ok(&BackupOutcome::Completed(job)));
+        let emitted = values(Ok(&BackupOutcome::Completed(job)));
         assert!(
-            told.iter()
+            emitted
+                .iter()
                 .all(|(metric, _)| *metric != Metric::BackupPartial),
-            "{told:?}"
+            "{emitted:?}"
         );
     }
 

@@ -118,9 +118,9 @@ async fn what_is_missing_is_named_with_what_it_holds() {
         ),
     ] {
         let error = open_at(variables, address).await.map(drop).unwrap_err();
-        let told = error.to_string();
-        assert!(matches!(error, OperationError::Config(_)), "{told}");
-        assert!(words.iter().all(|word| told.contains(word)), "{told}");
-        assert!(!told.contains("hunter2"), "{told}");
+        let message = error.to_string();
+        assert!(matches!(error, OperationError::Config(_)), "{message}");
+        assert!(words.iter().all(|word| message.contains(word)), "{message}");
+        assert!(!message.contains("hunter2"), "{message}");
     }
 }

@@ -257,7 +257,11 @@ async fn a_running_content_backup_counts_its_items() {
         let job = call(&stage.function, &get(&format!("/api/backups/jobs/{id}"))).await;
         job.body["data"].clone()
     };
-    assert_eq!(shown().await["items"], json!(null), "nobody has looked yet");
+    assert_eq!(
+        shown().await["items"],
+        json!(null),
+        "no call counted the items yet"
+    );
     let catalog = &stage.function.holdfast().await.unwrap().catalog;
     let began = JobChange {
         started_at: Some(Timestamp::now()),
@@ -576,15 +580,19 @@ async fn an_export_answers_with_its_object_and_a_link_that_needs_no_token() {
     let id = stage.backed_up().await;
     let exported = call(&stage.function, &event("api-post-export")).await;
     assert_eq!(exported.status, 200, "{}", exported.body);
-    let told = &exported.body["data"];
+    let export = &exported.body["data"];
     assert_eq!(
-        (&told["jobs"], &told["verifications"], &told["unreadable"]),
+        (
+            &export["jobs"],
+            &export["verifications"],
+            &export["unreadable"]
+        ),
         (&json!(1), &json!(0), &json!(0))
     );
-    let link = told["link"]["url"].as_str().unwrap();
+    let link = export["link"]["url"].as_str().unwrap();
     let document: serde_json::Value = reqwest::get(link).await.unwrap().json().await.unwrap();
     assert_eq!(document["jobs"][0]["backupId"], json!(id));
-    let key = format!("{}/{}", stage.store.prefix, told["key"].as_str().unwrap());
+    let key = format!("{}/{}", stage.store.prefix, export["key"].as_str().unwrap());
     let head = stage
         .store
         .client
@@ -594,7 +602,7 @@ async fn an_export_answers_with_its_object_and_a_link_that_needs_no_token() {
         .send()
         .await
         .unwrap();
-    assert_eq!(head.content_length(), told["size"].as_i64());
+    assert_eq!(head.content_length(), export["size"].as_i64());
     for (body, field) in [(r#"{"to":"x"}"#, "to"), ("[]", "body")] {
         let mut wrong = event("api-post-export");
         wrong["body"] = json!(body);
