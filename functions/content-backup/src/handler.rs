@@ -42,15 +42,17 @@ pub(crate) async fn handle(
             function.continue_with(&backup_id, Step::Finalize).await?;
             Ok(json!({ "backupId": backup_id, "status": "finalizing", "handedOn": Step::Finalize }))
         }
-        DiscoveryOutcome::Failed(job) => Ok(told(function, &BackupOutcome::Failed(job))),
-        DiscoveryOutcome::Skipped { backup_id, reason } => Ok(told(
+        DiscoveryOutcome::Failed(job) => {
+            Ok(report_and_answer(function, &BackupOutcome::Failed(job)))
+        }
+        DiscoveryOutcome::Skipped { backup_id, reason } => Ok(report_and_answer(
             function,
             &BackupOutcome::Skipped { backup_id, reason },
         )),
     }
 }
 
-fn told(function: &Function, outcome: &BackupOutcome) -> Value {
+fn report_and_answer(function: &Function, outcome: &BackupOutcome) -> Value {
     report_outcome(function, BackupType::Content, Ok(outcome));
     answer(outcome)
 }

@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_what_may_succeed_later_comes_again() {
+    async fn only_a_temporary_failure_redelivers_a_message() {
         let stage = Stage::new().await;
         let id = stage
             .begun([Answer::status(503), Answer::status(410)])
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn with_too_little_time_left_every_message_comes_again() {
+    async fn with_too_little_time_left_every_message_is_redelivered() {
         let stage = Stage::new().await;
         let id = stage.begun([Answer::ok("another file")]).await;
         let soon = Timestamp::now() + Duration::from_secs(20);

@@ -6,14 +6,13 @@ use std::collections::BTreeSet;
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use holdfast_domain::{BackupId, BackupType, Timestamp};
 use holdfast_lambda::{
-    Event, EventFault, Function, InvocationError, Metric, answer, dispatch_if_settled, message_in,
+    Event, Function, InvocationError, Metric, answer, batch_in, dispatch_if_settled, message_in,
     redeliver, report_outcome,
 };
 use holdfast_operations::{
     BackupOutcome, FinalizeOutcome, OperationError, RunLimits, Step, finalize_content,
     settle_undelivered,
 };
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// Finishes a backup, or settles dead letters.
@@ -23,8 +22,7 @@ pub(crate) async fn handle(
     deadline: Timestamp,
 ) -> Result<Value, InvocationError> {
     if payload.get("Records").is_some() {
-        let batch = SqsEvent::deserialize(payload)
-            .map_err(|error| EventFault::Malformed(error.to_string()))?;
+        let batch = batch_in(payload)?;
         return Ok(json!(settle(function, batch).await?));
     }
     match Event::parse(payload)? {
@@ -32,9 +30,9 @@ pub(crate) async fn handle(
             backup_id,
             step: Step::Finalize,
         } => Ok(finish(function, &backup_id, deadline).await?),
-        _ => Err(
-            EventFault::Malformed("it does not hand on a backup to be finished".to_owned()).into(),
-        ),
+        other => Err(other
+            .misdirected("the step Finalize of a content backup")
+            .into()),
     }
 }
 

@@ -25,7 +25,7 @@ pub(crate) async fn run(function: &Function, deadline: Timestamp) -> Result<Valu
     // Boxed: the future of the use case is too deep a type for the compiler's layout.
     match Box::pin(remove_copies(holdfast, &second, limits, Timestamp::now())).await {
         Ok(report) => {
-            tell(function, &report);
+            log(function, &report);
             Ok(json!(report))
         }
         Err(OperationError::Disabled(switch)) => {
@@ -41,7 +41,7 @@ pub(crate) async fn run(function: &Function, deadline: Timestamp) -> Result<Valu
     }
 }
 
-fn tell(function: &Function, report: &RemovedCopies) {
+fn log(function: &Function, report: &RemovedCopies) {
     for problem in report.all_problems() {
         tracing::error!(
             error = problem,

@@ -55,7 +55,7 @@ fn values(report: &RetentionReport, kind: BackupType) -> Vec<(Metric, f64)> {
     } else {
         (0, 0, 0)
     };
-    let told = [
+    let figures = [
         (Metric::BackupsDeleted, of_kind.deleted.len() as u64),
         (Metric::BackupsRetained, of_kind.retained),
         (
@@ -70,7 +70,8 @@ fn values(report: &RetentionReport, kind: BackupType) -> Vec<(Metric, f64)> {
         (Metric::OrphanBytes, collection.unreferenced_bytes),
     ];
     let objects = objects.into_iter().filter(|_| is_content);
-    told.into_iter()
+    figures
+        .into_iter()
         .chain(objects)
         .map(|(metric, value)| (metric, value as f64))
         .collect()
@@ -177,11 +178,11 @@ mod tests {
             },
             ..report
         };
-        let emitted = values(&found, BackupType::Content);
+        let figures = values(&found, BackupType::Content);
         assert!(
-            emitted.contains(&(Metric::OrphanBytes, 9.0))
-                && emitted.contains(&(Metric::ObjectsCollected, 2.0)),
-            "{emitted:?}"
+            figures.contains(&(Metric::OrphanBytes, 9.0))
+                && figures.contains(&(Metric::ObjectsCollected, 2.0)),
+            "{figures:?}"
         );
         assert_eq!(
             values(&found, BackupType::Database),

@@ -2,7 +2,7 @@
 //! event is for retention.
 
 use holdfast_domain::{BackupId, BackupType, Timestamp};
-use holdfast_lambda::{Event, EventFault, Function, InvocationError, Metric};
+use holdfast_lambda::{Event, Function, InvocationError, Metric};
 use holdfast_operations::{
     Measured, NextStep, OperationError, RunLimits, SweepReport, sweep_within,
 };
@@ -25,7 +25,9 @@ pub(crate) async fn handle(
             Ok(cleanup::run(function, by.as_deref(), deadline).await?)
         }
         Event::Tick { .. } => sweep_once(function, deadline).await,
-        _ => Err(EventFault::Malformed("a request is not for this function".to_owned()).into()),
+        other => Err(other
+            .misdirected("a tick, or a requested run of retention")
+            .into()),
     }
 }
 
@@ -252,9 +254,9 @@ mod tests {
             },
             growth_percent: None,
         };
-        let told: Vec<_> = super::stored(&uncounted).collect();
+        let emitted: Vec<_> = super::stored(&uncounted).collect();
         assert_eq!(
-            told,
+            emitted,
             [(Metric::TotalBackups, 4.0)],
             "half of it would look like a loss"
         );

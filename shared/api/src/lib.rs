@@ -11,11 +11,12 @@ mod front;
 mod host;
 mod json;
 mod request;
+mod router;
 mod schema;
 
 pub use access::Claims;
-pub use calls::router;
 pub use contract::document;
 pub use fit::{MAX_ANSWER_BYTES, escaped_bytes};
 pub use front::{refuse_size, respond};
 pub use host::{DispatchError, Host, Work};
+pub use router::router;

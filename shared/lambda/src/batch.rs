@@ -1,12 +1,23 @@
-//! Shared parts of the readers of queues: the message in a record, the response for a record to
-//! retry, and the dispatch of a backup after its last item.
+//! Shared parts of the readers of queues: the batch in an event, the message in a record, the
+//! response for a record to retry, and the dispatch of a backup after its last item.
 
-use aws_lambda_events::sqs::{BatchItemFailure, SqsMessage};
+use aws_lambda_events::sqs::{BatchItemFailure, SqsEvent, SqsMessage};
 use holdfast_domain::{BackupId, Timestamp};
 use holdfast_operations::{Holdfast, OperationError, Step, finalize_if_settled};
-use serde::de::DeserializeOwned;
+use serde::{Deserialize as _, de::DeserializeOwned};
+use serde_json::Value;
 
-use crate::Function;
+use crate::{EventFault, Function};
+
+/// The batch of messages in a payload.
+///
+/// # Errors
+/// [`EventFault::MalformedBatch`].
+pub fn batch_in(payload: &Value) -> Result<SqsEvent, EventFault> {
+    SqsEvent::deserialize(payload).map_err(|error| EventFault::MalformedBatch {
+        problem: error.to_string(),
+    })
+}
 
 /// The message in a record. An invalid one would be redelivered forever, so it is dropped.
 #[must_use]

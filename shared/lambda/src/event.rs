@@ -1,6 +1,8 @@
 //! The events of a worker from EventBridge: a tick of a schedule, a request from the API, or the
 //! next step of a backup from another function or an earlier run. Any other event is refused.
 
+use std::fmt;
+
 use holdfast_domain::{BackupId, BackupType, Timestamp, VerificationLevel};
 use holdfast_operations::{BackupRequest, Step};
 use serde::Deserialize;
@@ -50,9 +52,28 @@ pub enum Event {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EventFault {
     /// Not an event of EventBridge.
-    #[error("the event is not from EventBridge: {0}. A schedule must have no Input of its own")]
-    Malformed(String),
-    /// Of EventBridge, but not for this.
+    #[error(
+        "the event is not from EventBridge: {problem}. A schedule must have no Input of its own"
+    )]
+    Malformed {
+        /// The missing or invalid part.
+        problem: String,
+    },
+    /// Not a batch of SQS.
+    #[error("the event is not a batch of SQS messages: {problem}")]
+    MalformedBatch {
+        /// The missing or invalid part.
+        problem: String,
+    },
+    /// A valid event for another function.
+    #[error("the event is not for this function: got {found}, expected {expected}")]
+    Misdirected {
+        /// The event.
+        found: String,
+        /// The events of this function.
+        expected: &'static str,
+    },
+    /// Of EventBridge, but of no known kind.
     #[error(
         "unknown event {detail_type:?} of {source_name:?}: expected \"Scheduled Event\" of aws.scheduler or \
          aws.events, or \"Backup Requested\", \"Backup Handed On\", \"Verification Requested\" or \"Cleanup \
@@ -111,7 +132,9 @@ impl Event {
     /// # Errors
     /// [`EventFault`], with the expected form.
     pub fn parse(payload: &Value) -> Result<Self, EventFault> {
-        let malformed = |error: serde_json::Error| EventFault::Malformed(error.to_string());
+        let malformed = |error: serde_json::Error| EventFault::Malformed {
+            problem: error.to_string(),
+        };
         let event = Envelope::deserialize(payload).map_err(malformed)?;
         match (event.source.as_str(), event.detail_type.as_str()) {
             ("aws.scheduler" | "aws.events", "Scheduled Event") => Ok(Self::Tick {
@@ -144,9 +167,32 @@ impl Event {
             }),
         }
     }
+
+    /// The fault of this event in a function with other expected events.
+    #[must_use]
+    pub fn misdirected(&self, expected: &'static str) -> EventFault {
+        EventFault::Misdirected {
+            found: self.to_string(),
+            expected,
+        }
+    }
 }
 
-/// The backup of this type that an event requests.
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tick { .. } => f.write_str("a tick of a schedule"),
+            Self::BackupRequested { backup_id } => write!(f, "a request of backup {backup_id}"),
+            Self::CleanupRequested { .. } => f.write_str("a request of retention"),
+            Self::VerificationRequested { backup_id, .. } => {
+                write!(f, "a request to verify {backup_id}")
+            }
+            Self::HandedOn { backup_id, step } => write!(f, "step {step:?} of {backup_id}"),
+        }
+    }
+}
+
+/// The requested backup of this type.
 ///
 /// # Errors
 /// [`EventFault`] for another request.
@@ -162,17 +208,11 @@ pub fn request(payload: &Value, kind: BackupType) -> Result<BackupRequest, Event
             backup_id,
             step: Step::Discover,
         } if backup_id.backup_type() == kind => Ok(BackupRequest::Triggered { backup_id }),
-        Event::VerificationRequested { .. } => Err(EventFault::Malformed(
-            "it requests a verification".to_owned(),
-        )),
-        Event::CleanupRequested { .. } => {
-            Err(EventFault::Malformed("it requests a cleanup".to_owned()))
-        }
-        Event::BackupRequested { backup_id } | Event::NextStep { backup_id, .. } => {
-            Err(EventFault::Malformed(format!(
-                "{backup_id} is not a {kind} backup of this function"
-            )))
-        }
+        other => Err(other.misdirected(match kind {
+            BackupType::Database => "a tick, or a requested database backup",
+            BackupType::Content => "a tick, or a requested or continued content backup",
+            BackupType::Full => "the parts of a full backup",
+        })),
     }
 }
 
@@ -259,7 +299,12 @@ mod tests {
                 by: Some("ada".to_owned())
             })
         );
-        assert!(request(&event, BackupType::Database).is_err());
+        let refused = request(&event, BackupType::Database).unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "the event is not for this function: got a request of retention, expected a tick, or a requested database \
+             backup"
+        );
     }
 
     #[test]

@@ -15,7 +15,7 @@ use holdfast_domain::{
 };
 use holdfast_operations::{Holdfast, OperationError, Step};
 use holdfast_repository::Repository;
-use holdfast_setup::{Clients, NO_STORE, fault, telemetry, variables};
+use holdfast_setup::{Clients, NO_STORE, setting_fault, telemetry, variables};
 use tokio::sync::OnceCell;
 
 use crate::{CopyQueue, Events, Metrics, SqsQueue};
@@ -210,7 +210,7 @@ impl Function {
     /// [`OperationError::Config`].
     pub async fn queue(&self) -> Result<SqsQueue, OperationError> {
         let url = self.settings().await?.content.queue;
-        let url = url.ok_or_else(|| fault("BACKUP_CONTENT_QUEUE", NO_QUEUE))?;
+        let url = url.ok_or_else(|| setting_fault("BACKUP_CONTENT_QUEUE", NO_QUEUE))?;
         Ok(SqsQueue::new(self.sqs(), url))
     }
 
@@ -226,7 +226,7 @@ impl Function {
             None
         };
         second.ok_or_else(|| {
-            fault(
+            setting_fault(
                 "BACKUP_CLOUD_ENABLED",
                 "is false, but a copy was requested: set it to true",
             )
@@ -239,7 +239,7 @@ impl Function {
     /// [`OperationError::Config`].
     pub async fn copy_queue(&self) -> Result<CopyQueue, OperationError> {
         let url = self.settings().await?.cloud.queue;
-        let url = url.ok_or_else(|| fault("BACKUP_CLOUD_QUEUE", NO_QUEUE))?;
+        let url = url.ok_or_else(|| setting_fault("BACKUP_CLOUD_QUEUE", NO_QUEUE))?;
         Ok(CopyQueue::new(self.sqs(), url))
     }
 

@@ -77,7 +77,9 @@ mod tests {
 
     #[test]
     fn a_dead_letter_names_its_kind_of_failure() {
-        let error = InvocationError::from(EventFault::Malformed("no source".to_owned()));
+        let error = InvocationError::from(EventFault::Malformed {
+            problem: "no source".to_owned(),
+        });
         assert_eq!(Diagnostic::from(error).error_type, "event-invalid");
         let error = InvocationError::from(OperationError::Disabled("BACKUP_SYSTEM_ENABLED"));
         assert_eq!(Diagnostic::from(error).error_type, "config-invalid");

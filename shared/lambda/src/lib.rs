@@ -15,7 +15,7 @@ mod report;
 mod skipped;
 mod warm;
 
-pub use batch::{dispatch_if_settled, message_in, redeliver};
+pub use batch::{batch_in, dispatch_if_settled, message_in, redeliver};
 pub use copy_queue::{CopyMessage, CopyQueue};
 pub use event::{Event, EventFault, request};
 pub use events::{EventError, Events};

@@ -186,21 +186,21 @@ mod tests {
             })
         };
         job.items = items(3);
-        let reported = values(Ok(&BackupOutcome::Completed(job.clone())));
+        let emitted = values(Ok(&BackupOutcome::Completed(job.clone())));
         for value in [
             (Metric::BackupItems, 6.0),
             (Metric::BackupPartial, 1.0),
             (Metric::ItemsFailed, 3.0),
         ] {
-            assert!(reported.contains(&value), "{reported:?}");
+            assert!(emitted.contains(&value), "{emitted:?}");
         }
         job.items = items(0);
-        let reported = values(Ok(&BackupOutcome::Completed(job)));
+        let emitted = values(Ok(&BackupOutcome::Completed(job)));
         assert!(
-            reported
+            emitted
                 .iter()
                 .all(|(metric, _)| *metric != Metric::BackupPartial),
-            "{reported:?}"
+            "{emitted:?}"
         );
     }
 

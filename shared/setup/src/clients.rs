@@ -14,9 +14,9 @@ use holdfast_repository::{Keyring, Openers, Repository};
 
 use crate::{
     secrets,
-    settings::{self, NO_STORE, fault},
+    settings::{self, NO_STORE, setting_fault},
     stores,
-    timeouts::in_time,
+    timeouts::with_time_limits,
 };
 
 /// The configuration of all clients.
@@ -91,7 +91,7 @@ impl Clients {
         settings: &Settings,
         openers: Openers,
     ) -> Result<Repository, OperationError> {
-        let kms = Some(aws_sdk_kms::Client::new(&in_time(&self.aws)));
+        let kms = Some(aws_sdk_kms::Client::new(&with_time_limits(&self.aws)));
         self.repository_with(
             settings,
             self.keyring(settings, Openers { kms, ..openers })?,
@@ -122,7 +122,7 @@ impl Clients {
         let location = settings
             .store
             .clone()
-            .ok_or_else(|| fault("BACKUP_STORE", NO_STORE))?;
+            .ok_or_else(|| setting_fault("BACKUP_STORE", NO_STORE))?;
         self.repository_at(settings, location, keyring)
     }
 
@@ -161,7 +161,7 @@ impl Clients {
     /// The configuration of every other client, with a time limit for each call.
     #[must_use]
     pub fn aws(&self) -> SdkConfig {
-        in_time(&self.aws)
+        with_time_limits(&self.aws)
     }
 
     fn keyring(
@@ -189,7 +189,7 @@ impl Clients {
         let kms = settings
             .kms_key_id
             .clone()
-            .map(|id| (aws_sdk_kms::Client::new(&in_time(&self.aws)), id));
+            .map(|id| (aws_sdk_kms::Client::new(&with_time_limits(&self.aws)), id));
         Ok(Keyring::new(key, kms)
             .wrapping_for(recipient)
             .opening_with(openers))
@@ -224,7 +224,7 @@ fn parsed<S: ?Sized, T>(
     setting
         .map(parse)
         .transpose()
-        .map_err(|error| fault(name, error.to_string()))
+        .map_err(|error| setting_fault(name, error.to_string()))
 }
 
 #[cfg(test)]
@@ -244,7 +244,7 @@ mod tests {
         let arn = "arn:aws:secretsmanager:us-east-1:000000000000:secret:uri-AbCdEf";
         let read = [("MONGODB_URI".to_owned(), arn.to_owned())];
         let clients = Clients::new(aws.clone());
-        let kms = aws_sdk_kms::Client::new(&in_time(&aws));
+        let kms = aws_sdk_kms::Client::new(&with_time_limits(&aws));
         let asked =
             async { tokio::join!(clients.settings(&read), kms.decrypt().key_id("k").send()) };
         let (reading, decrypted) = tokio::time::timeout(CALL_TIMEOUT, asked).await.unwrap();

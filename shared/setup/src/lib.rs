@@ -13,5 +13,5 @@ mod timeouts;
 
 pub use clients::Clients;
 pub use environment::{Identity, identity, variables};
-pub use settings::{NO_STORE, fault};
+pub use settings::{NO_STORE, setting_fault};
 pub use telemetry::telemetry;

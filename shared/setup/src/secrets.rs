@@ -12,7 +12,7 @@ use aws_sdk_secretsmanager::{
 use holdfast_domain::{Secret, settings::SettingError};
 use serde_json::{Map, Value};
 
-use crate::timeouts::in_time;
+use crate::timeouts::with_time_limits;
 
 /// Whether the value names a secret instead of being one.
 pub(crate) fn is_arn(value: &str) -> bool {
@@ -37,7 +37,7 @@ pub(crate) async fn read(
     let region = region(arn)
         .filter(|region| !region.is_empty())
         .map(|region| Region::new(region.to_owned()));
-    let config = aws_sdk_secretsmanager::config::Builder::from(&in_time(aws))
+    let config = aws_sdk_secretsmanager::config::Builder::from(&with_time_limits(aws))
         .region(region.or(aws.region().cloned()))
         .build();
     // Boxed: the SDK's future, seen through all its callers, is too deep a type for the compiler's

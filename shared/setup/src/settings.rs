@@ -77,7 +77,7 @@ pub const NO_STORE: &str =
     "is not set: expected s3://bucket/prefix, file:///directory, gs://… or az://…";
 
 /// The fault of one setting.
-pub fn fault(name: &str, problem: impl Into<String>) -> OperationError {
+pub fn setting_fault(name: &str, problem: impl Into<String>) -> OperationError {
     SettingsError(vec![SettingError::new(name, problem)]).into()
 }
 

@@ -10,7 +10,7 @@ use holdfast_storage::{
     AzureKey, AzureStore, DirectoryStore, S3Store, Store, interoperable_client, s3_client,
 };
 
-use crate::settings::fault;
+use crate::settings::setting_fault;
 
 /// Address of Google's S3-compatible interface, and the region of its signatures. It finds the
 /// bucket's region itself.
@@ -33,7 +33,7 @@ pub(crate) fn open(
                 aws
             };
             if config.region().is_none() {
-                return Err(fault(
+                return Err(setting_fault(
                     "AWS_REGION",
                     format!("is not set, but {location} needs a region: {A_REGION}"),
                 ));
@@ -128,7 +128,7 @@ fn keys<'a>(
             "is {}, but {location} needs the keys of {provider}: set {provider}",
             cloud.provider
         );
-        return Err(fault("BACKUP_CLOUD_PROVIDER", problem));
+        return Err(setting_fault("BACKUP_CLOUD_PROVIDER", problem));
     }
     let (access, secret) = match provider {
         CloudProvider::Azure => ("the storage account's name", "one of its two access keys"),
@@ -140,7 +140,7 @@ fn keys<'a>(
         let problem = format!(
             "is not set, but {location} needs it: set it to {access}, and BACKUP_CLOUD_SECRET_KEY to {secret}"
         );
-        fault("BACKUP_CLOUD_ACCESS_KEY", problem)
+        setting_fault("BACKUP_CLOUD_ACCESS_KEY", problem)
     };
     cloud.keys.as_ref().ok_or_else(problem)
 }
@@ -149,8 +149,8 @@ fn keys<'a>(
 fn account_key(keys: &CloudKeys, account: &str) -> Result<AzureKey, OperationError> {
     if keys.access.expose() != account {
         let problem = format!("names another storage account than {account}: set {account}");
-        return Err(fault("BACKUP_CLOUD_ACCESS_KEY", problem));
+        return Err(setting_fault("BACKUP_CLOUD_ACCESS_KEY", problem));
     }
     let problem = "is not the key of a storage account: set one of the account's two access keys, as complete base64";
-    AzureKey::parse(&keys.secret).ok_or_else(|| fault("BACKUP_CLOUD_SECRET_KEY", problem))
+    AzureKey::parse(&keys.secret).ok_or_else(|| setting_fault("BACKUP_CLOUD_SECRET_KEY", problem))
 }

@@ -104,7 +104,7 @@ mod tests {
             .with(lines(move || writer.clone()));
         tracing::subscriber::with_default(subscriber, || {
             tracing::info!(backupId = "db_1_a", bytes = 12_u64, "backup\ncompleted");
-            tracing::debug!("not told");
+            tracing::debug!("not logged");
         });
         let text = String::from_utf8(captured.0.lock().unwrap().clone()).unwrap();
         assert_eq!(text.lines().count(), 1, "{text}");

@@ -10,7 +10,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 pub(crate) const CALL_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The same configuration with a time limit for every call.
-pub(crate) fn in_time(aws: &SdkConfig) -> SdkConfig {
+pub(crate) fn with_time_limits(aws: &SdkConfig) -> SdkConfig {
     let limits = TimeoutConfig::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .read_timeout(ANSWER_TIMEOUT)

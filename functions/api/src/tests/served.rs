@@ -228,15 +228,19 @@ async fn an_export_answers_with_its_object_and_a_link_that_needs_no_token() {
     let id = stage.backed_up().await;
     let exported = call(&stage.function, &event("api-post-export")).await;
     assert_eq!(exported.status, 200, "{}", exported.body);
-    let told = &exported.body["data"];
+    let export = &exported.body["data"];
     assert_eq!(
-        (&told["jobs"], &told["verifications"], &told["unreadable"]),
+        (
+            &export["jobs"],
+            &export["verifications"],
+            &export["unreadable"]
+        ),
         (&json!(1), &json!(0), &json!(0))
     );
-    let link = told["link"]["url"].as_str().unwrap();
+    let link = export["link"]["url"].as_str().unwrap();
     let document: serde_json::Value = reqwest::get(link).await.unwrap().json().await.unwrap();
     assert_eq!(document["jobs"][0]["backupId"], json!(id));
-    let key = format!("{}/{}", stage.store.prefix, told["key"].as_str().unwrap());
+    let key = format!("{}/{}", stage.store.prefix, export["key"].as_str().unwrap());
     let head = stage
         .store
         .client
@@ -246,7 +250,7 @@ async fn an_export_answers_with_its_object_and_a_link_that_needs_no_token() {
         .send()
         .await
         .unwrap();
-    assert_eq!(head.content_length(), told["size"].as_i64());
+    assert_eq!(head.content_length(), export["size"].as_i64());
     for (body, field) in [(r#"{"to":"x"}"#, "to"), ("[]", "body")] {
         let mut wrong = event("api-post-export");
         wrong["body"] = json!(body);

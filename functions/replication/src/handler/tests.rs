@@ -212,7 +212,7 @@ async fn a_run_without_time_hands_on_to_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_recorded_comes_again_and_what_is_no_message_does_not() {
+async fn an_unrecorded_failure_redelivers_a_message_and_an_invalid_message_is_dropped() {
     let stage = Stage::new().await;
     let away = stage.function(&[(
         "BACKUP_CATALOG_URI",
@@ -269,15 +269,15 @@ async fn the_day_deletes_what_retention_deleted() {
     assert!(!stage.is_in_the_second_store(&id).await);
     // An unreachable second store is reported, and is no fault of the function.
     let nowhere = stage.function(&[("BACKUP_CLOUD_BUCKET", &unique("no-such"))]);
-    let told = run(&nowhere, &event("schedule-copies-retention"))
+    let answer = run(&nowhere, &event("schedule-copies-retention"))
         .await
         .unwrap();
     assert!(
-        told["problems"][0]
+        answer["problems"][0]
             .as_str()
             .unwrap()
             .contains("second store"),
-        "{told}"
+        "{answer}"
     );
     stage.remove().await;
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use holdfast_domain::Timestamp;
-use holdfast_operations::{Status, status as look};
+use holdfast_operations::Status;
 
 use crate::{
     answer::{Answer, Failure},
@@ -25,6 +25,6 @@ pub(crate) async fn status(
     _: NoQuery,
 ) -> Result<Answer<Status>, Failure> {
     Ok(Answer::new(
-        look(host.holdfast().await?, Timestamp::now()).await?,
+        holdfast_operations::status(host.holdfast().await?, Timestamp::now()).await?,
     ))
 }

@@ -117,12 +117,9 @@ async fn what_is_missing_is_named_with_what_it_holds() {
         ),
     ] {
         let error = open_at(variables, address).await.map(drop).unwrap_err();
-        let reported = error.to_string();
-        assert!(matches!(error, OperationError::Config(_)), "{reported}");
-        assert!(
-            words.iter().all(|word| reported.contains(word)),
-            "{reported}"
-        );
-        assert!(!reported.contains("hunter2"), "{reported}");
+        let message = error.to_string();
+        assert!(matches!(error, OperationError::Config(_)), "{message}");
+        assert!(words.iter().all(|word| message.contains(word)), "{message}");
+        assert!(!message.contains("hunter2"), "{message}");
     }
 }

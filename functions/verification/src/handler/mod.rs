@@ -2,7 +2,7 @@
 //! response.
 
 use holdfast_domain::{BackupId, BackupType, Timestamp, VerificationLevel, VerificationStatus};
-use holdfast_lambda::{Event, EventFault, Function, InvocationError, Metric};
+use holdfast_lambda::{Event, Function, InvocationError, Metric};
 use holdfast_operations::{
     DueReport, OperationError, RunLimits, VerifyOutcome, expect_verifiable, verify_due,
     verify_on_request,
@@ -32,7 +32,9 @@ pub(crate) async fn handle(
                 }
             })?)
         }
-        _ => Err(EventFault::Malformed("it does not request a verification".to_owned()).into()),
+        other => Err(other
+            .misdirected("a tick, or a requested verification")
+            .into()),
     }
 }
 
@@ -82,7 +84,7 @@ async fn answer_request(
     .await?
     {
         VerifyOutcome::Done(verification) => {
-            tell(&verification);
+            log_verification(&verification);
             function
                 .metrics()
                 .emit(id.backup_type(), &metrics_of(&verification));
@@ -194,7 +196,7 @@ fn brief(verification: &Verification) -> Value {
     })
 }
 
-fn tell(verification: &Verification) {
+fn log_verification(verification: &Verification) {
     let Verification {
         backup_id,
         level,
@@ -222,7 +224,7 @@ fn tell(verification: &Verification) {
 }
 
 fn log(report: &DueReport) {
-    report.verified.iter().for_each(tell);
+    report.verified.iter().for_each(log_verification);
     for (id, error) in &report.unjudged {
         tracing::error!(backupId = %id, error, "the backup cannot be verified: no available key opens it");
     }

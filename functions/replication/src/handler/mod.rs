@@ -1,10 +1,8 @@
 //! Maps an event to its work: messages of backups to copy, the hourly search for lost messages, the
 //! daily deletion.
 
-use aws_lambda_events::sqs::SqsEvent;
 use holdfast_domain::Timestamp;
-use holdfast_lambda::{Event, EventFault, Function, InvocationError};
-use serde::Deserialize;
+use holdfast_lambda::{Event, Function, InvocationError, batch_in};
 use serde_json::{Value, json};
 
 use crate::{copies, removal};
@@ -16,8 +14,7 @@ pub(crate) async fn handle(
     deadline: Timestamp,
 ) -> Result<Value, InvocationError> {
     if payload.get("Records").is_some() {
-        let batch = SqsEvent::deserialize(payload)
-            .map_err(|error| EventFault::Malformed(error.to_string()))?;
+        let batch = batch_in(payload)?;
         return Ok(json!(copies::make(function, batch, deadline).await?));
     }
     match Event::parse(payload)? {
@@ -25,7 +22,7 @@ pub(crate) async fn handle(
             Ok(removal::run(function, deadline).await?)
         }
         Event::Tick { .. } => Ok(copies::ask_for_what_is_due(function).await?),
-        _ => Err(EventFault::Malformed("it does not request a copy".to_owned()).into()),
+        other => Err(other.misdirected("a tick, or a batch of copies").into()),
     }
 }
 
