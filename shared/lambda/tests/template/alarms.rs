@@ -118,8 +118,8 @@ fn anchor(heading: &str) -> String {
     kept.replace(' ', "-")
 }
 
-/// Missing values end an alarm, with two exceptions: reports that come hourly with 0 too, and the
-/// report of retention, which decides until the next one.
+/// Missing values end an alarm, with two exceptions. Hourly reports include 0. The report of
+/// retention counts until the next one.
 #[test]
 fn every_alarm_can_clear_and_a_silent_report_is_an_alarm_only_after_a_warm_up() {
     for (name, alarm) in alarms() {
@@ -190,8 +190,7 @@ fn an_expression_uses_each_of_its_metrics_in_one_period_and_returns_one_series()
     assert_eq!(found, 2);
 }
 
-/// A letter that the finalizer cannot settle is hidden for the visibility timeout, and then visible
-/// for a moment.
+/// An unsettled letter is hidden for the visibility timeout, and then visible for a moment.
 #[test]
 fn a_retried_dead_letter_counts_in_both_of_its_states() {
     let alarms = alarms();
