@@ -79,8 +79,8 @@ metrics! {
     OrphansRemoved: "Count",
     /// Verifications without a fault.
     VerificationPassed: "Count",
-    /// Verifications with a fault in the backup or the repository's files. Also backups without an available key or
-    /// repository file.
+    /// Verifications with a fault in the backup or the repository's files. Also backups without an
+    /// available key or repository file.
     VerificationFailed: "Count",
     /// Verifications with a fault in the repository's files.
     RepositoryFaults: "Count",

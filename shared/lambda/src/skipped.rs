@@ -1,9 +1,9 @@
-//! A tick of a schedule during a backup of the same type. The running backup serves the tick. So the
-//! tick is answered and counted. It is not retried, and does not become a dead letter.
+//! A tick of a schedule during a backup of the same type. The running backup serves the tick. So
+//! the tick is answered and counted. It is not retried, and does not become a dead letter.
 //!
-//! Other conflicts are errors. Retention holds the content lease for at most two minutes, so a retry
-//! of the tick succeeds. At the limit of running backups no backup serves the tick. It is retried,
-//! and then needs an operator.
+//! Other conflicts are errors. Retention holds the content lease for at most two minutes, so a
+//! retry of the tick succeeds. At the limit of running backups no backup serves the tick. It is
+//! retried, and then needs an operator.
 
 use holdfast_catalog::{Catalog, CatalogError};
 use holdfast_domain::BackupId;
@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 
 use crate::{Function, Metric};
 
-/// The answer to a skipped tick. `None` for any other error and for a request of a user. Also `None`
-/// for a tick with a job: that job still needs a run.
+/// The answer to a skipped tick. `None` for any other error and for a request of a user. Also
+/// `None` for a tick with a job: that job still needs a run.
 pub async fn skipped_tick(
     function: &Function,
     request: &BackupRequest,

@@ -15,9 +15,12 @@ pub(crate) struct Inbox<'a> {
 
 impl<'a> Inbox<'a> {
     pub(crate) async fn of(variant: &'a Variant, topic: &str) -> Self {
-        let policy = json!({ "Statement":
-            [{ "Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": "*" }] });
-        let input = json!({ "QueueName": unique("alarms"), "Attributes": { "Policy": policy.to_string() } });
+        let allowed = json!({
+            "Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": "*",
+        });
+        let policy = json!({ "Statement": [allowed] }).to_string();
+        let attributes = json!({ "Policy": policy });
+        let input = json!({ "QueueName": unique("alarms"), "Attributes": attributes });
         let created = variant
             .aws
             .json("sqs", "AmazonSQS.CreateQueue", &input)
