@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::{
     alarms::CLOUDWATCH,
-    stage::{Deployment, Variant, until},
+    stage::{Deployment, Inbox, Variant, until},
 };
 
 /// For how long a breaching value stays in the window of its alarm.
@@ -106,7 +106,7 @@ impl<'a> Stage<'a> {
         described["MetricAlarms"].as_array().unwrap().clone()
     }
 
-    /// A value for each alarm, that leaves its window after this time. Zero is the present.
+    /// Feeds each alarm a value. The value leaves its window after this time. Zero is the present.
     async fn feed(&self, value: impl Fn(&Value) -> f64, leaves_after: Duration) {
         for alarm in self.alarms.values() {
             let number = |name: &str| alarm[name].as_u64().unwrap();
@@ -135,7 +135,7 @@ impl<'a> Stage<'a> {
         .await;
     }
 
-    /// The composite alarm of the template, that the local `CloudFormation` does not know.
+    /// Creates the composite alarm of the template, because the local `CloudFormation` cannot.
     async fn put_page(&self) -> String {
         let is_it = |block: &&str| block.contains("Type: AWS::CloudWatch::CompositeAlarm\n");
         let block = TEMPLATE.split("\n\n").find(is_it).unwrap();
@@ -155,91 +155,6 @@ impl<'a> Stage<'a> {
         });
         self.call("PutCompositeAlarm", input).await;
         name
-    }
-}
-
-/// A queue that is subscribed to a topic of alarms.
-struct Inbox<'a> {
-    variant: &'a Variant,
-    url: String,
-}
-
-impl<'a> Inbox<'a> {
-    async fn of(variant: &'a Variant, topic: &str) -> Self {
-        let policy = json!({ "Statement":
-            [{ "Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": "*" }] });
-        let input = json!({ "QueueName": unique("alarms"), "Attributes": { "Policy": policy.to_string() } });
-        let created = variant
-            .aws
-            .json("sqs", "AmazonSQS.CreateQueue", &input)
-            .await;
-        let inbox = Self {
-            variant,
-            url: created["QueueUrl"].as_str().unwrap().to_owned(),
-        };
-        let named = inbox
-            .call(
-                "GetQueueAttributes",
-                json!({ "AttributeNames": ["QueueArn"] }),
-            )
-            .await;
-        let fields = [
-            ("TopicArn", variant.outputs[topic].as_str()),
-            ("Protocol", "sqs"),
-            (
-                "Endpoint",
-                named["Attributes"]["QueueArn"].as_str().unwrap(),
-            ),
-        ];
-        variant
-            .aws
-            .query("sns", "2010-03-31", "Subscribe", &fields)
-            .await;
-        inbox
-    }
-
-    async fn call(&self, action: &str, mut input: Value) -> Value {
-        input["QueueUrl"] = json!(self.url);
-        let target = format!("AmazonSQS.{action}");
-        self.variant.aws.json("sqs", &target, &input).await
-    }
-
-    /// Expects one message of this state from each of these alarms, and no other message.
-    async fn expect(&self, state: &str, alarms: &BTreeSet<String>) {
-        let mut received = Vec::new();
-        while received.len() < alarms.len() {
-            let more = self.receive().await;
-            assert!(!more.is_empty(), "{state}: only {received:?} of {alarms:?}");
-            received.extend(more);
-        }
-        received.extend(self.receive().await);
-        let expected: Vec<_> = alarms
-            .iter()
-            .map(|name| (name.clone(), state.to_owned()))
-            .collect();
-        received.sort();
-        assert_eq!(received, expected);
-    }
-
-    /// The alarms and states of the messages of the next moment.
-    async fn receive(&self) -> Vec<(String, String)> {
-        let asked = json!({ "MaxNumberOfMessages": 10, "WaitTimeSeconds": 2 });
-        let answer = self.call("ReceiveMessage", asked).await;
-        let messages = answer["Messages"].as_array().cloned().unwrap_or_default();
-        let mut received = Vec::new();
-        for message in messages {
-            let receipt = json!({ "ReceiptHandle": message["ReceiptHandle"] });
-            self.call("DeleteMessage", receipt).await;
-            let parsed = |text: &Value| serde_json::from_str::<Value>(text.as_str().unwrap());
-            let notice = parsed(&parsed(&message["Body"]).unwrap()["Message"]).unwrap();
-            let text = |name: &str| notice[name].as_str().unwrap().to_owned();
-            received.push((text("AlarmName"), text("NewStateValue")));
-        }
-        received
-    }
-
-    async fn remove(self) {
-        self.call("DeleteQueue", json!({})).await;
     }
 }
 

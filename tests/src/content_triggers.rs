@@ -255,7 +255,7 @@ async fn a_full_backup_leaves_out_disabled_parts_and_a_reader_begins_nothing() {
         .await;
 }
 
-/// A tick that meets the running backup is answered, so it is neither retried nor a dead letter.
+/// A tick during the running backup is answered. It is not retried, and is no dead letter.
 async fn a_tick_is_skipped(variant: &Variant, running: &str) {
     let tick = variant
         .invoke("content-backup", &event("schedule-content"))

@@ -1,8 +1,8 @@
 //! From the event to the use case, and from its outcome to metrics and a response.
 //!
 //! A failed backup is a response, because its job has the reason and is settled. A run without a
-//! beginning or a record is an error. The event's source then retries. A tick that meets a running
-//! backup of its type is skipped.
+//! beginning or a record is an error. The event's source then retries. A tick during a backup of
+//! the same type is skipped.
 
 use holdfast_domain::{BackupType, Timestamp};
 use holdfast_lambda::{

@@ -35,7 +35,7 @@ metrics! {
     BackupSuccess: "Count",
     /// Failed backups, and runs that could not even record the failure.
     BackupFailure: "Count",
-    /// Ticks of a schedule that met a running backup of the same type.
+    /// Ticks of a schedule during a running backup of the same type.
     BackupSkipped: "Count",
     /// Bytes stored by a backup.
     BackupBytes: "Bytes",
@@ -79,8 +79,8 @@ metrics! {
     OrphansRemoved: "Count",
     /// Verifications without a fault.
     VerificationPassed: "Count",
-    /// Verifications with a fault in the backup or the repository's files, and backups that no available key or
-    /// repository file opens.
+    /// Verifications with a fault in the backup or the repository's files. Also backups without an
+    /// available key or repository file.
     VerificationFailed: "Count",
     /// Verifications with a setting_fault in the repository's files.
     RepositoryFaults: "Count",

@@ -1,8 +1,8 @@
-//! A tick of a schedule that meets a running backup of the same type. The running backup serves the
-//! tick's purpose, so the tick is answered, counted, and neither retried nor a dead letter.
+//! A tick of a schedule during a backup of the same type. The running backup serves the tick. So
+//! the tick is answered and counted. It is not retried, and does not become a dead letter.
 //!
-//! Only this conflict is an answer. Retention holds the content lease for at most two minutes, so a
-//! tick that meets it is retried. At the limit of running backups nothing serves the tick: it is
+//! Other conflicts are errors. Retention holds the content lease for at most two minutes, so a
+//! retry of the tick succeeds. At the limit of running backups no backup serves the tick. It is
 //! retried, and then needs an operator.
 
 use holdfast_catalog::{Catalog, CatalogError};
@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 
 use crate::{Function, Metric};
 
-/// The answer to a skipped tick. `None` for any other error, for a request of a user, and for a
-/// tick with a job of its own: that job still needs a run.
+/// The answer to a skipped tick. `None` for any other error and for a request of a user. Also
+/// `None` for a tick with a job: that job still needs a run.
 pub async fn skipped_tick(
     function: &Function,
     request: &BackupRequest,

@@ -51,10 +51,15 @@ mod tests {
     fn an_expression_becomes_its_first_metric() {
         let template = std::fs::read_to_string(files::workspace().join("template.yaml")).unwrap();
         let local = for_local_aws(&template).unwrap();
-        let metric = "      Namespace: AWS/SQS\n      MetricName: ApproximateNumberOfMessagesVisible\n      \
-                      Dimensions: [{ Name: QueueName, Value: !GetAtt ContentDeadLetters.QueueName }]\n      Period: \
-                      300\n      Statistic: Maximum\n      EvaluationPeriods: 12\n";
-        assert!(local.contains(metric));
+        let metric = [
+            "      Namespace: AWS/SQS",
+            "      MetricName: ApproximateNumberOfMessagesVisible",
+            "      Dimensions: [{ Name: QueueName, Value: !GetAtt ContentDeadLetters.QueueName }]",
+            "      Period: 300",
+            "      Statistic: Maximum",
+            "      EvaluationPeriods: 12",
+        ];
+        assert!(local.contains(&metric.join("\n")));
         for unknown in [COMPOSITE, EXPRESSION, "MetricStat"] {
             assert!(
                 template.contains(unknown) && !local.contains(unknown),

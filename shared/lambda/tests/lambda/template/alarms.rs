@@ -118,23 +118,23 @@ fn anchor(heading: &str) -> String {
     kept.replace(' ', "-")
 }
 
-/// Missing values end an alarm, with two exceptions: reports that come hourly with 0 too, and the
-/// report of retention, which decides until the next one.
+/// Missing values end an alarm, with two exceptions. Hourly reports include 0. The report of
+/// retention counts until the next one.
 #[test]
 fn every_alarm_can_clear_and_a_silent_report_is_an_alarm_only_after_a_warm_up() {
     for (name, alarm) in alarms() {
         let read = read_by(&alarm);
         let hourly = ["HoursOverdue", "DrillHoursOverdue", "CopiesOverdue"];
-        let (expected, warms_up) = match read[0].metric.as_str() {
+        let (expected, is_warmed) = match read[0].metric.as_str() {
             metric if hourly.contains(&metric) => ("breaching", true),
             "RetentionViolated" => ("ignore", false),
             _ => ("notBreaching", false),
         };
         assert_eq!(alarm["TreatMissingData"], expected, "{name}");
-        let warm_up = alarm["WarmUpConfiguration"]["WarmUpPeriodDurationInMinutes"].as_u64();
-        assert_eq!(warm_up.is_some(), warms_up, "{name}");
+        let minutes = alarm["WarmUpConfiguration"]["WarmUpPeriodDurationInMinutes"].as_u64();
+        assert_eq!(minutes.is_some(), is_warmed, "{name}");
         assert!(
-            warm_up.is_none_or(|minutes| minutes * 60 > read[0].period),
+            minutes.is_none_or(|minutes| minutes * 60 > read[0].period),
             "{name}"
         );
         let window = read[0].period * alarm["EvaluationPeriods"].as_u64().unwrap();
@@ -190,8 +190,7 @@ fn an_expression_uses_each_of_its_metrics_in_one_period_and_returns_one_series()
     assert_eq!(found, 2);
 }
 
-/// A letter that the finalizer cannot settle is hidden for the visibility timeout, and then visible
-/// for a moment.
+/// An unsettled letter is hidden for the visibility timeout, and then visible for a moment.
 #[test]
 fn a_retried_dead_letter_counts_in_both_of_its_states() {
     let alarms = alarms();
@@ -217,36 +216,39 @@ fn a_retried_dead_letter_counts_in_both_of_its_states() {
 }
 
 #[test]
-fn every_function_has_an_alarm_on_its_errors() {
+fn every_function_has_an_alarm_on_its_errors_and_its_throttles() {
     let alarms = alarms();
     let read: Vec<Read> = alarms
         .iter()
         .flat_map(|(_, alarm)| read_by(alarm))
         .collect();
-    for (function, resource) in of_type("AWS::Serverless::Function") {
-        // Its callers get each error as 5xx.
-        let (metric, of) = match function.as_str() {
-            "ApiFunction" => ("5xx", "Api"),
-            function => ("Errors", function),
+    let is_read = |metric: &str, of: &str| {
+        read.iter()
+            .any(|read| read.metric == metric && read.dimension[1] == of)
+    };
+    for (function, _) in of_type("AWS::Serverless::Function") {
+        // The callers of the API get each error as 5xx.
+        let errors = match function.as_str() {
+            "ApiFunction" => is_read("5xx", "Api"),
+            function => is_read("Errors", function),
         };
-        for metric in [metric, "Throttles"] {
-            let of = if metric == "Throttles" { &function } else { of };
-            assert!(
-                read.iter()
-                    .any(|read| read.metric == metric && read.dimension[1] == *of),
-                "no alarm reads {metric} of {function}"
-            );
-        }
-        let slow = read
-            .iter()
-            .position(|read| read.metric == "Duration" && read.dimension[1] == function);
-        assert_eq!(slow.is_some(), function == "DatabaseBackupFunction");
-        let limit = resource["Properties"]["Timeout"].as_u64().unwrap() * 1000 * 8 / 10;
-        let threshold = alarms
-            .iter()
-            .find(|(_, alarm)| slow.is_some() && alarm["MetricName"] == "Duration");
-        assert!(threshold.is_none_or(|(_, alarm)| alarm["Threshold"] == limit));
+        assert!(errors, "no alarm reads the errors of {function}");
+        assert!(is_read("Throttles", &function), "{function}");
     }
+}
+
+#[test]
+fn a_slow_backup_is_reported_at_80_percent_of_the_time_limit_of_its_function() {
+    let alarms = alarms();
+    let (_, slow) = alarms
+        .iter()
+        .find(|(name, _)| name == "DatabaseBackupSlowAlarm")
+        .unwrap();
+    let read = &read_by(slow)[0];
+    let statistic = (read.metric.as_str(), read.statistic.as_str());
+    assert_eq!(statistic, ("Duration", "Maximum"));
+    let limit = resources()[&read.dimension[1]]["Properties"]["Timeout"].as_u64();
+    assert_eq!(slow["Threshold"], limit.unwrap() * 1_000 * 8 / 10);
 }
 
 #[test]

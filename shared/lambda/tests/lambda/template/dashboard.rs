@@ -1,5 +1,4 @@
-//! The dashboard: valid for every combination of conditions, and without a metric or an alarm that
-//! does not exist.
+//! The dashboard is valid under all conditions. Its metrics and alarms exist.
 
 use std::collections::BTreeSet;
 

@@ -1,14 +1,16 @@
-//! The metrics that the template may read: those of the functions, and those of AWS.
+//! The metrics of the functions and of AWS.
 
 use holdfast_lambda::Metric;
 
 use super::parsed::resources;
 
-/// Metrics of AWS, with their one dimension and the type of resource that it names.
+/// Metrics of AWS, with their one dimension and the resource type of its value.
 ///
-/// <https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html>,
-/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html>,
-/// <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-metrics.html>.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html>
+///
+/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html>
+///
+/// <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-metrics.html>
 const OF_AWS: [(&str, &[&str], &str, &str); 3] = [
     (
         "AWS/Lambda",
@@ -55,7 +57,7 @@ const OF_DATABASE: [Metric; 7] = [
     Metric::DrillHoursOverdue,
 ];
 
-/// Asserts that something emits this metric with this dimension. `value` is a name of the template,
+/// Asserts an emitter of this metric with this dimension. `value` is a name of the template,
 /// with or without an attribute.
 pub(crate) fn assert_exists(reader: &str, namespace: &str, metric: &str, dimension: [&str; 2]) {
     let [name, value] = dimension;

@@ -1,4 +1,4 @@
-//! The one alarm that wakes a person.
+//! The one alarm for the person on call.
 
 use serde_json::Value;
 

@@ -1,5 +1,5 @@
-//! The template as data. Tags are dropped: `!Ref X` is `X`, `!GetAtt X.Arn` is `X.Arn`, and `!If` is
-//! its list of three.
+//! The template as data, without tags. `!Ref X` is `X`. `!GetAtt X.Arn` is `X.Arn`. `!If` is a list
+//! of three.
 
 use std::sync::LazyLock;
 
