@@ -1,5 +1,5 @@
-//! The template under its parameters: what exists in which order, which values are refused, and
-//! what remains of a failed or deleted stack.
+//! The template under its parameters: existence and order of resources, refused values, and the
+//! remains of a failed or deleted stack.
 
 mod bucket;
 mod deployed;
@@ -16,7 +16,7 @@ const KEY: &str = "arn:aws:kms:eu-west-1:123456789012:key/0d3f1a52-77a4-4a0c-9d0
 const ROLE: &str = "arn:aws:iam::123456789012:role/security/break-glass";
 const SECRET: &str = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:holdfast/uri-a1B2c3";
 
-/// The switches of conditional resources, each with the parameters that turn it on.
+/// The switches of conditional resources, each with its parameters.
 const SWITCHES: [&[(&str, &str)]; 8] = [
     &[("JwtIssuer", "https://issuer.example")],
     &[
@@ -74,7 +74,7 @@ async fn every_conditional_resource_exists_in_some_combinations_and_not_in_other
     }
 }
 
-/// Parts of a run, without which it loses an event, a dead letter or a permission.
+/// Parts of every run. Without them it loses events, dead letters or permissions.
 const ALWAYS: [&str; 12] = [
     "CleanupRequestedPermission",
     "ContentBackupFunctionEventInvokeConfig",
