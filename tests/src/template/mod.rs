@@ -251,3 +251,22 @@ async fn boundary_and_keys_reach_every_role_log_group_and_topic() {
     assert_eq!(seen["AWS::Logs::LogGroup"], 9);
     assert!(seen["AWS::SNS::Topic"] >= 1);
 }
+
+#[tokio::test]
+async fn every_accepted_finding_of_the_security_checker_has_a_reason() {
+    let template = Template::deployed().await;
+    let mut accepted = 0;
+    for (name, resource) in template.section("Resources") {
+        let skips = resource["Metadata"]["checkov"]["skip"].as_array();
+        for skip in skips.into_iter().flatten() {
+            assert!(
+                skip["id"].as_str().unwrap().starts_with("CKV_"),
+                "{name}: {skip}"
+            );
+            let reason = skip["comment"].as_str().unwrap_or_default();
+            assert!(reason.len() > 30 && reason.ends_with('.'), "{name}: {skip}");
+            accepted += 1;
+        }
+    }
+    assert!(accepted >= 7, "the bucket and six queues: {accepted}");
+}
