@@ -44,7 +44,7 @@ impl Aws {
         answer_of(request, action).await
     }
 
-    /// A call of the query protocol that may be refused. Then the answer is the message.
+    /// A call of the query protocol. The error of a refused call is its message.
     pub(crate) async fn try_query(
         &self,
         service: &str,

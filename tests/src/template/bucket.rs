@@ -1,4 +1,4 @@
-//! The bucket: what outlives the stack, what the bucket's policy denies, and its options.
+//! The bucket: its life beyond the stack, the denials of its policy, and its options.
 
 use serde_json::{Value, json};
 
@@ -173,7 +173,7 @@ const OWN: &[Request] = &[
     (HOLDFAST, "s3:GetObjectRetention", MANIFEST, &[]),
     (HOLDFAST, "s3:ListBucket", "", &[]),
 ];
-/// Requests that destroy, also of an administrator.
+/// Destructive requests, also of an administrator.
 const DESTRUCTIVE: &[Request] = &[
     (ADMIN, "s3:PutObject", MANIFEST, REPLACE),
     (ADMIN, "s3:PutObject", MANIFEST, IF_UNCHANGED),

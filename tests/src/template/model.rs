@@ -193,7 +193,7 @@ impl Resolved<'_> {
         names
     }
 
-    /// The references of created resources and outputs to resources that are not created.
+    /// The references of created resources and outputs to missing resources.
     pub(super) fn dangling(&self) -> Vec<String> {
         let created = self.resources();
         let of = |(from, one): (&str, &Value)| {

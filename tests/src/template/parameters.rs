@@ -207,7 +207,7 @@ const EXISTING: (&str, &str) = ("ExistingBucketName", "backups");
 
 type Parameters = &'static [(&'static str, &'static str)];
 
-/// Parameters, and the rule that refuses them.
+/// Parameters, and the rule against them.
 const RULES: &[(Parameters, Option<&str>)] = &[
     (&[], None),
     (&[ISSUER, AUDIENCE, CATALOGUE], None),
@@ -315,7 +315,7 @@ async fn every_parameter_has_a_group_a_description_and_a_place_in_the_documents(
     assert_eq!(grouped.len(), template.section("Parameters").len());
 }
 
-/// The parameters in variables of the functions that `docs/settings.md` describes.
+/// The parameters in variables of the functions with a row in `docs/settings.md`.
 fn settings(template: &Template) -> BTreeSet<String> {
     let page = include_str!("../../../docs/settings.md");
     let resources = template.section("Resources").values();
