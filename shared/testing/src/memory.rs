@@ -14,10 +14,6 @@ const ALONE: &str = "HOLDFAST_TEST_ALONE";
 /// # Panics
 /// If the test fails in its process.
 #[must_use]
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a variable of the tests, not a setting"
-)]
 pub fn runs_alone(module: &str, test: &str) -> bool {
     if env::var_os(ALONE).is_some() {
         return true;
@@ -32,11 +28,11 @@ pub fn runs_alone(module: &str, test: &str) -> bool {
         .env(ALONE, "1")
         .output()
         .unwrap_or_else(|error| panic!("the process of {path}: {error}"));
-    let text = String::from_utf8_lossy(&output.stdout);
-    print!("{text}");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    print!("{printed}");
     assert!(
-        output.status.success() && text.contains("1 passed"),
-        "{path} failed in its process: {text}{}",
+        output.status.success() && printed.contains("1 passed"),
+        "{path} failed in its process: {printed}{}",
         String::from_utf8_lossy(&output.stderr)
     );
     false
