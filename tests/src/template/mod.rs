@@ -28,7 +28,10 @@ const SWITCHES: [&[(&str, &str)]; 9] = [
     &[("BucketKmsKeyArn", KEY), ("KmsKeyArn", KEY)],
     &[("DrillUriSecretArn", SECRET)],
     &[("KmsKeyArn", KEY)],
-    &[("AlarmEmail", "ops@example.org")],
+    &[
+        ("AlarmEmail", "ops@example.org"),
+        ("AlarmDetailsEmail", "ops@example.org"),
+    ],
     &[("AwsEndpointUrl", "http://127.0.0.1:4566")],
     &[("DumpEngine", "native")],
 ];
