@@ -144,12 +144,23 @@ impl Report {
     }
 }
 
+/// Checkov without downloads, and with its own files in the folder of the run. Accepted findings are
+/// in the template, each with its reason.
+fn security_checker(supervisor: &Supervisor, tools: &Tools) -> Result<Command> {
+    let program = tools.checkov().context("checkov is not installed")?;
+    let mut command = in_workspace(program);
+    command.args(["--file", "template.yaml", "--framework", "cloudformation"]);
+    command.args(["--compact", "--quiet", "--skip-download"]);
+    command.env("HOME", supervisor.run_directory());
+    Ok(command)
+}
+
 /// The checks of one command.
 fn commands(
     environment: &Environment,
     supervisor: &Supervisor,
     tools: &Tools,
-) -> Result<[(&'static str, Command); 5]> {
+) -> Result<[(&'static str, Command); 6]> {
     let mut format = in_workspace(environment.cargo());
     format.args(["fmt", "--all", "--check"]);
     let mut clippy = in_workspace(environment.cargo());
@@ -170,6 +181,10 @@ fn commands(
         (
             "Checking the template by SAM",
             sam::validate(supervisor, tools)?,
+        ),
+        (
+            "Checking the template by the rules of security reviews",
+            security_checker(supervisor, tools)?,
         ),
         ("Checking the workflows", workflow_linter(tools)?),
         ("Checking lints", clippy),

@@ -21,6 +21,16 @@ impl Installer<'_> {
             .await?;
         Ok(venv.join("bin/sam"))
     }
+
+    /// The Python environment of checkov, and its program.
+    pub(super) async fn checkov(&self, python: &Path) -> Result<PathBuf> {
+        let what = "Installing the security checker of the template (1 to 3 minutes)";
+        let requirements = "infra/local/requirements-checkov.txt";
+        let venv = self
+            .python_environment(python, "checkov", requirements, what)
+            .await?;
+        Ok(venv.join("bin/checkov"))
+    }
 }
 
 /// Installs cargo-lambda, and returns the folder of its programs.

@@ -43,6 +43,7 @@ pub(crate) struct Tools {
     age: Option<PathBuf>,
     actionlint: Option<PathBuf>,
     sam: Option<PathBuf>,
+    checkov: Option<PathBuf>,
     azurite: Option<Azurite>,
 }
 
@@ -110,6 +111,11 @@ impl Tools {
         self.sam.as_deref()
     }
 
+    /// The security checker of the template. Only checks install it.
+    pub(crate) fn checkov(&self) -> Option<&Path> {
+        self.checkov.as_deref()
+    }
+
     /// The local Azure.
     pub(crate) fn azurite(&self) -> Option<&Azurite> {
         self.azurite.as_ref()
@@ -137,13 +143,18 @@ pub(crate) async fn install(
     };
     let needs_stand_in = purpose == Purpose::Test || (needs_parts && running.is_none());
     // Downloads and the Go compiler take most of the time, so everything runs concurrently.
-    let (venv, programs, sam, azurite, wheel) = tokio::try_join!(
+    let (venv, programs, sam, checkov, azurite, wheel) = tokio::try_join!(
         installer.local_aws(python),
         Box::pin(installer.go_programs(python, purpose)),
         optional(
             purpose
                 .includes_checks()
                 .then(|| Box::pin(installer.sam(python)))
+        ),
+        optional(
+            purpose
+                .includes_checks()
+                .then(|| Box::pin(installer.checkov(python)))
         ),
         optional(needs_parts.then(|| installer.azurite(python))),
         optional(
@@ -166,6 +177,7 @@ pub(crate) async fn install(
         age: programs.age,
         actionlint: programs.actionlint,
         sam,
+        checkov,
         azurite,
     })
 }
