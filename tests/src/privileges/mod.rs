@@ -48,7 +48,7 @@ async fn no_deployed_role_may_do_everything_or_anything_on_everything() {
     }
 }
 
-/// The table is the contract of all roles: the page says who has a right, and nobody else has it.
+/// The table on the page is the contract of all roles.
 #[tokio::test]
 async fn the_table_of_privileges_equals_that_of_the_template() {
     let template = Template::deployed().await;

@@ -368,6 +368,8 @@ async fn the_settings_shown_are_those_of_the_stack() {
         ("STACK_BACKUP_CLOUD_BUCKET", "second/holdfast"),
         ("STACK_BACKUP_CLOUD_SECRET_KEY", "hunter2"),
         ("STACK_BACKUP_CLOUD_ENDPOINT", ""),
+        ("STACK_MONGODB_URI", "mongodb://ada:hunter2@h/x"),
+        ("STACK_BACKUP_DATABASE_ENCRYPTION", "true"),
         ("STACK_NAME", "prod"),
     ]);
     let data = call(&function, &event("api-get-config")).await.body["data"].clone();
@@ -383,10 +385,29 @@ async fn the_settings_shown_are_those_of_the_stack() {
         ),
         (&json!("true"), &json!("second/holdfast"))
     );
-    assert_eq!(config["BACKUP_CLOUD_SECRET_KEY"], "***");
+    for secret in ["BACKUP_CLOUD_SECRET_KEY", "MONGODB_URI"] {
+        assert_eq!(config[secret], "***", "{config}");
+    }
+    assert_eq!(
+        config["BACKUP_DATABASE_ENCRYPTION"], "true",
+        "this function has no key, so the setting itself would be invalid: {config}"
+    );
     assert!(
         config["BACKUP_CLOUD_ENDPOINT"].is_null() && config["NAME"].is_null(),
         "{config}"
+    );
+}
+
+#[tokio::test]
+async fn a_function_without_a_catalogue_reports_the_missing_setting() {
+    let [_, store] = AWAY;
+    let function = alone(&[store, ("MONGODB_URI", " ")]);
+    let data = call(&function, &event("api-get-config")).await.body["data"].clone();
+    let errors = &data["validation"]["errors"];
+    assert_eq!(errors[0]["name"], "BACKUP_CATALOG_URI", "{data}");
+    assert_eq!(
+        call(&function, &event("api-get-status")).await.code(),
+        "CONFIG_INVALID"
     );
 }
 

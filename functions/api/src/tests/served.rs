@@ -368,6 +368,7 @@ async fn the_list_is_the_stores_and_hides_no_broken_manifest() {
         (&database[0]["compressed"], &database[0]["encrypted"]),
         (&json!(true), &json!(false))
     );
+    assert_eq!(database[0]["authenticated"], false, "{database}");
     assert_eq!(database[1]["backupId"], "db_1_a");
     assert!(database[1]["error"].is_string(), "{database}");
     stage.remove().await;

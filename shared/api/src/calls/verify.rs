@@ -1,5 +1,5 @@
-//! `POST /jobs/{backupId}/verify`: requests a verification from a worker, and waits for the result of
-//! a small backup. This process reads no artifact and needs no key.
+//! `POST /jobs/{backupId}/verify`: requests a verification from a worker, and waits for the result
+//! of a small backup. This process reads no artifact and needs no key.
 
 use std::{sync::Arc, time::Duration};
 

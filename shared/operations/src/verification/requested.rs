@@ -37,8 +37,8 @@ pub async fn expect_requestable(
 }
 
 /// Waits for the recorded result of a verification that began at `since` or later, by the
-/// catalogue's clock. Returns `None` after the caller's patience. An unavailable catalogue counts as
-/// no result yet.
+/// catalogue's clock. Returns `None` after the caller's patience. An unavailable catalogue has no
+/// result yet.
 pub async fn await_verification(
     holdfast: &Holdfast,
     id: &BackupId,
@@ -52,7 +52,7 @@ pub async fn await_verification(
                 Ok(Some(record)) => return from_record(holdfast, record).await,
                 Ok(None) => {}
                 Err(error) => {
-                    tracing::warn!(backupId = %id, %error, "cannot look for the result of a verification: it is looked for again");
+                    tracing::warn!(backupId = %id, %error, "cannot read the result of a verification: the next look retries");
                 }
             }
             tokio::time::sleep(POLL_EVERY).await;
