@@ -4,9 +4,7 @@
 //! beginning or a record is an error. The event's source then retries.
 
 use holdfast_domain::{BackupType, Timestamp};
-use holdfast_lambda::{
-    Function, InvocationError, answer, record_misconfigured_run, report, request,
-};
+use holdfast_lambda::{Function, InvocationError, answer, record_misconfigured_run, request, tell};
 use holdfast_operations::{
     BackupOutcome, BackupRequest, DiscoveryOutcome, OperationError, RunLimits, Step,
     discover_content,
@@ -23,7 +21,7 @@ pub(crate) async fn handle(
     let outcome = run(function, &request, deadline)
         .await
         .inspect_err(|error| {
-            report(function, BackupType::Content, Err(error));
+            tell(function, BackupType::Content, Err(error));
         })?;
     match outcome {
         DiscoveryOutcome::HandOn { backup_id } => {
@@ -38,18 +36,16 @@ pub(crate) async fn handle(
             function.hand_on(&backup_id, Step::Finalize).await?;
             Ok(json!({ "backupId": backup_id, "status": "finalizing", "handedOn": Step::Finalize }))
         }
-        DiscoveryOutcome::Failed(job) => {
-            Ok(report_and_answer(function, &BackupOutcome::Failed(job)))
-        }
-        DiscoveryOutcome::Skipped { backup_id, reason } => Ok(report_and_answer(
+        DiscoveryOutcome::Failed(job) => Ok(told(function, &BackupOutcome::Failed(job))),
+        DiscoveryOutcome::Skipped { backup_id, reason } => Ok(told(
             function,
             &BackupOutcome::Skipped { backup_id, reason },
         )),
     }
 }
 
-fn report_and_answer(function: &Function, outcome: &BackupOutcome) -> Value {
-    report(function, BackupType::Content, Ok(outcome));
+fn told(function: &Function, outcome: &BackupOutcome) -> Value {
+    tell(function, BackupType::Content, Ok(outcome));
     answer(outcome)
 }
 

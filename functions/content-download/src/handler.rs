@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, time::Duration};
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use holdfast_domain::{DownloadMessage, Timestamp};
 use holdfast_lambda::{
-    Function, InvocationError, SqsQueue, hand_on_if_settled, message_in, redeliver,
+    Function, InvocationError, SqsQueue, comes_again, hand_on_if_settled, message_in,
 };
 use holdfast_operations::{DownloadOutcome, Downloader, OperationError, RunLimits, download_item};
 use tokio::sync::OnceCell;
@@ -63,7 +63,7 @@ impl Worker {
             hand_on_if_settled(&self.function, holdfast, &backup_id).await;
         }
         let mut response = SqsBatchResponse::default();
-        response.batch_item_failures = again.into_iter().map(redeliver).collect();
+        response.batch_item_failures = again.into_iter().map(comes_again).collect();
         Ok(response)
     }
 }
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_a_temporary_failure_redelivers_a_message() {
+    async fn only_what_may_succeed_later_comes_again() {
         let stage = Stage::new().await;
         let id = stage
             .begun([Answer::status(503), Answer::status(410)])
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn with_too_little_time_left_every_message_is_redelivered() {
+    async fn with_too_little_time_left_every_message_comes_again() {
         let stage = Stage::new().await;
         let id = stage.begun([Answer::ok("another file")]).await;
         let soon = Timestamp::now() + Duration::from_secs(20);

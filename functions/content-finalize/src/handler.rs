@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use holdfast_domain::{BackupId, BackupType, Timestamp};
 use holdfast_lambda::{
-    Event, Function, InvocationError, Metric, answer, batch_in, hand_on_if_settled, message_in,
-    redeliver, report,
+    Event, Function, InvocationError, Metric, answer, batch_in, comes_again, hand_on_if_settled,
+    message_in, tell,
 };
 use holdfast_operations::{
     BackupOutcome, FinalizeOutcome, OperationError, RunLimits, Step, finalize_content,
@@ -48,7 +48,7 @@ async fn finish(
         async { Box::pin(finalize_content(function.holdfast().await?, id, limits)).await };
     let outcome = match finalized
         .await
-        .inspect_err(|error| report(function, BackupType::Content, Err(error)))?
+        .inspect_err(|error| tell(function, BackupType::Content, Err(error)))?
     {
         FinalizeOutcome::Completed(job) => BackupOutcome::Completed(job),
         FinalizeOutcome::Failed(job) => BackupOutcome::Failed(job),
@@ -62,7 +62,7 @@ async fn finish(
             );
         }
     };
-    report(function, BackupType::Content, Ok(&outcome));
+    tell(function, BackupType::Content, Ok(&outcome));
     Ok(answer(&outcome))
 }
 
@@ -79,7 +79,7 @@ async fn settle(function: &Function, batch: SqsEvent) -> Result<SqsBatchResponse
             Ok(settled) => given_up += u32::from(settled),
             Err(error) => {
                 tracing::error!(backupId = %message.backup_id, %error, "a dead letter could not be settled");
-                response.batch_item_failures.push(redeliver(record));
+                response.batch_item_failures.push(comes_again(record));
             }
         }
         backups.insert(message.backup_id);

@@ -4,9 +4,7 @@
 //! beginning or a record is an error. The event's source then retries.
 
 use holdfast_domain::{BackupType, Timestamp};
-use holdfast_lambda::{
-    Function, InvocationError, answer, record_misconfigured_run, report, request,
-};
+use holdfast_lambda::{Function, InvocationError, answer, record_misconfigured_run, request, tell};
 use holdfast_operations::{
     BackupOutcome, BackupRequest, OperationError, RunLimits, back_up_database,
 };
@@ -20,7 +18,7 @@ pub(crate) async fn handle(
 ) -> Result<Value, InvocationError> {
     let request = request(payload, BackupType::Database)?;
     let outcome = run(function, request, deadline).await;
-    report(function, BackupType::Database, outcome.as_ref());
+    tell(function, BackupType::Database, outcome.as_ref());
     Ok(answer(&outcome?))
 }
 
@@ -194,7 +192,7 @@ mod tests {
         );
         let id: BackupId = answer["backupId"].as_str().unwrap().parse().unwrap();
         let job = function
-            .catalog_despite_config_errors()
+            .catalog_in_spite()
             .await
             .unwrap()
             .get(&id)

@@ -8,7 +8,7 @@ use std::time::Duration;
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use holdfast_catalog::CatalogError;
 use holdfast_domain::{BackupId, BackupType, Timestamp};
-use holdfast_lambda::{CopyMessage, Function, Metric, redeliver};
+use holdfast_lambda::{CopyMessage, Function, Metric, comes_again};
 use holdfast_operations::{
     CopyMode, CopyStep, DueCopies, Holdfast, OperationError, RunLimits, copies_due, copy_backup,
     expect_copies, is_copied,
@@ -45,7 +45,7 @@ pub(crate) async fn make(
         if let Err(error) = one(function, holdfast, &second, &message, deadline).await {
             let CopyMessage { backup_id, .. } = message;
             tracing::error!(backupId = %backup_id, %error, code = %error.code(), "a copy could not be settled, and is tried again");
-            response.batch_item_failures.push(redeliver(record));
+            response.batch_item_failures.push(comes_again(record));
         }
     }
     Ok(response)

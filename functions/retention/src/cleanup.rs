@@ -55,7 +55,7 @@ fn values(report: &RetentionReport, kind: BackupType) -> Vec<(Metric, f64)> {
     } else {
         (0, 0, 0)
     };
-    let figures = [
+    let told = [
         (Metric::BackupsDeleted, of_kind.deleted.len() as u64),
         (Metric::BackupsRetained, of_kind.retained),
         (
@@ -70,8 +70,7 @@ fn values(report: &RetentionReport, kind: BackupType) -> Vec<(Metric, f64)> {
         (Metric::OrphanBytes, collection.unreferenced_bytes),
     ];
     let objects = objects.into_iter().filter(|_| is_content);
-    figures
-        .into_iter()
+    told.into_iter()
         .chain(objects)
         .map(|(metric, value)| (metric, value as f64))
         .collect()
@@ -193,11 +192,11 @@ mod tests {
             },
             ..report
         };
-        let figures = values(&found, BackupType::Content);
+        let told = values(&found, BackupType::Content);
         assert!(
-            figures.contains(&(Metric::OrphanBytes, 9.0))
-                && figures.contains(&(Metric::ObjectsCollected, 2.0)),
-            "{figures:?}"
+            told.contains(&(Metric::OrphanBytes, 9.0))
+                && told.contains(&(Metric::ObjectsCollected, 2.0)),
+            "{told:?}"
         );
         assert_eq!(
             values(&found, BackupType::Database),

@@ -30,7 +30,7 @@ pub fn message_in(record: &SqsMessage) -> Option<DownloadMessage> {
 
 /// Marks a record for redelivery.
 #[must_use]
-pub fn redeliver(record: SqsMessage) -> BatchItemFailure {
+pub fn comes_again(record: SqsMessage) -> BatchItemFailure {
     let mut failure = BatchItemFailure::default();
     failure.item_identifier = record.message_id.unwrap_or_default();
     failure

@@ -227,7 +227,7 @@ impl Function {
     /// # Errors
     /// [`OperationError::Config`] if they are invalid, [`OperationError::Catalog`] if it cannot be
     /// used.
-    pub async fn catalog_despite_config_errors(&self) -> Result<Catalog, OperationError> {
+    pub async fn catalog_in_spite(&self) -> Result<Catalog, OperationError> {
         let set = |name: &&str| {
             self.variables
                 .iter()
@@ -312,16 +312,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_catalogue_is_found_despite_other_faults() {
+    async fn the_catalogue_is_found_in_spite_of_other_faults() {
         let wrong = function(&[
             ("MONGODB_URI", "mongodb://127.0.0.1:1/x"),
             ("BACKUP_FROBNICATE", "1"),
         ]);
         assert!(wrong.holdfast().await.is_err());
-        assert!(wrong.catalog_despite_config_errors().await.is_ok());
+        assert!(wrong.catalog_in_spite().await.is_ok());
         assert!(
             function(&[("MONGODB_URI", "nonsense")])
-                .catalog_despite_config_errors()
+                .catalog_in_spite()
                 .await
                 .is_err()
         );
@@ -329,11 +329,6 @@ mod tests {
             ("BACKUP_CATALOG_URI", "mongodb://127.0.0.1:1/x"),
             ("MONGODB_URI", "nonsense"),
         ];
-        assert!(
-            function(&elsewhere)
-                .catalog_despite_config_errors()
-                .await
-                .is_ok()
-        );
+        assert!(function(&elsewhere).catalog_in_spite().await.is_ok());
     }
 }

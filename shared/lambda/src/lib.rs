@@ -13,7 +13,7 @@ mod misconfigured;
 mod queue;
 mod report;
 
-pub use batch::{batch_in, hand_on_if_settled, message_in, redeliver};
+pub use batch::{batch_in, comes_again, hand_on_if_settled, message_in};
 pub use copy_queue::{CopyMessage, CopyQueue};
 pub use event::{Event, EventFault, request};
 pub use events::{EventError, Events};
@@ -22,4 +22,4 @@ pub use invocation::{InvocationError, deadline, logged};
 pub use metrics::{Metric, Metrics};
 pub use misconfigured::record_misconfigured_run;
 pub use queue::SqsQueue;
-pub use report::{answer, report};
+pub use report::{answer, tell};

@@ -80,7 +80,7 @@ metrics! {
     /// Verifications with a fault in the backup or the repository's files, and backups that no available key or
     /// repository file opens.
     VerificationFailed: "Count",
-    /// Verifications with a setting_fault in the repository's files.
+    /// Verifications with a fault in the repository's files.
     RepositoryFaults: "Count",
     /// Hours since the last restore drill.
     HoursSinceDrill: "None",
@@ -185,7 +185,7 @@ mod tests {
         for name in read {
             assert!(
                 Metric::ALL.iter().any(|metric| metric.name() == name),
-                "no code emits {name}"
+                "nobody emits {name}"
             );
         }
     }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::{Function, Metric};
 
 /// Logs the end of a run of a backup of this type, and emits its metrics.
-pub fn report(
+pub fn tell(
     function: &Function,
     kind: BackupType,
     outcome: Result<&BackupOutcome, &OperationError>,
@@ -173,21 +173,20 @@ mod tests {
             })
         };
         job.items = items(3);
-        let emitted = values(Ok(&BackupOutcome::Completed(job.clone())));
+        let told = values(Ok(&BackupOutcome::Completed(job.clone())));
         for value in [
             (Metric::BackupItems, 6.0),
             (Metric::BackupPartial, 1.0),
             (Metric::ItemsFailed, 3.0),
         ] {
-            assert!(emitted.contains(&value), "{emitted:?}");
+            assert!(told.contains(&value), "{told:?}");
         }
         job.items = items(0);
-        let emitted = values(Ok(&BackupOutcome::Completed(job)));
+        let told = values(Ok(&BackupOutcome::Completed(job)));
         assert!(
-            emitted
-                .iter()
+            told.iter()
                 .all(|(metric, _)| *metric != Metric::BackupPartial),
-            "{emitted:?}"
+            "{told:?}"
         );
     }
 

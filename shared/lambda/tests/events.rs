@@ -1,7 +1,5 @@
 //! Events on the local AWS.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use holdfast_domain::{BackupId, BackupType, Job, Timestamp, Trigger, TriggerKind};
 use holdfast_lambda::Events;
 use holdfast_testing::aws_config;
