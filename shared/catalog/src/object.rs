@@ -99,8 +99,8 @@ struct NewRow<'a> {
 }
 
 impl Catalog {
-    /// The stored files of these sources, in no order. Sources without one are missing. At most 1,000
-    /// in one call.
+    /// The stored files of these sources, in no order. Sources without one are missing. At most
+    /// 1,000 in one call.
     ///
     /// # Errors
     /// Those of the server.

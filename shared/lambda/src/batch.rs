@@ -36,8 +36,8 @@ pub fn redeliver(record: SqsMessage) -> BatchItemFailure {
     failure
 }
 
-/// Dispatches the last step of the backup if this batch settled its last item. A failure here is left to the sweep:
-/// the items are settled, and no message is redelivered.
+/// Dispatches the last step of the backup if this batch settled its last item. A failure here is
+/// left to the sweep: the items are settled, and no message is redelivered.
 pub async fn dispatch_if_settled(function: &Function, holdfast: &Holdfast, backup_id: &BackupId) {
     let dispatched = async {
         if finalize_if_settled(holdfast, backup_id, Timestamp::now()).await? {

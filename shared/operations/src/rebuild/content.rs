@@ -1,5 +1,5 @@
-//! Restores the items of a content backup from its list: their rows, and the stored objects of their
-//! sources. Memory holds one batch of the list.
+//! Restores the items of a content backup from its list: their rows, and the stored objects of
+//! their sources. Memory holds one batch of the list.
 
 use holdfast_catalog::SourceToStore;
 use holdfast_domain::{ItemRecord, ItemStatus, Sha256Digest, StorageType, StoredFile};

@@ -1,8 +1,8 @@
 //! One attempt at one item: check the stored file, fetch the missing parts, settle the item. The
 //! attempt is counted before it begins.
 //!
-//! The stored file is recorded before the item is settled. If a worker dies in between, the next one
-//! finds its fetched file.
+//! The stored file is recorded before the item is settled. If a worker dies in between, the next
+//! one finds its fetched file.
 
 use std::time::Duration;
 
@@ -86,8 +86,8 @@ impl Attempt<'_> {
         }
     }
 
-    /// Ends an item whose last attempt died, by the stored file of its source. That attempt may have
-    /// stored it.
+    /// Ends an item whose last attempt died, by the stored file of its source. That attempt may
+    /// have stored it.
     pub(super) async fn end_stopped(self) -> Result<DownloadOutcome, OperationError> {
         let stored = match ItemSource::of(&self.record.item) {
             Ok(source) => stored::for_source(self.holdfast, &self.job, &source).await?,

@@ -139,9 +139,9 @@ pub async fn settle_undelivered(
     settle_undownloaded(holdfast, &job, &record.item, reason).await
 }
 
-/// Settles an item without a completed download. Returns `true` if this call did it. A stored file of
-/// its source is used, so that its only copy keeps a reference, and the list records this. Without
-/// a stored file, the item fails.
+/// Settles an item without a completed download. Returns `true` if this call did it. A stored file
+/// of its source is used, so that its only copy keeps a reference, and the list records this.
+/// Without a stored file, the item fails.
 pub(crate) async fn settle_undownloaded(
     holdfast: &Holdfast,
     job: &Job,

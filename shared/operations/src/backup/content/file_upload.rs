@@ -2,9 +2,9 @@
 //! parts] → upload`. Each file has one blocking thread and bounded channels at both ends.
 //!
 //! The address follows from the content, so a file above one part is uploaded to a temporary key
-//! first. Memory of a file: `MAX_WAITING_CHUNKS` fetched chunks, three parts of 8 MiB (more for a large
-//! file), and the members of gzip. A file is complete only if its fetcher confirms it. A closed
-//! channel alone is no end.
+//! first. Memory of a file: `MAX_WAITING_CHUNKS` fetched chunks, three parts of 8 MiB (more for a
+//! large file), and the members of gzip. A file is complete only if its fetcher confirms it. A
+//! closed channel alone is no end.
 
 use holdfast_domain::settings::Settings;
 use std::{

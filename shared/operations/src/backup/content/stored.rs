@@ -21,8 +21,8 @@ pub(super) fn objects(file: &StoredFile) -> impl Iterator<Item = &StoredObject> 
     std::iter::once(&file.object).chain(&file.dag)
 }
 
-/// Whether the stored file is as good as a newly fetched one. An IPFS file without a proof by its CID
-/// is fetched again, because a proving gateway may be available by now.
+/// Whether the stored file is as good as a newly fetched one. An IPFS file without a proof by its
+/// CID is fetched again, because a proving gateway may be available by now.
 pub(super) fn is_good_enough(
     storage_type: StorageType,
     file: &StoredFile,
@@ -48,8 +48,8 @@ fn is_encrypted_as_required(file: &StoredFile, encryption: EncryptionMode) -> bo
     encryption == EncryptionMode::Off || objects(file).all(|object| object.encryption.is_some())
 }
 
-/// The stored file of a source, if it is encrypted as required, readable, and in the store. It may be
-/// as little proved as when it was fetched.
+/// The stored file of a source, if it is encrypted as required, readable, and in the store. It may
+/// be as little proved as when it was fetched.
 pub(super) async fn for_source(
     holdfast: &Holdfast,
     job: &Job,

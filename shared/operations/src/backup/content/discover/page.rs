@@ -71,8 +71,8 @@ impl Discovery<'_> {
         concurrently(failing).await.map(drop)
     }
 
-    /// Settles the IPFS items with a stored file, and returns the others. The download of a Gaia item
-    /// sends a conditional request, because the file of a URL may change.
+    /// Settles the IPFS items with a stored file, and returns the others. The download of a Gaia
+    /// item sends a conditional request, because the file of a URL may change.
     async fn settle_stored(
         &self,
         wanted: Vec<Wanted>,
