@@ -54,7 +54,7 @@ pub enum RepositoryFileError {
     /// credentials. Its backup may be encrypted under a lost key.
     #[error(
         "cannot create the first master key in {location}: the store denied access to {manifest}, so the backup may be \
-         encrypted under a lost key ({cause}). Nothing was written. Grant these credentials read access to the \
+         encrypted under a lost key. Nothing was written. Grant these credentials read access to the \
          manifests of both backup types, or run `holdfast init` with credentials that have it"
     )]
     MayNotRead {
@@ -62,8 +62,6 @@ pub enum RepositoryFileError {
         location: StoreLocation,
         /// The manifest.
         manifest: ObjectKey,
-        /// The store's reason.
-        cause: String,
     },
     /// An artifact names an unlisted epoch.
     #[error("repository.json in {location} does not list key epoch {epoch}")]

@@ -49,8 +49,9 @@ impl Repository {
                 Ok(manifest) => manifest.encryption.is_some(),
                 // The manifest is unreadable, but the names of the artifacts reveal encryption.
                 Err(error) => {
-                    if let RepositoryError::Store(StoreError::Denied { cause, .. }) = error {
-                        denied.get_or_insert_with(|| (id.clone(), cause));
+                    if let RepositoryError::Store(denial @ StoreError::Denied { .. }) = error {
+                        tracing::warn!(backupId = %id, error = %denial, "a manifest is not readable");
+                        denied.get_or_insert_with(|| id.clone());
                     }
                     self.holds_encrypted_artifacts(&id).await?
                 }
@@ -59,11 +60,10 @@ impl Repository {
                 return Err(RepositoryFileError::KeyLost(self.location().clone(), id).into());
             }
         }
-        denied.map_or(Ok(()), |(id, cause)| {
+        denied.map_or(Ok(()), |id| {
             Err(RepositoryFileError::MayNotRead {
                 location: self.location().clone(),
                 manifest: ObjectKey::manifest(&id),
-                cause,
             }
             .into())
         })
