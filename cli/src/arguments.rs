@@ -51,6 +51,17 @@ pub(crate) struct Global {
     pub(crate) store: Option<StoreLocation>,
 }
 
+impl Global {
+    /// How results are shown.
+    pub(crate) const fn output(&self) -> Output {
+        if self.json {
+            Output::Json
+        } else {
+            Output::Text
+        }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     /// Create the repository, its key if encryption is on, and the catalogue's indexes
@@ -130,12 +141,16 @@ pub(crate) fn parse() -> Result<Arguments, Exit> {
 }
 
 fn parse_from(words: Vec<OsString>) -> Result<Arguments, Exit> {
-    let json = words.iter().any(|word| word == "--json");
+    let output = if words.iter().any(|word| word == "--json") {
+        Output::Json
+    } else {
+        Output::Text
+    };
     Arguments::try_parse_from(words).map_err(|error| {
         if error.use_stderr() {
             let text = error.to_string();
             let text = text.strip_prefix("error: ").unwrap_or(&text).trim_end();
-            Output::new(json).failure(&Failure::usage(text));
+            output.failure(&Failure::usage(text));
             return Exit::Usage;
         }
         // Ignore a closed stdout.

@@ -4,6 +4,21 @@ use std::io::{self, IsTerminal, Write};
 
 use crate::failure::Failure;
 
+/// Whether the operator has confirmed a change on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Confirmation {
+    /// `--yes` is given.
+    Given,
+    /// A person must answer a question.
+    Required,
+}
+
+impl From<bool> for Confirmation {
+    fn from(yes: bool) -> Self {
+        if yes { Self::Given } else { Self::Required }
+    }
+}
+
 /// The refusal if no question is possible. It names the options that make the question unnecessary.
 pub(crate) fn cannot_ask(instead: &str) -> Failure {
     Failure::refused(format!(

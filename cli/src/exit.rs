@@ -147,7 +147,7 @@ pub(crate) fn exit_of(error: &OperationError) -> Exit {
         | OperationError::Copy(CopyFault::AnotherRepository { .. }) => Exit::Refused,
         OperationError::NotFound(_) | OperationError::NoItem(_) => Exit::NotFound,
         OperationError::Config(_) | OperationError::Key(_) => Exit::Settings,
-        OperationError::Drill(_, is_transient) => {
+        OperationError::Drill { is_transient, .. } => {
             if *is_transient {
                 Exit::Unreachable
             } else {
@@ -204,7 +204,7 @@ fn of_repository(error: &RepositoryFileError) -> Exit {
         RepositoryFileError::NotInitialised(_)
         | RepositoryFileError::LostButCopied(_)
         | RepositoryFileError::Lost(_) => Exit::NotFound,
-        RepositoryFileError::NoKey(_) => Exit::Settings,
+        RepositoryFileError::NoKey(_) | RepositoryFileError::MayNotRead { .. } => Exit::Settings,
         RepositoryFileError::Changed(_) => Exit::Refused,
         _ => Exit::Corrupt,
     }

@@ -2,7 +2,7 @@
 //! writing. Offline keys replace the keys of the settings.
 
 use holdfast_domain::settings::{SettingError, Settings};
-use holdfast_lambda::Clients;
+use holdfast_setup::Clients;
 
 use crate::failure::Failure;
 

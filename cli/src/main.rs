@@ -35,7 +35,7 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(exit) => return exit.into(),
     };
-    let output = Output::new(arguments.global.json);
+    let output = arguments.global.output();
     match run(arguments, output) {
         Ok(exit) => exit.into(),
         Err(failure) => {

@@ -8,23 +8,22 @@ use serde::Serialize;
 use crate::{failure::Failure, redaction::without_credentials, text::printable};
 
 /// How results are shown.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Output {
-    json: bool,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Output {
+    /// Text for people.
+    Text,
+    /// JSON documents for machines.
+    Json,
 }
 
 impl Output {
-    pub(crate) const fn new(json: bool) -> Self {
-        Self { json }
-    }
-
     /// Prints one result: the document in JSON mode, otherwise the text.
     pub(crate) fn result(
         self,
         document: &impl Serialize,
         text: impl FnOnce() -> String,
     ) -> Result<(), Failure> {
-        if self.json {
+        if self == Self::Json {
             return line_to_stdout(&json(document)?);
         }
         line_to_stdout(&printable(without_credentials(&text()).trim_end()))
@@ -32,7 +31,7 @@ impl Output {
 
     /// Prints a result only in JSON mode. People get their own text.
     pub(crate) fn json<T: Serialize>(self, document: impl FnOnce() -> T) -> Result<(), Failure> {
-        if self.json {
+        if self == Self::Json {
             line_to_stdout(&json(&document())?)
         } else {
             Ok(())
@@ -41,7 +40,7 @@ impl Output {
 
     /// Prints a result only in text mode. Machines get their own documents.
     pub(crate) fn text(self, text: impl FnOnce() -> String) -> Result<(), Failure> {
-        if self.json {
+        if self == Self::Json {
             Ok(())
         } else {
             line_to_stdout(&printable(without_credentials(&text()).trim_end()))
@@ -55,7 +54,7 @@ impl Output {
 
     /// Something worth knowing by the way, for people.
     pub(crate) fn note(self, text: &str) {
-        if !self.json {
+        if self == Self::Text {
             line_to_stderr(&printable(&without_credentials(text)));
         }
     }
@@ -67,7 +66,7 @@ impl Output {
 
     /// Prints the failure and its remedy.
     pub(crate) fn failure(self, failure: &Failure) {
-        if self.json {
+        if self == Self::Json {
             line_to_stderr(&without_credentials(&failure.to_json()));
         } else {
             line_to_stderr(&printable(&without_credentials(&failure.to_text())));

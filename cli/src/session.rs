@@ -16,9 +16,9 @@ use holdfast_domain::{
     Secret,
     settings::{Settings, StoreLocation},
 };
-use holdfast_lambda::Clients;
 use holdfast_operations::{Holdfast, Observer, OperationError, own_collections};
 use holdfast_repository::Repository;
+use holdfast_setup::Clients;
 
 use crate::{
     arguments::Global,

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::stage::{Deployment, Variant, until};
 
-const CLOUDWATCH: &str = "GraniteServiceVersion20100801";
+pub(crate) const CLOUDWATCH: &str = "GraniteServiceVersion20100801";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deployment_that_never_backed_up_is_overdue_and_so_is_one_whose_sweep_is_silent() {

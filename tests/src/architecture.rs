@@ -8,8 +8,10 @@ use serde_json::Value;
 ///
 /// `recovery` and `repository` are below `catalog`, so restores and verification compile without
 /// it.
-const LIBRARIES: [&str; 11] = [
+const LIBRARIES: [&str; 13] = [
     "lambda",
+    "api",
+    "setup",
     "operations",
     "catalog",
     "recovery",

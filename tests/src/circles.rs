@@ -200,7 +200,7 @@ impl Found {
                     rest = &after[end..];
                 }
                 TokenTree::Ident(word) if word == "mod" && is_cfg => {
-                    rest = after.get(2..).unwrap_or_default()
+                    rest = after.get(2..).unwrap_or_default();
                 }
                 TokenTree::Ident(_) => {
                     let (path, end) = path_of(rest_with(first, after));
@@ -249,7 +249,7 @@ fn collect_leaves(tree: &[TokenTree], before: &[String], leaves: &mut Vec<(Modul
         while let Some(token) = words.next() {
             match token {
                 TokenTree::Ident(word) if word == "as" => {
-                    name = words.next().map(ToString::to_string)
+                    name = words.next().map(ToString::to_string);
                 }
                 TokenTree::Ident(word) if word == "self" && path.len() > before.len().max(1) => {}
                 TokenTree::Ident(word) => path.push(word.to_string()),

@@ -1,10 +1,13 @@
 //! Triggers of a content backup, alone or with the database backup, and their permissions.
 
+use std::time::Duration;
+
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::stage::{
     Answer, Caller, Deployment, Invocation, Piece, Variant, event, fill_with_noise, small_file,
+    until,
 };
 
 const CONTENT: &str = "/api/backups/content";
@@ -88,6 +91,7 @@ async fn while_content_is_backed_up_every_other_call_for_it_is_refused() {
             "{kind}: {refused:?}"
         );
     }
+    a_tick_is_skipped(&variant, &id).await;
     let status = variant
         .api
         .get("/api/backups/status")
@@ -249,6 +253,30 @@ async fn a_full_backup_leaves_out_what_is_switched_off_and_who_may_only_look_beg
     variant
         .finish(asked["parts"][0]["backupId"].as_str().unwrap())
         .await;
+}
+
+/// A tick that meets the running backup is answered, so it is neither retried nor a dead letter.
+async fn a_tick_is_skipped(variant: &Variant, running: &str) {
+    let tick = variant
+        .invoke("content-backup", &event("schedule-content"))
+        .await;
+    assert!(!tick.failed, "{tick:?}");
+    assert_eq!(
+        (&tick.payload["status"], &tick.payload["runningBackupId"]),
+        (&json!("skipped"), &json!(running)),
+        "{tick:?}"
+    );
+    until(
+        "the metric of the tick",
+        Duration::from_secs(10),
+        || async {
+            let log = variant.log("content-backup").await;
+            log.iter()
+                .any(|line| line.contains("\"BackupSkipped\":1.0"))
+                .then_some(())
+        },
+    )
+    .await;
 }
 
 fn has_begun(invocation: &Invocation) -> bool {

@@ -8,6 +8,7 @@
 mod stage;
 
 mod alarms;
+mod alarms_notify;
 mod architecture;
 mod by_schedule;
 mod calls;
@@ -17,15 +18,17 @@ mod content_killed;
 mod content_round_trip;
 mod content_scale;
 mod content_triggers;
+mod encryption;
 mod features;
 mod killed;
 mod misconfigured;
 mod mongodump_fails;
 mod one_at_a_time;
 mod privileges;
+mod reporting;
 mod retention;
 mod round_trip;
 mod second_copy;
-mod told;
+mod template;
 mod unreachable;
 mod verification;

@@ -16,20 +16,50 @@ async fn a_malformed_key_is_reported_by_its_setting_and_nothing_is_backed_up() {
         .talkative()
         .deploy()
         .await;
-    let validation = validation(&variant).await;
-    assert_eq!(validation["success"], false);
-    let errors = validation["errors"].as_array().unwrap();
+    let config = the_api_reports_no_fault(&variant).await;
+    for (name, shown) in [
+        ("BACKUP_ENCRYPTION_KEY", "***"),
+        ("BACKUP_DATABASE_ENCRYPTION", "true"),
+    ] {
+        assert_eq!(config[name], shown, "{config}");
+    }
+    a_request_fails(&variant, "BACKUP_ENCRYPTION_KEY").await;
+    let id = a_tick_leaves_a_failed_job(&variant, "BACKUP_ENCRYPTION_KEY").await;
+    variant.also_secret("the mended key", KEY);
+    put_secret(&variant, "EncryptionKeySecretArn", KEY).await;
+    failed_as_misconfigured(&variant.api.job(&id).await);
+    assert_eq!(variant.api.back_up().await["encrypted"], true);
+    variant.finish(&id).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_is_no_mongodb_is_reported_and_its_tick_leaves_a_failed_job() {
+    let uri = "postgres://ada:swordfish-swordfish@127.0.0.1/platform";
+    let variant = Deployment::named("postgres")
+        .source_uri(uri)
+        .talkative()
+        .deploy()
+        .await;
+    the_api_reports_no_fault(&variant).await;
+    a_request_fails(&variant, "MONGODB_URI").await;
+    let id = a_tick_leaves_a_failed_job(&variant, "MONGODB_URI").await;
+    failed_as_misconfigured(&variant.api.job(&id).await);
+    variant.finish(&id).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_malformed_catalogue_is_reported_and_stops_every_other_call() {
+    let variant = Deployment::named("catalogue")
+        .catalog_uri("postgres://ada:swordfish-swordfish@127.0.0.1/holdfast")
+        .talkative()
+        .deploy()
+        .await;
+    let configuration = configuration(&variant).await;
+    let errors = configuration["validation"]["errors"].as_array().unwrap();
     assert_eq!(
         (errors.len(), &errors[0]["name"]),
-        (1, &json!("BACKUP_ENCRYPTION_KEY")),
-        "{validation}"
-    );
-    assert!(
-        errors[0]["message"]
-            .as_str()
-            .unwrap()
-            .contains("64 hex digits"),
-        "{validation}"
+        (1, &json!("BACKUP_CATALOG_URI")),
+        "{configuration}"
     );
     for path in [
         "/status",
@@ -57,44 +87,13 @@ async fn a_malformed_key_is_reported_by_its_setting_and_nothing_is_backed_up() {
             .await;
         refused.expect_refusal(403, "FORBIDDEN");
     }
-    let id = a_tick_leaves_a_failed_job(&variant, "BACKUP_ENCRYPTION_KEY").await;
-    variant.also_secret("the mended key", KEY);
-    mended_it_works(&variant, &id).await;
-    variant.finish(&id).await;
+    let catalog = variant.environment["BACKUP_CATALOG_URI"].clone();
+    put_secret(&variant, "CatalogUriSecretArn", &catalog).await;
+    let id = variant.api.back_up().await["backupId"].clone();
+    variant.finish(id.as_str().unwrap()).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_source_that_is_no_mongodb_is_reported_and_its_tick_leaves_a_failed_job() {
-    let uri = "postgres://ada:swordfish-swordfish@127.0.0.1/platform";
-    let variant = Deployment::named("postgres")
-        .source_uri(uri)
-        .talkative()
-        .deploy()
-        .await;
-    let validation = validation(&variant).await;
-    let errors = validation["errors"].as_array().unwrap();
-    assert_eq!(
-        (errors.len(), &errors[0]["name"]),
-        (1, &json!("MONGODB_URI")),
-        "{validation}"
-    );
-    variant
-        .api
-        .trigger()
-        .await
-        .expect_refusal(503, "CONFIG_INVALID");
-    let id = a_tick_leaves_a_failed_job(&variant, "MONGODB_URI").await;
-    let row = variant
-        .rows("backup_jobs")
-        .find_one(mongodb::bson::doc! { "_id": &id })
-        .await
-        .unwrap()
-        .unwrap();
-    assert_eq!(row.get_str("status").unwrap(), "failed", "{row}");
-    variant.finish(&id).await;
-}
-
-async fn validation(variant: &Variant) -> Value {
+async fn configuration(variant: &Variant) -> Value {
     let configuration = variant
         .api
         .get("/api/backups/config")
@@ -105,7 +104,43 @@ async fn validation(variant: &Variant) -> Value {
     for secret in ["MONGODB_URI", "BACKUP_CATALOG_URI"] {
         assert_eq!(configuration["config"][secret], "***", "{configuration}");
     }
-    configuration["validation"].clone()
+    configuration
+}
+
+/// The API has neither the source nor the key, so it shows them and cannot validate them.
+async fn the_api_reports_no_fault(variant: &Variant) -> Value {
+    let configuration = configuration(variant).await;
+    assert_eq!(
+        configuration["validation"],
+        json!({ "success": true, "errors": [], "warnings": [] })
+    );
+    configuration["config"].clone()
+}
+
+async fn a_request_fails(variant: &Variant, setting: &str) {
+    let id = variant.api.triggered().await;
+    let job = variant.api.settled(&id).await;
+    failed_as_misconfigured(&job);
+    let message = job["error"]["message"].as_str().unwrap();
+    assert!(message.contains(setting), "{job}");
+}
+
+fn failed_as_misconfigured(job: &Value) {
+    assert_eq!(
+        (&job["status"], &job["error"]["code"]),
+        (&json!("failed"), &json!("config-invalid")),
+        "{job}"
+    );
+}
+
+/// The next call reads the secret's new value.
+async fn put_secret(variant: &Variant, parameter: &str, value: &str) {
+    let secret =
+        json!({ "SecretId": format!("{}/{parameter}", variant.name), "SecretString": value });
+    variant
+        .aws
+        .json("secretsmanager", "secretsmanager.PutSecretValue", &secret)
+        .await;
 }
 
 async fn a_tick_leaves_a_failed_job(variant: &Variant, setting: &str) -> String {
@@ -125,24 +160,4 @@ async fn a_tick_leaves_a_failed_job(variant: &Variant, setting: &str) -> String 
     );
     assert_eq!(variant.keys().await, [""; 0]);
     said["backupId"].as_str().unwrap().to_owned()
-}
-
-/// The next call reads the secret's new value, and the failed job is visible.
-async fn mended_it_works(variant: &Variant, id: &str) {
-    let secret = json!({ "SecretId": format!("{}/EncryptionKeySecretArn", variant.name), "SecretString": KEY });
-    variant
-        .aws
-        .json("secretsmanager", "secretsmanager.PutSecretValue", &secret)
-        .await;
-    assert_eq!(
-        validation(variant).await,
-        json!({ "success": true, "errors": [], "warnings": [] })
-    );
-    let job = variant.api.job(id).await;
-    assert_eq!(
-        (&job["status"], &job["error"]["code"]),
-        (&json!("failed"), &json!("config-invalid")),
-        "{job}"
-    );
-    assert_eq!(variant.api.back_up().await["encrypted"], true);
 }

@@ -94,6 +94,11 @@ async fn each_place_has_few_who_may_change_it() {
             &["ContentDownload", "Retention"],
         ),
         ("s3:DeleteObject", "repository.json", &[]),
+        (
+            "s3:PutObject",
+            "repository.json",
+            &["ContentBackup", "DatabaseBackup"],
+        ),
         ("s3:PutObject", "exports/backup_metadata_1.json", &["Api"]),
         ("s3:GetObject", "exports/backup_metadata_1.json", &["Api"]),
         ("s3:DeleteObject", "exports/backup_metadata_1.json", &[]),

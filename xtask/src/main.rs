@@ -1,4 +1,4 @@
-//! `cargo xtask setup | demo | test | bench | check`: installs the local parts, starts them,
+//! `cargo xtask setup | demo | test | bench | check | prose | figures`: installs the local parts, starts them,
 //! deploys `template.yaml` to them, and demonstrates or tests the result. However it ends, it
 //! leaves no process.
 
@@ -6,11 +6,13 @@ mod bench;
 mod checks;
 mod demo;
 mod environment;
+mod figures;
 mod files;
 mod prerequisites;
 mod process;
 mod progress;
 mod prose;
+mod sources;
 mod stack;
 mod suite;
 mod terminal;
@@ -48,6 +50,8 @@ enum Command {
     Check,
     /// Measure the prose of documents, comments and messages.
     Prose(ProseOptions),
+    /// Print sizes of the product code: files, functions, tokens, traits, documentation.
+    Figures,
 }
 
 /// Options for the figures of the prose.
@@ -122,6 +126,10 @@ async fn carry_out(command: Command) -> Result<Outcome> {
             Ok(Outcome::Done(
                 checks::run(&environment, &supervisor, &tools, Extent::Quick).await?,
             ))
+        }
+        Command::Figures => {
+            figures::print()?;
+            Ok(Outcome::Done(ExitCode::SUCCESS))
         }
         Command::Prose(options) => {
             if let Some(path) = options.hard {

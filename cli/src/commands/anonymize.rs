@@ -73,17 +73,30 @@ fn secret_in(file: &Path) -> Result<Secret, Failure> {
     Ok(Secret::new(text.trim()))
 }
 
-/// The effect of each rule, and the fields without a rule. A dry run shows a few outcomes.
-pub(super) fn text(report: &AnonymizeReport, dry_run: bool) -> String {
+/// Whether the table contains a few outcomes of each rule.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Samples {
+    Shown,
+    Hidden,
+}
+
+/// The effect of each rule, and the fields without a rule.
+pub(super) fn text(report: &AnonymizeReport, samples: Samples) -> String {
     let columns = [
         ("LINE", Side::Right),
         ("COLLECTIONS", Side::Left),
         ("FIELD", Side::Left),
         ("ACTION", Side::Left),
         ("VALUES", Side::Right),
-        (if dry_run { "FOR EXAMPLE" } else { "" }, Side::Left),
+        (
+            match samples {
+                Samples::Shown => "FOR EXAMPLE",
+                Samples::Hidden => "",
+            },
+            Side::Left,
+        ),
     ];
-    let rows: Vec<Vec<String>> = report.rules.iter().map(|rule| row(rule, dry_run)).collect();
+    let rows: Vec<Vec<String>> = report.rules.iter().map(|rule| row(rule, samples)).collect();
     let mut parts = vec![text::table(&columns, &rows)];
     if !report.unchanged.is_empty() {
         parts.push(format!(
@@ -99,15 +112,15 @@ pub(super) fn text(report: &AnonymizeReport, dry_run: bool) -> String {
         .join("\n")
 }
 
-fn row(rule: &AppliedRule, dry_run: bool) -> Vec<String> {
+fn row(rule: &AppliedRule, shown: Samples) -> Vec<String> {
     let samples = rule
         .samples
         .iter()
         .map(|sample| format!("{} → {}", sample.of, sample.outcome));
-    let outcomes = match (rule.applied_to.as_slice(), dry_run) {
+    let outcomes = match (rule.applied_to.as_slice(), shown) {
         ([], _) => "not restored, or absent".to_owned(),
-        (_, true) => samples.collect::<Vec<_>>().join(" | "),
-        (_, false) => String::new(),
+        (_, Samples::Shown) => samples.collect::<Vec<_>>().join(" | "),
+        (_, Samples::Hidden) => String::new(),
     };
     vec![
         rule.line.to_string(),

@@ -9,12 +9,14 @@ use std::{
 
 use crate::{failure::Failure, progress::Meter};
 
-pub(super) fn opened(
-    file: &Path,
-    is_stdin: bool,
-    meter: &Arc<Meter>,
-) -> Result<Box<dyn Read + Send>, Failure> {
-    if is_stdin {
+/// Whether the argument names stdin.
+pub(super) fn is_stdin(file: &Path) -> bool {
+    file == "-"
+}
+
+/// Opens the file, or stdin.
+pub(super) fn opened(file: &Path, meter: &Arc<Meter>) -> Result<Box<dyn Read + Send>, Failure> {
+    if is_stdin(file) {
         return Ok(Box::new(Metered {
             inner: io::stdin(),
             meter: Arc::clone(meter),

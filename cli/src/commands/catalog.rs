@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 use holdfast_domain::{BackupId, BackupType, Timestamp};
 use holdfast_operations::{
-    BroughtBack, Holdfast, RebuildProgress, RebuildReport, Silent, Trust, UnreadCause,
+    Holdfast, RebuildProgress, RebuildReport, ReinstatedParent, Silent, Trust, UnreadCause,
     plan_rebuild, plan_retention, rebuild_catalog,
 };
 use serde::Serialize;
@@ -197,7 +197,7 @@ fn completed(id: &BackupId) -> String {
     format!("  completed {id}: its job had failed, but {why}")
 }
 
-fn brought_back(BroughtBack { backup_id, status }: &BroughtBack) -> String {
+fn brought_back(ReinstatedParent { backup_id, status }: &ReinstatedParent) -> String {
     format!(
         "  {backup_id} is {status} again: it was deleted with its parts, but a part is a backup again"
     )
@@ -331,7 +331,7 @@ mod tests {
             JobStatus::Cancelled,
             JobStatus::Completed,
         ] {
-            let line = brought_back(&BroughtBack {
+            let line = brought_back(&ReinstatedParent {
                 backup_id: id(BackupType::Full),
                 status,
             });

@@ -113,7 +113,7 @@ fn say(report: &SweepReport, output: Output) {
             "{id} stopped without a result, and is marked as failed"
         ));
     }
-    for id in report.hand_on.iter().map(|one| &one.backup_id) {
+    for id in report.to_continue.iter().map(|one| &one.backup_id) {
         output.note(&format!(
             "{id} was interrupted. The next `holdfast run content` or `holdfast run full` resumes it. `holdfast \
              cancel {id}` ends it"

@@ -110,7 +110,7 @@ async fn write(
         exclude: vec![session.own_catalogue().await],
     };
     let plan = plan(&connection, &selection, database.parallel_collections).await?;
-    let end = End::new(file, arguments.gzip, database.compression_level)
+    let end = End::new(file, arguments.gzip.then_some(database.compression_level))
         .map_err(|error| Failure::failed(error.to_string()))?;
     let never = std::future::pending();
     let (end, report) = dump(&connection, plan, database.parallel_collections, end, never)
@@ -176,11 +176,11 @@ enum End {
 }
 
 impl End {
-    fn new(file: File, gzip: bool, level: u8) -> io::Result<Self> {
+    fn new(file: File, gzip_level: Option<u8>) -> io::Result<Self> {
         let file = BufWriter::with_capacity(1 << 20, file);
-        if !gzip {
+        let Some(level) = gzip_level else {
             return Ok(Self::Plain(file));
-        }
+        };
         let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         Ok(Self::Gzip(GzipWriter::new(file, level, threads)?))
     }

@@ -24,8 +24,10 @@ struct Document<'a> {
 /// Creates the repository first. It is reported even if the catalogue is unreachable.
 pub(crate) async fn run(session: &Session, output: Output) -> Result<Exit, Failure> {
     let repository = session.repository()?;
-    let with_key = session.settings.database.encryption || session.settings.content.encryption;
-    let report = repository.init(with_key, Timestamp::now()).await?;
+    let is_encrypted = session.settings.database.encryption || session.settings.content.encryption;
+    let report = repository
+        .init(is_encrypted.into(), Timestamp::now())
+        .await?;
     let catalog = indexes(session).await;
     let store = repository.location().to_string();
     let document = Document {

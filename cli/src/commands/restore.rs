@@ -18,7 +18,11 @@ use holdfast_recovery::{
     RestoreTarget, prove_archive, rehearse_archive, restore_archive, restore_database,
 };
 
-use super::{anonymize, archive_file::opened, kind, restore_content, restore_lease, restored};
+use super::{
+    anonymize,
+    archive_file::{is_stdin, opened},
+    kind, restore_content, restore_lease, restored,
+};
 use crate::{
     confirm,
     connection::{Given, secret},
@@ -257,7 +261,8 @@ async fn preview_and_ask(
     session: &Session,
     target: &RestoreTarget,
 ) -> Result<(), Failure> {
-    if !confirm::can_ask() || source.is_stdin() {
+    let is_on_stdin = matches!(source, Source::Archive(file) if is_stdin(file));
+    if !confirm::can_ask() || is_on_stdin {
         return Err(confirm::cannot_ask("--yes or --dry-run"));
     }
     let mut dry = target.clone();
@@ -361,17 +366,13 @@ impl std::fmt::Display for Source {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Backup(id) => write!(f, "backup {id}"),
-            Self::Archive(_) if self.is_stdin() => f.write_str("the archive on stdin"),
+            Self::Archive(file) if is_stdin(file) => f.write_str("the archive on stdin"),
             Self::Archive(file) => write!(f, "archive {}", file.display()),
         }
     }
 }
 
 impl Source {
-    fn is_stdin(&self) -> bool {
-        matches!(self, Self::Archive(file) if file == Path::new("-"))
-    }
-
     async fn restore(
         &self,
         session: &Session,
@@ -380,7 +381,7 @@ impl Source {
         let meter = Arc::new(Meter::new(&format!("reading {self}")));
         match self {
             Self::Backup(id) => of_backup(id, session, target, &meter).await,
-            Self::Archive(file) => of_archive(file, self.is_stdin(), target, &meter).await,
+            Self::Archive(file) => of_archive(file, target, &meter).await,
         }
     }
 }
@@ -406,23 +407,22 @@ async fn of_backup(
 
 async fn of_archive(
     file: &Path,
-    is_stdin: bool,
     target: &RestoreTarget,
     meter: &Arc<Meter>,
 ) -> Result<RestoreReport, Failure> {
     let progress = |progress: &RestoreProgress| meter.say(doing(progress));
-    let is_file = !is_stdin && std::fs::metadata(file).is_ok_and(|found| found.is_file());
+    let is_file = !is_stdin(file) && std::fs::metadata(file).is_ok_and(|found| found.is_file());
     if is_file {
         meter.say("checking".to_owned());
-        prove_archive(opened(file, false, meter)?).await?;
-        rehearse_archive(opened(file, false, meter)?, target, &progress).await?;
+        prove_archive(opened(file, meter)?).await?;
+        rehearse_archive(opened(file, meter)?, target, &progress).await?;
     } else if let Some(option) = reads_twice(&target.options) {
         return Err(Failure::refused(format!(
             "{option} needs an archive that can be read twice, because it checks the complete archive first"
         ))
         .hint("save the archive as a file"));
     }
-    Ok(restore_archive(opened(file, is_stdin, meter)?, target, &progress).await?)
+    Ok(restore_archive(opened(file, meter)?, target, &progress).await?)
 }
 
 /// The option that a once-readable archive cannot serve.

@@ -58,7 +58,7 @@ mod tests {
                 json: true,
                 store: Some(store),
             },
-            Output::new(true),
+            Output::Json,
         );
         let session = Session::open(&global, KeysNeeded::Optional, output)
             .await

@@ -6,7 +6,7 @@ use holdfast_database::{Comparison, RestoreReport, RestoreResult, RestoredNamesp
 use holdfast_domain::Manifest;
 use serde::Serialize;
 
-use super::anonymize;
+use super::anonymize::{self, Samples};
 use crate::text::{self, Side};
 
 /// Adds document counts from the manifest, because a dry run does not read the documents.
@@ -72,6 +72,11 @@ pub(super) fn text(source: &str, target: &str, report: &RestoreReport) -> String
     } else {
         "was restored"
     };
+    let samples = if report.dry_run {
+        Samples::Shown
+    } else {
+        Samples::Hidden
+    };
     let mut parts = vec![
         format!("{source} {verb} into {target}"),
         text::table(&columns, &rows),
@@ -96,7 +101,7 @@ pub(super) fn text(source: &str, target: &str, report: &RestoreReport) -> String
         report
             .anonymized
             .iter()
-            .map(|rules| anonymize::text(rules, report.dry_run)),
+            .map(|rules| anonymize::text(rules, samples)),
     );
     parts
         .iter()
@@ -155,7 +160,7 @@ fn row(namespace: &RestoredNamespace, report: &RestoreReport) -> Vec<String> {
             namespace.documents.to_string()
         },
         namespace.indexes.len().to_string(),
-        there_before(namespace, dry_run),
+        there_before(namespace, report),
         if dry_run {
             String::new()
         } else {
@@ -164,7 +169,8 @@ fn row(namespace: &RestoredNamespace, report: &RestoreReport) -> Vec<String> {
     ]
 }
 
-fn there_before(namespace: &RestoredNamespace, dry_run: bool) -> String {
+fn there_before(namespace: &RestoredNamespace, report: &RestoreReport) -> String {
+    let dry_run = report.dry_run;
     let documents = |number: &u64| match namespace.replaces {
         Some(kind) if kind.as_str() == "view" => "a view".to_owned(),
         Some(kind) => format!("a {kind} of {}", text::count(*number, "document")),
@@ -225,7 +231,14 @@ mod tests {
 
     use super::*;
 
-    fn report(dry_run: bool, documents: u64) -> RestoreReport {
+    fn planned(documents: u64) -> RestoreReport {
+        RestoreReport {
+            dry_run: true,
+            ..report(documents)
+        }
+    }
+
+    fn report(documents: u64) -> RestoreReport {
         let namespace = RestoredNamespace {
             from: "a.users".to_owned(),
             to: "b.users".to_owned(),
@@ -254,7 +267,7 @@ mod tests {
             reason: "the server's own".to_owned(),
         };
         RestoreReport {
-            dry_run,
+            dry_run: false,
             namespaces: vec![namespace],
             in_the_way: Vec::new(),
             left_out: vec![left_out],
@@ -265,7 +278,7 @@ mod tests {
 
     #[test]
     fn what_went_wrong_and_what_was_left_out_is_said() {
-        let text = text("backup x", "mongodb://h/", &report(false, 3));
+        let text = text("backup x", "mongodb://h/", &report(3));
         for expected in [
             "DIFFERS: 2 documents are missing",
             "an index was refused",
@@ -283,7 +296,7 @@ mod tests {
 
     #[test]
     fn a_target_of_another_kind_and_the_space_of_the_copy_are_named() {
-        let mut planned = report(true, 3);
+        let mut planned = planned(3);
         planned.namespaces[0].target = TargetState::Replaced(7);
         planned.namespaces[0].replaces = Some(holdfast_archive::NamespaceKind::Timeseries);
         let shown = text("backup x", "mongodb://h/", &planned);
@@ -295,7 +308,7 @@ mod tests {
             shown.contains("space for a second copy of 1 target"),
             "{shown}"
         );
-        let mut kept = report(false, 3);
+        let mut kept = report(3);
         kept.namespaces[0].target = TargetState::Replaced(7);
         kept.namespaces[0].result = RestoreResult::Kept;
         let shown = text("backup x", "mongodb://h/", &kept);
@@ -307,7 +320,7 @@ mod tests {
 
     #[test]
     fn a_dry_run_does_not_say_that_it_did_anything() {
-        let text = text("archive x", "mongodb://h/", &report(true, 0));
+        let text = text("archive x", "mongodb://h/", &planned(0));
         assert!(
             text.contains("b.users: option autoIndexId left out"),
             "{text}"

@@ -1,5 +1,5 @@
 //! Exit code 9: the work is done, and a person must act. Each cause in docs/operations.md that is
-//! not a lost manifest (`lost.rs`) or a new or empty source (`sources.rs`).
+//! not a lost manifest (`lost_manifests.rs`) or a new or empty source (`sources.rs`).
 
 use std::sync::{
     Arc,

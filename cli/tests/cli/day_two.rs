@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::{
     copies::{REGION, bucket_in_another_region},
+    directory::run_in_shell,
     files::Files,
-    here::run_in_shell,
     place::Place,
 };
 

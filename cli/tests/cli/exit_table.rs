@@ -8,8 +8,8 @@ use holdfast_domain::{BackupId, BackupType, Job, Timestamp, Trigger, TriggerKind
 use holdfast_testing::proxy::{FaultProxy, WireFault};
 
 use super::{
+    directory::{NAME, place_in},
     files::Files,
-    here::{NAME, place_in},
     place::{Place, UNREACHABLE, end_of, uri_of},
 };
 

@@ -3,8 +3,8 @@
 use std::fs;
 
 use super::{
+    directory::{NAME, place_in, there_and_back},
     files::Files,
-    here::{NAME, place_in, there_and_back},
 };
 
 const GUIDE: [(&str, &str); 27] = [

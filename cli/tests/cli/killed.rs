@@ -15,8 +15,8 @@ use holdfast_testing::{
 };
 
 use super::{
+    directory::{NAME, place_in, unfinished},
     files::{Files, bytes},
-    here::{NAME, place_in, unfinished},
     place::end_of,
 };
 

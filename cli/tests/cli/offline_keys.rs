@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use super::{files::Files, here::initialised_in, place::Place};
+use super::{directory::initialised_in, files::Files, place::Place};
 
 const KEY: &str = "0707070707070707070707070707070707070707070707070707070707070707";
 /// Made by age-keygen, for tests alone.

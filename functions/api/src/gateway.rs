@@ -4,20 +4,13 @@
 //! Only the content type of the headers and the legal characters of the path are copied, so no
 //! converter rejects the event. The claims come only from the authorizer's part of the event.
 
-use std::{panic::AssertUnwindSafe, time::Duration};
+use std::time::Duration;
 
-use axum::{Router, body, response::IntoResponse};
-use futures_util::FutureExt;
+use axum::{Router, body};
+use holdfast_api::{Claims, MAX_ANSWER_BYTES, escaped_bytes, refuse_size, respond};
 use holdfast_domain::Timestamp;
 use lambda_http::{Body, Error, Request, aws_lambda_events::apigw::ApiGatewayV2httpResponse, http};
 use serde_json::{Map, Value, json};
-use tower::ServiceExt;
-
-use crate::{
-    access::Claims,
-    answer::{Failure, with_headers},
-    fit::{MAX_ANSWER_BYTES, escaped_bytes},
-};
 
 /// Reserved at the end of the function's time, so that the caller still gets a response.
 const MARGIN: Duration = Duration::from_secs(1);
@@ -30,14 +23,9 @@ pub(crate) async fn answer(
 ) -> Result<ApiGatewayV2httpResponse, Error> {
     let request = request(event)
         .inspect_err(|error| tracing::error!(%error, "the event is not for this function"))?;
-    let call = AssertUnwindSafe(router.oneshot(request)).catch_unwind();
     let left = Duration::try_from(deadline.duration_since(Timestamp::now())).unwrap_or_default();
-    let response = match tokio::time::timeout(left.saturating_sub(MARGIN), call).await {
-        Ok(Ok(response)) => response.into_response(),
-        Ok(Err(_)) => Failure::internal(&"a call panicked").into_response(),
-        Err(_) => Failure::timeout().into_response(),
-    };
-    to_gateway(response).await
+    let request = request.map(body::Body::new);
+    to_gateway(respond(router, request, left.saturating_sub(MARGIN)).await).await
 }
 
 async fn to_gateway(
@@ -48,9 +36,7 @@ async fn to_gateway(
     let size_bytes = escaped_bytes(&body);
     if size_bytes > MAX_ANSWER_BYTES {
         tracing::error!(size_bytes, "a response exceeds Lambda's size limit");
-        let failure = Failure::answer_too_large(size_bytes, MAX_ANSWER_BYTES);
-        let replaced = with_headers(failure.into_response()).await;
-        let (failed, failure) = replaced.into_parts();
+        let (failed, failure) = refuse_size(size_bytes).await.into_parts();
         (parts, body) = (failed, body::to_bytes(failure, usize::MAX).await?);
     }
     let mut answer = ApiGatewayV2httpResponse::default();
@@ -63,8 +49,14 @@ async fn to_gateway(
 
 fn request(event: &Value) -> Result<Request, Error> {
     let mut request = lambda_http::request::from_str(&plain(event)?.to_string())?;
-    request.extensions_mut().insert(Claims::of(event));
+    request.extensions_mut().insert(claims(event));
     Ok(request)
+}
+
+/// The claims that API Gateway's authorizer verified.
+fn claims(event: &Value) -> Claims {
+    let claims = event.pointer("/requestContext/authorizer/jwt/claims");
+    Claims::new(claims.and_then(Value::as_object).cloned())
 }
 
 /// The event, reduced to the parts that the calls need.
@@ -171,6 +163,19 @@ mod tests {
             assert_eq!(request.uri().to_string(), expected);
             assert_eq!(request.headers().len(), 1);
         }
+    }
+
+    #[test]
+    fn only_the_authorizers_claims_count() {
+        let none = Claims::new(None);
+        for event in [
+            json!({}),
+            json!({ "headers": { "authorization": "Bearer x", "role": "admin" }, "claims": { "role": "admin" } }),
+            json!({ "requestContext": { "authorizer": { "lambda": { "role": "admin" } } } }),
+        ] {
+            assert_eq!(claims(&event), none);
+        }
+        assert_ne!(claims(&event("/", "")), none);
     }
 
     #[test]

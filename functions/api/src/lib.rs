@@ -1,14 +1,7 @@
-//! HTTP: `/api/backups/*`.
+//! HTTP: `/api/backups/*` behind API Gateway. The calls are in `holdfast_api`.
 
-mod access;
-mod answer;
-mod calls;
-mod contract;
-mod fit;
 mod gateway;
-mod json;
-mod request;
-mod schema;
+mod host;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +14,8 @@ use lambda_http::{
 };
 use serde_json::Value;
 
+use crate::host::FunctionHost;
+
 /// Starts the function, and serves its invocations until the process ends.
 ///
 /// # Errors
@@ -29,7 +24,8 @@ pub async fn run() -> Result<(), Error> {
     let warm = &Warm::cold_start().await;
     let serve = service_fn(move |event: LambdaEvent<Value>| async move {
         let function = warm.function().await;
-        let router = calls::router(Arc::clone(&function));
+        let host = FunctionHost(Arc::clone(&function));
+        let router = holdfast_api::router(Arc::new(host));
         let answer = gateway::answer(router, &event.payload, deadline(&event.context)).await;
         // Also the answer to a refused login.
         if answer

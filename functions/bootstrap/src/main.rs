@@ -6,7 +6,7 @@
 use std::{pin::Pin, process::ExitCode};
 
 use holdfast_domain::settings::LogLevel;
-use holdfast_lambda::{Identity, identity, telemetry};
+use holdfast_setup::{Identity, identity, telemetry};
 use lambda_runtime::Error;
 
 /// Starts a function. Boxed, so that memory is reserved for the selected function only.
@@ -16,7 +16,7 @@ type Run = fn() -> Pin<Box<dyn Future<Output = Result<(), Error>>>>;
 type Function = (&'static str, Run);
 
 const FUNCTIONS: [Function; 8] = [
-    ("api", || Box::pin(holdfast_api::run())),
+    ("api", || Box::pin(holdfast_api_function::run())),
     (
         "content-backup",
         || Box::pin(holdfast_content_backup::run()),

@@ -1,10 +1,14 @@
 //! From the event to discovery, and from its outcome to the next step, metrics and a response.
 //!
 //! A failed backup is a response, because its job has the reason and is settled. A run without a
-//! beginning or a record is an error. The event's source then retries.
+//! beginning or a record is an error. The event's source then retries. A tick that meets a running
+//! backup of its type is skipped.
 
 use holdfast_domain::{BackupType, Timestamp};
-use holdfast_lambda::{Function, InvocationError, answer, record_misconfigured_run, request, tell};
+use holdfast_lambda::{
+    Function, InvocationError, answer, record_misconfigured_run, report_outcome, request,
+    skipped_tick,
+};
 use holdfast_operations::{
     BackupOutcome, BackupRequest, DiscoveryOutcome, OperationError, RunLimits, Step,
     discover_content,
@@ -18,14 +22,16 @@ pub(crate) async fn handle(
     deadline: Timestamp,
 ) -> Result<Value, InvocationError> {
     let request = request(payload, BackupType::Content)?;
-    let outcome = run(function, &request, deadline)
-        .await
-        .inspect_err(|error| {
-            tell(function, BackupType::Content, Err(error));
-        })?;
-    match outcome {
-        DiscoveryOutcome::HandOn { backup_id } => {
-            function.hand_on(&backup_id, Step::Discover).await?;
+    let outcome = run(function, &request, deadline).await;
+    if let Err(error) = &outcome {
+        if let Some(answer) = skipped_tick(function, &request, error).await {
+            return Ok(answer);
+        }
+        report_outcome(function, BackupType::Content, Err(error));
+    }
+    match outcome? {
+        DiscoveryOutcome::Continue { backup_id } => {
+            function.continue_with(&backup_id, Step::Discover).await?;
             Ok(json!({ "backupId": backup_id, "status": "running", "handedOn": Step::Discover }))
         }
         DiscoveryOutcome::Queued { backup_id, counts } => {
@@ -33,7 +39,7 @@ pub(crate) async fn handle(
             Ok(json!({ "backupId": backup_id, "status": "running", "items": counts }))
         }
         DiscoveryOutcome::Finalize { backup_id } => {
-            function.hand_on(&backup_id, Step::Finalize).await?;
+            function.continue_with(&backup_id, Step::Finalize).await?;
             Ok(json!({ "backupId": backup_id, "status": "finalizing", "handedOn": Step::Finalize }))
         }
         DiscoveryOutcome::Failed(job) => Ok(told(function, &BackupOutcome::Failed(job))),
@@ -45,7 +51,7 @@ pub(crate) async fn handle(
 }
 
 fn told(function: &Function, outcome: &BackupOutcome) -> Value {
-    tell(function, BackupType::Content, Ok(outcome));
+    report_outcome(function, BackupType::Content, Ok(outcome));
     answer(outcome)
 }
 
@@ -82,7 +88,8 @@ mod tests {
 
     use holdfast_database::Connection;
     use holdfast_domain::{BackupId, DownloadMessage, Secret, settings::ReadPreference};
-    use holdfast_lambda::Clients;
+    use holdfast_operations::trigger;
+    use holdfast_setup::Clients;
     use holdfast_testing::{FileShape, IpfsNode, TestStore, aws_config, parts, unique};
     use mongodb::bson::doc;
 
@@ -255,6 +262,34 @@ mod tests {
         assert_eq!(
             stage.queued(first["backupId"].as_str().unwrap()).await,
             expected
+        );
+        stage.remove().await;
+    }
+
+    #[tokio::test]
+    async fn a_tick_during_a_backup_of_the_same_type_is_answered_with_the_running_backup() {
+        let stage = Stage::new().await;
+        let function = stage.function(&[]);
+        let holdfast = function.holdfast().await.unwrap();
+        let running = trigger(holdfast, BackupType::Content, None, Timestamp::now())
+            .await
+            .unwrap()
+            .backup_id;
+        let answer = run(&function, &event("schedule-content")).await.unwrap();
+        assert_eq!(
+            (&answer["status"], &answer["runningBackupId"]),
+            (&json!("skipped"), &json!(running)),
+            "{answer}"
+        );
+        let tick: BackupId = answer["backupId"].as_str().unwrap().parse().unwrap();
+        assert!(
+            holdfast.catalog.get(&tick).await.is_err(),
+            "a skipped tick leaves no job"
+        );
+        let again = trigger(holdfast, BackupType::Content, None, Timestamp::now()).await;
+        assert!(
+            matches!(again, Err(OperationError::AlreadyRunning { .. })),
+            "a user's request is refused"
         );
         stage.remove().await;
     }

@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use holdfast_domain::{DownloadMessage, Timestamp};
 use holdfast_lambda::{
-    Function, InvocationError, SqsQueue, comes_again, hand_on_if_settled, message_in,
+    Function, InvocationError, SqsQueue, dispatch_if_settled, message_in, redeliver,
 };
 use holdfast_operations::{DownloadOutcome, Downloader, OperationError, RunLimits, download_item};
 use tokio::sync::OnceCell;
@@ -74,10 +74,10 @@ impl Worker {
             backups.insert(message.backup_id);
         }
         for backup_id in backups {
-            hand_on_if_settled(&self.function, holdfast, &backup_id).await;
+            dispatch_if_settled(&self.function, holdfast, &backup_id).await;
         }
         let mut response = SqsBatchResponse::default();
-        response.batch_item_failures = again.into_iter().map(comes_again).collect();
+        response.batch_item_failures = again.into_iter().map(redeliver).collect();
         Ok(response)
     }
 }
@@ -116,10 +116,10 @@ async fn show_again(queue: &SqsQueue, record: &SqsMessage, wait: Duration) {
 mod tests {
     use holdfast_database::Connection;
     use holdfast_domain::{BackupId, BackupType, JobStatus, Secret, settings::ReadPreference};
-    use holdfast_lambda::Clients;
     use holdfast_operations::{
         BackupRequest, DiscoveryOutcome, LocalQueue, discover_content, trigger,
     };
+    use holdfast_setup::Clients;
     use holdfast_testing::{
         FileShape, IpfsNode, Origin, TestStore, aws_config, origin::Answer, parts, unique,
     };

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use holdfast_domain::{BackupId, BackupType, Timestamp};
 use holdfast_lambda::{
-    Event, EventFault, Function, InvocationError, Metric, answer, comes_again, hand_on_if_settled,
-    message_in, tell,
+    Event, EventFault, Function, InvocationError, Metric, answer, dispatch_if_settled, message_in,
+    redeliver, report_outcome,
 };
 use holdfast_operations::{
     BackupOutcome, FinalizeOutcome, OperationError, RunLimits, Step, finalize_content,
@@ -28,7 +28,7 @@ pub(crate) async fn handle(
         return Ok(json!(settle(function, batch).await?));
     }
     match Event::parse(payload)? {
-        Event::HandedOn {
+        Event::NextStep {
             backup_id,
             step: Step::Finalize,
         } => Ok(finish(function, &backup_id, deadline).await?),
@@ -50,21 +50,21 @@ async fn finish(
         async { Box::pin(finalize_content(function.holdfast().await?, id, limits)).await };
     let outcome = match finalized
         .await
-        .inspect_err(|error| tell(function, BackupType::Content, Err(error)))?
+        .inspect_err(|error| report_outcome(function, BackupType::Content, Err(error)))?
     {
         FinalizeOutcome::Completed(job) => BackupOutcome::Completed(job),
         FinalizeOutcome::Failed(job) => BackupOutcome::Failed(job),
         FinalizeOutcome::Skipped { backup_id, reason } => {
             BackupOutcome::Skipped { backup_id, reason }
         }
-        FinalizeOutcome::HandOn { backup_id } => {
-            function.hand_on(&backup_id, Step::Finalize).await?;
+        FinalizeOutcome::Continue { backup_id } => {
+            function.continue_with(&backup_id, Step::Finalize).await?;
             return Ok(
                 json!({ "backupId": backup_id, "status": "finalizing", "handedOn": Step::Finalize }),
             );
         }
     };
-    tell(function, BackupType::Content, Ok(&outcome));
+    report_outcome(function, BackupType::Content, Ok(&outcome));
     Ok(answer(&outcome))
 }
 
@@ -81,7 +81,7 @@ async fn settle(function: &Function, batch: SqsEvent) -> Result<SqsBatchResponse
             Ok(settled) => given_up += u32::from(settled),
             Err(error) => {
                 tracing::error!(backupId = %message.backup_id, %error, "a dead letter could not be settled");
-                response.batch_item_failures.push(comes_again(record));
+                response.batch_item_failures.push(redeliver(record));
             }
         }
         backups.insert(message.backup_id);
@@ -93,7 +93,7 @@ async fn settle(function: &Function, batch: SqsEvent) -> Result<SqsBatchResponse
         );
     }
     for backup_id in backups {
-        hand_on_if_settled(function, holdfast, &backup_id).await;
+        dispatch_if_settled(function, holdfast, &backup_id).await;
     }
     Ok(response)
 }
@@ -104,10 +104,10 @@ mod tests {
 
     use holdfast_database::Connection;
     use holdfast_domain::{ItemStatus, JobStatus, Secret, settings::ReadPreference};
-    use holdfast_lambda::Clients;
     use holdfast_operations::{
         BackupRequest, DiscoveryOutcome, LocalQueue, discover_content, trigger,
     };
+    use holdfast_setup::Clients;
     use holdfast_testing::{TestStore, aws_config, parts, unique};
     use mongodb::bson::doc;
 

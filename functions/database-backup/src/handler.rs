@@ -1,10 +1,14 @@
 //! From the event to the use case, and from its outcome to metrics and a response.
 //!
 //! A failed backup is a response, because its job has the reason and is settled. A run without a
-//! beginning or a record is an error. The event's source then retries.
+//! beginning or a record is an error. The event's source then retries. A tick that meets a running
+//! backup of its type is skipped.
 
 use holdfast_domain::{BackupType, Timestamp};
-use holdfast_lambda::{Function, InvocationError, answer, record_misconfigured_run, request, tell};
+use holdfast_lambda::{
+    Function, InvocationError, answer, record_misconfigured_run, report_outcome, request,
+    skipped_tick,
+};
 use holdfast_operations::{
     BackupOutcome, BackupRequest, OperationError, RunLimits, back_up_database,
 };
@@ -17,8 +21,13 @@ pub(crate) async fn handle(
     deadline: Timestamp,
 ) -> Result<Value, InvocationError> {
     let request = request(payload, BackupType::Database)?;
-    let outcome = run(function, request, deadline).await;
-    tell(function, BackupType::Database, outcome.as_ref());
+    let outcome = run(function, request.clone(), deadline).await;
+    if let Err(error) = &outcome
+        && let Some(answer) = skipped_tick(function, &request, error).await
+    {
+        return Ok(answer);
+    }
+    report_outcome(function, BackupType::Database, outcome.as_ref());
     Ok(answer(&outcome?))
 }
 
@@ -51,8 +60,9 @@ mod tests {
     use std::time::Duration;
 
     use holdfast_database::Connection;
-    use holdfast_domain::{BackupId, Secret, settings::ReadPreference};
-    use holdfast_lambda::Clients;
+    use holdfast_domain::{BackupId, Job, Secret, Trigger, TriggerKind, settings::ReadPreference};
+    use holdfast_operations::trigger;
+    use holdfast_setup::Clients;
     use holdfast_testing::{StandIn, TestStore, aws_config, parts, unique};
     use serde_json::json;
 
@@ -162,6 +172,72 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_tick_during_a_backup_of_the_same_type_is_answered_with_the_running_backup() {
+        let stage = Stage::new().await;
+        let function = stage.function(&[]);
+        let holdfast = function.holdfast().await.unwrap();
+        let running = trigger(holdfast, BackupType::Database, None, Timestamp::now())
+            .await
+            .unwrap()
+            .backup_id;
+        let answer = run(&function, &event("schedule-database")).await.unwrap();
+        assert_eq!(
+            (&answer["status"], &answer["runningBackupId"]),
+            (&json!("skipped"), &json!(running)),
+            "{answer}"
+        );
+        let tick: BackupId = answer["backupId"].as_str().unwrap().parse().unwrap();
+        assert!(
+            holdfast.catalog.get(&tick).await.is_err(),
+            "a skipped tick leaves no job"
+        );
+        let again = trigger(holdfast, BackupType::Database, None, Timestamp::now()).await;
+        assert!(
+            matches!(again, Err(OperationError::AlreadyRunning { .. })),
+            "a user's request is refused"
+        );
+        stage.remove().await;
+    }
+
+    #[tokio::test]
+    async fn a_tick_with_a_job_of_its_own_is_retried_and_so_is_one_at_the_limit_of_backups() {
+        let stage = Stage::new().await;
+        let function = stage.function(&[("BACKUP_MAX_CONCURRENT", "1")]);
+        let holdfast = function.holdfast().await.unwrap();
+        let at = Timestamp::now();
+        let content = trigger(holdfast, BackupType::Content, None, at)
+            .await
+            .unwrap();
+        let error = run(&function, &event("schedule-database"))
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("BACKUP_MAX_CONCURRENT"), "{error}");
+
+        holdfast_operations::cancel(holdfast, &content.backup_id, at)
+            .await
+            .unwrap();
+        trigger(holdfast, BackupType::Database, None, at)
+            .await
+            .unwrap();
+        let own = request(&event("schedule-database"), BackupType::Database)
+            .unwrap()
+            .backup_id();
+        let trigger = Trigger {
+            kind: TriggerKind::Schedule,
+            by: None,
+        };
+        let job = Job::pending(own, trigger, at);
+        holdfast.catalog.insert_pending(&job).await.unwrap();
+        let error = run(&function, &event("schedule-database"))
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("is running"), "{error}");
+        stage.remove().await;
+    }
+
+    #[tokio::test]
     async fn a_mongodump_that_does_not_run_is_known_to_the_metrics_once_a_backup_went_without_it() {
         let stage = Stage::new().await;
         let broken = StandIn::being(b"#!/bin/sh\nexit 127\n", 0o755);
@@ -192,7 +268,7 @@ mod tests {
         );
         let id: BackupId = answer["backupId"].as_str().unwrap().parse().unwrap();
         let job = function
-            .catalog_in_spite()
+            .catalog_despite_config_errors()
             .await
             .unwrap()
             .get(&id)

@@ -8,7 +8,7 @@ use std::time::Duration;
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use holdfast_catalog::CatalogError;
 use holdfast_domain::{BackupId, BackupType, Timestamp};
-use holdfast_lambda::{CopyMessage, Function, Metric, comes_again};
+use holdfast_lambda::{CopyMessage, Function, Metric, redeliver};
 use holdfast_operations::{
     CopyMode, CopyStep, DueCopies, Holdfast, OperationError, RunLimits, copies_due, copy_backup,
     expect_copies, is_copied,
@@ -45,7 +45,7 @@ pub(crate) async fn make(
         if let Err(error) = one(function, holdfast, &second, &message, deadline).await {
             let CopyMessage { backup_id, .. } = message;
             tracing::error!(backupId = %backup_id, %error, code = %error.code(), "a copy could not be settled, and is tried again");
-            response.batch_item_failures.push(comes_again(record));
+            response.batch_item_failures.push(redeliver(record));
         }
     }
     Ok(response)
@@ -82,10 +82,10 @@ async fn one(
             );
             Ok(())
         }
-        Ok(CopyStep::Continue) => hand_on(function, message, Duration::ZERO).await,
+        Ok(CopyStep::Continue) => send_again(function, message, Duration::ZERO).await,
         Ok(CopyStep::Busy(why)) => {
             tracing::info!(backupId = %id, why, "the copy waits");
-            hand_on(function, message, WHILE_BUSY).await
+            send_again(function, message, WHILE_BUSY).await
         }
         Ok(CopyStep::Gone) => Ok(()),
         Err(error @ OperationError::Catalog(_)) => Err(error),
@@ -112,7 +112,7 @@ async fn was_copied(
     }
 }
 
-async fn hand_on(
+async fn send_again(
     function: &Function,
     message: &CopyMessage,
     delay: Duration,

@@ -126,8 +126,8 @@ fn log(report: &RetentionReport, by: Option<&str>) {
 mod tests {
     use holdfast_database::Connection;
     use holdfast_domain::{Secret, settings::ReadPreference};
-    use holdfast_lambda::Clients;
     use holdfast_operations::CollectionReport;
+    use holdfast_setup::Clients;
     use holdfast_testing::{TestStore, aws_config, parts, unique};
 
     use super::*;

@@ -3,7 +3,9 @@
 
 use holdfast_domain::{BackupId, BackupType, Timestamp};
 use holdfast_lambda::{Event, EventFault, Function, InvocationError, Metric};
-use holdfast_operations::{HandOn, Measured, OperationError, RunLimits, SweepReport, sweep_within};
+use holdfast_operations::{
+    Measured, NextStep, OperationError, RunLimits, SweepReport, sweep_within,
+};
 use serde_json::{Value, json};
 
 use crate::cleanup;
@@ -56,8 +58,8 @@ async fn run(function: &Function, deadline: Timestamp) -> Result<SweepReport, Op
         Timestamp::now(),
     ))
     .await?;
-    for HandOn { backup_id, step } in &report.hand_on {
-        if let Err(error) = function.hand_on(backup_id, *step).await {
+    for NextStep { backup_id, step } in &report.to_continue {
+        if let Err(error) = function.continue_with(backup_id, *step).await {
             report.problems.push(format!("job {backup_id}: {error}"));
         }
     }
@@ -135,8 +137,9 @@ fn number(count: impl TryInto<u32>) -> f64 {
 
 fn log(report: &SweepReport) {
     let each = |ids: &[BackupId], said: &'static str| {
-        ids.iter()
-            .for_each(|id| tracing::warn!(backupId = %id, "{said}"))
+        for id in ids {
+            tracing::warn!(backupId = %id, "{said}");
+        }
     };
     each(
         &report.stalled,
@@ -178,8 +181,8 @@ fn log(report: &SweepReport) {
 mod tests {
     use holdfast_database::Connection;
     use holdfast_domain::{Secret, settings::ReadPreference};
-    use holdfast_lambda::Clients;
     use holdfast_operations::Stored;
+    use holdfast_setup::Clients;
     use holdfast_testing::{TestStore, aws_config, aws_config_at, parts, unique};
 
     use super::*;

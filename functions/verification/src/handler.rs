@@ -40,8 +40,9 @@ async fn do_what_is_due(function: &Function, limits: RunLimits) -> Result<Value,
     let holdfast = function.holdfast().await?;
     // Boxed: the future of the use case is too deep a type for the compiler's layout.
     let mut report = Box::pin(verify_due(holdfast, limits, Timestamp::now())).await?;
-    for backup_id in &report.hand_on {
-        if let Err(error) = hand_on(function, backup_id, VerificationLevel::Checksum).await {
+    for backup_id in &report.to_continue {
+        if let Err(error) = request_next_run(function, backup_id, VerificationLevel::Checksum).await
+        {
             report.problems.push(format!(
                 "backup {backup_id}: {error}. The next run retries it"
             ));
@@ -56,7 +57,7 @@ async fn do_what_is_due(function: &Function, limits: RunLimits) -> Result<Value,
     log(&report);
     Ok(json!({
         "verified": report.verified.iter().map(brief).collect::<Vec<_>>(),
-        "handedOn": report.hand_on,
+        "handedOn": report.to_continue,
         "unjudged": report.unjudged.iter().map(|(id, _)| id).collect::<Vec<_>>(),
         "hoursSinceDrill": report.hours_since_drill,
         "problems": report.problems,
@@ -87,8 +88,8 @@ async fn answer_request(
                 .emit(id.backup_type(), &metrics_of(&verification));
             Ok(brief(&verification))
         }
-        VerifyOutcome::HandOn => {
-            hand_on(function, id, level).await?;
+        VerifyOutcome::Continue => {
+            request_next_run(function, id, level).await?;
             Ok(json!({ "backupId": id, "level": level, "status": "handed-on" }))
         }
         VerifyOutcome::Elsewhere => {
@@ -102,7 +103,7 @@ async fn answer_request(
     }
 }
 
-async fn hand_on(
+async fn request_next_run(
     function: &Function,
     id: &BackupId,
     level: VerificationLevel,
@@ -112,7 +113,7 @@ async fn hand_on(
         .await?
         .request_verification(id, level, None)
         .await;
-    asked.map_err(|error| OperationError::HandOver(error.to_string()))
+    asked.map_err(|error| OperationError::Dispatch(error.to_string()))
 }
 
 /// Whether the backup itself is at fault: everything is reachable, but the backup cannot be read,
@@ -239,7 +240,7 @@ fn log(report: &DueReport) {
     }
     tracing::info!(
         verified = report.verified.len(),
-        handedOn = report.hand_on.len(),
+        handedOn = report.to_continue.len(),
         hoursSinceDrill = report.hours_since_drill,
         "the due verifications are done"
     );

@@ -19,11 +19,11 @@ impl<'a> BlockHeader<'a> {
             match (name, value) {
                 ("db", Value::Text(text)) if db.is_none() => db = Some(text),
                 ("collection", Value::Text(text)) if collection.is_none() => {
-                    collection = Some(text)
+                    collection = Some(text);
                 }
                 ("EOF", Value::Boolean(boolean)) if eof.is_none() => eof = Some(boolean),
                 ("CRC", Value::Int64(number)) if crc.is_none() => {
-                    crc = Some(number.cast_unsigned())
+                    crc = Some(number.cast_unsigned());
                 }
                 _ => {
                     return Err(format!(

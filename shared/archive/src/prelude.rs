@@ -127,7 +127,7 @@ impl Prelude {
         for (name, value) in flat::fields(document)? {
             match (name, value) {
                 ("concurrent_collections", Value::Int32(number)) if concurrent.is_none() => {
-                    concurrent = Some(number)
+                    concurrent = Some(number);
                 }
                 ("version", Value::Text(text)) if version.is_none() => version = Some(text),
                 ("server_version", Value::Text(text)) if server.is_none() => server = Some(text),
@@ -241,7 +241,7 @@ impl PreludeNamespace {
             match (name, value) {
                 ("db", Value::Text(text)) if db.is_none() => db = Some(text),
                 ("collection", Value::Text(text)) if collection.is_none() => {
-                    collection = Some(text)
+                    collection = Some(text);
                 }
                 ("metadata", Value::Text(text)) if metadata.is_none() => metadata = Some(text),
                 ("size", Value::Int32(number)) if size.is_none() => size = Some(number),

@@ -112,13 +112,13 @@ impl Catalog {
     /// Those of the server.
     pub async fn newest_completed(&self, kind: BackupType) -> Result<Option<Job>, CatalogError> {
         // More than one, so that an unreadable row does not hide the good one below it.
-        const LOOK_AT: u32 = 10;
+        const MAX_ROWS: u32 = 10;
         let filter = JobFilter {
             backup_type: Some(kind),
             status: Some(JobStatus::Completed),
         };
         Ok(self
-            .newest(filter.document(), 0, LOOK_AT)
+            .newest(filter.document(), 0, MAX_ROWS)
             .await?
             .into_iter()
             .next())
@@ -129,7 +129,7 @@ impl Catalog {
     /// # Errors
     /// Those of the server.
     pub async fn newest_filled(&self, kind: BackupType) -> Result<Option<Job>, CatalogError> {
-        const LOOK_AT: u32 = 10;
+        const MAX_ROWS: u32 = 10;
         let mut filter = JobFilter {
             backup_type: Some(kind),
             status: Some(JobStatus::Completed),
@@ -141,7 +141,7 @@ impl Catalog {
             doc! { "items.expected": { "$gt": 0 } },
         ];
         filter.insert("$or", is_filled);
-        Ok(self.newest(filter, 0, LOOK_AT).await?.into_iter().next())
+        Ok(self.newest(filter, 0, MAX_ROWS).await?.into_iter().next())
     }
 
     /// The first job of this type, if its row can be read.

@@ -37,18 +37,18 @@ pub use collecting::CollectingProgress;
 pub use copying::{CopiedPart, CopyClaim, CopyUpload, CopyWork, Copying, Uncopied};
 pub use count::{JobCount, JobCounts, VerificationCount};
 pub use error::CatalogError;
-pub use item::{AddedItem, FoundItem, Kept, MAX_ADDED, Settled};
+pub use item::{AddedItem, FoundItem, MAX_ADDED, ObjectKind, Settled};
 pub use job::JobFilter;
 pub use lease::{
     Lease, LeaseError, LeaseKind, Leases, OrphanLease, OrphanReason, Slot, Source,
     UNKNOWN_HOLDER_GRACE, UNSTARTED_GRACE,
 };
 pub use lost::{Expectation, ExpectedBackup};
-pub use object::{HeldSource, HoldSource, SourceId, source_id};
+pub use object::{SourceAddress, SourceId, StoredSource, source_id};
 pub use policies::StoredPolicy;
 pub use reader::ReaderRow;
 pub use standing::JobStanding;
-pub use statistics::{BackupSize, HeldObjects, Outcomes};
+pub use statistics::{BackupSize, Outcomes, StoredObjects};
 pub use verification::VerificationRecord;
 pub use verifying::{VerificationClaim, VerifiedSoFar, Verifying};
 pub use walk::Walk;

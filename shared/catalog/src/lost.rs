@@ -82,7 +82,7 @@ impl Catalog {
     ///
     /// # Errors
     /// [`CatalogError::NotFound`]. [`CatalogError::Conflict`] if it is not lost.
-    pub async fn bring_back(&self, job: &Job) -> Result<Job, CatalogError> {
+    pub async fn reinstate(&self, job: &Job) -> Result<Job, CatalogError> {
         let mut unset = doc! { "error": "", "lostAt": "", "deletion": "" };
         if job
             .verification

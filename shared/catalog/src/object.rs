@@ -1,11 +1,11 @@
-//! Held files: the stored file of each source of content. This is only an index of the store. A
+//! Stored files: the stored file of each source of content. This is only an index of the store. A
 //! missing or unreadable row costs one download.
 
 use std::fmt;
 
 use bson::{Bson, Document, doc};
 use futures_util::TryStreamExt;
-use holdfast_domain::{KeptFile, ObjectKey, Sha256Digest, StorageType, Timestamp};
+use holdfast_domain::{ObjectKey, Sha256Digest, StorageType, StoredFile, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -49,7 +49,7 @@ pub fn source_id(storage_type: StorageType, locator: &str) -> SourceId {
 
 /// A source, and the address of its file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct HoldSource<'a> {
+pub struct SourceAddress<'a> {
     /// Its kind of storage.
     pub storage_type: StorageType,
     /// Its locator: a CID with its path, or a URL.
@@ -58,23 +58,23 @@ pub struct HoldSource<'a> {
     pub address: &'a Sha256Digest,
 }
 
-/// The held file of a source.
+/// The stored file of a source.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct HeldSource {
+pub struct StoredSource {
     /// The source.
     #[serde(rename = "_id")]
     pub id: SourceId,
     /// Its file.
-    pub file: KeptFile,
+    pub file: StoredFile,
 }
 
 /// The row of a source, without its `_id`.
 pub(crate) fn row_of(
-    source: &HoldSource<'_>,
-    file: &KeptFile,
+    source: &SourceAddress<'_>,
+    file: &StoredFile,
     updated_at: Timestamp,
 ) -> Result<Document, CatalogError> {
-    let HoldSource {
+    let SourceAddress {
         storage_type,
         locator,
         address,
@@ -94,21 +94,24 @@ struct NewRow<'a> {
     storage_type: StorageType,
     locator: &'a str,
     address: &'a Sha256Digest,
-    file: &'a KeptFile,
+    file: &'a StoredFile,
     updated_at: Timestamp,
 }
 
 impl Catalog {
-    /// The held files of these sources, in no order. Sources without one are missing. At most 1,000
+    /// The stored files of these sources, in no order. Sources without one are missing. At most 1,000
     /// in one call.
     ///
     /// # Errors
     /// Those of the server.
-    pub async fn held(&self, sources: &[SourceId]) -> Result<Vec<HeldSource>, CatalogError> {
+    pub async fn stored_files(
+        &self,
+        sources: &[SourceId],
+    ) -> Result<Vec<StoredSource>, CatalogError> {
         let ids: Vec<Bson> = sources.iter().map(|id| id.as_str().into()).collect();
         let collection = self.collection(OBJECTS);
         let find = collection.find(doc! { "_id": { "$in": ids } });
-        let rows: Vec<Document> = call("look up held files", async {
+        let rows: Vec<Document> = call("look up stored files", async {
             find.await?.try_collect().await
         })
         .await?;
@@ -121,37 +124,37 @@ impl Catalog {
     ///
     /// # Errors
     /// Those of the server.
-    pub async fn held_by_address(
+    pub async fn stored_file_by_address(
         &self,
         address: &Sha256Digest,
-    ) -> Result<Option<KeptFile>, CatalogError> {
+    ) -> Result<Option<StoredFile>, CatalogError> {
         // More than one, so that an unreadable row does not hide the good one below it.
-        const LOOK_AT: i64 = 10;
+        const MAX_ROWS: i64 = 10;
         let collection = self.collection(OBJECTS);
         let newest_first = doc! { "updatedAt": -1, "_id": 1 };
         let find = collection
             .find(doc! { "address": address.to_string() })
             .sort(newest_first)
-            .limit(LOOK_AT);
-        let rows: Vec<Document> = call("look up held files", async {
+            .limit(MAX_ROWS);
+        let rows: Vec<Document> = call("look up stored files", async {
             find.await?.try_collect().await
         })
         .await?;
-        let held = readable(
+        let stored = readable(
             rows.into_iter()
-                .map(|row| row::read::<HeldSource>(OBJECTS, row)),
+                .map(|row| row::read::<StoredSource>(OBJECTS, row)),
         );
-        Ok(held.into_iter().next().map(|held| held.file))
+        Ok(stored.into_iter().next().map(|stored| stored.file))
     }
 
-    /// Writes the held file of a source. An earlier value never replaces a later one.
+    /// Writes the stored file of a source. An earlier value never replaces a later one.
     ///
     /// # Errors
     /// Those of the server.
-    pub async fn hold(
+    pub async fn record_stored_file(
         &self,
-        source: &HoldSource<'_>,
-        file: &KeptFile,
+        source: &SourceAddress<'_>,
+        file: &StoredFile,
         now: Timestamp,
     ) -> Result<(), CatalogError> {
         // If two callers write the first row of a source at once, one of them finds the row of the
@@ -163,10 +166,10 @@ impl Catalog {
         let collection = self.collection(OBJECTS);
         for _ in 0..TRIES {
             let replace = collection.replace_one(not_newer.clone(), &row).upsert(true);
-            match attempt("record a held file", replace).await? {
+            match attempt("record a stored file", replace).await? {
                 Ok(_) => return Ok(()),
                 Err(error) if is_duplicate(&error) => {}
-                Err(error) => return Err(CatalogError::of_driver("record a held file", &error)),
+                Err(error) => return Err(CatalogError::of_driver("record a stored file", &error)),
             }
         }
         Ok(())
@@ -185,7 +188,7 @@ impl Catalog {
         let mut filter = row::by_id(source.as_str());
         filter.insert("$or", row::refers_to(missing));
         Ok(call(
-            "forget a held file",
+            "forget a stored file",
             self.collection(OBJECTS).delete_one(filter),
         )
         .await?
@@ -205,7 +208,7 @@ impl Catalog {
         for field in ["file.object.key", "file.dag.key"] {
             let rows = doc! { field: { "$in": keys.clone() } };
             forgotten += call(
-                "forget held files",
+                "forget stored files",
                 self.collection(OBJECTS).delete_many(rows),
             )
             .await?

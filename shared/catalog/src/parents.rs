@@ -71,7 +71,7 @@ impl Catalog {
     ///
     /// # Errors
     /// [`CatalogError::NotFound`]; [`CatalogError::Conflict`] if it is not a deleted full backup.
-    pub async fn bring_parent_back(
+    pub async fn reinstate_parent(
         &self,
         id: &BackupId,
         to: JobStatus,

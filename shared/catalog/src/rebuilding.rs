@@ -1,21 +1,21 @@
 //! Fills a catalogue from the content of the store. Missing rows are added. Existing rows stay
-//! unchanged, except that a held file is replaced by one fetched later.
+//! unchanged, except that a stored file is replaced by one fetched later.
 
 use std::collections::{BTreeMap, HashMap};
 
 use bson::{Bson, DateTime, Document, doc};
 use futures_util::TryStreamExt;
-use holdfast_domain::{BackupId, Job, JobStatus, KeptFile};
+use holdfast_domain::{BackupId, Job, JobStatus, StoredFile};
 
 use crate::{
-    Catalog, CatalogError, HoldSource,
+    Catalog, CatalogError, SourceAddress,
     catalog::{JOBS, OBJECTS, call},
     object::{row_of, source_id},
     row,
 };
 
-/// A source, and its held file from the list of a backup.
-type Told<'a> = (HoldSource<'a>, &'a KeptFile);
+/// A source, and its stored file from the list of a backup.
+type SourceAndFile<'a> = (SourceAddress<'a>, &'a StoredFile);
 
 impl Catalog {
     /// Adds the job of an existing backup. Returns `false` if it has a row, in any state.
@@ -51,40 +51,46 @@ impl Catalog {
             .collect())
     }
 
-    /// Writes the held files of these sources with the times of their fetches, and returns the
+    /// Writes the stored files of these sources with the times of their fetches, and returns the
     /// number of written rows. Later values stay. At most 1,000 in one call.
     ///
     /// # Errors
     /// Those of the server: some rows may have been written, and the call may be repeated.
-    pub async fn hold_as_fetched(&self, told: &[Told<'_>]) -> Result<u64, CatalogError> {
-        let newest = newest_of_each(told);
-        let standing = self.held_since(newest.keys()).await?;
+    pub async fn record_fetched_files(
+        &self,
+        found: &[SourceAndFile<'_>],
+    ) -> Result<u64, CatalogError> {
+        let newest = newest_of_each(found);
+        let standing = self.recorded_since(newest.keys()).await?;
         let (mut missing, mut outdated, mut rows) = (Vec::new(), Vec::new(), Vec::new());
-        for (id, told) in newest {
+        for (id, found) in newest {
             match standing.get(&id) {
                 None => {
-                    rows.push(new_row(&id, told)?);
-                    missing.push(told);
+                    rows.push(new_row(&id, found)?);
+                    missing.push(found);
                 }
-                Some(since) if since.is_none_or(|since| since < row::date(told.1.fetched_at)) => {
-                    outdated.push(told)
+                Some(since) if since.is_none_or(|since| since < row::date(found.1.fetched_at)) => {
+                    outdated.push(found);
                 }
                 Some(_) => {}
             }
         }
-        let taken = self.insert_new(OBJECTS, "record held files", &rows).await?;
+        let taken = self
+            .insert_new(OBJECTS, "record stored files", &rows)
+            .await?;
         let written = missing.len() + outdated.len() - taken.len();
         // If another call inserted the row meanwhile, it counts as an existing row.
         outdated.extend(taken.into_iter().map(|place| missing[place]));
         for (source, file) in outdated {
-            self.hold(source, file, file.fetched_at).await?;
+            self.record_stored_file(source, file, file.fetched_at)
+                .await?;
         }
         Ok(written as u64)
     }
 
     /// The times of these sources' rows. Sources without a row are missing. An unreadable time
     /// counts as none.
-    async fn held_since(
+    async fn recorded_since(
         &self,
         ids: impl Iterator<Item = &String>,
     ) -> Result<HashMap<String, Option<DateTime>>, CatalogError> {
@@ -93,7 +99,7 @@ impl Catalog {
         let find = collection
             .find(doc! { "_id": { "$in": ids } })
             .projection(doc! { "updatedAt": 1 });
-        let rows: Vec<Document> = call("look up held files", async {
+        let rows: Vec<Document> = call("look up stored files", async {
             find.await?.try_collect().await
         })
         .await?;
@@ -110,9 +116,9 @@ impl Catalog {
 }
 
 /// One list may name a source several times, with different times of fetching.
-fn newest_of_each<'a>(told: &'a [Told<'a>]) -> BTreeMap<String, &'a Told<'a>> {
-    let mut newest: BTreeMap<String, &Told<'_>> = BTreeMap::new();
-    for one in told {
+fn newest_of_each<'a>(found: &'a [SourceAndFile<'a>]) -> BTreeMap<String, &'a SourceAndFile<'a>> {
+    let mut newest: BTreeMap<String, &SourceAndFile<'_>> = BTreeMap::new();
+    for one in found {
         let (source, file) = one;
         let id = source_id(source.storage_type, source.locator).to_string();
         if newest
@@ -125,7 +131,7 @@ fn newest_of_each<'a>(told: &'a [Told<'a>]) -> BTreeMap<String, &'a Told<'a>> {
     newest
 }
 
-fn new_row(id: &str, (source, file): &Told<'_>) -> Result<Document, CatalogError> {
+fn new_row(id: &str, (source, file): &SourceAndFile<'_>) -> Result<Document, CatalogError> {
     let mut row = row_of(source, file, file.fetched_at)?;
     row.insert("_id", id);
     Ok(row)

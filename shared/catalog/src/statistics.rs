@@ -43,7 +43,7 @@ pub struct BackupSize {
 
 /// The content objects in the catalogue: files, and records of their IPFS blocks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct HeldObjects {
+pub struct StoredObjects {
     /// Their number.
     pub objects: u64,
     /// Bytes stored.
@@ -83,7 +83,7 @@ impl Catalog {
         for (kind, completed, failed) in groups.iter().filter_map(ended) {
             match outcomes.iter_mut().find(|one| one.backup_type == kind) {
                 Some(one) => {
-                    (one.completed, one.failed) = (one.completed + completed, one.failed + failed)
+                    (one.completed, one.failed) = (one.completed + completed, one.failed + failed);
                 }
                 None => outcomes.push(Outcomes {
                     backup_type: kind,
@@ -147,10 +147,10 @@ impl Catalog {
     ///
     /// # Errors
     /// Those of the server. [`CatalogError::Unavailable`] if it needs longer.
-    pub async fn held_objects(&self, patience: Duration) -> Result<HeldObjects, CatalogError> {
+    pub async fn stored_objects(&self, patience: Duration) -> Result<StoredObjects, CatalogError> {
         let files = self.sum_objects("file.object", patience).await?;
         let dags = self.sum_objects("file.dag", patience).await?;
-        Ok(HeldObjects {
+        Ok(StoredObjects {
             objects: files.objects + dags.objects,
             bytes: files.bytes + dags.bytes,
         })
@@ -160,7 +160,7 @@ impl Catalog {
         &self,
         field: &str,
         patience: Duration,
-    ) -> Result<HeldObjects, CatalogError> {
+    ) -> Result<StoredObjects, CatalogError> {
         let (key, size) = (format!("{field}.key"), format!("${field}.size"));
         let pipeline = [
             doc! { "$match": { &key: { "$exists": true } } },
@@ -177,9 +177,9 @@ impl Catalog {
                 .try_next()
                 .await
         };
-        let found: Option<Document> = call("sum held files", summed).await?;
+        let found: Option<Document> = call("sum stored files", summed).await?;
         let sum = |name| found.as_ref().map_or(0, |found| row::unsigned(found, name));
-        Ok(HeldObjects {
+        Ok(StoredObjects {
             objects: sum("objects"),
             bytes: sum("bytes"),
         })

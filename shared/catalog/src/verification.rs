@@ -31,6 +31,12 @@ pub struct VerificationRecord {
     /// The problems of the repository's own files. The status does not depend on them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub repository_problems: Vec<String>,
+    /// Facts that are no problem. Rows of earlier versions have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+    /// Bytes read from the store. 0 in rows of earlier versions.
+    #[serde(default)]
+    pub bytes_read: u64,
     /// When.
     pub at: Timestamp,
     /// Its duration.

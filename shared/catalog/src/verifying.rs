@@ -60,7 +60,7 @@ pub enum VerificationClaim {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Held {
+struct VerifyingRow {
     level: VerificationLevel,
     touched_at: Timestamp,
     #[serde(default)]
@@ -73,7 +73,7 @@ struct Held {
 struct Row {
     #[serde(rename = "_id")]
     id: BackupId,
-    verifying: Option<Held>,
+    verifying: Option<VerifyingRow>,
 }
 
 impl Catalog {
@@ -120,7 +120,7 @@ impl Catalog {
             .ok()
             .and_then(|row| row.verifying);
         // The progress at this level survives an unfinished run at another level.
-        let is_ours = |held: &Held| held.so_far_level.unwrap_or(held.level) == level;
+        let is_ours = |held: &VerifyingRow| held.so_far_level.unwrap_or(held.level) == level;
         let so_far = held
             .filter(is_ours)
             .map(|held| held.so_far)
@@ -195,6 +195,22 @@ impl Catalog {
             .collect())
     }
 
+    /// Whether a run verifies this backup, with a beat after `since`.
+    ///
+    /// # Errors
+    /// Those of the server.
+    pub async fn is_verifying(
+        &self,
+        id: &BackupId,
+        since: Timestamp,
+    ) -> Result<bool, CatalogError> {
+        let mut filter = row::by_id(id.as_str());
+        filter.insert("verifying.touchedAt", doc! { "$gte": row::date(since) });
+        let collection = self.collection(JOBS);
+        let count = call("read a job", collection.count_documents(filter)).await?;
+        Ok(count > 0)
+    }
+
     /// Ends a run's verification.
     ///
     /// # Errors
@@ -223,7 +239,7 @@ impl Catalog {
             call("list jobs", async { find.await?.try_collect().await }).await?;
         let rows = readable(rows.into_iter().map(|row| row::read::<Row>(JOBS, row)));
         let held = |row: Row| row.verifying.map(|held| (row.id, held));
-        let of = |(backup_id, held): (BackupId, Held)| Verifying {
+        let of = |(backup_id, held): (BackupId, VerifyingRow)| Verifying {
             backup_id,
             level: held.level,
             touched_at: held.touched_at,

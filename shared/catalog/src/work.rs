@@ -25,6 +25,9 @@ pub struct ContentWork {
     pub found: u64,
     /// Version of the server with the items.
     pub server_version: String,
+    /// The source: its connection string without credentials and options. Empty in rows of earlier
+    /// versions.
+    pub source_uri: String,
     /// Runs that handed on to the next.
     pub rounds: u32,
     /// Whether the check of every referenced object is complete.

@@ -33,7 +33,7 @@ pub use dump::{
 pub use error::{DatabaseError, classify};
 pub use freshness::Freshness;
 pub use items::{ContentItems, ListedItem, MAX_TITLE_CHARACTERS, MAX_URL_BYTES};
-pub use mongodump::{Invocation, Tool, ToolFault, ToolReport, Unfit, mongodump};
+pub use mongodump::{Invocation, Tool, ToolFault, ToolReport, Unsuitable, mongodump};
 pub use restore::{
     AdjustedPart, Adjustment, Change, Comparison, Confirmation, Existing, Expected,
     ExpectedNamespace, LeftOut, MapError, NamespaceMap, OnlyCopy, Remedy, RestoreError,

@@ -193,7 +193,7 @@ impl Lister {
         match entry.get_document("options").map(Document::try_from) {
             Ok(Ok(options)) => listed.options = options,
             Ok(Err(error)) => {
-                listed.fault = Some(format!("its options are not valid BSON: {error}"))
+                listed.fault = Some(format!("its options are not valid BSON: {error}"));
             }
             Err(_) => {}
         }

@@ -76,7 +76,7 @@ pub struct StoredObject {
 /// A stored file, and its origin.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct KeptFile {
+pub struct StoredFile {
     /// Bytes of the file.
     #[serde(rename = "fileSize")]
     pub size: u64,
@@ -133,7 +133,7 @@ pub struct ItemRecord {
     pub file_name: Option<String>,
     /// The file, if it is stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub file: Option<KeptFile>,
+    pub file: Option<StoredFile>,
     /// Why the file is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<ItemFailure>,

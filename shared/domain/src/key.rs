@@ -11,6 +11,47 @@ use crate::{BackupId, BackupType, Sha256Digest};
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ObjectKey(String);
 
+/// How an object is encoded: the suffixes of its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Encoding {
+    /// `.gz`
+    pub compressed: bool,
+    /// `.enc`, after compression.
+    pub encrypted: bool,
+}
+
+impl Encoding {
+    /// No suffix.
+    pub const PLAIN: Self = Self {
+        compressed: false,
+        encrypted: false,
+    };
+    /// `.gz`
+    pub const GZIP: Self = Self {
+        compressed: true,
+        encrypted: false,
+    };
+    /// `.enc`
+    pub const ENCRYPTED: Self = Self {
+        compressed: false,
+        encrypted: true,
+    };
+    /// `.gz.enc`
+    pub const GZIP_ENCRYPTED: Self = Self {
+        compressed: true,
+        encrypted: true,
+    };
+
+    const fn suffixes(self) -> &'static str {
+        match (self.compressed, self.encrypted) {
+            (false, false) => "",
+            (true, false) => ".gz",
+            (false, true) => ".enc",
+            (true, true) => ".gz.enc",
+        }
+    }
+}
+
 /// Text that is not a valid store key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -37,11 +78,11 @@ impl ObjectKey {
     /// `database/<id>/dump.<fence>.archive[.gz][.enc]`. The fencing number keeps a run thought dead
     /// from replacing another's dump.
     #[must_use]
-    pub fn database_dump(id: &BackupId, fence: u64, compressed: bool, encrypted: bool) -> Self {
+    pub fn database_dump(id: &BackupId, fence: u64, encoding: Encoding) -> Self {
         Self(format!(
             "{}dump.{fence}.archive{}",
             Self::backup_prefix(id),
-            suffixes(compressed, encrypted)
+            encoding.suffixes()
         ))
     }
 
@@ -54,29 +95,29 @@ impl ObjectKey {
 
     /// `content/objects/<2 hex>/<address>[.gz][.enc]`: one object for each distinct file.
     #[must_use]
-    pub fn content_object(address: &Sha256Digest, compressed: bool, encrypted: bool) -> Self {
-        Self::addressed(Self::OBJECTS, address, compressed, encrypted)
+    pub fn content_object(address: &Sha256Digest, encoding: Encoding) -> Self {
+        Self::addressed(Self::OBJECTS, address, encoding)
     }
 
     /// `content/dags/<2 hex>/<address>[.enc]`: the record that rebuilds the blocks of an IPFS file.
     #[must_use]
-    pub fn content_dag(address: &Sha256Digest, encrypted: bool) -> Self {
-        Self::addressed(Self::DAGS, address, false, encrypted)
+    pub fn content_dag(address: &Sha256Digest, encoding: Encoding) -> Self {
+        Self::addressed(Self::DAGS, address, encoding)
     }
 
-    fn addressed(folder: &str, address: &Sha256Digest, compressed: bool, encrypted: bool) -> Self {
+    fn addressed(folder: &str, address: &Sha256Digest, encoding: Encoding) -> Self {
         let address = address.to_string();
         Self(format!(
             "{folder}{}/{address}{}",
             &address[..2],
-            suffixes(compressed, encrypted)
+            encoding.suffixes()
         ))
     }
 
     /// `content/<id>/items.<fence>.ndjson[.gz][.enc]`: a line for each item.
     #[must_use]
-    pub fn content_items(id: &BackupId, fence: u64, compressed: bool, encrypted: bool) -> Self {
-        let suffixes = suffixes(compressed, encrypted);
+    pub fn content_items(id: &BackupId, fence: u64, encoding: Encoding) -> Self {
+        let suffixes = encoding.suffixes();
         Self(format!(
             "{}items.{fence}.ndjson{suffixes}",
             Self::backup_prefix(id)
@@ -85,19 +126,13 @@ impl ObjectKey {
 
     /// `content/<id>/<id>.<fence>.tar[.gz][.enc]`, then `.001` and so on for the later volumes.
     #[must_use]
-    pub fn content_archive(
-        id: &BackupId,
-        fence: u64,
-        volume: u32,
-        compressed: bool,
-        encrypted: bool,
-    ) -> Self {
+    pub fn content_archive(id: &BackupId, fence: u64, volume: u32, encoding: Encoding) -> Self {
         let number = if volume == 0 {
             String::new()
         } else {
             format!(".{volume:03}")
         };
-        let suffixes = suffixes(compressed, encrypted);
+        let suffixes = encoding.suffixes();
         Self(format!(
             "{}{id}.{fence}.tar{suffixes}{number}",
             Self::backup_prefix(id)
@@ -200,15 +235,6 @@ impl ObjectKey {
     }
 }
 
-const fn suffixes(compressed: bool, encrypted: bool) -> &'static str {
-    match (compressed, encrypted) {
-        (false, false) => "",
-        (true, false) => ".gz",
-        (false, true) => ".enc",
-        (true, true) => ".gz.enc",
-    }
-}
-
 impl FromStr for ObjectKey {
     type Err = KeyError;
 
@@ -262,17 +288,20 @@ mod tests {
         let (database, content): (BackupId, BackupId) =
             ("db_1_aa".parse().unwrap(), "content_1_aa".parse().unwrap());
         for (key, fence) in [
-            (ObjectKey::database_dump(&database, 7, true, true), Some(7)),
             (
-                ObjectKey::content_items(&content, 12, true, false),
+                ObjectKey::database_dump(&database, 7, Encoding::GZIP_ENCRYPTED),
+                Some(7),
+            ),
+            (
+                ObjectKey::content_items(&content, 12, Encoding::GZIP),
                 Some(12),
             ),
             (
-                ObjectKey::content_archive(&content, 3, 0, false, true),
+                ObjectKey::content_archive(&content, 3, 0, Encoding::ENCRYPTED),
                 Some(3),
             ),
             (
-                ObjectKey::content_archive(&content, 3, 2, true, true),
+                ObjectKey::content_archive(&content, 3, 2, Encoding::GZIP_ENCRYPTED),
                 Some(3),
             ),
             (ObjectKey::manifest(&content), None),
@@ -286,14 +315,14 @@ mod tests {
     #[test]
     fn what_is_shared_by_backups_belongs_to_none() {
         let address = Sha256Digest::new([0xab; 32]);
-        let object = ObjectKey::content_object(&address, true, true);
+        let object = ObjectKey::content_object(&address, Encoding::GZIP_ENCRYPTED);
         assert_eq!(
             object.as_str(),
             format!("content/objects/ab/{address}.gz.enc")
         );
         for key in [
             object,
-            ObjectKey::content_dag(&address, false),
+            ObjectKey::content_dag(&address, Encoding::PLAIN),
             ObjectKey::content_incoming([1; 16]),
         ] {
             assert_eq!((key.backup(), key.manifest_of()), (None, None), "{key}");
@@ -309,14 +338,18 @@ mod tests {
     #[test]
     fn the_address_of_a_content_object_is_read_back_from_its_key_and_from_no_other() {
         let address = Sha256Digest::new([0xab; 32]);
-        for (compressed, encrypted) in [(false, false), (true, false), (false, true), (true, true)]
-        {
-            let key = ObjectKey::content_object(&address, compressed, encrypted);
+        for encoding in [
+            Encoding::PLAIN,
+            Encoding::GZIP,
+            Encoding::ENCRYPTED,
+            Encoding::GZIP_ENCRYPTED,
+        ] {
+            let key = ObjectKey::content_object(&address, encoding);
             assert_eq!(key.content_address(), Some(address), "{key}");
         }
         let elsewhere = format!("content/objects/cd/{address}.gz");
         for other in [
-            ObjectKey::content_dag(&address, false).as_str(),
+            ObjectKey::content_dag(&address, Encoding::PLAIN).as_str(),
             &elsewhere,
             "content/objects/ab/abab",
             "a",
@@ -360,16 +393,16 @@ mod tests {
                 .starts_with(&ObjectKey::backups_prefix(BackupType::Database))
         );
         assert_eq!(
-            ObjectKey::database_dump(&id, 2, true, true).manifest_of(),
+            ObjectKey::database_dump(&id, 2, Encoding::GZIP_ENCRYPTED).manifest_of(),
             None
         );
         assert_eq!(
-            ObjectKey::database_dump(&id, 2, true, true).as_str(),
+            ObjectKey::database_dump(&id, 2, Encoding::GZIP_ENCRYPTED).as_str(),
             "database/db_1_aa/dump.2.archive.gz.enc"
         );
         let content: BackupId = "content_1_aa".parse().unwrap();
         let archive =
-            |volume| ObjectKey::content_archive(&content, 2, volume, true, false).to_string();
+            |volume| ObjectKey::content_archive(&content, 2, volume, Encoding::GZIP).to_string();
         assert_eq!(archive(0), "content/content_1_aa/content_1_aa.2.tar.gz");
         assert_eq!(archive(1), "content/content_1_aa/content_1_aa.2.tar.gz.001");
         assert_eq!(

@@ -28,7 +28,7 @@ pub use digest::{HexError, Sha256Digest};
 pub use drill::DrilledCollection;
 pub use id::{BackupId, BackupType, IdError, RepositoryId};
 pub use item::{
-    ContentItem, DownloadMessage, ItemCounts, ItemFailure, ItemRecord, ItemStatus, KeptFile,
+    ContentItem, DownloadMessage, ItemCounts, ItemFailure, ItemRecord, ItemStatus, StoredFile,
     StoredObject, file_name,
 };
 pub use jiff::Timestamp;
@@ -36,7 +36,7 @@ pub use job::{
     Consistency, EngineInfo, FailureCode, Job, JobFailure, JobVerification, NamespaceCount,
     Progress, Trigger, TriggerKind, VerificationLevel, VerificationStatus,
 };
-pub use key::{KeyError, ObjectKey};
+pub use key::{Encoding, KeyError, ObjectKey};
 pub use manifest::{
     Artifact, Compression, ContentManifest, Encryption, FORMAT_VERSION, MAX_MANIFEST_BYTES,
     Manifest, ManifestError, ManifestFile, NamespaceManifest, SEGMENT_BYTES, Source,

@@ -18,7 +18,7 @@ pub fn message_in(record: &SqsMessage) -> Option<DownloadMessage> {
 
 /// Marks a record for redelivery.
 #[must_use]
-pub fn comes_again(record: SqsMessage) -> BatchItemFailure {
+pub fn redeliver(record: SqsMessage) -> BatchItemFailure {
     let mut failure = BatchItemFailure::default();
     failure.item_identifier = record.message_id.unwrap_or_default();
     failure
@@ -26,14 +26,14 @@ pub fn comes_again(record: SqsMessage) -> BatchItemFailure {
 
 /// Hands on the backup if this batch settled its last item. A failure here is left to the sweep:
 /// the items are settled, and no message is redelivered.
-pub async fn hand_on_if_settled(function: &Function, holdfast: &Holdfast, backup_id: &BackupId) {
-    let handed_on = async {
+pub async fn dispatch_if_settled(function: &Function, holdfast: &Holdfast, backup_id: &BackupId) {
+    let dispatched = async {
         if finalize_if_settled(holdfast, backup_id, Timestamp::now()).await? {
-            function.hand_on(backup_id, Step::Finalize).await?;
+            function.continue_with(backup_id, Step::Finalize).await?;
         }
         Ok::<_, OperationError>(())
     };
-    if let Err(error) = handed_on.await {
+    if let Err(error) = dispatched.await {
         tracing::warn!(backupId = %backup_id, %error, "a backup was not handed on: the sweep will do it");
     }
 }

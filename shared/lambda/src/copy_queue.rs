@@ -9,7 +9,7 @@ use holdfast_operations::QueueError;
 use serde::{Deserialize, Serialize};
 
 /// The longest delay of a message in SQS.
-const LONGEST_DELAY: Duration = Duration::from_mins(15);
+const MAX_DELAY: Duration = Duration::from_mins(15);
 
 /// A backup to copy. The detail of an event has the same form: its other fields are ignored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,7 +45,7 @@ impl CopyQueue {
             message: error.to_string(),
             is_transient: false,
         })?;
-        let seconds = i32::try_from(delay.min(LONGEST_DELAY).as_secs()).unwrap_or_default();
+        let seconds = i32::try_from(delay.min(MAX_DELAY).as_secs()).unwrap_or_default();
         let call = self
             .client
             .send_message()

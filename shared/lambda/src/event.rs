@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::events::{
-    BACKUP_HANDED_ON, BACKUP_REQUESTED, CLEANUP_REQUESTED, SOURCE, VERIFICATION_REQUESTED,
+    BACKUP_NEXT_STEP, BACKUP_REQUESTED, CLEANUP_REQUESTED, SOURCE, VERIFICATION_REQUESTED,
 };
 
 /// A valid event of a worker.
@@ -38,7 +38,7 @@ pub enum Event {
         level: VerificationLevel,
     },
     /// A running backup continues with this step.
-    HandedOn {
+    NextStep {
         /// The job's id.
         backup_id: BackupId,
         /// The next step.
@@ -100,7 +100,7 @@ struct Cleanup {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct HandedOn {
+struct NextStep {
     backup_id: BackupId,
     step: Step,
 }
@@ -133,10 +133,10 @@ impl Event {
                     Verification::deserialize(&event.detail).map_err(malformed)?;
                 Ok(Self::VerificationRequested { backup_id, level })
             }
-            (SOURCE, BACKUP_HANDED_ON) => {
-                let HandedOn { backup_id, step } =
-                    HandedOn::deserialize(&event.detail).map_err(malformed)?;
-                Ok(Self::HandedOn { backup_id, step })
+            (SOURCE, BACKUP_NEXT_STEP) => {
+                let NextStep { backup_id, step } =
+                    NextStep::deserialize(&event.detail).map_err(malformed)?;
+                Ok(Self::NextStep { backup_id, step })
             }
             _ => Err(EventFault::Unknown {
                 source_name: event.source,
@@ -158,7 +158,7 @@ pub fn request(payload: &Value, kind: BackupType) -> Result<BackupRequest, Event
             by: schedule,
         }),
         Event::BackupRequested { backup_id }
-        | Event::HandedOn {
+        | Event::NextStep {
             backup_id,
             step: Step::Discover,
         } if backup_id.backup_type() == kind => Ok(BackupRequest::Triggered { backup_id }),
@@ -168,7 +168,7 @@ pub fn request(payload: &Value, kind: BackupType) -> Result<BackupRequest, Event
         Event::CleanupRequested { .. } => {
             Err(EventFault::Malformed("it requests a cleanup".to_owned()))
         }
-        Event::BackupRequested { backup_id } | Event::HandedOn { backup_id, .. } => {
+        Event::BackupRequested { backup_id } | Event::NextStep { backup_id, .. } => {
             Err(EventFault::Malformed(format!(
                 "{backup_id} is not a {kind} backup of this function"
             )))
@@ -214,7 +214,7 @@ mod tests {
             })
         };
         let backup_id: BackupId = "content_1_a".parse().unwrap();
-        let finalize = Event::HandedOn {
+        let finalize = Event::NextStep {
             backup_id: backup_id.clone(),
             step: Step::Finalize,
         };

@@ -19,7 +19,7 @@ pub(crate) const SOURCE: &str = "holdfast";
 /// A job waits for a worker: `{"backupId", "type", "by"?}`.
 pub(crate) const BACKUP_REQUESTED: &str = "Backup Requested";
 /// A running backup continues with its next step: `{"backupId", "type", "step"}`.
-pub(crate) const BACKUP_HANDED_ON: &str = "Backup Handed On";
+pub(crate) const BACKUP_NEXT_STEP: &str = "Backup Handed On";
 /// A run of retention was requested: `{"by"?}`.
 pub(crate) const CLEANUP_REQUESTED: &str = "Cleanup Requested";
 /// A backup is to be verified: `{"backupId", "type", "level", "by"?}`.
@@ -99,10 +99,10 @@ impl Events {
     ///
     /// # Errors
     /// [`EventError`] if the bus did not accept it. The sweep hands it on again.
-    pub async fn hand_on(&self, backup_id: &BackupId, step: Step) -> Result<(), EventError> {
+    pub async fn continue_with(&self, backup_id: &BackupId, step: Step) -> Result<(), EventError> {
         let detail =
             json!({ "backupId": backup_id, "type": backup_id.backup_type(), "step": step });
-        self.put(BACKUP_HANDED_ON, &detail).await
+        self.put(BACKUP_NEXT_STEP, &detail).await
     }
 
     async fn put(&self, event: &'static str, detail: &Value) -> Result<(), EventError> {

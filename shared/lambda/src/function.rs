@@ -15,16 +15,18 @@ use holdfast_domain::{
 };
 use holdfast_operations::{Holdfast, OperationError, Step};
 use holdfast_repository::Repository;
+use holdfast_setup::{Clients, NO_STORE, fault, telemetry, variables};
 use tokio::sync::OnceCell;
 
-use crate::{
-    Clients, CopyQueue, Events, Metrics, SqsQueue,
-    clients::{NO_STORE, fault},
-    environment, telemetry,
-};
+use crate::{CopyQueue, Events, Metrics, SqsQueue};
 
 /// The variables with the location of the catalogue. The first one that is set counts.
 const CATALOG_VARIABLES: [&str; 2] = ["BACKUP_CATALOG_URI", "MONGODB_URI"];
+
+const NO_CATALOG: &str = "is not set: expected the connection string of the catalogue, as set by the template from \
+                          CatalogUriSecretArn";
+
+const NO_QUEUE: &str = "is not set: expected the URL of an SQS queue, as set by the template";
 
 /// One function's state.
 #[derive(Debug)]
@@ -48,7 +50,7 @@ impl std::fmt::Debug for Started {
 impl Function {
     /// Reads the environment, once for all invocations, and begins to log.
     pub async fn cold_start() -> Self {
-        let function = Self::new(environment::variables(), Clients::load().await);
+        let function = Self::new(variables(), Clients::load().await);
         telemetry(
             function
                 .settings()
@@ -105,7 +107,8 @@ impl Function {
         self.suspected.load(Ordering::Relaxed)
     }
 
-    /// The settings, or all their faults. A function needs a store.
+    /// The settings, or all their faults. A function needs a store and a catalogue: the default
+    /// server of a machine does not exist in Lambda.
     pub async fn reading(&self) -> Reading {
         let read = || async {
             let reading = self.read().await;
@@ -130,18 +133,21 @@ impl Function {
         if !given {
             reading.reject(SettingError::new("BACKUP_STORE", NO_STORE));
         }
+        if self.catalog_variable().is_none() {
+            reading.reject(SettingError::new(CATALOG_VARIABLES[0], NO_CATALOG));
+        }
         reading
     }
 
     /// Settings of the stack's other functions, for display: `STACK_` and the name of the setting.
-    /// A function without access to the second store can thus report it. Secrets are masked,
-    /// whatever the template passes.
+    /// A function without access to the source, the keys or the second store can thus report them.
+    /// Secrets are masked, whatever the template passes.
     #[must_use]
     pub fn settings_of_the_stack(&self) -> Vec<(String, String)> {
         let of_the_stack = self.variables.iter().filter_map(|(name, value)| {
             let name = name
                 .strip_prefix("STACK_")
-                .filter(|name| name.starts_with("BACKUP_"))?;
+                .filter(|name| name.starts_with("BACKUP_") || *name == "MONGODB_URI")?;
             let is_secret = settings::SECRET_VARIABLES.contains(&name);
             Some((
                 name.to_owned(),
@@ -181,7 +187,7 @@ impl Function {
     /// # Errors
     /// [`OperationError::Config`].
     pub async fn events(&self) -> Result<Events, OperationError> {
-        Ok(self.clients.events(&self.settings().await?))
+        Ok(self.bus(&self.settings().await?))
     }
 
     /// Hands a running backup on to its next step.
@@ -189,9 +195,13 @@ impl Function {
     /// # Errors
     /// If the bus did not accept it. The sweep hands it on again, but much later than the event's
     /// source would.
-    pub async fn hand_on(&self, backup_id: &BackupId, step: Step) -> Result<(), OperationError> {
-        let handed_on = self.events().await?.hand_on(backup_id, step).await;
-        handed_on.map_err(|error| OperationError::HandOver(error.to_string()))
+    pub async fn continue_with(
+        &self,
+        backup_id: &BackupId,
+        step: Step,
+    ) -> Result<(), OperationError> {
+        let dispatched = self.events().await?.continue_with(backup_id, step).await;
+        dispatched.map_err(|error| OperationError::Dispatch(error.to_string()))
     }
 
     /// The queue of files to fetch.
@@ -199,7 +209,9 @@ impl Function {
     /// # Errors
     /// [`OperationError::Config`].
     pub async fn queue(&self) -> Result<SqsQueue, OperationError> {
-        self.clients.queue(&self.settings().await?)
+        let url = self.settings().await?.content.queue;
+        let url = url.ok_or_else(|| fault("BACKUP_CONTENT_QUEUE", NO_QUEUE))?;
+        Ok(SqsQueue::new(self.sqs(), url))
     }
 
     /// The repository of the second copies. No request is sent.
@@ -226,7 +238,9 @@ impl Function {
     /// # Errors
     /// [`OperationError::Config`].
     pub async fn copy_queue(&self) -> Result<CopyQueue, OperationError> {
-        self.clients.copy_queue(&self.settings().await?)
+        let url = self.settings().await?.cloud.queue;
+        let url = url.ok_or_else(|| fault("BACKUP_CLOUD_QUEUE", NO_QUEUE))?;
+        Ok(CopyQueue::new(self.sqs(), url))
     }
 
     /// The resources of the use cases. State changes go to the event bus, and the catalogue has its
@@ -237,12 +251,23 @@ impl Function {
     pub async fn holdfast(&self) -> Result<&Holdfast, OperationError> {
         let start = || async {
             let settings = self.settings().await?;
-            let events = self.clients.events(&settings);
+            let events = self.bus(&settings);
             let holdfast = self.clients.holdfast(settings, Arc::new(events)).await?;
             ensure_indexes(&holdfast.catalog).await?;
             Ok::<_, OperationError>(Started(holdfast))
         };
         Ok(&self.holdfast.get_or_try_init(start).await?.0)
+    }
+
+    fn bus(&self, settings: &Settings) -> Events {
+        Events::new(
+            aws_sdk_eventbridge::Client::new(&self.clients.aws()),
+            settings.event_bus.clone(),
+        )
+    }
+
+    fn sqs(&self) -> aws_sdk_sqs::Client {
+        aws_sdk_sqs::Client::new(&self.clients.aws())
     }
 
     /// Whether backups use the native engine because the installed mongodump does not run.
@@ -258,15 +283,20 @@ impl Function {
     /// # Errors
     /// [`OperationError::Config`] if they are invalid, [`OperationError::Catalog`] if it cannot be
     /// used.
-    pub async fn catalog_in_spite(&self) -> Result<Catalog, OperationError> {
+    pub async fn catalog_despite_config_errors(&self) -> Result<Catalog, OperationError> {
+        let variable = self.catalog_variable().cloned();
+        let settings = self.clients.settings(variable.as_slice()).await.settings?;
+        Ok(Catalog::from_settings(&settings).await?)
+    }
+
+    /// The variable with the location of the catalogue.
+    fn catalog_variable(&self) -> Option<&(String, String)> {
         let set = |name: &&str| {
             self.variables
                 .iter()
                 .rfind(|(set, value)| set == name && !value.trim().is_empty())
         };
-        let variable = CATALOG_VARIABLES.iter().find_map(set).cloned();
-        let settings = self.clients.settings(variable.as_slice()).await.settings?;
-        Ok(Catalog::from_settings(&settings).await?)
+        CATALOG_VARIABLES.iter().find_map(set)
     }
 
     /// The target of metrics, even with invalid settings. An invalid namespace is replaced by the
@@ -349,10 +379,10 @@ mod tests {
             ("BACKUP_FROBNICATE", "1"),
         ]);
         assert!(wrong.holdfast().await.is_err());
-        assert!(wrong.catalog_in_spite().await.is_ok());
+        assert!(wrong.catalog_despite_config_errors().await.is_ok());
         assert!(
             function(&[("MONGODB_URI", "nonsense")])
-                .catalog_in_spite()
+                .catalog_despite_config_errors()
                 .await
                 .is_err()
         );
@@ -360,6 +390,11 @@ mod tests {
             ("BACKUP_CATALOG_URI", "mongodb://127.0.0.1:1/x"),
             ("MONGODB_URI", "nonsense"),
         ];
-        assert!(function(&elsewhere).catalog_in_spite().await.is_ok());
+        assert!(
+            function(&elsewhere)
+                .catalog_despite_config_errors()
+                .await
+                .is_ok()
+        );
     }
 }

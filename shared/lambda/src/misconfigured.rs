@@ -21,13 +21,13 @@ pub async fn record_misconfigured_run(
         return Err(faults.into());
     }
     tracing::error!(error = %faults, "no backup is possible until the settings are corrected");
-    let catalog = function.catalog_in_spite().await?;
+    let catalog = function.catalog_despite_config_errors().await?;
     let job = record_misconfigured(&catalog, request, &faults, Timestamp::now()).await?;
     match job.status {
         JobStatus::Failed => Ok(BackupOutcome::Failed(Box::new(job))),
         status => Ok(BackupOutcome::Skipped {
             backup_id: job.backup_id,
-            reason: SkipReason::AlreadySettled(status),
+            reason: SkipReason::AlreadyFinished(status),
         }),
     }
 }

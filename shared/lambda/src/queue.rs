@@ -22,7 +22,7 @@ use self::body::{Outgoing, batches};
 const ATTEMPTS: u32 = 5;
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 /// The longest invisibility of a message in SQS.
-const LONGEST_WAIT: Duration = Duration::from_hours(12);
+const MAX_WAIT: Duration = Duration::from_hours(12);
 
 /// A queue of files to fetch.
 #[derive(Debug, Clone)]
@@ -52,7 +52,7 @@ impl SqsQueue {
     /// [`QueueError`] if the call failed. The message becomes visible when its visibility timeout
     /// ends.
     pub async fn show_again(&self, receipt: &str, after: Duration) -> Result<(), QueueError> {
-        let seconds = i32::try_from(after.min(LONGEST_WAIT).as_secs()).unwrap_or(i32::MAX);
+        let seconds = i32::try_from(after.min(MAX_WAIT).as_secs()).unwrap_or(i32::MAX);
         let call = self
             .client
             .change_message_visibility()
@@ -129,7 +129,7 @@ impl DownloadQueue for SqsQueue {
                 (Batch::Refused(reason), [message]) => refused.push(message.refused(reason)),
                 // One message at a time, so that only the faulty one is refused.
                 (Batch::Refused(_), _) => {
-                    waiting.extend(batch.into_iter().map(|message| vec![message]))
+                    waiting.extend(batch.into_iter().map(|message| vec![message]));
                 }
             }
         }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::{Function, Metric};
 
 /// Logs the end of a run of a backup of this type, and emits its metrics.
-pub fn tell(
+pub fn report_outcome(
     function: &Function,
     kind: BackupType,
     outcome: Result<&BackupOutcome, &OperationError>,
@@ -129,7 +129,7 @@ pub fn answer(outcome: &BackupOutcome) -> Value {
 fn why(reason: SkipReason) -> String {
     match reason {
         SkipReason::Disabled => "backups are switched off".to_owned(),
-        SkipReason::AlreadySettled(status) => format!("it is {status} already"),
+        SkipReason::AlreadyFinished(status) => format!("it is {status} already"),
         SkipReason::RunningElsewhere => "another run works on it".to_owned(),
     }
 }
@@ -186,20 +186,21 @@ mod tests {
             })
         };
         job.items = items(3);
-        let told = values(Ok(&BackupOutcome::Completed(job.clone())));
+        let reported = values(Ok(&BackupOutcome::Completed(job.clone())));
         for value in [
             (Metric::BackupItems, 6.0),
             (Metric::BackupPartial, 1.0),
             (Metric::ItemsFailed, 3.0),
         ] {
-            assert!(told.contains(&value), "{told:?}");
+            assert!(reported.contains(&value), "{reported:?}");
         }
         job.items = items(0);
-        let told = values(Ok(&BackupOutcome::Completed(job)));
+        let reported = values(Ok(&BackupOutcome::Completed(job)));
         assert!(
-            told.iter()
+            reported
+                .iter()
                 .all(|(metric, _)| *metric != Metric::BackupPartial),
-            "{told:?}"
+            "{reported:?}"
         );
     }
 

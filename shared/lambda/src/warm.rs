@@ -110,9 +110,9 @@ impl Current {
 #[cfg(test)]
 mod tests {
     use aws_config::{BehaviorVersion, SdkConfig};
+    use holdfast_setup::Clients;
 
     use super::*;
-    use crate::Clients;
 
     fn current() -> Current {
         let aws = SdkConfig::builder()

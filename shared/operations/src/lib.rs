@@ -32,12 +32,12 @@ use holdfast_repository::Repository;
 pub use self::{
     backup::{
         content::{
-            HandOn,
+            NextStep,
             discover::{DiscoveryOutcome, discover_content},
             download::{Downloader, download_item},
             fan_in::{finalize_if_settled, settle_undelivered},
             finalize::{FinalizeOutcome, finalize_content},
-            in_process::back_up_content_here,
+            in_process::back_up_content_in_process,
             outcome::DownloadOutcome,
             queue::{DownloadQueue, LocalQueue, QueueError, RefusedMessage},
         },
@@ -52,7 +52,7 @@ pub use self::{
         cancel::cancel,
         detail::job_in_detail,
         full::{FullTrigger, trigger_full},
-        late_parents::BroughtBack,
+        late_parents::ReinstatedParent,
         resume::is_interrupted,
         run::{BackupOutcome, BackupRequest, RunLimits, SkipReason, Step},
         trigger::{abandon, record_misconfigured, trigger},
@@ -86,10 +86,11 @@ pub use self::{
         due::{DueReport, verify_due},
         job_row::compare_with_job,
         on_request::{
-            VerifyOutcome, expect_level, expect_verifiable, is_small, verify_on_request,
-            verify_while_waiting,
+            VerifyOutcome, expect_level, expect_verifiable, is_small, no_drill_server,
+            verify_on_request,
         },
         record::record_verification,
+        requested::{await_verification, expect_requestable},
     },
 };
 

@@ -18,7 +18,7 @@ use crate::{
         expected::{Expected, wrong_first_store, wrong_store_reason},
         manifests,
     },
-    job::settle,
+    job::finish,
 };
 
 /// Whether the manifest of a lost backup is in the store.
@@ -174,7 +174,7 @@ pub async fn accept_loss(
     let now = h.catalog.by_server_clock(now).await?;
     let job = expect_lost(h, id).await?;
     if job.status == JobStatus::Completed {
-        mark(h, id, now).await?;
+        record_lost(h, id, now).await?;
     }
     // With a manifest in the store, only the second decision is valid.
     let cause = match h.repository.manifest_bytes(id).await {
@@ -193,7 +193,7 @@ pub async fn accept_loss(
 
 /// Records the missing manifest of a completed backup. Returns `false` if the job is no longer
 /// completed.
-pub(crate) async fn mark(
+pub(crate) async fn record_lost(
     h: &Holdfast,
     id: &BackupId,
     now: Timestamp,
@@ -235,36 +235,41 @@ pub(crate) async fn mark(
 }
 
 /// The result of looking for a returned manifest.
-pub(crate) enum Return {
+pub(crate) enum Reinstatement {
     /// The backup is completed again.
     Completed,
     /// Its manifest is back but damaged: the backup stays lost.
     Damaged(String),
     /// Its manifest is missing, or its job is no longer lost.
-    Nothing,
+    NotLost,
 }
 
 /// Completes a lost backup again, if its manifest is back and all of its artifacts are in the
 /// store. An accepted loss does not prevent this, because the operator's decision concerned a
 /// missing backup.
-pub(crate) async fn bring_back(h: &Holdfast, id: &BackupId) -> Result<Return, OperationError> {
+pub(crate) async fn reinstate(
+    h: &Holdfast,
+    id: &BackupId,
+) -> Result<Reinstatement, OperationError> {
     let job = h.catalog.get(id).await?;
     if !job.is_lost() && !job.is_accepted_loss() {
-        return Ok(Return::Nothing);
+        return Ok(Reinstatement::NotLost);
     }
     match whole_manifest(h, &job).await? {
-        Found::Missing => return Ok(Return::Nothing),
-        Found::Damaged(problem) => return Ok(Return::Damaged(problem)),
+        Found::Missing => return Ok(Reinstatement::NotLost),
+        Found::Damaged(problem) => return Ok(Reinstatement::Damaged(problem)),
         Found::Whole => {}
     }
-    match h.catalog.bring_back(&job).await {
+    match h.catalog.reinstate(&job).await {
         Ok(job) => {
             tracing::info!(backupId = %id, "a lost backup is completed again: its manifest is back");
             h.observer.job_changed(&job).await;
-            settle::parent::settle_parent_of(h, &job).await;
-            Ok(Return::Completed)
+            finish::parent::finish_parent_of(h, &job).await;
+            Ok(Reinstatement::Completed)
         }
-        Err(CatalogError::Conflict { .. } | CatalogError::NotFound { .. }) => Ok(Return::Nothing),
+        Err(CatalogError::Conflict { .. } | CatalogError::NotFound { .. }) => {
+            Ok(Reinstatement::NotLost)
+        }
         Err(error) => Err(error.into()),
     }
 }
@@ -297,6 +302,6 @@ fn is_of_another_run(job: &Job, manifest: &Manifest) -> bool {
     let Some(checksum) = job.checksum else {
         return false;
     };
-    !settle::as_told_by(manifest)
-        .is_ok_and(|told| told.checksum == Some(checksum) && told.key == job.key)
+    !finish::job_change_from(manifest)
+        .is_ok_and(|change| change.checksum == Some(checksum) && change.key == job.key)
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use holdfast_catalog::{BackupSize, HeldObjects, JobCounts};
+use holdfast_catalog::{BackupSize, JobCounts, StoredObjects};
 use holdfast_domain::{BackupType, JobStatus, Timestamp};
 use jiff::SignedDuration;
 use serde::Serialize;
@@ -44,14 +44,14 @@ pub struct Measured {
 }
 
 /// Time limit of the server's count of objects, in the sweep.
-const SWEEPS_PATIENCE: Duration = Duration::from_secs(15);
+const SWEEP_COUNT_TIMEOUT: Duration = Duration::from_secs(15);
 
 pub(crate) async fn measure(
     h: &Holdfast,
     counts: &JobCounts,
     kind: BackupType,
 ) -> Result<Measured, OperationError> {
-    let stored = stored(h, counts, kind, SWEEPS_PATIENCE).await?;
+    let stored = stored(h, counts, kind, SWEEP_COUNT_TIMEOUT).await?;
     Ok(Measured {
         stored,
         growth_percent: growth_of(h, kind).await?,
@@ -65,16 +65,16 @@ pub(crate) async fn stored(
     kind: BackupType,
     patience: Duration,
 ) -> Result<Stored, OperationError> {
-    let held = match kind {
-        BackupType::Content => match h.catalog.held_objects(patience).await {
-            Ok(held) => Some(held),
+    let stored_objects = match kind {
+        BackupType::Content => match h.catalog.stored_objects(patience).await {
+            Ok(stored_objects) => Some(stored_objects),
             Err(error) if error.is_transient() => {
                 tracing::warn!(%error, "the content objects were not counted in time");
                 None
             }
             Err(error) => return Err(error.into()),
         },
-        BackupType::Database | BackupType::Full => Some(HeldObjects::default()),
+        BackupType::Database | BackupType::Full => Some(StoredObjects::default()),
     };
     let there = counts
         .0
@@ -83,7 +83,10 @@ pub(crate) async fn stored(
     let (backups, backup_bytes) = there.fold((0, 0), |(jobs, bytes), count| {
         (jobs + count.jobs, bytes + count.size_bytes)
     });
-    let (objects, object_bytes) = (held.map(|held| held.objects), held.map(|held| held.bytes));
+    let (objects, object_bytes) = (
+        stored_objects.map(|stored_objects| stored_objects.objects),
+        stored_objects.map(|stored_objects| stored_objects.bytes),
+    );
     Ok(Stored {
         backups,
         backup_bytes,
@@ -93,20 +96,20 @@ pub(crate) async fn stored(
 }
 
 /// Rows considered: a week of hourly backups, and the newest.
-const LOOK_AT: u32 = 7 * 24 + 1;
+const MAX_ROWS: u32 = 7 * 24 + 1;
 /// The newest backup is compared with the earlier ones of this period.
 const WINDOW: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// Least number of earlier backups. With fewer there is no figure, because the first days of a
 /// deployment are no growth.
-const AT_LEAST: usize = 7;
+const MIN_EARLIER: usize = 7;
 /// Least counted difference. A smaller one is ignored, whatever its share of a small backup.
-const COUNTS_FROM: u64 = 64 * 1024 * 1024;
+const MIN_DIFFERENCE_BYTES: u64 = 64 * 1024 * 1024;
 
 pub(crate) async fn growth_of(
     h: &Holdfast,
     kind: BackupType,
 ) -> Result<Option<f64>, OperationError> {
-    let sizes = h.catalog.sizes(kind, LOOK_AT).await?;
+    let sizes = h.catalog.sizes(kind, MAX_ROWS).await?;
     // A content backup stores only new files in objects. The amount to be stored follows from the
     // files that it contains.
     let bytes = |size: &BackupSize| {
@@ -128,18 +131,18 @@ pub(crate) async fn growth_of(
 /// if it is smaller.
 fn growth_percent(newest_first: &[(Timestamp, u64)]) -> Option<f64> {
     let ((at, newest), before) = newest_first.split_first()?;
-    if before.len() < AT_LEAST {
+    if before.len() < MIN_EARLIER {
         return None;
     }
     let in_window = before
         .iter()
         .take_while(|(earlier, _)| at.duration_since(*earlier) <= WINDOW)
         .count();
-    let compared = &before[..in_window.max(AT_LEAST)];
+    let compared = &before[..in_window.max(MIN_EARLIER)];
     let sum: u128 = compared.iter().map(|(_, bytes)| u128::from(*bytes)).sum();
     let mean = i128::try_from(sum / compared.len() as u128).unwrap_or(i128::MAX);
     let more = i128::from(*newest) - mean;
-    if more.unsigned_abs() < u128::from(COUNTS_FROM) {
+    if more.unsigned_abs() < u128::from(MIN_DIFFERENCE_BYTES) {
         return Some(0.0);
     }
     let tenths = more.saturating_mul(1000) / mean.max(1);

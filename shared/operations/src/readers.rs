@@ -67,7 +67,7 @@ impl CatalogLeases {
         if is_deleted {
             return Protection::BeingDeleted;
         }
-        Protection::Held
+        Protection::Protected
     }
 }
 
@@ -84,7 +84,7 @@ impl ReaderLeases for CatalogLeases {
             Ok(job) => Ok(self.judge(reader, &job)),
             // Retention deletes no backup with a missing or unreadable row.
             Err(CatalogError::NotFound { .. } | CatalogError::Corrupt { .. }) => {
-                Ok(Protection::Held)
+                Ok(Protection::Protected)
             }
             Err(error) => Err(fault(error)),
         }

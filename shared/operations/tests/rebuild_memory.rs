@@ -4,18 +4,18 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[expect(dead_code, reason = "it serves the other tests of rebuilding too")]
-#[path = "rebuild/synthetic.rs"]
-mod synthetic;
+#[path = "operations/support/long_lists.rs"]
+mod long_lists;
 
 use std::{sync::Arc, time::Instant};
 
 use holdfast_catalog::Catalog;
 use holdfast_domain::{Timestamp, settings::StoreLocation};
 use holdfast_operations::{Holdfast, Preflight, Silent, rebuild_catalog};
-use holdfast_repository::{Keyring, Repository};
+use holdfast_repository::{EncryptionMode, Keyring, Repository};
 use holdfast_testing::{MongoServer, TestStore};
 
-use self::synthetic::List;
+use self::long_lists::List;
 
 const MIB: u64 = 1024 * 1024;
 
@@ -61,8 +61,11 @@ async fn rebuilt(items: u64) -> u64 {
         settings: Arc::new(settings),
         preflight: Preflight::default(),
     };
-    h.repository.init(false, Timestamp::now()).await.unwrap();
-    synthetic::commit(&h, &List::of(0..items), items).await;
+    h.repository
+        .init(EncryptionMode::Off, Timestamp::now())
+        .await
+        .unwrap();
+    long_lists::commit(&h, &List::of(0..items), items).await;
     let begun = Instant::now();
     forget_peak();
     let report = rebuild_catalog(&h, &|_| {}).await.unwrap();

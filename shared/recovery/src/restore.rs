@@ -80,7 +80,7 @@ pub async fn restore_database(
             progress,
         )
         .await?;
-        refuse_misfits(&rehearsed)?;
+        refuse_unfitting_rules(&rehearsed)?;
     }
     from_store(
         repository,
@@ -134,7 +134,7 @@ fn rehearsal_of(options: &RestoreOptions) -> Option<RestoreOptions> {
     })
 }
 
-fn refuse_misfits(rehearsed: &RestoreReport) -> Result<(), RecoveryError> {
+fn refuse_unfitting_rules(rehearsed: &RestoreReport) -> Result<(), RecoveryError> {
     let problems = rehearsed
         .anonymized
         .as_ref()
@@ -226,7 +226,7 @@ pub async fn rehearse_archive(
                 uri: target.uri.clone(),
                 options,
             };
-            refuse_misfits(&restore_archive(source, &rehearsal, progress).await?)
+            refuse_unfitting_rules(&restore_archive(source, &rehearsal, progress).await?)
         }
         None => Ok(()),
     }

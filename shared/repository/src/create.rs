@@ -2,16 +2,13 @@
 //! calls create one repository.
 
 use bytes::Bytes;
-use futures_util::TryStreamExt as _;
-use holdfast_codec::{MasterKey, random_bytes};
-use holdfast_domain::{
-    BackupId, KeyEpoch, ObjectKey, RepositoryFile, RepositoryId, Timestamp, WrappedKey,
-};
+use holdfast_codec::random_bytes;
+use holdfast_domain::{ObjectKey, RepositoryFile, RepositoryId, Timestamp, WrappedKey};
 use holdfast_storage::{PutMode, StoreError};
 use serde::Serialize;
 
-use super::{Repository, RepositoryFileError, StoredBackup};
-use crate::RepositoryError;
+use super::{Repository, RepositoryFileError};
+use crate::{EncryptionMode, RepositoryError};
 
 /// Result of `init`.
 #[derive(Debug, Clone, Serialize)]
@@ -36,7 +33,7 @@ pub struct InitReport {
 }
 
 impl Repository {
-    /// Creates the missing parts: the repository, its copy, and `with_key` its first master key. A
+    /// Creates the missing parts: the repository, its copy, and with encryption its first master key. A
     /// lost `repository.json` is restored from its copy.
     ///
     /// # Errors
@@ -44,7 +41,7 @@ impl Repository {
     /// repository would orphan them.
     pub async fn init(
         &self,
-        with_key: bool,
+        encryption: EncryptionMode,
         now: Timestamp,
     ) -> Result<InitReport, RepositoryError> {
         self.store().prepare().await?;
@@ -55,8 +52,10 @@ impl Repository {
             self.put_first(copy).await?;
             restored_from_copy = true;
         }
-        let report = self.ready_for_writing(with_key, now).await?;
-        if with_key && let Some(epoch) = report.key_epoch {
+        let report = self.ready_for_writing(encryption, now).await?;
+        if encryption == EncryptionMode::On
+            && let Some(epoch) = report.key_epoch
+        {
             // Detects a wrong key now instead of at the first backup.
             self.master_key(epoch).await?;
         }
@@ -69,7 +68,7 @@ impl Repository {
     /// As [`Repository::init`], for unattended runs: a lost file is an error.
     pub(crate) async fn ready_for_writing(
         &self,
-        with_key: bool,
+        encryption: EncryptionMode,
         now: Timestamp,
     ) -> Result<InitReport, RepositoryError> {
         // The copy first: another run may be adding a key, to the file and then to the copy.
@@ -78,7 +77,7 @@ impl Repository {
         if copy.as_ref().is_some_and(|copy| !file.covers(copy)) {
             return Err(RepositoryFileError::CopyDiffers(self.location().clone()).into());
         }
-        let key_created = with_key && file.epochs.is_empty();
+        let key_created = encryption == EncryptionMode::On && file.epochs.is_empty();
         if key_created {
             file = self.add_first_key(now).await?;
         }
@@ -86,7 +85,7 @@ impl Repository {
             match self.update_copy().await {
                 // A run without keys cannot compare the wrapped keys, and needs none. The next run
                 // with keys updates the copy.
-                Err(RepositoryError::Key(error)) if !with_key => {
+                Err(RepositoryError::Key(error)) if encryption == EncryptionMode::Off => {
                     tracing::warn!(reason = %error, "repository.copy.json is older than repository.json: the next run with a key updates it");
                 }
                 updated => updated?,
@@ -166,72 +165,6 @@ impl Repository {
             tracing::warn!(%error, "repository.json could not be removed from an unusable store");
         }
     }
-
-    /// Adds epoch 1 by replacing exactly the read file. So an existing key is never overwritten.
-    async fn add_first_key(&self, now: Timestamp) -> Result<RepositoryFile, RepositoryError> {
-        let key = ObjectKey::repository();
-        let etag = self.store().head(&key).await?.etag;
-        let mut file = self.open().await?;
-        if !file.epochs.is_empty() {
-            return Ok(file);
-        }
-        self.refuse_key_beside_encrypted_backups().await?;
-        let master = MasterKey::random()?;
-        let keys = self.keyring().wrap(&master, &file.id).await?;
-        let fingerprint = Some(master.fingerprint());
-        file.epochs.push(KeyEpoch {
-            epoch: 1,
-            created_at: now,
-            fingerprint,
-            keys,
-        });
-        match self
-            .store()
-            .put(&key, encode(&file)?, PutMode::IfUnchanged(etag))
-            .await
-        {
-            Ok(_) => Ok(file),
-            Err(StoreError::AlreadyExists { .. }) => self.open().await,
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    async fn refuse_key_beside_encrypted_backups(&self) -> Result<(), RepositoryError> {
-        for backup in self.read_each(self.backup_ids().await?, is_encrypted).await {
-            let (id, is_encrypted) = backup;
-            let is_encrypted = match is_encrypted {
-                Some(known) => known,
-                // The manifest is unreadable, but the names of the artifacts reveal encryption.
-                None => self.holds_encrypted_artifacts(&id).await?,
-            };
-            if is_encrypted {
-                return Err(RepositoryFileError::KeyLost(self.location().clone(), id).into());
-            }
-        }
-        Ok(())
-    }
-
-    async fn holds_encrypted_artifacts(&self, id: &BackupId) -> Result<bool, RepositoryError> {
-        let mut objects = self.store().list(&ObjectKey::backup_prefix(id));
-        while let Some(object) = objects.try_next().await? {
-            // The names of archive volumes end in a number.
-            if object.key.file_name().split('.').any(|part| part == "enc") {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-}
-
-/// Whether a backup is encrypted, if its manifest is readable.
-fn is_encrypted(backup: StoredBackup) -> (BackupId, Option<bool>) {
-    (
-        backup.backup_id,
-        backup
-            .manifest
-            .ok()
-            .map(|manifest| manifest.encryption.is_some()),
-    )
 }
 
 pub(super) fn encode(file: &RepositoryFile) -> Result<Bytes, RepositoryError> {

@@ -1,6 +1,6 @@
 //! Errors of `repository.json` and its copy.
 
-use holdfast_domain::{BackupId, FORMAT_VERSION, settings::StoreLocation};
+use holdfast_domain::{BackupId, FORMAT_VERSION, ObjectKey, settings::StoreLocation};
 
 /// A fault of the repository itself.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +50,21 @@ pub enum RepositoryFileError {
          rolled back. Nothing was written. Holdfast never creates a new key for old backups: restore the file"
     )]
     KeyLost(StoreLocation, BackupId),
+    /// The first master key was not created, because a manifest is not readable with these
+    /// credentials. Its backup may be encrypted under a lost key.
+    #[error(
+        "cannot create the first master key in {location}: the store denied access to {manifest}, so the backup may be \
+         encrypted under a lost key ({cause}). Nothing was written. Grant these credentials read access to the \
+         manifests of both backup types, or run `holdfast init` with credentials that have it"
+    )]
+    MayNotRead {
+        /// The place.
+        location: StoreLocation,
+        /// The manifest.
+        manifest: ObjectKey,
+        /// The store's reason.
+        cause: String,
+    },
     /// An artifact names an unlisted epoch.
     #[error("repository.json in {location} does not list key epoch {epoch}")]
     UnknownEpoch {

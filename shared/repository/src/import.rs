@@ -5,7 +5,7 @@ use holdfast_codec::MasterKey;
 use holdfast_domain::{BackupId, BackupType, KeyEpoch, ObjectKey, RepositoryFile, Timestamp};
 
 use super::{InitReport, Repository, RepositoryFileError};
-use crate::{ExportedKey, RepositoryError};
+use crate::{EncryptionMode, ExportedKey, RepositoryError};
 
 impl Repository {
     /// Recreates `repository.json` and its copy, with these master keys wrapped under the keys at
@@ -24,7 +24,7 @@ impl Repository {
         let mut masters = Vec::new();
         for key in exported {
             let master = key.master()?;
-            let keys = self.keyring().wrap_anew(&master, &file.id).await?;
+            let keys = self.keyring().wrap_again(&master, &file.id).await?;
             let fingerprint = Some(master.fingerprint());
             file.epochs.push(KeyEpoch {
                 epoch: key.epoch,
@@ -38,7 +38,7 @@ impl Repository {
         if self.put_first(file.clone()).await? != file {
             return Err(RepositoryFileError::Changed(self.location().clone()).into());
         }
-        self.ready_for_writing(true, now).await
+        self.ready_for_writing(EncryptionMode::On, now).await
     }
 
     async fn expect_lost(&self) -> Result<(), RepositoryError> {

@@ -98,7 +98,7 @@ impl Keyring {
 
     /// As `wrap`, for the replacement of working keys. It opens each wrapped key again, if the key
     /// for it is at hand.
-    pub(super) async fn wrap_anew(
+    pub(super) async fn wrap_again(
         &self,
         master: &MasterKey,
         repository: &RepositoryId,
@@ -206,7 +206,7 @@ impl Keyring {
             match key.unwrap(&wrapped) {
                 Ok(master) => return Ok(master),
                 Err(KeyError::WrongKey) => {
-                    reasons.push(format!("{name} is the wrong key for this repository"))
+                    reasons.push(format!("{name} is the wrong key for this repository"));
                 }
                 Err(error) => reasons.push(format!("{name}: {error}")),
             }

@@ -24,7 +24,7 @@ pub(super) async fn wrap(
         .await
         .map_err(|error| KeyringError::Kms {
             action: "wrap",
-            cause: said(&error),
+            cause: service_reason(&error),
         })?;
     let ciphertext = answer.ciphertext_blob().ok_or_else(|| KeyringError::Kms {
         action: "wrap",
@@ -55,7 +55,7 @@ pub(super) async fn unwrap(
         .encryption_context(ENCRYPTION_CONTEXT, repository.as_str())
         .send()
         .await
-        .map_err(|error| fault(said(&error)))?;
+        .map_err(|error| fault(service_reason(&error)))?;
     let master: Option<[u8; 32]> = answer
         .plaintext()
         .and_then(|plain| plain.as_ref().try_into().ok());
@@ -65,7 +65,7 @@ pub(super) async fn unwrap(
 }
 
 /// The error text of KMS. Lower errors, such as a failed connection, are only summarized.
-fn said(error: &impl ProvideErrorMetadata) -> String {
+fn service_reason(error: &impl ProvideErrorMetadata) -> String {
     let code = error.code().unwrap_or("it could not be reached");
     error
         .message()

@@ -9,6 +9,7 @@ mod decrypt;
 mod error;
 mod file_copy;
 mod file_error;
+mod first_key;
 pub mod guide;
 mod import;
 mod keyring;
@@ -31,5 +32,6 @@ pub use self::{
     manifests::StoredBackup,
     repository::{MAX_FILE_BYTES, Repository},
     rewrap::{KeyChange, Rewrap, RewrapReport, RewrappedEpoch, WrappedUnder},
-    sources::{SourceName, amount_held, newest_filled, source_warnings_before, sources_of},
+    sources::{SourceName, amount_stored, newest_filled, source_warnings_before, sources_of},
+    writing_key::EncryptionMode,
 };

@@ -168,7 +168,7 @@ impl Repository {
     ) -> Result<Vec<WrappedKey>, RepositoryError> {
         match change {
             KeyChange::Rotate => {
-                let wrapped = self.keyring().wrap_anew(master, repository).await?;
+                let wrapped = self.keyring().wrap_again(master, repository).await?;
                 // They stay unchanged. An injected recipient never receives the key.
                 let others = still_there(&epoch.keys, &wrapped);
                 Ok([wrapped, others].concat())

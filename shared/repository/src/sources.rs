@@ -14,7 +14,7 @@ use crate::RepositoryError;
 const NEW_FOR: usize = 3;
 
 /// Number of earlier backups of a type for the comparison at a backup's commit.
-const LOOKED_AT: usize = 20;
+const MAX_COMPARED: usize = 20;
 
 /// A source without credentials: its hosts and its database.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -124,7 +124,7 @@ impl fmt::Display for SourceWarning {
 
 /// The amount in a backup: documents of a database backup, items of a content backup.
 #[must_use]
-pub fn amount_held(manifest: &Manifest) -> (u64, &'static str) {
+pub fn amount_stored(manifest: &Manifest) -> (u64, &'static str) {
     match &manifest.content {
         Some(content) => (content.items.expected, "items"),
         None => (
@@ -146,7 +146,7 @@ pub fn newest_filled(stored: &[StoredBackup], kind: BackupType) -> Option<&Manif
         .filter_map(|backup| backup.manifest.as_ref().ok());
     readable
         .filter(|manifest| manifest.backup_type == kind)
-        .find(|manifest| amount_held(manifest).0 > 0)
+        .find(|manifest| amount_stored(manifest).0 > 0)
 }
 
 /// The sources of all readable backups of a type, each once.
@@ -191,11 +191,11 @@ fn source_warnings(stored: &[StoredBackup], id: &BackupId) -> Vec<SourceWarning>
             known,
         });
     }
-    let (held, unit) = amount_held(manifest);
+    let (held, unit) = amount_stored(manifest);
     if held == 0
         && let Some(last) = newest_filled(earlier, kind)
     {
-        let (held, last) = (amount_held(last).0, last.backup_id.clone());
+        let (held, last) = (amount_stored(last).0, last.backup_id.clone());
         warnings.push(SourceWarning::Empty {
             backup_id: id.clone(),
             source,
@@ -253,7 +253,7 @@ async fn newest(
     let newest = ids
         .into_iter()
         .filter(|id| id.backup_type() == kind)
-        .take(LOOKED_AT)
+        .take(MAX_COMPARED)
         .collect();
     Ok(repository.read_each(newest, light).await)
 }
@@ -382,13 +382,13 @@ mod tests {
             let backups: Vec<(&str, u64)> = std::iter::repeat_n((other, 1), count)
                 .chain([(SHOP, 1)])
                 .collect();
-            let told: Vec<String> = warned(&backups).iter().map(ToString::to_string).collect();
-            assert_eq!(told.len(), usize::from(place.is_some()), "{told:?}");
+            let shown: Vec<String> = warned(&backups).iter().map(ToString::to_string).collect();
+            assert_eq!(shown.len(), usize::from(place.is_some()), "{shown:?}");
             assert!(
                 place.is_none_or(
-                    |place| told[0].contains(&format!("is the {place} backup of b:1/shop"))
+                    |place| shown[0].contains(&format!("is the {place} backup of b:1/shop"))
                 ),
-                "{told:?}"
+                "{shown:?}"
             );
         }
     }

@@ -6,7 +6,23 @@ use holdfast_codec::{ArtifactPlace, MasterKey};
 use holdfast_domain::{Encryption, ObjectKey, RepositoryFile, Timestamp, WrappedKey};
 
 use super::artifact_writer::Recipe;
-use crate::{Repository, RepositoryError};
+use crate::{Repository, RepositoryError, RepositoryFileError};
+
+/// Whether new objects are encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EncryptionMode {
+    /// Objects are stored in plain form.
+    Off,
+    /// Objects are encrypted with the newest master key.
+    On,
+}
+
+impl From<bool> for EncryptionMode {
+    /// From a setting or a job's row.
+    fn from(is_on: bool) -> Self {
+        if is_on { Self::On } else { Self::Off }
+    }
+}
 
 /// The repository of a run, and its encryption key.
 pub struct WritingKey {
@@ -28,13 +44,39 @@ pub struct WritingKey {
 /// at hand opens it. [`RepositoryError::Store`] if the store is unavailable.
 pub async fn writing_key(
     repository: &Repository,
-    encrypt: bool,
+    encryption: EncryptionMode,
 ) -> Result<WritingKey, RepositoryError> {
     repository
-        .ready_for_writing(encrypt, Timestamp::now())
+        .ready_for_writing(encryption, Timestamp::now())
         .await?;
     let file = repository.open().await?;
-    if !encrypt {
+    opened(repository, file, encryption).await
+}
+
+/// As [`writing_key`], but the repository and its key must exist. Writes nothing, for the later
+/// steps of a backup: its first step has created both.
+///
+/// # Errors
+/// As [`writing_key`], and [`RepositoryFileError::NoKey`] if the repository has no master key.
+pub async fn existing_writing_key(
+    repository: &Repository,
+    encryption: EncryptionMode,
+) -> Result<WritingKey, RepositoryError> {
+    // The copy first: another run may be adding a key, to the file and then to the copy.
+    let copy = repository.copy().await?;
+    let file = repository.open().await?;
+    if copy.is_some_and(|copy| !file.covers(&copy)) {
+        return Err(RepositoryFileError::CopyDiffers(repository.location().clone()).into());
+    }
+    opened(repository, file, encryption).await
+}
+
+async fn opened(
+    repository: &Repository,
+    file: RepositoryFile,
+    encryption: EncryptionMode,
+) -> Result<WritingKey, RepositoryError> {
+    if encryption == EncryptionMode::Off {
         return Ok(WritingKey {
             repository: file,
             master: None,
@@ -43,8 +85,7 @@ pub async fn writing_key(
         });
     }
     let epoch = file.newest_epoch().cloned();
-    let epoch =
-        epoch.ok_or_else(|| crate::RepositoryFileError::NoKey(repository.location().clone()))?;
+    let epoch = epoch.ok_or_else(|| RepositoryFileError::NoKey(repository.location().clone()))?;
     let master = repository.unwrapped(&file.id, &epoch).await?;
     let encryption = Encryption {
         suite: holdfast_codec::SUITE.to_owned(),

@@ -168,7 +168,7 @@ async fn requests(
                     .lock()
                     .await
                     .write_all(&answer_to(request, &answer))
-                    .await?
+                    .await?;
             }
             Rule::Change(change) => {
                 changes

@@ -140,7 +140,7 @@ pub fn aws_config_at(endpoint: &str) -> SdkConfig {
 /// An S3 client for the local AWS.
 #[must_use]
 pub fn s3_client() -> aws_sdk_s3::Client {
-    holdfast_storage::s3_client(&aws_config(), true)
+    holdfast_storage::s3_client(&aws_config())
 }
 
 /// A name unused by any other test, even of an earlier run. It is valid for buckets and databases.

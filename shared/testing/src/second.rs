@@ -94,8 +94,7 @@ impl SecondStore {
             .region(region)
             .build();
         make_bucket(&config, &bucket).await;
-        let store =
-            S3Store::new(s3_client(&config, true), &bucket, PREFIX).with_retry(quick_retry());
+        let store = S3Store::new(s3_client(&config), &bucket, PREFIX).with_retry(quick_retry());
         Self {
             store: Arc::new(store),
             location: location(&format!("s3://{bucket}/{PREFIX}")),
@@ -194,7 +193,7 @@ async fn make_bucket(config: &SdkConfig, bucket: &str) {
         .location_constraint(BucketLocationConstraint::from(region))
         .build();
     let place = (region != "us-east-1").then_some(place);
-    let made = s3_client(config, true)
+    let made = s3_client(config)
         .create_bucket()
         .bucket(bucket)
         .set_create_bucket_configuration(place);

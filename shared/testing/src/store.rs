@@ -37,7 +37,7 @@ impl TestStore {
     pub async fn at(endpoint: &str) -> Self {
         let bucket = fresh_bucket().await;
         let prefix = "tests/repository".to_owned();
-        let client = holdfast_storage::s3_client(&aws_config_at(endpoint), true);
+        let client = holdfast_storage::s3_client(&aws_config_at(endpoint));
         let store = S3Store::new(client, &bucket, &prefix).with_retry(quick_retry());
         Self {
             store: Arc::new(store),
@@ -53,7 +53,7 @@ impl TestStore {
     /// If it cannot be created.
     pub async fn with_object_lock() -> Self {
         let bucket = unique("holdfast-locked");
-        let client = holdfast_storage::s3_client(&aws_config(), true);
+        let client = holdfast_storage::s3_client(&aws_config());
         let made = client
             .create_bucket()
             .bucket(&bucket)
@@ -186,7 +186,7 @@ pub fn quick_retry() -> RetryPolicy {
 /// If it cannot be created.
 pub async fn fresh_bucket() -> String {
     let bucket = unique("holdfast-test");
-    let client = holdfast_storage::s3_client(&aws_config(), true);
+    let client = holdfast_storage::s3_client(&aws_config());
     let made = client.create_bucket().bucket(&bucket).send().await;
     made.unwrap_or_else(|error| panic!("bucket {bucket}: {error:?}"));
     bucket

@@ -89,10 +89,10 @@ async fn serve(client: TcpStream, state: &Mutex<State>) -> io::Result<()> {
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
     let requests = relay_messages(&mut from_client, &mut to_server, |message| {
-        note(message, state)
+        note(message, state);
     });
     let answers = relay_messages(&mut from_server, &mut to_client, |message| {
-        change(message, state)
+        change(message, state);
     });
     tokio::try_join!(requests, answers).map(drop)
 }

@@ -82,7 +82,7 @@ async fn serve(client: TcpStream, upstream: &str, ahead_ms: i64) -> io::Result<(
     let (mut from_server, mut to_server) = server.into_split();
     let requests = relay_messages(&mut from_client, &mut to_server, |_| ());
     let answers = relay_messages(&mut from_server, &mut to_client, |message| {
-        shift(message, ahead_ms)
+        shift(message, ahead_ms);
     });
     tokio::try_join!(requests, answers).map(drop)
 }

@@ -40,6 +40,35 @@ impl Aws {
         action: &str,
         fields: &[(&str, &str)],
     ) -> String {
+        let request = self.form(service, version, action, fields);
+        said(request, action).await
+    }
+
+    /// A call of the query protocol that may be refused. Then the answer is the message.
+    pub(crate) async fn try_query(
+        &self,
+        service: &str,
+        version: &str,
+        action: &str,
+        fields: &[(&str, &str)],
+    ) -> Result<String, String> {
+        let request = self.form(service, version, action, fields);
+        let response = request.send().await.unwrap();
+        let status = response.status();
+        let text = response.text().await.unwrap();
+        if status.is_success() {
+            return Ok(text);
+        }
+        Err(element(&text, "Message"))
+    }
+
+    fn form(
+        &self,
+        service: &str,
+        version: &str,
+        action: &str,
+        fields: &[(&str, &str)],
+    ) -> RequestBuilder {
         let all = [("Action", action), ("Version", version)];
         let pairs = all
             .iter()
@@ -47,10 +76,9 @@ impl Aws {
             .map(|(name, value)| format!("{}={}", escaped(name), escaped(value)));
         let form = pairs.collect::<Vec<_>>().join("&");
         let request = self.request(Method::POST, "/", service);
-        let request = request
+        request
             .header("content-type", "application/x-www-form-urlencoded")
-            .body(form);
-        said(request, action).await
+            .body(form)
     }
 
     /// A call of the JSON protocol, `target` as in `x-amz-target`.
@@ -228,5 +256,6 @@ fn unescaped(text: &str) -> String {
         .replace("&gt;", ">")
         .replace("&quot;", "\"")
         .replace("&apos;", "'")
+        .replace("&#x27;", "'")
         .replace("&amp;", "&")
 }

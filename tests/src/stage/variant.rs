@@ -44,6 +44,7 @@ pub(crate) struct Deployment {
     kms: bool,
     drills: bool,
     source_uri: Option<String>,
+    catalog_uri: Option<String>,
     mongodump: Option<Mongodump>,
 }
 
@@ -63,6 +64,7 @@ pub(crate) struct Variant {
     source_uri: String,
     catalog: String,
     id: String,
+    parameters: BTreeMap<String, String>,
     secrets: Secrets,
     /// All output for the operator and the invoker.
     said: Mutex<Vec<String>>,
@@ -79,6 +81,7 @@ impl Deployment {
             kms: false,
             drills: false,
             source_uri: None,
+            catalog_uri: None,
             mongodump: None,
         }
     }
@@ -93,6 +96,12 @@ impl Deployment {
     pub(crate) fn encrypted_under(mut self, key: &str) -> Self {
         self.key = Some(key.to_owned());
         self.with("DatabaseEncryption", "true")
+    }
+
+    /// Has a secret with this key, whether or not anything is encrypted.
+    pub(crate) fn with_key(mut self, key: &str) -> Self {
+        self.key = Some(key.to_owned());
+        self
     }
 
     /// Encrypts under a KMS key.
@@ -115,6 +124,12 @@ impl Deployment {
     /// Backs up another source than its own.
     pub(crate) fn source_uri(mut self, uri: &str) -> Self {
         self.source_uri = Some(uri.to_owned());
+        self
+    }
+
+    /// Has this text in the secret of the catalogue's connection string.
+    pub(crate) fn catalog_uri(mut self, uri: &str) -> Self {
+        self.catalog_uri = Some(uri.to_owned());
         self
     }
 
@@ -151,7 +166,9 @@ impl Deployment {
         environment.extend(self.content_settings());
         self.keep_secret(&aws, "MongoUriSecretArn", &source_uri)
             .await;
-        self.keep_secret(&aws, "CatalogUriSecretArn", &catalog_uri)
+        let deployed = self.catalog_uri.take();
+        let deployed = deployed.as_deref().unwrap_or(&catalog_uri);
+        self.keep_secret(&aws, "CatalogUriSecretArn", deployed)
             .await;
         if let Some(key) = self.key.take() {
             self.keep_secret(&aws, "EncryptionKeySecretArn", &key).await;
@@ -198,6 +215,7 @@ impl Deployment {
             source_uri,
             catalog,
             id,
+            parameters: self.parameters,
             secrets,
             said,
         }
@@ -216,35 +234,7 @@ impl Deployment {
     }
 
     async fn create(&self, aws: &Aws) -> (String, BTreeMap<String, String>) {
-        let mut fields = vec![
-            ("StackName".to_owned(), self.name.clone()),
-            ("TemplateURL".to_owned(), stack().template.clone()),
-            (
-                "Capabilities.member.1".to_owned(),
-                "CAPABILITY_IAM".to_owned(),
-            ),
-            (
-                "Capabilities.member.2".to_owned(),
-                "CAPABILITY_AUTO_EXPAND".to_owned(),
-            ),
-        ];
-        for (number, (name, value)) in (1..).zip(&self.parameters) {
-            fields.push((
-                format!("Parameters.member.{number}.ParameterKey"),
-                name.clone(),
-            ));
-            fields.push((
-                format!("Parameters.member.{number}.ParameterValue"),
-                value.clone(),
-            ));
-        }
-        let fields: Vec<_> = fields
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
-            .collect();
-        let created = aws
-            .query("cloudformation", CLOUDFORMATION, "CreateStack", &fields)
-            .await;
+        let created = stack_call(aws, "CreateStack", &self.name, &self.parameters).await;
         let id = element(&created, "StackId");
         let outputs = until("the stack", Duration::from_mins(1), || async {
             let told = described(aws, &id).await;
@@ -275,6 +265,35 @@ impl Variant {
             .contains_key("ReplicationFunctionName")
             .then_some("replication");
         FUNCTIONS.into_iter().chain(replication).collect()
+    }
+
+    /// Updates the stack with these parameters in addition to its present ones. `None` sets a
+    /// parameter back to its default.
+    pub(crate) async fn update(&mut self, changes: &[(&str, Option<&str>)]) {
+        for (name, value) in changes {
+            match value {
+                Some(value) => self
+                    .parameters
+                    .insert((*name).to_owned(), (*value).to_owned()),
+                None => self.parameters.remove(*name),
+            };
+        }
+        stack_call(&self.aws, "UpdateStack", &self.name, &self.parameters).await;
+        until("the update", Duration::from_mins(1), || async {
+            let told = described(&self.aws, &self.id).await;
+            let status = element(&told, "StackStatus");
+            assert!(
+                status.starts_with("UPDATE_") && !status.contains("ROLLBACK"),
+                "{told}"
+            );
+            (status == "UPDATE_COMPLETE").then_some(())
+        })
+        .await;
+    }
+
+    /// The value of a parameter of the stack.
+    pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
+        self.parameters.get(name).map(String::as_str)
     }
 
     /// Call this after a change of the source: a stand-in for mongodump then replays the new state.
@@ -433,6 +452,43 @@ impl Variant {
         }
         parts
     }
+}
+
+/// Creates or updates a stack with these parameters.
+async fn stack_call(
+    aws: &Aws,
+    action: &str,
+    name: &str,
+    parameters: &BTreeMap<String, String>,
+) -> String {
+    let mut fields = vec![
+        ("StackName".to_owned(), name.to_owned()),
+        ("TemplateURL".to_owned(), stack().template.clone()),
+        (
+            "Capabilities.member.1".to_owned(),
+            "CAPABILITY_IAM".to_owned(),
+        ),
+        (
+            "Capabilities.member.2".to_owned(),
+            "CAPABILITY_AUTO_EXPAND".to_owned(),
+        ),
+    ];
+    for (number, (name, value)) in (1..).zip(parameters) {
+        fields.push((
+            format!("Parameters.member.{number}.ParameterKey"),
+            name.clone(),
+        ));
+        fields.push((
+            format!("Parameters.member.{number}.ParameterValue"),
+            value.clone(),
+        ));
+    }
+    let fields: Vec<_> = fields
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
+    aws.query("cloudformation", CLOUDFORMATION, action, &fields)
+        .await
 }
 
 async fn described(aws: &Aws, id: &str) -> String {

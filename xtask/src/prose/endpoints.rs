@@ -1,7 +1,6 @@
 //! The network of functions in a VPC: all three texts name the same services.
 
-use super::read;
-use crate::files;
+use crate::{files, sources::read};
 
 const PLACES: [&str; 3] = ["docs/deploy.md", "docs/operations.md", "template.yaml"];
 const SERVICES: [&str; 7] = [

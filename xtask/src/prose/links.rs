@@ -2,8 +2,11 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use super::{documents, name, read};
-use crate::files;
+use super::documents;
+use crate::{
+    files,
+    sources::{name, read},
+};
 
 /// The targets of a document's links and images. Code has none.
 fn targets(text: &str) -> Vec<&str> {

@@ -21,7 +21,7 @@ use std::{
 use anyhow::{Context as _, Result};
 
 use self::measure::Figures;
-use crate::files;
+use crate::{files, sources};
 
 const ACCEPTED: &str = "xtask/prose.json";
 /// Folders of crates, each with the comments of one text.
@@ -65,7 +65,7 @@ pub(crate) fn run(purpose: Purpose) -> Result<bool> {
 /// Prints the sentences that raise the figures of a file or folder.
 pub(crate) fn print_hard(path: &Path) -> Result<()> {
     let files = if path.is_dir() {
-        [found(path, "md")?, found(path, "rs")?].concat()
+        [sources::found(path, "md")?, sources::found(path, "rs")?].concat()
     } else {
         vec![path.to_owned()]
     };
@@ -85,11 +85,11 @@ pub(crate) fn print_hard(path: &Path) -> Result<()> {
 }
 
 fn sentences(file: &Path) -> Result<Vec<String>> {
-    let text = read(file)?;
-    if has_extension(file, "md") {
+    let text = sources::read(file)?;
+    if sources::has_extension(file, "md") {
         return Ok(text::of_markdown(&text));
     }
-    let messages = if is_product(file) {
+    let messages = if sources::is_product(file) {
         messages::of_rust(&text)?
     } else {
         Vec::new()
@@ -132,24 +132,24 @@ fn measure() -> Result<BTreeMap<String, Figures>> {
     let root = files::workspace();
     let mut measured = BTreeMap::new();
     for document in documents(&root)? {
-        let text = read(&document)?;
+        let text = sources::read(&document)?;
         measured.insert(
-            name(&root, &document),
+            sources::name(&root, &document),
             Figures::of(&text::of_markdown(&text)),
         );
     }
-    for folder in crates(&root)? {
+    for folder in sources::crates(&root, &CRATES)? {
         let (mut comments, mut messages) = (Vec::new(), Vec::new());
-        for file in found(&folder, "rs")? {
-            let source = read(&file)?;
+        for file in sources::found(&folder, "rs")? {
+            let source = sources::read(&file)?;
             comments.extend(text::of_rust(&source));
-            if is_product(&file) {
+            if sources::is_product(&file) {
                 messages.extend(
                     messages::of_rust(&source).with_context(|| file.display().to_string())?,
                 );
             }
         }
-        let name = name(&root, &folder);
+        let name = sources::name(&root, &folder);
         measured.insert(format!("comments of {name}"), Figures::of(&comments));
         measured.insert(format!("messages of {name}"), Figures::of(&messages));
     }
@@ -157,73 +157,10 @@ fn measure() -> Result<BTreeMap<String, Figures>> {
 }
 
 fn documents(root: &Path) -> Result<Vec<PathBuf>> {
-    let mut documents: Vec<_> = entries(root)?
+    let mut documents: Vec<_> = sources::entries(root)?
         .into_iter()
-        .filter(|path| has_extension(path, "md"))
+        .filter(|path| sources::has_extension(path, "md"))
         .collect();
-    documents.extend(found(&root.join("docs"), "md")?);
+    documents.extend(sources::found(&root.join("docs"), "md")?);
     Ok(documents)
-}
-
-/// The folders with a `Cargo.toml`.
-fn crates(root: &Path) -> Result<Vec<PathBuf>> {
-    let mut crates = Vec::new();
-    for folder in CRATES.map(|name| root.join(name)) {
-        let folders = if folder.join("Cargo.toml").is_file() {
-            vec![folder]
-        } else {
-            entries(&folder)?
-        };
-        crates.extend(
-            folders
-                .into_iter()
-                .filter(|folder| folder.join("Cargo.toml").is_file()),
-        );
-    }
-    Ok(crates)
-}
-
-/// Whether a file of a crate is product code.
-fn is_product(file: &Path) -> bool {
-    let is_test =
-        |part: &std::ffi::OsStr| matches!(part.to_str(), Some("tests" | "tests.rs" | "benches"));
-    !file.iter().any(is_test)
-}
-
-/// The files of a folder and its folders.
-fn found(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for path in entries(folder)? {
-        if path.is_dir() {
-            files.extend(found(&path, extension)?);
-        } else if has_extension(&path, extension) {
-            files.push(path);
-        }
-    }
-    Ok(files)
-}
-
-fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
-    let entries =
-        fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
-    let mut paths = entries
-        .map(|entry| Ok(entry?.path()))
-        .collect::<Result<Vec<_>>>()?;
-    paths.sort();
-    Ok(paths)
-}
-
-fn has_extension(path: &Path, extension: &str) -> bool {
-    path.extension().is_some_and(|found| found == extension)
-}
-
-fn read(path: &Path) -> Result<String> {
-    fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
-}
-
-fn name(root: &Path, path: &Path) -> String {
-    path.strip_prefix(root)
-        .unwrap_or(path)
-        .display()
-        .to_string()
 }

@@ -1,7 +1,6 @@
 //! The README as the front door: short, and with true badges.
 
-use super::read;
-use crate::files;
+use crate::{files, sources::read};
 
 const LONGEST: usize = 150;
 

@@ -103,6 +103,7 @@ pub(super) fn describe(
     let bucket = output("BucketName")?;
     let mut env = BTreeMap::from([
         ("MONGODB_URI", mongo.source_uri()),
+        ("BACKUP_CATALOG_URI", mongo.catalog_uri()),
         ("BACKUP_STORE", format!("s3://{bucket}")),
         ("BACKUP_EVENT_BUS", output("EventBusName")?),
         ("BACKUP_IPFS_GATEWAYS", ipfs_node.address().to_owned()),
@@ -115,11 +116,6 @@ pub(super) fn describe(
         ("AWS_ACCESS_KEY_ID", ACCESS_KEY.to_owned()),
         ("AWS_SECRET_ACCESS_KEY", SECRET_KEY.to_owned()),
     ]);
-    env.extend(
-        mongo
-            .catalog_uri()
-            .map(|catalog| ("BACKUP_CATALOG_URI", catalog)),
-    );
     let second = Second {
         azure_endpoint: azure.endpoint().to_owned(),
         azure_account: AZURE_ACCOUNT,

@@ -6,7 +6,7 @@ use std::fs;
 use anyhow::{Context as _, Result, ensure};
 use tokio::process::Command;
 
-use super::aws::LocalAws;
+use super::{aws::LocalAws, local_alarms};
 use crate::{
     environment::Environment,
     files::{self, Build},
@@ -78,6 +78,7 @@ pub(crate) async fn package(
     // The local AWS keeps a number parameter as text, and cannot compare it. The default replaces
     // all of them.
     template = replaced(&template, DOWNLOADS_AT_A_TIME, "MaximumConcurrency: 3")?;
+    template = local_alarms::for_local_aws(&template)?;
     aws.put_object(BUCKET, "template.yaml", template.into_bytes())
         .await?;
     Ok(format!("{}/{BUCKET}/template.yaml", aws.endpoint()))

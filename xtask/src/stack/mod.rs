@@ -8,6 +8,7 @@ mod deployment;
 mod description;
 mod functions;
 mod ipfs;
+mod local_alarms;
 mod mongodb;
 mod others;
 mod tokens;
@@ -163,11 +164,13 @@ async fn deploy(
             aws.create_secret("holdfast/mongodb-uri", &mongo.source_uri())
                 .await?,
         ),
+        (
+            "CatalogUriSecretArn".to_owned(),
+            aws.create_secret("holdfast/catalog-uri", &mongo.catalog_uri())
+                .await?,
+        ),
+        ("CreatorAccess".to_owned(), "full".to_owned()),
     ]);
-    if let Some(catalog) = mongo.catalog_uri() {
-        let secret = aws.create_secret("holdfast/catalog-uri", &catalog).await?;
-        parameters.insert("CatalogUriSecretArn".to_owned(), secret);
-    }
     if copies == Copies::InAzure {
         parameters.extend(second_store(aws, azure).await?);
     }

@@ -13,6 +13,9 @@ use crate::{
     tools::{MongoServer, StandIn, Tools},
 };
 
+/// The database of the job rows, if a run needs no other name.
+const CATALOG: &str = "holdfast";
+
 /// A running server.
 pub(crate) struct Mongo {
     uri: Uri,
@@ -142,12 +145,10 @@ impl Mongo {
         self.uri.with_database(&self.databases.source)
     }
 
-    /// The connection string of the catalogue, unless it is the default.
-    pub(crate) fn catalog_uri(&self) -> Option<String> {
-        self.databases
-            .catalog
-            .as_deref()
-            .map(|catalog| self.uri.with_database(catalog))
+    /// The connection string of the catalogue. The API's function reads no other.
+    pub(crate) fn catalog_uri(&self) -> String {
+        let catalog = self.databases.catalog.as_deref().unwrap_or(CATALOG);
+        self.uri.with_database(catalog)
     }
 
     /// Drops the databases of this run on an external server.

@@ -9,7 +9,7 @@ use holdfast_domain::Secret;
 use holdfast_repository::{KeyChange, Repository, RewrapReport, RewrappedEpoch, WrappedUnder};
 
 use crate::{
-    confirm,
+    confirm::{self, Confirmation},
     connection::secret,
     failure::{Exit, Failure},
     opening::{self, Opening},
@@ -58,7 +58,7 @@ pub(super) async fn rotate(
         .map(opening::read_key)
         .transpose()?;
     let repository = session.repository_opened_also_by(previous)?;
-    let report = change(&repository, &KeyChange::Rotate, what.yes, output)
+    let report = change(&repository, &KeyChange::Rotate, what.yes.into(), output)
         .await
         .map_err(with_old_key)?;
     output.result(&report, || {
@@ -80,7 +80,7 @@ pub(super) async fn add(
     let report = change(
         &repository,
         &KeyChange::AddRecipient(recipient.clone()),
-        what.yes,
+        what.yes.into(),
         output,
     )
     .await?;
@@ -100,7 +100,7 @@ pub(super) async fn remove(
 ) -> Result<Exit, Failure> {
     let repository = session.repository_opened_also_by(None)?;
     let removed = KeyChange::RemoveRecipient(what.text.expose().to_owned());
-    let report = change(&repository, &removed, what.yes, output).await?;
+    let report = change(&repository, &removed, what.yes.into(), output).await?;
     output.result(&report, || {
         format!("the recipient is removed\n{}", in_text(&report))
     })?;
@@ -122,14 +122,14 @@ fn with_old_key(failure: Failure) -> Failure {
 async fn change(
     repository: &Repository,
     change: &KeyChange,
-    yes: bool,
+    confirmation: Confirmation,
     output: Output,
 ) -> Result<RewrapReport, Failure> {
-    if !yes && !confirm::can_ask() {
+    if confirmation == Confirmation::Required && !confirm::can_ask() {
         return Err(confirm::cannot_ask("--yes"));
     }
     let prepared = repository.prepare_rewrap(change).await?;
-    if !yes {
+    if confirmation == Confirmation::Required {
         Output::question(&in_text(prepared.report()));
         confirm::ask("Change the keys that open the backups?").await?;
     }

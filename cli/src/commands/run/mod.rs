@@ -12,7 +12,7 @@ use futures_util::future::join_all;
 use holdfast_domain::{BackupId, BackupType, Job, Timestamp};
 use holdfast_operations::{
     BackupOutcome, BackupRequest, Holdfast, Observer, OperationError, RunLimits,
-    back_up_content_here, back_up_database, cancel, trigger, trigger_full,
+    back_up_content_in_process, back_up_database, cancel, trigger, trigger_full,
 };
 
 use self::{resuming::begin_or_resume, screen::Screen};
@@ -59,6 +59,13 @@ struct When {
     wait: bool,
 }
 
+/// The reaction to another running backup.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum IfBusy {
+    Wait,
+    Fail,
+}
+
 /// The backup that runs in this process.
 struct Begun {
     /// The backup to cancel.
@@ -75,10 +82,15 @@ pub(crate) async fn run(
     session: &Session,
     output: Output,
 ) -> Result<Exit, Failure> {
-    let (kind, wait) = match &arguments.what {
-        What::Database(when) => (BackupType::Database, when.wait),
-        What::Content(when) => (BackupType::Content, when.wait),
-        What::Full(when) => (BackupType::Full, when.wait),
+    let (kind, when) = match &arguments.what {
+        What::Database(when) => (BackupType::Database, when),
+        What::Content(when) => (BackupType::Content, when),
+        What::Full(when) => (BackupType::Full, when),
+    };
+    let if_busy = if when.wait {
+        IfBusy::Wait
+    } else {
+        IfBusy::Fail
     };
     session.source()?;
     let screen = Arc::new(Screen::default());
@@ -87,7 +99,7 @@ pub(crate) async fn run(
         .await?;
     let mut interrupts = Interrupts::listen();
     let begun = tokio::select! {
-        begun = when_free(&holdfast, kind, wait, &screen) => begun?,
+        begun = when_free(&holdfast, kind, if_busy, &screen) => begun?,
         () = interrupts.next() => return Err(Failure::new(Exit::Interrupted, "interrupted before a new backup was begun")),
     };
     let ends = to_their_ends(&holdfast, &begun, &screen, &mut interrupts, output).await;
@@ -98,7 +110,7 @@ pub(crate) async fn run(
 async fn when_free(
     h: &Holdfast,
     kind: BackupType,
-    wait: bool,
+    if_busy: IfBusy,
     screen: &Screen,
 ) -> Result<Begun, OperationError> {
     let begun = loop {
@@ -107,7 +119,7 @@ async fn when_free(
                 error @ (OperationError::AlreadyRunning { .. }
                 | OperationError::Collecting
                 | OperationError::ConcurrencyLimit { .. }),
-            ) if wait => {
+            ) if if_busy == IfBusy::Wait => {
                 screen.meter(kind).phase(format!("waiting: {error}"));
                 tokio::time::sleep(ASK_AGAIN_AFTER).await;
             }
@@ -198,7 +210,7 @@ async fn once_to_its_end(h: &Holdfast, job: &Job, screen: &Screen) -> End {
         return back_up_database(h, request, RunLimits::none()).await;
     }
     tokio::select! {
-        end = back_up_content_here(h, request, RunLimits::none()) => end,
+        end = back_up_content_in_process(h, request, RunLimits::none()) => end,
         never = screen.follow_items(h, &job.backup_id) => match never {},
     }
 }

@@ -134,10 +134,12 @@ fn skipped(id: &BackupId, reason: SkipReason) -> Failure {
             "set BACKUP_SYSTEM_ENABLED and BACKUP_{}_ENABLED to true",
             id.backup_type().as_str().to_uppercase()
         )),
-        SkipReason::AlreadySettled(JobStatus::Cancelled) => {
+        SkipReason::AlreadyFinished(JobStatus::Cancelled) => {
             Failure::failed(format!("{id} was cancelled"))
         }
-        SkipReason::AlreadySettled(status) => Failure::refused(format!("{id} is {status} already")),
+        SkipReason::AlreadyFinished(status) => {
+            Failure::refused(format!("{id} is {status} already"))
+        }
         SkipReason::RunningElsewhere => {
             Failure::refused(format!("{id} was taken over by another run"))
                 .hint(format!("follow it with `holdfast show {id}`"))

@@ -2,18 +2,17 @@
 //! fault.
 
 use holdfast_domain::{
-    BackupId, BackupType, Consistency, CopyStatus, DeletionCause, EngineInfo, FailureCode,
-    ItemCounts, Job, JobCopy, JobDeletion, JobFailure, JobStatus, JobVerification, NamespaceCount,
-    ObjectKey, Progress, Sha256Digest, Timestamp, Trigger, TriggerKind, VerificationLevel,
-    VerificationStatus,
+    BackupId, BackupType, Consistency, CopyStatus, DeletionCause, Encoding, EngineInfo,
+    FailureCode, ItemCounts, Job, JobCopy, JobDeletion, JobFailure, JobStatus, JobVerification,
+    NamespaceCount, ObjectKey, Progress, Sha256Digest, Timestamp, Trigger, TriggerKind,
+    VerificationLevel, VerificationStatus,
 };
 use serde_json::{Value, json};
 
 use super::{AWAY, Answered, alone, call, request};
-use crate::contract;
 
 fn document() -> Value {
-    serde_json::to_value(contract::document()).unwrap()
+    serde_json::to_value(holdfast_api::document()).unwrap()
 }
 
 /// Compares an answer with the contract.
@@ -121,7 +120,7 @@ fn object_faults(document: &Value, schema: &Value, value: &Value, at: &str) -> V
         ) {
             (Some(property), _) => found.extend(faults(document, property, field, &at)),
             (None, Some(others)) if others.is_object() => {
-                found.extend(faults(document, others, field, &at))
+                found.extend(faults(document, others, field, &at));
             }
             (None, None) if schema.get("properties").is_none() => {}
             _ => found.push(format!("{at} is not documented")),
@@ -182,7 +181,7 @@ fn full_job() -> Job {
     job.original_size = Some(2);
     job.size = Some(1);
     job.checksum = Some(Sha256Digest::new([7; 32]));
-    job.key = Some(ObjectKey::database_dump(&id, 1, true, true));
+    job.key = Some(ObjectKey::database_dump(&id, 1, Encoding::GZIP_ENCRYPTED));
     job.namespaces = Some(vec![NamespaceCount {
         namespace: "a.b".to_owned(),
         documents: 1,

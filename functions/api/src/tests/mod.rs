@@ -11,11 +11,12 @@ use std::sync::Arc;
 
 use axum::http::HeaderMap;
 use holdfast_domain::Timestamp;
-use holdfast_lambda::{Clients, Function};
+use holdfast_lambda::Function;
+use holdfast_setup::Clients;
 use lambda_http::Body;
 use serde_json::{Value, json};
 
-use crate::{calls, gateway};
+use crate::{gateway, host::FunctionHost};
 
 pub(super) struct Answered {
     pub(super) status: i64,
@@ -89,9 +90,8 @@ pub(super) fn alone(variables: &[(&str, &str)]) -> Arc<Function> {
 /// Calls, and compares the answer with the contract.
 pub(super) async fn call(function: &Arc<Function>, event: &Value) -> Answered {
     let deadline = Timestamp::now() + std::time::Duration::from_secs(29);
-    let answer = gateway::answer(calls::router(Arc::clone(function)), event, deadline)
-        .await
-        .unwrap();
+    let router = holdfast_api::router(Arc::new(FunctionHost(Arc::clone(function))));
+    let answer = gateway::answer(router, event, deadline).await.unwrap();
     let body = match answer.body {
         Some(Body::Text(text)) => serde_json::from_str(&text).unwrap(),
         _ => Value::Null,

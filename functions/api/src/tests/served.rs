@@ -1,6 +1,6 @@
 //! The calls on the real parts: MongoDB, S3, EventBridge.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use holdfast_catalog::{FoundItem, JobChange, Settled, VerificationRecord};
 use holdfast_database::Connection;
@@ -8,8 +8,12 @@ use holdfast_domain::{
     BackupId, BackupType, ContentItem, ItemFailure, ItemFailureCode, JobStatus, ObjectKey, Secret,
     StorageType, Timestamp, VerificationLevel, VerificationStatus, settings::ReadPreference,
 };
-use holdfast_lambda::{Clients, Function};
-use holdfast_operations::{BackupOutcome, BackupRequest, RunLimits, back_up_database, trigger};
+use holdfast_lambda::Function;
+use holdfast_operations::{
+    BackupOutcome, BackupRequest, RunLimits, VerifyOutcome, back_up_database, trigger,
+    verify_on_request,
+};
+use holdfast_setup::Clients;
 use holdfast_testing::{TestStore, aws_config, parts, unique};
 use serde_json::json;
 
@@ -62,6 +66,25 @@ impl Stage {
             BackupOutcome::Completed(job) => job.backup_id.to_string(),
             other => panic!("{other:?}"),
         }
+    }
+
+    /// Plays the worker: serves the next requested verification of this backup.
+    async fn serves_verification(&self, id: &str, level: VerificationLevel) {
+        let holdfast = self.function.holdfast().await.unwrap();
+        let (id, since): (BackupId, _) = (id.parse().unwrap(), Timestamp::UNIX_EPOCH);
+        while !holdfast
+            .catalog
+            .busy_verifications(since)
+            .await
+            .unwrap()
+            .contains(&id)
+        {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let verifying =
+            verify_on_request(holdfast, &id, level, RunLimits::none(), Timestamp::now());
+        let outcome = Box::pin(verifying).await.unwrap();
+        assert!(matches!(outcome, VerifyOutcome::Done(_)), "{outcome:?}");
     }
 
     pub(super) async fn remove(self) {
@@ -299,11 +322,11 @@ async fn a_running_content_backup_counts_its_items() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_small_backup_is_verified_while_the_caller_waits_and_a_drill_is_asked_for() {
+async fn a_caller_waits_for_the_worker_of_a_small_backup_and_not_for_a_drill() {
     let empty = parts()
         .mongodb_uri
         .replace("/?", &format!("/{}?", unique("platform")));
-    let drills = ("BACKUP_DRILL_URI", parts().mongodb_uri.as_str());
+    let drills = ("STACK_BACKUP_DRILL_URI", "***");
     let stage = Stage::new(&[
         ("MONGODB_URI", &empty),
         drills,
@@ -318,10 +341,17 @@ async fn a_small_backup_is_verified_while_the_caller_waits_and_a_drill_is_asked_
         event
     };
     for (body, level) in [
-        (json!(null), "checksum"),
-        (json!(r#"{"level":"structure"}"#), "structure"),
+        (json!(null), VerificationLevel::Checksum),
+        (
+            json!(r#"{"level":"structure"}"#),
+            VerificationLevel::Structure,
+        ),
     ] {
-        let found = call(&stage.function, &verify(&id, body)).await;
+        let event = verify(&id, body);
+        let (found, ()) = tokio::join!(
+            call(&stage.function, &event),
+            stage.serves_verification(&id, level)
+        );
         assert_eq!(
             (found.status, &found.body["data"]["status"]),
             (200, &json!("passed")),
@@ -631,6 +661,8 @@ async fn statistics_follow_the_contract_without_backups_and_with_a_drilled_one()
         problems: Vec::new(),
         at: Timestamp::now(),
         repository_problems: Vec::new(),
+        notes: Vec::new(),
+        bytes_read: 1,
         duration_ms: 1,
         collections: Vec::new(),
     };

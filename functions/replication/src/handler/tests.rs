@@ -1,8 +1,9 @@
 use std::time::Duration;
 
 use holdfast_domain::{BackupId, BackupType, CopyStatus, JobStatus, ObjectKey};
-use holdfast_lambda::{Clients, CopyMessage};
+use holdfast_lambda::CopyMessage;
 use holdfast_operations::{BackupOutcome, BackupRequest, RunLimits, back_up_database, trigger};
+use holdfast_setup::Clients;
 use holdfast_testing::{TestStore, aws_config, aws_config_at, parts, unique};
 use mongodb::bson::doc;
 

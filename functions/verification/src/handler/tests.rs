@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use holdfast_database::Connection;
 use holdfast_domain::{JobStatus, ObjectKey, Secret, settings::ReadPreference};
-use holdfast_lambda::Clients;
 use holdfast_operations::{BackupOutcome, BackupRequest, back_up_database, trigger};
+use holdfast_setup::Clients;
 use holdfast_storage::{PutMode, read_all};
 use holdfast_testing::{TestStore, aws_config, aws_config_at, parts, unique};
 use mongodb::bson::doc;

@@ -26,7 +26,7 @@ pub struct Uncopied {
     /// The last beat of its run.
     pub touched_at: Option<Timestamp>,
     /// Whether a run holds it.
-    pub is_held: bool,
+    pub is_claimed: bool,
     /// Whether a repair began and did not succeed.
     pub to_repair: bool,
 }
@@ -96,7 +96,7 @@ impl Catalog {
                 completed_at: row.completed_at,
                 attempts: work.map_or(0, |work| work.attempts),
                 touched_at: work.map(|work| work.touched_at),
-                is_held: work.is_some_and(|work| work.run.is_some()),
+                is_claimed: work.is_some_and(|work| work.run.is_some()),
                 to_repair: work.is_some_and(|work| work.to_repair),
                 copy: row.copy,
             }

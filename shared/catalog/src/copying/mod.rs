@@ -90,7 +90,7 @@ pub enum CopyClaim {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Held {
+struct CopyProgressRow {
     store: String,
     touched_at: Timestamp,
     #[serde(flatten)]
@@ -100,7 +100,7 @@ struct Held {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Row {
-    copy_work: Option<Held>,
+    copy_work: Option<CopyProgressRow>,
 }
 
 impl Catalog {

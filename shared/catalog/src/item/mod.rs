@@ -15,7 +15,7 @@ use bson::Document;
 use holdfast_domain::{BackupId, ItemRecord};
 
 pub use add::{AddedItem, FoundItem, MAX_ADDED};
-pub use pages::Kept;
+pub use pages::ObjectKind;
 pub use settle::Settled;
 
 use crate::{

@@ -13,14 +13,14 @@ use crate::{
 
 /// One of the two objects of an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kept {
+pub enum ObjectKind {
     /// Its file.
     File,
     /// The record of the blocks of its file.
     Dag,
 }
 
-impl Kept {
+impl ObjectKind {
     const fn field(self) -> &'static str {
         match self {
             Self::File => "file.object.key",
@@ -58,7 +58,7 @@ impl Catalog {
     pub async fn items_by_object(
         &self,
         backup: &BackupId,
-        kept: Kept,
+        kept: ObjectKind,
         after: Option<(&ObjectKey, &str)>,
         limit: u32,
     ) -> Result<Vec<ItemRecord>, CatalogError> {
@@ -78,7 +78,7 @@ impl Catalog {
         self.page(filter, doc! { field: 1, "_id": 1 }, limit).await
     }
 
-    /// The number of a backup's items by state, and the bytes of the held files.
+    /// The number of a backup's items by state, and the bytes of the stored files.
     ///
     /// # Errors
     /// Those of the server.

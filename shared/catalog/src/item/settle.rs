@@ -2,7 +2,7 @@
 
 use bson::{Document, doc};
 use holdfast_domain::{
-    BackupId, HostState, ItemFailure, ItemRecord, ItemStatus, KeptFile, ObjectKey, Timestamp,
+    BackupId, HostState, ItemFailure, ItemRecord, ItemStatus, ObjectKey, StoredFile, Timestamp,
 };
 use mongodb::options::ReturnDocument;
 
@@ -21,22 +21,22 @@ pub enum Settled<'a> {
         /// The name of the file in the archive.
         file_name: &'a str,
         /// The file.
-        file: &'a KeptFile,
+        file: &'a StoredFile,
     },
-    /// A held file is reused, because it is the same.
+    /// A stored file is reused, because it is the same.
     Unchanged {
         /// The name of the file in the archive.
         file_name: &'a str,
         /// The file.
-        file: &'a KeptFile,
+        file: &'a StoredFile,
     },
-    /// Its file could not be fetched today. A held file replaces it, because that may be the only
+    /// Its file could not be fetched today. A stored file replaces it, because that may be the only
     /// copy.
     Stale {
         /// The name of the file in the archive.
         file_name: &'a str,
         /// The file.
-        file: &'a KeptFile,
+        file: &'a StoredFile,
         /// Why it could not be fetched.
         failure: &'a ItemFailure,
     },
@@ -98,7 +98,7 @@ impl Catalog {
     ///
     /// # Errors
     /// Those of the server: the attempt may or may not have been taken back.
-    pub async fn put_attempt_off(
+    pub async fn postpone_attempt(
         &self,
         backup: &BackupId,
         content_id: &str,
@@ -144,7 +144,7 @@ impl Catalog {
     ///
     /// # Errors
     /// Those of the server.
-    pub async fn give_interrupted_attempts_back(
+    pub async fn refund_interrupted_attempts(
         &self,
         backup: &BackupId,
         most: u32,
@@ -154,8 +154,8 @@ impl Catalog {
         };
         let update = doc! { "$set": { "attempts": i64::from(most.saturating_sub(1)) } };
         let collection = self.collection(ITEMS);
-        let give_back = collection.update_many(filter, update);
-        Ok(call("give interrupted attempts back", give_back)
+        let refund = collection.update_many(filter, update);
+        Ok(call("refund interrupted attempts", refund)
             .await?
             .matched_count)
     }

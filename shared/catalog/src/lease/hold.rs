@@ -35,7 +35,7 @@ impl Catalog {
         };
         let collection = self.collection(LEASES);
         let take = collection
-            .find_one_and_update(held(source, holder, seen_fence), update)
+            .find_one_and_update(held_by(source, holder, seen_fence), update)
             .return_document(ReturnDocument::After);
         match call("take a lease over", take).await? {
             Some(document) => Ok(row::read::<Lease>(LEASES, document)?.fence),
@@ -59,7 +59,7 @@ impl Catalog {
     ) -> Result<bool, CatalogError> {
         let update = doc! { "$set": { "beatAt": row::date(now) } };
         let collection = self.collection(LEASES);
-        let beat = collection.update_one(held(source, holder, fence), update);
+        let beat = collection.update_one(held_by(source, holder, fence), update);
         Ok(call("beat", beat).await?.matched_count == 1)
     }
 
@@ -79,7 +79,7 @@ impl Catalog {
     ) -> Result<bool, CatalogError> {
         let waiting = doc! { "waitsUntil": row::date(until), "beatAt": row::date(now), "deadlineAt": Bson::Null };
         let collection = self.collection(LEASES);
-        let wait = collection.update_one(held(source, holder, fence), doc! { "$set": waiting });
+        let wait = collection.update_one(held_by(source, holder, fence), doc! { "$set": waiting });
         Ok(call("wait with a lease", wait).await?.matched_count == 1)
     }
 
@@ -102,6 +102,6 @@ impl Catalog {
     }
 }
 
-fn held(source: Source, holder: &BackupId, fence: u64) -> Document {
+fn held_by(source: Source, holder: &BackupId, fence: u64) -> Document {
     doc! { "_id": source.as_str(), "holder": holder.as_str(), "fence": row::int64(fence) }
 }

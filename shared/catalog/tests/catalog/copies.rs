@@ -3,8 +3,8 @@
 use bson::{Bson, doc};
 use holdfast_catalog::{CopiedPart, CopyClaim, CopyUpload, CopyWork, JobChange};
 use holdfast_domain::{
-    BackupId, BackupType, CopyStatus, FailureCode, JobCopy, JobStatus, ObjectKey, Sha256Digest,
-    Timestamp,
+    BackupId, BackupType, CopyStatus, Encoding, FailureCode, JobCopy, JobStatus, ObjectKey,
+    Sha256Digest, Timestamp,
 };
 use jiff::SignedDuration;
 
@@ -31,7 +31,7 @@ async fn completed(fixture: &Fixture, kind: BackupType, number: u8) -> BackupId 
 }
 
 fn work(id: &BackupId) -> CopyWork {
-    let key = ObjectKey::database_dump(id, 1, true, true);
+    let key = ObjectKey::database_dump(id, 1, Encoding::GZIP_ENCRYPTED);
     let part = |number| CopiedPart {
         number,
         size: 8_388_608,
@@ -291,7 +291,7 @@ async fn what_has_no_whole_copy_here_is_listed_newest_first() {
             (
                 listed[0].copy.clone(),
                 listed[0].attempts,
-                listed[0].is_held
+                listed[0].is_claimed
             ),
             (None, 0, false)
         );
@@ -299,7 +299,7 @@ async fn what_has_no_whole_copy_here_is_listed_newest_first() {
             (
                 listed[1].copy.clone(),
                 listed[1].attempts,
-                listed[1].is_held
+                listed[1].is_claimed
             ),
             (Some(failed), 2, false)
         );

@@ -6,9 +6,9 @@ use std::panic::{AssertUnwindSafe, resume_unwind};
 use futures_util::FutureExt;
 use holdfast_catalog::{AddedItem, Catalog, CatalogError, FoundItem};
 use holdfast_domain::{
-    Artifact, BackupId, BackupType, Compression, ContentItem, Encryption, ItemFailure,
-    ItemFailureCode, Job, JobFailure, KeptFile, ObjectKey, Sha256Digest, StorageType, StoredObject,
-    Timestamp, Trigger, TriggerKind, Validator, Verified,
+    Artifact, BackupId, BackupType, Compression, ContentItem, Encoding, Encryption, ItemFailure,
+    ItemFailureCode, Job, JobFailure, ObjectKey, Sha256Digest, StorageType, StoredFile,
+    StoredObject, Timestamp, Trigger, TriggerKind, Validator, Verified,
 };
 use mongodb::{Client, Collection, Database};
 
@@ -113,7 +113,7 @@ pub(crate) fn artifact(key: ObjectKey) -> Artifact {
 }
 
 /// A file with every optional field, distinct for each `number`.
-pub(crate) fn kept(number: u8) -> KeptFile {
+pub(crate) fn kept(number: u8) -> StoredFile {
     let address = Sha256Digest::new([number; 32]);
     let encryption = Some(Encryption {
         suite: "AES-256-CBC+HMAC-SHA256".to_owned(),
@@ -124,13 +124,16 @@ pub(crate) fn kept(number: u8) -> KeptFile {
         compression: Some(Compression::Gzip),
         encryption: encryption.clone(),
     };
-    KeptFile {
+    StoredFile {
         size: 6_000_000_000 + u64::from(number),
         file_sha256: address,
-        object: stored(ObjectKey::content_object(&address, true, true)),
+        object: stored(ObjectKey::content_object(
+            &address,
+            Encoding::GZIP_ENCRYPTED,
+        )),
         dag: Some(stored(ObjectKey::content_dag(
             &Sha256Digest::new([u8::MAX - number; 32]),
-            true,
+            Encoding::ENCRYPTED,
         ))),
         cid: Some("bafy/a".to_owned()),
         verified: Verified::Cid,

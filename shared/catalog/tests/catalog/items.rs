@@ -1,6 +1,7 @@
 use holdfast_catalog::Settled;
 use holdfast_domain::{
-    BackupType, HostState, ItemCounts, ItemFailureCode, ItemStatus, ObjectKey, Sha256Digest,
+    BackupType, Encoding, HostState, ItemCounts, ItemFailureCode, ItemStatus, ObjectKey,
+    Sha256Digest,
 };
 
 use crate::harness::{at, found, id, item_failure, kept, on_catalog};
@@ -222,7 +223,26 @@ async fn a_settled_item_is_read_as_it_was_written() {
                 .as_ref(),
             Some(a)
         );
+    })
+    .await;
+}
 
+#[tokio::test]
+async fn times_and_sizes_of_an_item_have_their_bson_types() {
+    on_catalog(async |fixture| {
+        let backup = id(BackupType::Content, 1);
+        fixture.add(&backup, &["a"]).await;
+        let settled = Settled::Done {
+            file_name: "a.png",
+            file: &kept(1),
+        };
+        assert!(
+            fixture
+                .catalog
+                .settle_item(&backup, "a", settled, at(1))
+                .await
+                .unwrap()
+        );
         let row = fixture
             .collection("backup_items")
             .find_one(bson::doc! { "contentId": "a" })
@@ -281,7 +301,7 @@ async fn an_attempt_is_given_back_of_a_pending_item_alone_and_never_below_none()
             assert_eq!(
                 fixture
                     .catalog
-                    .put_attempt_off(&backup, "a", HostState::Down, now)
+                    .postpone_attempt(&backup, "a", HostState::Down, now)
                     .await
                     .unwrap(),
                 since
@@ -307,7 +327,7 @@ async fn an_attempt_is_given_back_of_a_pending_item_alone_and_never_below_none()
         assert_eq!(
             fixture
                 .catalog
-                .put_attempt_off(&backup, "a", HostState::Down, at(40))
+                .postpone_attempt(&backup, "a", HostState::Down, at(40))
                 .await
                 .unwrap(),
             None
@@ -331,7 +351,7 @@ async fn only_a_host_that_is_down_starts_the_wait_and_a_working_host_or_a_reques
                 .unwrap();
             fixture
                 .catalog
-                .put_attempt_off(&backup, "a", host, now)
+                .postpone_attempt(&backup, "a", host, now)
                 .await
                 .unwrap()
         };
@@ -482,7 +502,8 @@ async fn an_item_fails_after_all_only_for_an_object_that_it_refers_to() {
                 .unwrap()
         };
         let object = file.object.artifact.key.clone();
-        let other = ObjectKey::content_object(&Sha256Digest::new([9; 32]), true, true);
+        let other =
+            ObjectKey::content_object(&Sha256Digest::new([9; 32]), Encoding::GZIP_ENCRYPTED);
         assert!(!fail("a", &other).await, "another object");
         assert!(!fail("c", &object).await, "not settled");
         assert!(fail("a", &object).await);

@@ -142,7 +142,7 @@ async fn a_lost_backup_is_completed_again_although_its_loss_was_accepted() {
             deleted(fixture, 2, corrupt, None).await,
         );
         let job = catalog
-            .bring_back(&catalog.get(&back).await.unwrap())
+            .reinstate(&catalog.get(&back).await.unwrap())
             .await
             .unwrap();
         assert_eq!(
@@ -159,7 +159,7 @@ async fn a_lost_backup_is_completed_again_although_its_loss_was_accepted() {
             Err(CatalogError::Conflict { .. })
         ));
         let job = catalog
-            .bring_back(&catalog.get(&given_up).await.unwrap())
+            .reinstate(&catalog.get(&given_up).await.unwrap())
             .await
             .unwrap();
         assert_eq!((job.status, job.deletion), (JobStatus::Completed, None));
@@ -182,7 +182,7 @@ async fn a_lost_backup_is_completed_again_although_its_loss_was_accepted() {
         );
         let job = catalog.get(&broken).await.unwrap();
         assert!(matches!(
-            catalog.bring_back(&job).await,
+            catalog.reinstate(&job).await,
             Err(CatalogError::Conflict { .. })
         ));
         let retained = deleted(fixture, 3, None, Some(JobDeletion::by_retention(at(1)))).await;
@@ -218,7 +218,7 @@ async fn only_a_verification_that_passed_is_forgotten_when_a_backup_is_back() {
                 .unwrap();
             let job = fixture
                 .catalog
-                .bring_back(&fixture.catalog.get(&id).await.unwrap())
+                .reinstate(&fixture.catalog.get(&id).await.unwrap())
                 .await
                 .unwrap();
             let expected = (status == VerificationStatus::Failed).then_some(newest);

@@ -1,14 +1,14 @@
 use bson::doc;
 use futures_util::future::join_all;
-use holdfast_catalog::{HoldSource, SourceId, source_id};
-use holdfast_domain::{KeptFile, Sha256Digest, StorageType};
+use holdfast_catalog::{SourceAddress, SourceId, source_id};
+use holdfast_domain::{Sha256Digest, StorageType, StoredFile};
 
 use crate::harness::{Fixture, at, kept, on_catalog};
 
 const ADDRESS: Sha256Digest = Sha256Digest::new([7; 32]);
 
-fn source(locator: &str) -> HoldSource<'_> {
-    HoldSource {
+fn source(locator: &str) -> SourceAddress<'_> {
+    SourceAddress {
         storage_type: StorageType::Gaia,
         locator,
         address: &ADDRESS,
@@ -19,8 +19,8 @@ fn ids<const N: usize>(locators: [&str; N]) -> [SourceId; N] {
     locators.map(|locator| source_id(StorageType::Gaia, locator))
 }
 
-async fn held(fixture: &Fixture, locator: &str) -> Option<KeptFile> {
-    let mut held = fixture.catalog.held(&ids([locator])).await.unwrap();
+async fn held(fixture: &Fixture, locator: &str) -> Option<StoredFile> {
+    let mut held = fixture.catalog.stored_files(&ids([locator])).await.unwrap();
     assert!(held.len() <= 1);
     held.pop().map(|held| held.file)
 }
@@ -33,19 +33,19 @@ async fn what_is_held_is_read_as_it_was_written() {
         for (locator, file) in [("https://a/1", &kept(1)), ("https://a/2", &plain)] {
             fixture
                 .catalog
-                .hold(&source(locator), file, at(1))
+                .record_stored_file(&source(locator), file, at(1))
                 .await
                 .unwrap();
             assert_eq!(held(fixture, locator).await.as_ref(), Some(file));
         }
         let asked = ids(["https://a/1", "https://a/2", "https://a/3"]);
-        let mut found = fixture.catalog.held(&asked).await.unwrap();
+        let mut found = fixture.catalog.stored_files(&asked).await.unwrap();
         found.sort_by_key(|held| held.id != asked[0]);
         assert_eq!(
             found.iter().map(|held| &held.id).collect::<Vec<_>>(),
             [&asked[0], &asked[1]]
         );
-        assert_eq!(fixture.catalog.held(&[]).await.unwrap(), []);
+        assert_eq!(fixture.catalog.stored_files(&[]).await.unwrap(), []);
         let row = fixture
             .collection("content_objects")
             .find_one(doc! { "locator": "https://a/1" })
@@ -65,7 +65,7 @@ async fn what_was_held_earlier_never_replaces_what_is_held_later() {
         for (second, file, stands) in [(10, 1, 1), (20, 2, 2), (15, 3, 2), (20, 4, 4)] {
             fixture
                 .catalog
-                .hold(&source("https://a"), &kept(file), at(second))
+                .record_stored_file(&source("https://a"), &kept(file), at(second))
                 .await
                 .unwrap();
             assert_eq!(held(fixture, "https://a").await, Some(kept(stands)));
@@ -79,10 +79,11 @@ async fn the_latest_of_many_concurrent_holds_wins() {
     on_catalog(async |fixture| {
         for round in ["https://a", "https://b", "https://c"] {
             let (source, files) = (source(round), (0..20).map(kept).collect::<Vec<_>>());
-            let writes = files
-                .iter()
-                .zip(0_i64..)
-                .map(|(file, second)| fixture.catalog.hold(&source, file, at(second)));
+            let writes = files.iter().zip(0_i64..).map(|(file, second)| {
+                fixture
+                    .catalog
+                    .record_stored_file(&source, file, at(second))
+            });
             for outcome in join_all(writes).await {
                 outcome.unwrap();
             }
@@ -96,17 +97,21 @@ async fn the_latest_of_many_concurrent_holds_wins() {
 async fn an_address_has_the_file_of_its_newest_readable_row() {
     on_catalog(async |fixture| {
         assert_eq!(
-            fixture.catalog.held_by_address(&ADDRESS).await.unwrap(),
+            fixture
+                .catalog
+                .stored_file_by_address(&ADDRESS)
+                .await
+                .unwrap(),
             None
         );
         fixture
             .catalog
-            .hold(&source("https://a"), &kept(1), at(10))
+            .record_stored_file(&source("https://a"), &kept(1), at(10))
             .await
             .unwrap();
         fixture
             .catalog
-            .hold(&source("https://b"), &kept(2), at(20))
+            .record_stored_file(&source("https://b"), &kept(2), at(20))
             .await
             .unwrap();
         let later = bson::DateTime::from_millis(at(30).as_millisecond());
@@ -117,13 +122,17 @@ async fn an_address_has_the_file_of_its_newest_readable_row() {
             .await
             .unwrap();
         assert_eq!(
-            fixture.catalog.held_by_address(&ADDRESS).await.unwrap(),
+            fixture
+                .catalog
+                .stored_file_by_address(&ADDRESS)
+                .await
+                .unwrap(),
             Some(kept(2))
         );
         assert_eq!(
             fixture
                 .catalog
-                .held_by_address(&Sha256Digest::new([8; 32]))
+                .stored_file_by_address(&Sha256Digest::new([8; 32]))
                 .await
                 .unwrap(),
             None
@@ -138,7 +147,7 @@ async fn a_row_that_cannot_be_read_costs_a_download_and_no_more() {
         let [good, bad] = ids(["https://good", "https://bad"]);
         fixture
             .catalog
-            .hold(&source("https://good"), &kept(1), at(1))
+            .record_stored_file(&source("https://good"), &kept(1), at(1))
             .await
             .unwrap();
         let broken = doc! { "_id": bad.as_str(), "file": "gone" };
@@ -147,14 +156,18 @@ async fn a_row_that_cannot_be_read_costs_a_download_and_no_more() {
             .insert_one(broken)
             .await
             .unwrap();
-        let found = fixture.catalog.held(&[bad, good.clone()]).await.unwrap();
+        let found = fixture
+            .catalog
+            .stored_files(&[bad, good.clone()])
+            .await
+            .unwrap();
         assert_eq!(
             found.into_iter().map(|held| held.id).collect::<Vec<_>>(),
             [good]
         );
         fixture
             .catalog
-            .hold(&source("https://bad"), &kept(2), at(2))
+            .record_stored_file(&source("https://bad"), &kept(2), at(2))
             .await
             .unwrap();
         assert_eq!(held(fixture, "https://bad").await, Some(kept(2)));
@@ -169,7 +182,7 @@ async fn a_source_is_forgotten_only_while_its_object_is_the_missing_one() {
         let (old, new) = (kept(1), kept(2));
         fixture
             .catalog
-            .hold(&source("https://a"), &new, at(1))
+            .record_stored_file(&source("https://a"), &new, at(1))
             .await
             .unwrap();
         assert!(
@@ -198,7 +211,7 @@ async fn a_source_is_forgotten_only_while_its_object_is_the_missing_one() {
 
         fixture
             .catalog
-            .hold(&source("https://a"), &old, at(2))
+            .record_stored_file(&source("https://a"), &old, at(2))
             .await
             .unwrap();
         assert!(
@@ -218,12 +231,15 @@ async fn every_source_of_an_object_that_goes_is_forgotten() {
         let catalog = &fixture.catalog;
         for (locator, number) in [("a", 1), ("b", 1), ("c", 2), ("d", 3)] {
             let file = kept(number);
-            let source = HoldSource {
+            let source = SourceAddress {
                 storage_type: StorageType::Gaia,
                 locator,
                 address: &file.file_sha256,
             };
-            catalog.hold(&source, &file, at(1)).await.unwrap();
+            catalog
+                .record_stored_file(&source, &file, at(1))
+                .await
+                .unwrap();
         }
         let (file, dag) = (
             kept(1).object.artifact.key,
@@ -233,7 +249,7 @@ async fn every_source_of_an_object_that_goes_is_forgotten() {
         let left: Vec<_> = ["a", "b", "c", "d"]
             .map(|locator| source_id(StorageType::Gaia, locator))
             .into();
-        let left = catalog.held(&left).await.unwrap();
+        let left = catalog.stored_files(&left).await.unwrap();
         assert_eq!(
             left.into_iter().map(|held| held.id).collect::<Vec<_>>(),
             [source_id(StorageType::Gaia, "d")]

@@ -1,4 +1,4 @@
-use holdfast_catalog::{Kept, Settled};
+use holdfast_catalog::{ObjectKind, Settled};
 use holdfast_domain::{BackupId, BackupType, ItemFailureCode, ItemRecord, ObjectKey};
 
 use crate::harness::{Fixture, at, found, id, item_failure, kept, on_catalog};
@@ -30,11 +30,11 @@ async fn settled_in_part(fixture: &Fixture, backup: &BackupId) {
     }
 }
 
-fn object_of(item: &ItemRecord, kept: Kept) -> ObjectKey {
+fn object_of(item: &ItemRecord, kept: ObjectKind) -> ObjectKey {
     let file = item.file.as_ref().unwrap();
     let object = match kept {
-        Kept::File => &file.object,
-        Kept::Dag => file.dag.as_ref().unwrap(),
+        ObjectKind::File => &file.object,
+        ObjectKind::Dag => file.dag.as_ref().unwrap(),
     };
     object.artifact.key.clone()
 }
@@ -90,7 +90,7 @@ async fn items_that_refer_to_objects_come_in_the_order_of_their_keys() {
     on_catalog(async |fixture| {
         let backup = id(BackupType::Content, 2);
         settled_in_part(fixture, &backup).await;
-        for kept in [Kept::File, Kept::Dag] {
+        for kept in [ObjectKind::File, ObjectKind::Dag] {
             for limit in [1, 3, 10] {
                 let mut seen: Vec<(ObjectKey, String)> = Vec::new();
                 loop {
@@ -119,7 +119,7 @@ async fn items_that_refer_to_objects_come_in_the_order_of_their_keys() {
         assert!(
             fixture
                 .catalog
-                .items_by_object(&backup, Kept::File, None, 0)
+                .items_by_object(&backup, ObjectKind::File, None, 0)
                 .await
                 .unwrap()
                 .is_empty()
@@ -135,18 +135,18 @@ async fn an_item_that_failed_after_all_goes_from_the_pages_and_moves_no_other() 
         settled_in_part(fixture, &backup).await;
         let first = fixture
             .catalog
-            .items_by_object(&backup, Kept::File, None, 4)
+            .items_by_object(&backup, ObjectKind::File, None, 4)
             .await
             .unwrap();
         let rest = fixture
             .catalog
-            .items_by_object(&backup, Kept::File, None, 10)
+            .items_by_object(&backup, ObjectKind::File, None, 10)
             .await
             .unwrap()
             .split_off(4);
         let failure = item_failure(ItemFailureCode::Store);
         for item in &first {
-            let (id, missing) = (&item.item.content_id, object_of(item, Kept::File));
+            let (id, missing) = (&item.item.content_id, object_of(item, ObjectKind::File));
             assert!(
                 fixture
                     .catalog
@@ -155,12 +155,12 @@ async fn an_item_that_failed_after_all_goes_from_the_pages_and_moves_no_other() 
                     .unwrap()
             );
         }
-        let last = object_of(&first[3], Kept::File);
+        let last = object_of(&first[3], ObjectKind::File);
         let after = Some((&last, first[3].item.content_id.as_str()));
         assert_eq!(
             fixture
                 .catalog
-                .items_by_object(&backup, Kept::File, after, 10)
+                .items_by_object(&backup, ObjectKind::File, after, 10)
                 .await
                 .unwrap(),
             rest
@@ -168,7 +168,7 @@ async fn an_item_that_failed_after_all_goes_from_the_pages_and_moves_no_other() 
         assert_eq!(
             fixture
                 .catalog
-                .items_by_object(&backup, Kept::File, None, 10)
+                .items_by_object(&backup, ObjectKind::File, None, 10)
                 .await
                 .unwrap(),
             rest

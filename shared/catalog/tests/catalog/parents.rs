@@ -56,11 +56,11 @@ async fn a_deleted_full_backup_is_found_by_a_part_that_is_a_backup_and_brought_b
             "it is older"
         );
 
-        let back = catalog.bring_parent_back(&failed, Failed).await.unwrap();
+        let back = catalog.reinstate_parent(&failed, Failed).await.unwrap();
         assert_eq!((back.status, back.deletion), (Failed, None));
         assert_eq!(catalog.deleted_parents_of_backups(at(1)).await.unwrap(), []);
         assert!(
-            is_conflict(&catalog.bring_parent_back(&failed, Failed).await),
+            is_conflict(&catalog.reinstate_parent(&failed, Failed).await),
             "it is not deleted"
         );
         let part = insert(
@@ -70,7 +70,7 @@ async fn a_deleted_full_backup_is_found_by_a_part_that_is_a_backup_and_brought_b
         )
         .await;
         assert!(
-            is_conflict(&catalog.bring_parent_back(&part, Failed).await),
+            is_conflict(&catalog.reinstate_parent(&part, Failed).await),
             "it is no full backup"
         );
     })

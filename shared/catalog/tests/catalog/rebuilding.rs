@@ -1,10 +1,10 @@
 //! Rows added from the store, next to existing rows.
 
 use bson::doc;
-use holdfast_catalog::{CatalogError, HoldSource, JobChange, Settled, source_id};
+use holdfast_catalog::{CatalogError, JobChange, Settled, SourceAddress, source_id};
 use holdfast_domain::{
-    BackupType, ContentItem, ItemFailureCode, ItemRecord, ItemStatus, Job, JobStatus, KeptFile,
-    Sha256Digest, StorageType,
+    BackupType, ContentItem, ItemFailureCode, ItemRecord, ItemStatus, Job, JobStatus, Sha256Digest,
+    StorageType, StoredFile,
 };
 
 use crate::harness::{Fixture, at, found, id, item_failure, job, kept, on_catalog};
@@ -36,9 +36,9 @@ fn record(content_id: &str, status: ItemStatus) -> ItemRecord {
     }
 }
 
-fn told<'a>(locator: &'a str, file: &'a KeptFile) -> (HoldSource<'a>, &'a KeptFile) {
+fn told<'a>(locator: &'a str, file: &'a StoredFile) -> (SourceAddress<'a>, &'a StoredFile) {
     (
-        HoldSource {
+        SourceAddress {
             storage_type: StorageType::Gaia,
             locator,
             address: &ADDRESS,
@@ -47,11 +47,11 @@ fn told<'a>(locator: &'a str, file: &'a KeptFile) -> (HoldSource<'a>, &'a KeptFi
     )
 }
 
-async fn held(fixture: &Fixture, locator: &str) -> Option<KeptFile> {
+async fn held(fixture: &Fixture, locator: &str) -> Option<StoredFile> {
     let id = source_id(StorageType::Gaia, locator);
     fixture
         .catalog
-        .held(&[id])
+        .stored_files(&[id])
         .await
         .unwrap()
         .pop()
@@ -151,25 +151,25 @@ async fn the_file_fetched_last_is_held_in_every_order_of_calls() {
         let catalog = &fixture.catalog;
         let (older, newer) = (kept(1), kept(2));
         let both = [told("a", &older), told("a", &newer), told("b", &older)];
-        assert_eq!(catalog.hold_as_fetched(&both).await.unwrap(), 2);
+        assert_eq!(catalog.record_fetched_files(&both).await.unwrap(), 2);
         assert_eq!(
             (held(fixture, "a").await, held(fixture, "b").await),
             (Some(newer.clone()), Some(older.clone()))
         );
         assert_eq!(
-            catalog.hold_as_fetched(&both).await.unwrap(),
+            catalog.record_fetched_files(&both).await.unwrap(),
             0,
             "twice is once"
         );
         assert_eq!(
             catalog
-                .hold_as_fetched(&[told("b", &newer), told("c", &older)])
+                .record_fetched_files(&[told("b", &newer), told("c", &older)])
                 .await
                 .unwrap(),
             2
         );
         assert_eq!(held(fixture, "b").await, Some(newer));
-        assert_eq!(catalog.hold_as_fetched(&[]).await.unwrap(), 0);
+        assert_eq!(catalog.record_fetched_files(&[]).await.unwrap(), 0);
     })
     .await;
 }
@@ -180,10 +180,13 @@ async fn what_a_backup_wrote_of_a_source_since_is_never_replaced() {
         let catalog = &fixture.catalog;
         let (of_the_list, of_today) = (kept(5), kept(1));
         let (source, _) = told("a", &of_today);
-        catalog.hold(&source, &of_today, at(6)).await.unwrap();
+        catalog
+            .record_stored_file(&source, &of_today, at(6))
+            .await
+            .unwrap();
         assert_eq!(
             catalog
-                .hold_as_fetched(&[told("a", &of_the_list)])
+                .record_fetched_files(&[told("a", &of_the_list)])
                 .await
                 .unwrap(),
             0
@@ -198,7 +201,7 @@ async fn what_a_backup_wrote_of_a_source_since_is_never_replaced() {
             .unwrap();
         assert_eq!(
             catalog
-                .hold_as_fetched(&[told("b", &of_the_list)])
+                .record_fetched_files(&[told("b", &of_the_list)])
                 .await
                 .unwrap(),
             1

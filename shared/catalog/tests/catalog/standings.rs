@@ -23,6 +23,8 @@ async fn verified(
         problems,
         at,
         repository_problems: Vec::new(),
+        notes: Vec::new(),
+        bytes_read: 1,
         duration_ms: 1,
         collections: Vec::new(),
     };

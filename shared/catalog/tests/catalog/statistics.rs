@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use bson::doc;
-use holdfast_catalog::{BackupSize, HeldObjects, HoldSource, JobChange, Outcomes};
+use holdfast_catalog::{BackupSize, JobChange, Outcomes, SourceAddress, StoredObjects};
 use holdfast_domain::{
     BackupId,
     BackupType::{self, Content, Database},
@@ -139,42 +139,46 @@ async fn an_object_that_many_sources_share_is_counted_once() {
         assert_eq!(
             fixture
                 .catalog
-                .held_objects(Duration::from_secs(20))
+                .stored_objects(Duration::from_secs(20))
                 .await
                 .unwrap(),
-            HeldObjects::default()
+            StoredObjects::default()
         );
         for (locator, number) in [("a", 1), ("b", 1), ("c", 2)] {
             let address = Sha256Digest::new([number; 32]);
-            let source = HoldSource {
+            let source = SourceAddress {
                 storage_type: StorageType::Ipfs,
                 locator,
                 address: &address,
             };
             fixture
                 .catalog
-                .hold(&source, &kept(number), at(1))
+                .record_stored_file(&source, &kept(number), at(1))
                 .await
                 .unwrap();
         }
         let mut plain = kept(3);
         plain.dag = None;
         let address = Sha256Digest::new([3; 32]);
-        let source = HoldSource {
+        let source = SourceAddress {
             storage_type: StorageType::Gaia,
             locator: "d",
             address: &address,
         };
-        fixture.catalog.hold(&source, &plain, at(1)).await.unwrap();
+        fixture
+            .catalog
+            .record_stored_file(&source, &plain, at(1))
+            .await
+            .unwrap();
         // Three files, two records of blocks.
         let held = fixture
             .catalog
-            .held_objects(Duration::from_secs(20))
+            .stored_objects(Duration::from_secs(20))
             .await
             .unwrap();
         assert_eq!(
             held,
-            HeldObjects {
+            StoredObjects {
                 objects: 5,
                 bytes: 5 * 5_000_000_000
             }

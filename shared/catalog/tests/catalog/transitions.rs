@@ -1,8 +1,8 @@
 use bson::doc;
 use holdfast_catalog::{CatalogError, JobChange};
 use holdfast_domain::{
-    BackupType, Consistency, EngineInfo, FailureCode, ItemCounts, Job, JobDeletion, JobStatus,
-    NamespaceCount, ObjectKey, Progress, Sha256Digest,
+    BackupType, Consistency, Encoding, EngineInfo, FailureCode, ItemCounts, Job, JobDeletion,
+    JobStatus, NamespaceCount, ObjectKey, Progress, Sha256Digest,
 };
 use proptest::{
     prelude::*,
@@ -134,8 +134,7 @@ fn everything() -> JobChange {
         key: Some(ObjectKey::database_dump(
             &id(BackupType::Database, 1),
             1,
-            true,
-            true,
+            Encoding::GZIP_ENCRYPTED,
         )),
         namespaces: Some(vec![NamespaceCount {
             namespace: "a.b".to_owned(),

@@ -54,6 +54,8 @@ async fn every_verification_is_kept_and_counted() {
             problems,
             at: at(second),
             repository_problems: Vec::new(),
+            notes: Vec::new(),
+            bytes_read: 1,
             duration_ms: 1234,
             collections: Vec::new(),
         };

@@ -72,6 +72,8 @@ async fn verifications_come_in_the_order_of_their_writing() {
                 problems: Vec::new(),
                 at: at(second),
                 repository_problems: Vec::new(),
+                notes: Vec::new(),
+                bytes_read: 1,
                 duration_ms: 1,
                 collections: Vec::new(),
             };

@@ -1,7 +1,7 @@
 use bson::doc;
 use futures_util::future::join_all;
 use holdfast_catalog::{CatalogError, ContentWork, JobChange, JobFilter, StoredList};
-use holdfast_domain::{BackupId, BackupType, ItemCounts, JobStatus, ObjectKey};
+use holdfast_domain::{BackupId, BackupType, Encoding, ItemCounts, JobStatus, ObjectKey};
 
 use crate::harness::{Fixture, artifact, at, id, is_conflict, job, on_catalog};
 
@@ -14,7 +14,11 @@ fn everything(backup: &BackupId) -> ContentWork {
         checked: true,
         item_list: Some(StoredList {
             unencrypted: 1,
-            artifact: artifact(ObjectKey::content_items(backup, 2, true, true)),
+            artifact: artifact(ObjectKey::content_items(
+                backup,
+                2,
+                Encoding::GZIP_ENCRYPTED,
+            )),
             items: ItemCounts {
                 expected: 4,
                 done: 1,
@@ -26,13 +30,21 @@ fn everything(backup: &BackupId) -> ContentWork {
             json_bytes: 7_000_000_000,
         }),
         volumes: (0..3)
-            .map(|volume| artifact(ObjectKey::content_archive(backup, 2, volume, true, true)))
+            .map(|volume| {
+                artifact(ObjectKey::content_archive(
+                    backup,
+                    2,
+                    volume,
+                    Encoding::GZIP_ENCRYPTED,
+                ))
+            })
             .collect(),
         archived_after: Some("7~3".to_owned()),
         archive_done: true,
         fruitless: 2,
         key_epoch: Some(3),
         server_version: "8.2.0".to_owned(),
+        source_uri: "mongodb://h/platform".to_owned(),
     }
 }
 

@@ -112,7 +112,11 @@ impl Gateways {
             let asking = Asking {
                 client,
                 gateway,
-                deadline: share(deadline, is_last),
+                deadline: if is_last {
+                    deadline
+                } else {
+                    half_way_to(deadline)
+                },
             };
             let outcome = asking.deliver(path, limits, progress).await;
             if setbacks.settle(gateway, outcome, progress)? {
@@ -176,13 +180,8 @@ fn with_cut(error: FetchError, name: &IpfsName) -> FetchError {
     FetchError { message, ..error }
 }
 
-/// Half of the remaining time, so that a slow gateway leaves time for the next one. All of it for
-/// the last one.
-fn share(deadline: Instant, is_last: bool) -> Instant {
+/// The end of half the remaining time, so that a slow gateway leaves time for the next one.
+fn half_way_to(deadline: Instant) -> Instant {
     let now = Instant::now();
-    if is_last {
-        deadline
-    } else {
-        now + deadline.saturating_duration_since(now) / 2
-    }
+    now + deadline.saturating_duration_since(now) / 2
 }

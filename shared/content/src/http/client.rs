@@ -161,9 +161,9 @@ impl HttpClient {
         }
         request.accepts(&response, &origin).inspect_err(|error| {
             if request.blames_host(response.status()) {
-                host.failed(error)
+                host.failed(error);
             } else {
-                host.answered()
+                host.answered();
             }
         })?;
         let answer = Answer::begin(response, Arc::clone(&host), patience, request.limit, turn);

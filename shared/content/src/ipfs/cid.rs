@@ -104,7 +104,7 @@ impl RawProof {
     pub(crate) fn update(&mut self, bytes: &[u8]) {
         match &mut self.hasher {
             Hasher::Identity(held) => {
-                held.extend(bytes.iter().take(129_usize.saturating_sub(held.len())))
+                held.extend(bytes.iter().take(129_usize.saturating_sub(held.len())));
             }
             Hasher::Sha2_256(hasher) => hasher.update(bytes),
             Hasher::Sha2_512(hasher) => hasher.update(bytes),

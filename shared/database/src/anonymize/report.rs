@@ -137,13 +137,13 @@ mod tests {
 
     use super::*;
 
-    fn rule(optional: bool, applied_to: &[&str]) -> AppliedRule {
+    fn rule(applied_to: &[&str]) -> AppliedRule {
         AppliedRule {
             line: 7,
             namespace: "users".to_owned(),
             path: "email".to_owned(),
             action: "hash".to_owned(),
-            optional,
+            optional: false,
             applied_to: applied_to.iter().map(ToString::to_string).collect(),
             values: 0,
             refused: BTreeMap::new(),
@@ -153,21 +153,28 @@ mod tests {
 
     #[test]
     fn a_rule_that_matches_nothing_is_a_problem_unless_it_may() {
-        let problems = rule(false, &["shop.users"]).problems();
+        let problems = rule(&["shop.users"]).problems();
         assert_eq!(
             problems,
             ["the rule at line 7 (hash: email of users) matches nothing"]
         );
-        assert!(rule(true, &["shop.users"]).problems().is_empty());
+        let optional = AppliedRule {
+            optional: true,
+            ..rule(&["shop.users"])
+        };
+        assert!(optional.problems().is_empty());
         assert!(
-            rule(false, &[]).problems().is_empty(),
+            rule(&[]).problems().is_empty(),
             "its collections are not restored"
         );
     }
 
     #[test]
     fn a_type_that_is_not_taken_is_a_problem_of_an_optional_rule_too() {
-        let mut rule = rule(true, &["shop.users"]);
+        let mut rule = AppliedRule {
+            optional: true,
+            ..rule(&["shop.users"])
+        };
         let mut tally = Tally::default();
         tally.refuse(ElementType::Boolean as u8);
         tally.refuse(ElementType::Boolean as u8);

@@ -276,10 +276,8 @@ fn prelude() -> Prelude {
     }
 }
 
-fn over_archive(fields: &str, optional: bool) -> Result<Applied, Vec<String>> {
-    let rules = format!(
-        "{{ version: 1, rules: [{{ action: hash, optional: {optional}, fields: {fields} }}] }}"
-    );
+fn over_archive(fields: &str) -> Result<Applied, Vec<String>> {
+    let rules = format!("{{ version: 1, rules: [{{ action: hash, fields: {fields} }}] }}");
     Applied::new(
         &Anonymizer::of_test(&rules, 1),
         &prelude(),
@@ -291,7 +289,7 @@ fn over_archive(fields: &str, optional: bool) -> Result<Applied, Vec<String>> {
 #[test]
 fn a_rule_is_for_a_collection_a_namespace_or_a_pattern() {
     let applied_to = |fields: &str| {
-        over_archive(fields, false).unwrap().report().rules[0]
+        over_archive(fields).unwrap().report().rules[0]
             .applied_to
             .clone()
     };
@@ -303,43 +301,34 @@ fn a_rule_is_for_a_collection_a_namespace_or_a_pattern() {
     );
     assert_eq!(applied_to("{ \"s*p.*.us*s\": [a] }"), ["shop.old.users"]);
     assert_eq!(
-        over_archive("{ users: [a] }", false)
-            .unwrap()
-            .report()
-            .unchanged,
+        over_archive("{ users: [a] }").unwrap().report().unchanged,
         ["shop.clicks", "shop.old.users"]
     );
 }
 
 #[test]
 fn a_rule_for_what_is_not_there_or_not_reached_is_refused() {
-    for (fields, optional, expected) in [
+    for (fields, expected) in [
+        ("{ user: [a] }", "matches no collection of the archive"),
+        ("{ names: [a] }", "names the view shop.names"),
+        ("{ clicks: [a] }", "names the time series shop.clicks"),
         (
-            "{ user: [a] }",
-            false,
-            "matches no collection of the archive",
-        ),
-        ("{ names: [a] }", false, "names the view shop.names"),
-        (
-            "{ clicks: [a] }",
-            false,
+            "{ \"*\": [a] }, optional: true",
             "names the time series shop.clicks",
         ),
-        ("{ \"*\": [a] }", true, "names the time series shop.clicks"),
         (
             "{ users: [a], shop.users: [a.b] }",
-            false,
             "changes the same value of shop.users as the rule at line 1",
         ),
     ] {
-        let problems = over_archive(fields, optional).unwrap_err();
+        let problems = over_archive(fields).unwrap_err();
         assert!(
             problems.len() == 1 && problems[0].contains(expected),
             "{fields}: {problems:?}"
         );
         assert!(problems[0].contains("line 1 (hash: a"), "{problems:?}");
     }
-    assert!(over_archive("{ user: [a], names: [a] }", true).is_ok());
+    assert!(over_archive("{ user: [a], names: [a] }, optional: true").is_ok());
 }
 
 #[test]

@@ -183,7 +183,7 @@ impl Reader {
             match self.lap(collection, position, outlet).await {
                 Ok(Lap::Complete) => break,
                 Ok(Lap::Resize) => {}
-                Ok(Lap::RolledOver) => self.after_rollover(position, outlet.holds_everything())?,
+                Ok(Lap::RolledOver) => self.after_rollover(position, outlet)?,
                 Err(ReadError::Database(error)) => self.recover(error, position).await?,
                 Err(ReadError::SinkGone) => return Err(ReadError::SinkGone),
             }
@@ -193,12 +193,16 @@ impl Reader {
 
     /// Documents already passed on stay: the server has overwritten them, so the new start does not
     /// repeat them. A collection kept in memory is read again.
-    fn after_rollover(&self, position: &mut Position, is_held: bool) -> Result<(), DatabaseError> {
+    fn after_rollover(
+        &self,
+        position: &mut Position,
+        outlet: &Outlet,
+    ) -> Result<(), DatabaseError> {
         tracing::warn!(
             collection = self.source.name(),
             "a capped collection rolled over during its read"
         );
-        if is_held || position.resumed >= ROLLOVERS {
+        if outlet.holds_everything() || position.resumed >= ROLLOVERS {
             return Err(DatabaseError::Lost(
                 "the server overwrites the capped collection faster than it is read".to_owned(),
             ));
@@ -361,7 +365,7 @@ impl Reader {
                 Err(error)
                     if error.is_transient() && !matches!(error, DatabaseError::Changed(_)) =>
                 {
-                    sleep(wait).await
+                    sleep(wait).await;
                 }
                 outcome => return outcome,
             }

@@ -18,7 +18,7 @@ pub struct Invocation {
 
 /// Settings impossible in one run of mongodump.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Unfit {
+pub enum Unsuitable {
     /// All databases, except the server's own and the catalogue's.
     #[error(
         "mongodump dumps one database, or all with the server's own: name the one to back up in MONGODB_URI \
@@ -45,15 +45,15 @@ impl Invocation {
     /// `--readPreference`.
     ///
     /// # Errors
-    /// [`Unfit`]: the reason against one run.
+    /// [`Unsuitable`]: the reason against one run.
     pub fn new(
         uri: &Secret,
         database: Option<&str>,
         selection: &DumpSelection,
         parallel: u32,
         read_preference: &str,
-    ) -> Result<Self, Unfit> {
-        let database = database.ok_or(Unfit::ManyDatabases)?;
+    ) -> Result<Self, Unsuitable> {
+        let database = database.ok_or(Unsuitable::ManyDatabases)?;
         let mut arguments = vec![
             format!("--config={}", options::ON_STDIN),
             "--archive".to_owned(),
@@ -99,7 +99,7 @@ impl Invocation {
 /// `--excludeCollection` is not allowed together with `--collection`. A collection both requested
 /// and excluded was refused earlier. Scratch collections of restores are excluded by their prefix,
 /// because one may appear during the run.
-fn choice(database: &str, selection: &DumpSelection) -> Result<Vec<String>, Unfit> {
+fn choice(database: &str, selection: &DumpSelection) -> Result<Vec<String>, Unsuitable> {
     let own = selection
         .exclude
         .iter()
@@ -116,7 +116,7 @@ fn choice(database: &str, selection: &DumpSelection) -> Result<Vec<String>, Unfi
     match &selection.collections {
         CollectionFilter::Only(names) => match names.as_slice() {
             [name] => Ok(vec![format!("--collection={name}")]),
-            _ => Err(Unfit::ManyCollections),
+            _ => Err(Unsuitable::ManyCollections),
         },
         CollectionFilter::Except(names) => Ok(excluding(
             &names.iter().chain(own).cloned().collect::<Vec<_>>(),
@@ -130,7 +130,7 @@ mod tests {
     use super::*;
     use crate::Exclusion;
 
-    fn chosen(collections: CollectionFilter) -> Result<Vec<String>, Unfit> {
+    fn chosen(collections: CollectionFilter) -> Result<Vec<String>, Unsuitable> {
         let catalog = Exclusion {
             database: "shop".to_owned(),
             collections: vec!["backup_jobs".to_owned()],
@@ -178,7 +178,7 @@ mod tests {
         );
         assert_eq!(
             chosen(CollectionFilter::Only(names(&["users", "contents"]))),
-            Err(Unfit::ManyCollections)
+            Err(Unsuitable::ManyCollections)
         );
     }
 }

@@ -26,7 +26,7 @@ use tokio::{
 };
 
 pub use self::{
-    arguments::{Invocation, Unfit},
+    arguments::{Invocation, Unsuitable},
     tool::{Tool, ToolFault},
     verdict::ToolReport,
 };

@@ -17,6 +17,21 @@ use crate::{
 /// Number of described refusals in a batch. The others are counted.
 const FAILURES_TOLD: usize = 5;
 
+/// Handling of a `Timestamp(0, 0)` at a document's top level.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ZeroTimestamps {
+    Keep,
+    /// The server replaces it with its own time.
+    Replace,
+}
+
+/// Handling of a document whose `_id` exists in the target.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ExistingId {
+    Skip,
+    Refuse,
+}
+
 /// Result of a batch.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Outcome {
@@ -39,13 +54,23 @@ pub(super) async fn insert(
         return insert_measurements(target, collection, batch).await;
     }
     let data = target.data_collection(collection);
-    let answer = command(target, &data, &batch.documents, batch.has_zero_timestamp).await?;
+    let zeros = if batch.has_zero_timestamp {
+        ZeroTimestamps::Keep
+    } else {
+        ZeroTimestamps::Replace
+    };
+    let answer = command(target, &data, &batch.documents, zeros).await?;
     if target.is_series() && refuses_buckets(&answer) {
         target.note_that_it_takes_measurements();
         return insert_measurements(target, collection, batch).await;
     }
     expect_room(&answer).map_err(|error| error.during(format!("writing to {}", target.name())))?;
-    Ok(outcome(&answer, target.is_merged()))
+    let existing_id = if target.is_merged() {
+        ExistingId::Skip
+    } else {
+        ExistingId::Refuse
+    };
+    Ok(outcome(&answer, existing_id))
 }
 
 /// A full server's refusal is an error, not a refused document.
@@ -90,10 +115,10 @@ async fn insert_measurements(
         for measurement in &measurements {
             done.measurements.add_document(&in_name_order(measurement));
         }
-        let answer = command(target, collection, &measurements, false).await?;
+        let answer = command(target, collection, &measurements, ZeroTimestamps::Replace).await?;
         expect_room(&answer)
             .map_err(|error| error.during(format!("writing to {}", target.name())))?;
-        let inserted = outcome(&answer, false);
+        let inserted = outcome(&answer, ExistingId::Refuse);
         done.inserted += u64::from(inserted.failures.is_empty());
         done.failures.extend(inserted.failures);
     }
@@ -119,15 +144,15 @@ async fn command(
     target: &Target,
     collection: &str,
     documents: &[Vec<u8>],
-    has_zero_timestamp: bool,
+    zeros: ZeroTimestamps,
 ) -> Result<Document, DatabaseError> {
     let failed = |error: &mongodb::error::Error| {
         classify(error).during(format!("writing to {}", target.name()))
     };
-    match run(target, collection, documents, has_zero_timestamp).await {
+    match run(target, collection, documents, zeros).await {
         // Without the option the document changes, and the comparison will report it.
-        Err(error) if has_zero_timestamp && is_unknown_field(&error) => {
-            run(target, collection, documents, false)
+        Err(error) if zeros == ZeroTimestamps::Keep && is_unknown_field(&error) => {
+            run(target, collection, documents, ZeroTimestamps::Replace)
                 .await
                 .map_err(|error| failed(&error))
         }
@@ -153,7 +178,7 @@ async fn run(
     target: &Target,
     collection: &str,
     documents: &[Vec<u8>],
-    keep_zero_timestamps: bool,
+    zeros: ZeroTimestamps,
 ) -> mongodb::error::Result<Document> {
     let mut array = RawArrayBuf::new();
     for document in documents {
@@ -163,9 +188,7 @@ async fn run(
     if target.has_validator {
         command.append(cstr!("bypassDocumentValidation"), true);
     }
-    if keep_zero_timestamps {
-        // Without it the server replaces a Timestamp(0, 0) at a document's top level with its own
-        // time.
+    if zeros == ZeroTimestamps::Keep {
         command.append(cstr!("bypassEmptyTsReplacement"), true);
     }
     command.append(cstr!("documents"), array);
@@ -177,7 +200,7 @@ fn is_unknown_field(error: &mongodb::error::Error) -> bool {
     matches!(error.kind.as_ref(), ErrorKind::Command(command) if command.code == UNKNOWN_FIELD)
 }
 
-fn outcome(answer: &Document, is_merged: bool) -> Outcome {
+fn outcome(answer: &Document, existing_id: ExistingId) -> Outcome {
     let mut outcome = Outcome {
         inserted: count(answer.get("n")),
         ..Outcome::default()
@@ -189,7 +212,7 @@ fn outcome(answer: &Document, is_merged: bool) -> Outcome {
         .flatten()
         .filter_map(Bson::as_document)
     {
-        if is_merged && is_same_id(error) {
+        if existing_id == ExistingId::Skip && is_same_id(error) {
             outcome.skipped += 1;
         } else if outcome.failures.len() < FAILURES_TOLD {
             outcome
@@ -255,12 +278,12 @@ mod tests {
         let same_email =
             doc! { "code": 11000, "errmsg": "E11000 email", "keyPattern": { "email": 1 } };
         let answer = doc! { "n": 3, "writeErrors": [same_id, same_email] };
-        let merged = outcome(&answer, true);
+        let merged = outcome(&answer, ExistingId::Skip);
         assert_eq!(
             (merged.inserted, merged.skipped, merged.failures.len()),
             (3, 1, 1)
         );
-        let fresh = outcome(&answer, false);
+        let fresh = outcome(&answer, ExistingId::Refuse);
         assert_eq!(
             (fresh.inserted, fresh.skipped, fresh.failures.len()),
             (3, 0, 2)
@@ -291,7 +314,7 @@ mod tests {
         let errors: Vec<Bson> = (0..9)
             .map(|_| doc! { "code": 121, "errmsg": "no" }.into())
             .collect();
-        let outcome = outcome(&doc! { "n": 0, "writeErrors": errors }, false);
+        let outcome = outcome(&doc! { "n": 0, "writeErrors": errors }, ExistingId::Refuse);
         assert_eq!(outcome.failures.len(), FAILURES_TOLD + 1);
         assert!(outcome.failures[FAILURES_TOLD].starts_with("4 more"));
     }

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 pub use self::failure::{FailureCode, JobFailure};
 use crate::{
-    BackupId, BackupType, ItemCounts, JobCopy, JobDeletion, JobStatus, ObjectKey, Sha256Digest,
+    BackupId, BackupType, Encoding, ItemCounts, JobCopy, JobDeletion, JobStatus, ObjectKey,
+    Sha256Digest,
 };
 
 /// The trigger of a backup.
@@ -279,6 +280,15 @@ impl Job {
             deletion: None,
             message: None,
             warnings: Vec::new(),
+        }
+    }
+
+    /// The encoding of its artifacts.
+    #[must_use]
+    pub const fn encoding(&self) -> Encoding {
+        Encoding {
+            compressed: self.compressed,
+            encrypted: self.encrypted,
         }
     }
 }

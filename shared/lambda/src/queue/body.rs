@@ -7,9 +7,9 @@ use holdfast_domain::DownloadMessage;
 use holdfast_operations::{QueueError, RefusedMessage};
 
 /// Maximum number of messages in one call.
-const MOST_MESSAGES: usize = 10;
+const MAX_MESSAGES: usize = 10;
 /// Maximum bytes of all bodies in one call: the lowest limit that SQS ever had.
-const MOST_BYTES: usize = 256 * 1024;
+const MAX_BYTES: usize = 256 * 1024;
 
 /// A message with its body.
 #[derive(Debug)]
@@ -54,15 +54,14 @@ pub(super) fn batches(
     for message in messages {
         let message = Outgoing::new(message)?;
         let size = message.body.len();
-        if size > MOST_BYTES {
-            refused
-                .push(message.refused(format!("it has {size} bytes: the limit is {MOST_BYTES}")));
+        if size > MAX_BYTES {
+            refused.push(message.refused(format!("it has {size} bytes: the limit is {MAX_BYTES}")));
             continue;
         }
         bytes += size;
         if let Some(batch) = batches
             .last_mut()
-            .filter(|batch| batch.len() < MOST_MESSAGES && bytes <= MOST_BYTES)
+            .filter(|batch| batch.len() < MAX_MESSAGES && bytes <= MAX_BYTES)
         {
             batch.push(message);
         } else {

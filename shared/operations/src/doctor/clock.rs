@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 use super::Finding;
 
 /// Tolerance for the duration of a request, and for stores with whole seconds.
-const UNREMARKABLE: SignedDuration = SignedDuration::from_secs(5);
+const TOLERANCE: SignedDuration = SignedDuration::from_secs(5);
 /// Beyond this, an active run may count as dead, or a dead one as active.
 const DANGEROUS: SignedDuration = SignedDuration::from_secs(60);
 
@@ -33,7 +33,7 @@ pub(super) fn judge(
     let found = format!("this machine's clock is {} s {side} {whose}", off.as_secs());
     if off > DANGEROUS {
         Finding::bad("clock", found, Some(ADVICE.to_owned()))
-    } else if off > UNREMARKABLE {
+    } else if off > TOLERANCE {
         Finding::warning("clock", found, ADVICE)
     } else {
         Finding::good("clock", format!("agrees with {whose}"))

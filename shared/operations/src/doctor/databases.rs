@@ -23,7 +23,7 @@ const SOURCE: &str = "database";
 const CATALOGUE: &str = "catalogue";
 const DRILL: &str = "drill server";
 /// Maximum number of named unreadable collections. The rest is counted.
-const MOST_NAMED: usize = 10;
+const MAX_NAMED: usize = 10;
 
 /// The source database: reached, read in the same way as a dump, and compared with its last backup.
 pub(super) async fn source(
@@ -41,7 +41,7 @@ pub(super) async fn source(
     let connection =
         match Connection::open(&settings.mongodb_uri, preference, "holdfast-doctor").await {
             Ok(connection) => connection,
-            Err(error) => return vec![of_source(error)],
+            Err(error) => return vec![source_failed(error)],
         };
     let before = Timestamp::now();
     let theirs = connection.time().await;
@@ -60,7 +60,7 @@ pub(super) async fn source(
             let compared = since_last_backup(source, repository).await;
             [readable(&connection, trial), compared].concat()
         }
-        Err(error) => vec![of_source(error)],
+        Err(error) => vec![source_failed(error)],
     };
     if let Ok(scratch) = scratch_collections(&connection).await {
         findings.extend(scratch.into_iter().map(left_by_restore));
@@ -92,7 +92,7 @@ async fn since_last_backup(source: Holds<'_>, repository: Option<&Repository>) -
     }
 }
 
-fn of_source(error: DatabaseError) -> Finding {
+fn source_failed(error: DatabaseError) -> Finding {
     Finding::failed(SOURCE, &OperationError::Source(error))
 }
 
@@ -123,9 +123,9 @@ fn readable(connection: &Connection, trial: DumpTrial) -> Vec<Finding> {
             "{server}: {read} of {namespaces} collections can be read, about {documents} documents, {bytes} bytes"
         ),
     )];
-    let unnamed = refused.len().saturating_sub(MOST_NAMED);
-    findings.extend(refused.into_iter().take(MOST_NAMED).map(|(name, error)| {
-        let finding = of_source(error);
+    let unnamed = refused.len().saturating_sub(MAX_NAMED);
+    findings.extend(refused.into_iter().take(MAX_NAMED).map(|(name, error)| {
+        let finding = source_failed(error);
         Finding {
             found: format!("{name} cannot be dumped: {}", finding.found),
             ..finding

@@ -1,7 +1,7 @@
 //! Compares the source with its last backup, because a misspelt or wiped database is readable too.
 
 use holdfast_domain::BackupType;
-use holdfast_repository::{SourceName, StoredBackup, amount_held, newest_filled, sources_of};
+use holdfast_repository::{SourceName, StoredBackup, amount_stored, newest_filled, sources_of};
 
 use super::{Finding, Health};
 
@@ -21,7 +21,7 @@ pub(super) fn compare(source: Holds<'_>, stored: &[StoredBackup]) -> Vec<Finding
     let Some(last) = newest_filled(stored, BackupType::Database) else {
         return Vec::new();
     };
-    let (name, held) = (SourceName::from_uri(source.uri), amount_held(last).0);
+    let (name, held) = (SourceName::from_uri(source.uri), amount_stored(last).0);
     let known = sources_of(stored, BackupType::Database);
     if !known.iter().any(|known| known.is_same(&name)) {
         let known: Vec<String> = known.iter().map(ToString::to_string).collect();

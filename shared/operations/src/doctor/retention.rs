@@ -14,7 +14,7 @@ use crate::{
 
 const PART: &str = "retention";
 /// Maximum number of named lost backups.
-const NAMED: usize = 5;
+const MAX_NAMED: usize = 5;
 
 /// No finding without a catalogue and a store: their absence has its own finding.
 pub(super) async fn examine(
@@ -63,10 +63,10 @@ fn of_lost(lost: &LostBackups) -> Vec<Finding> {
     let named: Vec<&str> = lost
         .backups
         .iter()
-        .take(NAMED)
+        .take(MAX_NAMED)
         .map(|backup| backup.backup_id.as_str())
         .collect();
-    let more = match lost.backups.len().saturating_sub(NAMED) {
+    let more = match lost.backups.len().saturating_sub(MAX_NAMED) {
         0 => String::new(),
         more => format!(" and {more} more"),
     };

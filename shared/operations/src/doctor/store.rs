@@ -106,16 +106,16 @@ async fn rights(
     let mut findings = Vec::new();
     let before = Timestamp::now();
     if let Err(fault) = put(store, &key).await {
-        findings.push(fault.told(part));
+        findings.push(fault.finding(part));
         return Ok(findings);
     }
     let after = Timestamp::now();
     let seen = store.head(&key).await.map(|seen| seen.last_modified_at);
     findings.extend(
-        tried(store, &key)
+        try_operations(store, &key)
             .await
             .into_iter()
-            .map(|fault| fault.told(part)),
+            .map(|fault| fault.finding(part)),
     );
     if let Err(error) = store.delete(&key).await {
         findings.push(
@@ -123,7 +123,7 @@ async fn rights(
                 doing: "deleted",
                 error,
             }
-            .told(part),
+            .finding(part),
         );
     }
     if findings.is_empty() {
@@ -148,7 +148,7 @@ struct Fault {
 }
 
 impl Fault {
-    fn told(self, part: &'static str) -> Finding {
+    fn finding(self, part: &'static str) -> Finding {
         let finding = Finding::failed(part, &OperationError::Store(self.error));
         Finding {
             found: format!("an object cannot be {}: {}", self.doing, finding.found),
@@ -168,7 +168,7 @@ async fn put(store: &dyn Store, key: &ObjectKey) -> Result<(), Fault> {
 }
 
 /// Tries everything except putting and deleting. One fault does not hide another.
-async fn tried(store: &dyn Store, key: &ObjectKey) -> Vec<Fault> {
+async fn try_operations(store: &dyn Store, key: &ObjectKey) -> Vec<Fault> {
     let read = async { read_all(store, key, PROBE.len()).await.map(drop) };
     let listed = async { store.list(key.as_str()).try_next().await.map(drop) };
     let uploaded = async {

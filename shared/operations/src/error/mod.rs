@@ -76,9 +76,14 @@ pub enum OperationError {
     /// Another run is verifying the backup.
     #[error("backup {0} is already being verified: its job will show the result")]
     AlreadyVerifying(BackupId),
-    /// The server of restore drills failed. The flag marks a transient failure.
-    #[error("the server of restore drills (BACKUP_DRILL_URI): {0}")]
-    Drill(String, bool),
+    /// The server of restore drills failed.
+    #[error("the server of restore drills (BACKUP_DRILL_URI): {reason}")]
+    Drill {
+        /// The failure.
+        reason: String,
+        /// Whether another attempt may succeed.
+        is_transient: bool,
+    },
     /// The operation was stopped early and has no result.
     #[error("{0}")]
     Unfinished(String),
@@ -157,7 +162,7 @@ pub enum OperationError {
     Queue(#[from] QueueError),
     /// The next step of a backup could not be dispatched.
     #[error("the next step of the backup could not be started: {0}")]
-    HandOver(String),
+    Dispatch(String),
     /// Too many items of a content backup failed.
     #[error(
         "{failed} of {expected} items could not be backed up, more than the {percent}% of \
@@ -265,13 +270,13 @@ impl OperationError {
             Self::AlreadyRunning { .. }
             | Self::Collecting
             | Self::ConcurrencyLimit { .. }
-            | Self::HandOver(_) => true,
+            | Self::Dispatch(_) => true,
             Self::Source(error) | Self::Target(error) => error.is_transient(),
             Self::Store(error) => error.is_transient(),
             Self::Copy(fault) => fault.is_transient(),
             Self::Config(error) => error.is_transient(),
             Self::Queue(error) => error.is_transient,
-            Self::Drill(_, is_transient) => *is_transient,
+            Self::Drill { is_transient, .. } => *is_transient,
             Self::Catalog(_) | Self::Stopped(StopReason::CatalogSilent) => self.is_catalog_away(),
             _ => false,
         }
@@ -351,7 +356,10 @@ impl From<RecoveryError> for OperationError {
             RecoveryError::Drill {
                 reason,
                 is_transient,
-            } => Self::Drill(reason, is_transient),
+            } => Self::Drill {
+                reason,
+                is_transient,
+            },
             RecoveryError::Unfinished(reason) => Self::Unfinished(reason),
         }
     }

@@ -46,7 +46,7 @@ impl OperationError {
         }
         match self {
             Self::Engine(EngineFault::Tool(_)) => return Some(NO_TOOL),
-            Self::Engine(EngineFault::Unfit(_)) => return Some(NOT_FOR_THE_TOOL),
+            Self::Engine(EngineFault::Unsuitable(_)) => return Some(NOT_FOR_THE_TOOL),
             Self::Copy(fault) => return fault.hint(),
             Self::Store(StoreError::Unsupported { .. }) => return Some(NO_CHECKSUMS),
             Self::Store(StoreError::WrongClock { .. }) => return Some(WRONG_CLOCK),

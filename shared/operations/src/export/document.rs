@@ -15,7 +15,7 @@ use crate::{Holdfast, OperationError, RETAINED_TYPES, retention::policy_in_force
 /// The version of this format.
 const VERSION: u32 = 1;
 /// Maximum number of named unreadable rows. The rest is only counted.
-const MOST_NAMED: usize = 100;
+const MAX_NAMED: usize = 100;
 
 /// Numbers of rows.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
@@ -49,7 +49,7 @@ struct Epoch {
 }
 
 /// Writes the complete document.
-pub(super) async fn tell(
+pub(super) async fn write(
     h: &Holdfast,
     now: Timestamp,
     text: &mut Text,
@@ -70,11 +70,11 @@ pub(super) async fn tell(
     text.value(&repository(h).await?).await?;
     text.name("statistics");
     text.value(&status(h, now).await?.statistics).await?;
-    tell_policies(h, text).await?;
+    write_policies(h, text).await?;
     let mut unreadable = Unreadable::default();
-    let jobs = tell_rows("jobs", h.catalog.all_jobs().await?, &mut unreadable, text).await?;
+    let jobs = write_rows("jobs", h.catalog.all_jobs().await?, &mut unreadable, text).await?;
     let records = h.catalog.all_verifications().await?;
-    let verifications = tell_rows("verifications", records, &mut unreadable, text).await?;
+    let verifications = write_rows("verifications", records, &mut unreadable, text).await?;
     let counts = Counts {
         jobs,
         verifications,
@@ -137,7 +137,7 @@ fn epoch(
     }
 }
 
-async fn tell_policies(h: &Holdfast, text: &mut Text) -> Result<(), OperationError> {
+async fn write_policies(h: &Holdfast, text: &mut Text) -> Result<(), OperationError> {
     text.name("policies");
     text.plain("{");
     for kind in RETAINED_TYPES {
@@ -155,33 +155,33 @@ struct Unreadable {
     named: Vec<String>,
 }
 
-async fn tell_rows<T: Serialize>(
+async fn write_rows<T: Serialize>(
     name: &str,
     mut rows: Walk<T>,
     unreadable: &mut Unreadable,
     text: &mut Text,
 ) -> Result<u64, OperationError> {
-    let mut told = 0;
+    let mut written = 0;
     text.name(name);
     text.plain("[");
     while let Some(row) = rows.next().await? {
         match row {
             Ok(row) => {
-                text.plain(if told == 0 { "\n" } else { ",\n" });
+                text.plain(if written == 0 { "\n" } else { ",\n" });
                 text.value(&row).await?;
-                told += 1;
+                written += 1;
             }
             Err(error) => unreadable.add(&error),
         }
     }
     text.plain("]");
-    Ok(told)
+    Ok(written)
 }
 
 impl Unreadable {
     fn add(&mut self, error: &CatalogError) {
         self.count += 1;
-        if self.named.len() < MOST_NAMED {
+        if self.named.len() < MAX_NAMED {
             self.named.push(error.to_string());
         }
     }

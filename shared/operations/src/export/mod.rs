@@ -20,7 +20,7 @@ use tokio::task;
 use crate::{Holdfast, OperationError};
 
 /// Lifetime of a link: enough for its user, and short for a later finder.
-const LINK_LASTS: Duration = Duration::from_mins(15);
+const LINK_LIFETIME: Duration = Duration::from_mins(15);
 
 /// An export in the store.
 #[derive(Debug, Clone, Serialize)]
@@ -73,10 +73,10 @@ pub async fn export_metadata(h: &Holdfast, now: Timestamp) -> Result<Export, Ope
     let (sink, source) = upload::channel(upload::PART_BYTES);
     let (mut text, chunks) = text::channel();
     let writing = task::spawn_blocking(move || write(sink, chunks));
-    let telling = async {
-        let told = Box::pin(document::tell(h, now, &mut text)).await;
+    let producing = async {
+        let produced = Box::pin(document::write(h, now, &mut text)).await;
         // Text without its end marks an interrupted export.
-        match told {
+        match produced {
             Ok(counts) => text.end().await.map(|()| counts),
             Err(error) => {
                 drop(text);
@@ -84,13 +84,13 @@ pub async fn export_metadata(h: &Holdfast, now: Timestamp) -> Result<Export, Ope
             }
         }
     };
-    let (pending, told, written) = tokio::join!(
+    let (pending, produced, written) = tokio::join!(
         upload::send_all(h.repository.store(), &key, source),
-        telling,
+        producing,
         writing
     );
     let written = written.unwrap_or_else(|error| Err(io::Error::other(error)));
-    let (pending, counts, (size, checksum)) = whole(pending, told, written).await?;
+    let (pending, counts, (size, checksum)) = whole(pending, produced, written).await?;
     complete(&key, pending, size, checksum).await?;
     let (link, reason) = link(h, &key).await;
     let document::Counts {
@@ -130,17 +130,17 @@ fn write(sink: PartSink, mut chunks: text::Chunks) -> io::Result<Written> {
 /// All three ends, or the fault that caused the other failures.
 async fn whole(
     pending: Result<PendingUpload, UploadError>,
-    told: Result<document::Counts, OperationError>,
+    produced: Result<document::Counts, OperationError>,
     written: io::Result<Written>,
 ) -> Result<(PendingUpload, document::Counts, Written), OperationError> {
-    match (pending, told, written) {
+    match (pending, produced, written) {
         (Err(UploadError::Store(error)), ..) => Err(error.into()),
         (Ok(pending), Ok(counts), Ok(written)) => Ok((pending, counts, written)),
-        (pending, told, written) => {
+        (pending, produced, written) => {
             if let Ok(pending) = pending {
                 pending.abort().await;
             }
-            told?;
+            produced?;
             let cause = written.err().map_or_else(
                 || "it lost its source".to_owned(),
                 |error| error.to_string(),
@@ -179,7 +179,7 @@ async fn complete(
 /// The export exists with or without a link.
 async fn link(h: &Holdfast, key: &ObjectKey) -> (Option<ExportLink>, Option<String>) {
     let store = Arc::clone(h.repository.store());
-    match store.link(key, LINK_LASTS).await {
+    match store.link(key, LINK_LIFETIME).await {
         Ok(Some(link)) => (
             Some(ExportLink {
                 url: link.url,

@@ -59,18 +59,18 @@ impl Text {
         serde_json::to_writer(&mut self.filling, value)
             .map_err(|error| OperationError::internal("encode the export", &error))?;
         if self.filling.len() >= CHUNK_BYTES {
-            self.hand_over().await?;
+            self.flush().await?;
         }
         Ok(())
     }
 
     /// Marks the end.
     pub(super) async fn end(mut self) -> Result<(), OperationError> {
-        self.hand_over().await?;
+        self.flush().await?;
         self.send(Message::End).await
     }
 
-    async fn hand_over(&mut self) -> Result<(), OperationError> {
+    async fn flush(&mut self) -> Result<(), OperationError> {
         let chunk = std::mem::replace(
             &mut self.filling,
             Vec::with_capacity(CHUNK_BYTES + CHUNK_BYTES / 4),

@@ -13,11 +13,11 @@ use jiff::SignedDuration;
 use crate::{OperationError, RunLimits, job::run::is_late};
 
 /// Younger objects are never deleted: they may belong to a backup without a row in this catalogue.
-const LEFT_ALONE_FOR: SignedDuration = SignedDuration::from_hours(24);
+const MIN_AGE: SignedDuration = SignedDuration::from_hours(24);
 /// Maximum number of objects per run. It bounds the memory.
-const MOST: usize = 50_000;
+const MAX_OBJECTS: usize = 50_000;
 /// Objects listed between two checks of the clock.
-const OBJECTS_PER_LOOK: u64 = 1000;
+const OBJECTS_PER_CLOCK_CHECK: u64 = 1000;
 const FOLDERS: [&str; 2] = [ObjectKey::OBJECTS, ObjectKey::DAGS];
 /// Parts of one folder: its subfolders have two hex digits.
 const PARTS: u64 = 256;
@@ -50,14 +50,15 @@ pub(super) async fn list(
         while let Some(object) = objects.try_next().await? {
             at = part_of(&object.key).unwrap_or(at);
             listed += 1;
-            found.is_out_of_time = listed.is_multiple_of(OBJECTS_PER_LOOK) && is_late(limits);
-            if found.unreferenced.len() == MOST || found.is_out_of_time {
+            found.is_out_of_time =
+                listed.is_multiple_of(OBJECTS_PER_CLOCK_CHECK) && is_late(limits);
+            if found.unreferenced.len() == MAX_OBJECTS || found.is_out_of_time {
                 // One part may exceed a run's maximum, or may hold only locked objects. Then the
                 // other parts come first.
                 found.next = Some(if at == from { at + 1 } else { at });
                 return Ok(found);
             }
-            let is_old = now.duration_since(object.last_modified_at) > LEFT_ALONE_FOR;
+            let is_old = now.duration_since(object.last_modified_at) > MIN_AGE;
             if is_old && !is_referred_to(&object.key) {
                 found.unreferenced.push(object);
             }
@@ -90,7 +91,7 @@ fn part_of(key: &ObjectKey) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use holdfast_domain::Sha256Digest;
+    use holdfast_domain::{Encoding, Sha256Digest};
 
     use super::*;
 
@@ -102,9 +103,9 @@ mod tests {
             let byte = u8::try_from(part % PARTS).unwrap();
             let address = Sha256Digest::new([byte; 32]);
             let key = if part < PARTS {
-                ObjectKey::content_object(&address, true, true)
+                ObjectKey::content_object(&address, Encoding::GZIP_ENCRYPTED)
             } else {
-                ObjectKey::content_dag(&address, false)
+                ObjectKey::content_dag(&address, Encoding::PLAIN)
             };
             assert!(
                 key.as_str().starts_with(&prefixes[0].1),

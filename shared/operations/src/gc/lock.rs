@@ -1,94 +1,167 @@
-//! The mark of a collection in the second store excludes copies of content.
+//! The exclusion during the removal of objects.
 //!
-//! A collection first writes its mark into the catalogue and then reads the active copies. A copy
-//! first writes its row and then reads the mark. So at least one of them detects the other.
+//! In the repository it is the content lease, without a job. The holder's id marks it as a
+//! collection. After a crash it expires after ten minutes, like every lease without a job. In the
+//! second store it is a lock document, and copies of content check it.
 
-use std::future::Future;
+use std::{
+    future::Future,
+    time::{Duration, Instant},
+};
 
-use holdfast_catalog::Catalog;
+use holdfast_catalog::Source;
 use holdfast_codec::random_bytes;
-use holdfast_domain::heartbeat::{BEAT_EVERY, COPY_EXCLUDES_GC_FOR, DEAD_AFTER};
-use holdfast_domain::{BackupType, Timestamp};
+use holdfast_domain::{BackupId, BackupType, Job, Trigger, TriggerKind};
 
-use crate::{Holdfast, OperationError, StopReason};
+use super::{Side, replica_lock::ReplicaLock};
+use crate::{
+    Holdfast, OperationError, RunLimits,
+    job::{acquire, lease, run::Run, watch::Watch},
+};
 
-/// An acquired mark.
-pub(super) struct Mark {
-    catalog: Catalog,
-    run: String,
+/// The longest delay of a scheduled backup. Its event is delivered again after one minute, and
+/// after two more minutes.
+const MAX_DURATION: Duration = Duration::from_mins(2);
+
+/// Result of an attempt to acquire the exclusion.
+pub(super) enum Acquisition {
+    Acquired(CollectionLock),
+    /// The reason.
+    Busy(String),
 }
 
-impl Mark {
-    /// Acquires the mark, or returns the reason against it.
-    pub(super) async fn take(h: &Holdfast) -> Result<Result<Self, String>, OperationError> {
-        let (run, now) = (hex::encode(random_bytes::<8>()?), h.catalog.now().await?);
-        if !h
-            .catalog
-            .begin_collecting_copies(&run, now - DEAD_AFTER, now)
-            .await?
-        {
-            return Ok(Err(
-                "another run deletes content objects in the second store".to_owned(),
-            ));
+/// An acquired exclusion.
+pub(super) struct CollectionLock {
+    kind: ExclusionKind,
+    since: Instant,
+}
+
+enum ExclusionKind {
+    Lease { holder: BackupId, watch: Watch },
+    Copies(ReplicaLock),
+}
+
+impl CollectionLock {
+    /// Acquires the content lease, unless a content backup is active. For the second store it
+    /// acquires the lock document, unless content is being copied.
+    pub(super) async fn take(
+        h: &Holdfast,
+        side: Side<'_>,
+        limits: RunLimits,
+    ) -> Result<Acquisition, OperationError> {
+        match side {
+            Side::Primary => Self::lease(h, limits).await,
+            Side::Replica(_) => Ok(match ReplicaLock::take(h).await? {
+                Ok(lock) => Acquisition::Acquired(Self {
+                    kind: ExclusionKind::Copies(lock),
+                    since: Instant::now(),
+                }),
+                Err(why) => Acquisition::Busy(why),
+            }),
         }
-        let mark = Self {
-            catalog: h.catalog.clone(),
-            run,
+    }
+
+    async fn lease(h: &Holdfast, limits: RunLimits) -> Result<Acquisition, OperationError> {
+        let at = h.catalog.now().await?;
+        let holder = BackupId::of_collection(at, random_bytes()?);
+        match acquire::lease(h, &holder, at).await {
+            Ok(()) => {}
+            Err(
+                error @ (OperationError::AlreadyRunning { .. }
+                | OperationError::ConcurrencyLimit { .. }
+                | OperationError::Collecting),
+            ) => return Ok(Acquisition::Busy(error.to_string())),
+            Err(error) => {
+                // The lease may have been written although the call failed.
+                lease::release(h, &holder).await;
+                return Err(error);
+            }
+        }
+        match Self::begin(h, &holder, limits).await {
+            Ok(Acquisition::Acquired(lock)) => Ok(Acquisition::Acquired(lock)),
+            otherwise => {
+                lease::release(h, &holder).await;
+                otherwise
+            }
+        }
+    }
+
+    async fn begin(
+        h: &Holdfast,
+        holder: &BackupId,
+        limits: RunLimits,
+    ) -> Result<Acquisition, OperationError> {
+        if let Some(why) = active_backup(h).await? {
+            return Ok(Acquisition::Busy(why));
+        }
+        let (at, deadline) = (h.catalog.now().await?, lease::deadline_of(h, limits).await?);
+        let fence = h
+            .catalog
+            .take_over(Source::Content, holder, 0, deadline, at)
+            .await;
+        let fence = fence.map_err(lease::from_lease)?;
+        // Only for the watch. This job is never written.
+        let job = Job::pending(
+            holder.clone(),
+            Trigger {
+                kind: TriggerKind::Schedule,
+                by: None,
+            },
+            at,
+        );
+        let watch = Watch::begin(h, &Run { job, fence }, limits, || None);
+        let kind = ExclusionKind::Lease {
+            holder: holder.clone(),
+            watch,
         };
-        match copied_now(h, now).await {
-            Ok(None) => Ok(Ok(mark)),
-            busy => {
-                mark.release().await;
-                Ok(Err(busy?.unwrap_or_default()))
-            }
-        }
+        Ok(Acquisition::Acquired(Self {
+            kind,
+            since: Instant::now(),
+        }))
     }
 
-    /// Runs a step, and beats during it.
-    pub(super) async fn guard<T>(
+    /// Runs a step. Returns an error if the exclusion is lost first.
+    pub(super) async fn guard<T, E: Into<OperationError>>(
         &self,
-        step: impl Future<Output = Result<T, OperationError>>,
+        step: impl Future<Output = Result<T, E>>,
     ) -> Result<T, OperationError> {
-        let mut step = std::pin::pin!(step);
-        loop {
-            tokio::select! {
-                biased;
-                done = &mut step => return done,
-                () = tokio::time::sleep(BEAT_EVERY) => self.beat().await?,
+        let step = async { step.await.map_err(Into::into) };
+        match &self.kind {
+            ExclusionKind::Lease { watch, .. } => watch.guard(step).await,
+            ExclusionKind::Copies(lock) => lock.guard(step).await,
+        }
+    }
+
+    /// Beats, and returns an error if the exclusion is lost.
+    pub(super) async fn confirm(&self) -> Result<(), OperationError> {
+        match &self.kind {
+            ExclusionKind::Lease { watch, .. } => watch.confirm().await,
+            ExclusionKind::Copies(lock) => lock.beat().await,
+        }
+    }
+
+    /// Whether the longest duration has passed.
+    pub(super) fn is_over(&self) -> bool {
+        self.since.elapsed() >= MAX_DURATION
+    }
+
+    /// Releases the exclusion.
+    pub(super) async fn release(self, h: &Holdfast) {
+        match self.kind {
+            ExclusionKind::Lease { holder, watch } => {
+                drop(watch);
+                lease::release(h, &holder).await;
             }
-        }
-    }
-
-    /// Renews the mark. Returns an error if it is lost.
-    pub(super) async fn beat(&self) -> Result<(), OperationError> {
-        if self
-            .catalog
-            .beat_collecting_copies(&self.run, self.catalog.now().await?)
-            .await?
-        {
-            return Ok(());
-        }
-        Err(StopReason::LeaseLost.into())
-    }
-
-    /// Releases the mark. After a failure the mark expires within a minute.
-    pub(super) async fn release(self) {
-        if let Err(error) = self.catalog.end_collecting_copies(&self.run).await {
-            tracing::warn!(%error, "the mark of a collection could not be released: it expires within a minute");
+            ExclusionKind::Copies(lock) => lock.release().await,
         }
     }
 }
 
-/// An active copy of content, or one that may resume and rely on its earlier checks of the store.
-async fn copied_now(h: &Holdfast, now: Timestamp) -> Result<Option<String>, OperationError> {
-    let copying = h.catalog.copying(now - COPY_EXCLUDES_GC_FOR).await?;
-    let content = copying
-        .iter()
-        .find(|copying| copying.backup_id.backup_type() == BackupType::Content);
-    Ok(content.map(|copying| {
-        format!(
-            "backup {} is being copied to the second store",
-            copying.backup_id
-        )
-    }))
+/// The active content backup, also without the lease. The items of ended jobs count as references
+/// instead.
+async fn active_backup(h: &Holdfast) -> Result<Option<String>, OperationError> {
+    let active = h.catalog.active(Some(BackupType::Content)).await?;
+    Ok(active
+        .first()
+        .map(|job| format!("backup {} is {}", job.backup_id, job.status)))
 }

@@ -5,11 +5,11 @@
 //! deletes rows before their objects, in batches, each after a beat. One unreadable manifest or
 //! list stops the collection.
 
-mod hold;
-mod kept;
 mod listing;
+mod live_set;
 mod lock;
 mod references;
+mod replica_lock;
 
 use std::collections::BTreeSet;
 
@@ -21,8 +21,8 @@ use jiff::SignedDuration;
 use serde::Serialize;
 
 use self::{
-    hold::{Held, Hold},
-    kept::{Kept, Known},
+    live_set::{Completeness, LiveSet},
+    lock::{Acquisition, CollectionLock},
     references::References,
 };
 use crate::{
@@ -68,26 +68,26 @@ pub struct CollectionReport {
 
 /// The examined store.
 #[derive(Clone, Copy)]
-pub(super) enum Of<'a> {
+pub(super) enum Side<'a> {
     /// The repository of backups.
-    First,
+    Primary,
     /// The repository of their copies.
-    Second(&'a Repository),
+    Replica(&'a Repository),
 }
 
-impl<'a> Of<'a> {
+impl<'a> Side<'a> {
     /// Name of its progress record.
     const fn name(self) -> &'static str {
         match self {
-            Self::First => "first",
-            Self::Second(_) => "second",
+            Self::Primary => "first",
+            Self::Replica(_) => "second",
         }
     }
 
     fn repository(self, h: &'a Holdfast) -> &'a Repository {
         match self {
-            Self::First => &h.repository,
-            Self::Second(second) => second,
+            Self::Primary => &h.repository,
+            Self::Replica(second) => second,
         }
     }
 }
@@ -99,8 +99,8 @@ pub(super) async fn plan(
     now: Timestamp,
 ) -> Result<CollectionReport, OperationError> {
     let (mut references, limits) = (References::default(), RunLimits::none());
-    if let Known::Suspended(why) =
-        kept::read_expected(h, &mut references, gone, (limits, now)).await?
+    if let Completeness::Suspended(why) =
+        live_set::read_expected(h, &mut references, gone, (limits, now)).await?
     {
         return Ok(CollectionReport {
             suspended: Some(why),
@@ -115,28 +115,28 @@ pub(super) async fn plan(
         now,
     )
     .await?;
-    Ok(of_candidates(&found.unreferenced))
+    Ok(report_of(&found.unreferenced))
 }
 
 /// Removes unreferenced objects. If the time ends, it records its progress, and the next run
 /// resumes there.
 pub(super) async fn collect(
     h: &Holdfast,
-    of: Of<'_>,
+    side: Side<'_>,
     limits: RunLimits,
     now: Timestamp,
 ) -> Result<CollectionReport, OperationError> {
-    let mut kept = Kept::resume(h, of).await?;
-    match kept.read(h, of, (limits, now)).await? {
-        Known::All => {}
-        Known::Suspended(why) => {
+    let mut live = LiveSet::resume(h, side).await?;
+    match live.read(h, side, (limits, now)).await? {
+        Completeness::All => {}
+        Completeness::Suspended(why) => {
             return Ok(CollectionReport {
                 suspended: Some(why),
                 ..CollectionReport::default()
             });
         }
-        Known::OutOfTime => {
-            kept.keep(h, of).await?;
+        Completeness::OutOfTime => {
+            live.save_progress(h, side).await?;
             return Ok(CollectionReport {
                 unfinished: Some(READING.to_owned()),
                 ..CollectionReport::default()
@@ -147,21 +147,21 @@ pub(super) async fn collect(
         deadline: limits.deadline.map(|deadline| deadline - FOR_REMOVAL),
     };
     let found = listing::list(
-        of.repository(h),
-        kept.part,
-        |key| kept.contains(key),
+        side.repository(h),
+        live.part,
+        |key| live.contains(key),
         for_listing,
         now,
     )
     .await?;
-    let mut report = of_candidates(&found.unreferenced);
+    let mut report = report_of(&found.unreferenced);
     let is_removed = found.unreferenced.is_empty()
         || (!is_late(limits)
-            && take_and_remove(
+            && lock_and_remove(
                 h,
-                of,
+                side,
                 limits,
-                &mut kept,
+                &mut live,
                 &found.unreferenced,
                 now,
                 &mut report,
@@ -172,14 +172,14 @@ pub(super) async fn collect(
     report.unfinished = (is_out_of_time && !is_whole).then(|| LISTING.to_owned());
     // Remaining candidates are listed again.
     if is_removed {
-        kept.part = found.next.unwrap_or(0);
+        live.part = found.next.unwrap_or(0);
     }
     if is_whole {
-        kept.forget(h, of).await?;
-    } else if is_out_of_time || (is_removed && kept.is_continued) {
-        kept.keep(h, of).await?;
+        live.clear_progress(h, side).await?;
+    } else if is_out_of_time || (is_removed && live.is_continued) {
+        live.save_progress(h, side).await?;
     } else if is_removed {
-        kept.keep_part(h, of).await?;
+        live.save_position(h, side).await?;
     }
     Ok(report)
 }
@@ -189,7 +189,7 @@ const READING: &str =
 const LISTING: &str =
     "the time ended before every content object was listed: the next run resumes there";
 
-fn of_candidates(candidates: &[ObjectInfo]) -> CollectionReport {
+fn report_of(candidates: &[ObjectInfo]) -> CollectionReport {
     CollectionReport {
         unreferenced: candidates.len() as u64,
         unreferenced_bytes: candidates.iter().map(|object| object.size_bytes).sum(),
@@ -197,34 +197,34 @@ fn of_candidates(candidates: &[ObjectInfo]) -> CollectionReport {
     }
 }
 
-/// Removes candidates under the lease or the mark. Returns whether all were tried.
-async fn take_and_remove(
+/// Removes candidates under the lock. Returns whether all were tried.
+async fn lock_and_remove(
     h: &Holdfast,
-    of: Of<'_>,
+    side: Side<'_>,
     limits: RunLimits,
-    kept: &mut Kept,
+    live: &mut LiveSet,
     candidates: &[ObjectInfo],
     now: Timestamp,
     report: &mut CollectionReport,
 ) -> Result<bool, OperationError> {
-    let hold = match Box::pin(Hold::take(h, of, limits)).await? {
-        Held::Ours(hold) => hold,
-        Held::Busy(why) => {
+    let lock = match Box::pin(CollectionLock::take(h, side, limits)).await? {
+        Acquisition::Acquired(lock) => lock,
+        Acquisition::Busy(why) => {
             report.skipped = Some(why);
             return Ok(false);
         }
     };
     let removed = Box::pin(remove(
         h,
-        of,
-        &hold,
-        kept,
+        side,
+        &lock,
+        live,
         candidates,
         (limits, now),
         report,
     ))
     .await;
-    hold.release(h).await;
+    lock.release(h).await;
     Ok(removed.unwrap_or_else(|error| {
         report.problems.push(format!(
             "content objects could not be deleted: {error}. The next run resumes"
@@ -235,33 +235,33 @@ async fn take_and_remove(
 
 async fn remove(
     h: &Holdfast,
-    of: Of<'_>,
-    hold: &Hold,
-    kept: &mut Kept,
+    side: Side<'_>,
+    lock: &CollectionLock,
+    live: &mut LiveSet,
     candidates: &[ObjectInfo],
     (limits, now): (RunLimits, Timestamp),
     report: &mut CollectionReport,
 ) -> Result<bool, OperationError> {
-    let repository = of.repository(h);
+    let repository = side.repository(h);
     // Reads the backups committed, or lost, between the long reading and the lease.
-    match Box::pin(hold.guard(kept.read(h, of, (limits, now)))).await? {
-        Known::All => {}
-        Known::OutOfTime => return Ok(false),
-        Known::Suspended(why) => {
+    match Box::pin(lock.guard(live.read(h, side, (limits, now)))).await? {
+        Completeness::All => {}
+        Completeness::OutOfTime => return Ok(false),
+        Completeness::Suspended(why) => {
             report.suspended = Some(why);
             return Ok(false);
         }
     }
     for batch in candidates.chunks(BATCH) {
-        if hold.is_over() || is_late(limits) {
+        if lock.is_over() || is_late(limits) {
             tracing::info!(
                 left = report.unreferenced - report.deleted,
                 "unreferenced content objects remain: the next run deletes them"
             );
             return Ok(false);
         }
-        let batch = batch.iter().filter(|object| !kept.contains(&object.key));
-        let free = hold
+        let batch = batch.iter().filter(|object| !live.contains(&object.key));
+        let free = lock
             .guard(without_locked(
                 repository,
                 batch.cloned().collect(),
@@ -270,12 +270,12 @@ async fn remove(
             ))
             .await?;
         let keys: Vec<ObjectKey> = free.iter().map(|object| object.key.clone()).collect();
-        hold.confirm().await?;
+        lock.confirm().await?;
         // The rows go first, so that later requests for these files fetch them again.
-        if matches!(of, Of::First) {
+        if matches!(side, Side::Primary) {
             report.sources_forgotten += h.catalog.forget_objects(&keys).await?;
         }
-        delete(repository, hold, free, report).await?;
+        delete(repository, lock, free, report).await?;
     }
     Ok(true)
 }
@@ -286,11 +286,11 @@ async fn without_locked(
     now: Timestamp,
     report: &mut CollectionReport,
 ) -> Result<Vec<ObjectInfo>, OperationError> {
-    let look = |object: ObjectInfo| async move {
+    let with_lock = |object: ObjectInfo| async move {
         Ok::<_, OperationError>((lock_of(repository, &object.key, now).await?, object))
     };
     let seen: Vec<_> = futures_util::stream::iter(batch)
-        .map(look)
+        .map(with_lock)
         .buffered(CONCURRENCY)
         .try_collect()
         .await?;
@@ -301,7 +301,7 @@ async fn without_locked(
 
 async fn delete(
     repository: &Repository,
-    hold: &Hold,
+    lock: &CollectionLock,
     batch: Vec<ObjectInfo>,
     report: &mut CollectionReport,
 ) -> Result<(), OperationError> {
@@ -313,7 +313,7 @@ async fn delete(
     let mut deleting = futures_util::stream::iter(batch)
         .map(delete)
         .buffer_unordered(CONCURRENCY);
-    while let Some(bytes) = hold.guard(deleting.try_next()).await? {
+    while let Some(bytes) = lock.guard(deleting.try_next()).await? {
         report.deleted += 1;
         report.bytes_freed += bytes;
     }

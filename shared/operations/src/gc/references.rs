@@ -12,12 +12,12 @@ use holdfast_repository::{Repository, content::stored::StoredContent};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    Holdfast, OperationError, RunLimits, inventory::manifests, job::run::is_late,
-    job::settle::LATE_MANIFEST_GRACE,
+    Holdfast, OperationError, RunLimits, inventory::manifests, job::finish::LATE_MANIFEST_GRACE,
+    job::run::is_late,
 };
 
 /// Items read between two checks of the clock.
-const ITEMS_PER_LOOK: u64 = 4096;
+const ITEMS_PER_CLOCK_CHECK: u64 = 4096;
 
 /// Rows of items read in one call.
 const ROWS_PER_PAGE: u32 = 1000;
@@ -82,7 +82,7 @@ impl References {
             match self.read_one(repository, &id, limits).await {
                 Ok(Reading::Whole) => {}
                 Ok(Reading::OutOfTime) => return Ok(Reading::OutOfTime),
-                Err(error) if !has_gone(repository, &id).await? => return Err(error),
+                Err(error) if !is_deleted(repository, &id).await? => return Err(error),
                 Err(_) => continue,
             }
             self.read.insert(id);
@@ -105,7 +105,7 @@ impl References {
         while let Some(item) = items.recv().await {
             self.add(&item?);
             count += 1;
-            if count.is_multiple_of(ITEMS_PER_LOOK) && is_late(limits) {
+            if count.is_multiple_of(ITEMS_PER_CLOCK_CHECK) && is_late(limits) {
                 return Ok(Reading::OutOfTime);
             }
         }
@@ -194,7 +194,7 @@ fn hash(key: &ObjectKey) -> u64 {
 }
 
 /// Whether its manifest is certain to be missing.
-async fn has_gone(repository: &Repository, id: &BackupId) -> Result<bool, OperationError> {
+async fn is_deleted(repository: &Repository, id: &BackupId) -> Result<bool, OperationError> {
     match repository.store().head(&ObjectKey::manifest(id)).await {
         Ok(_) => Ok(false),
         Err(error) if error.is_not_found() => Ok(true),
@@ -204,13 +204,13 @@ async fn has_gone(repository: &Repository, id: &BackupId) -> Result<bool, Operat
 
 #[cfg(test)]
 mod tests {
-    use holdfast_domain::Sha256Digest;
+    use holdfast_domain::{Encoding, Sha256Digest};
 
     use super::*;
 
     #[test]
     fn a_hash_that_was_kept_is_the_same_in_every_version() {
-        let key = ObjectKey::content_object(&Sha256Digest::new([7; 32]), true, false);
+        let key = ObjectKey::content_object(&Sha256Digest::new([7; 32]), Encoding::GZIP);
         let expected =
             u64::from_str_radix(&hex::encode(Sha256::digest(key.as_str()))[..16], 16).unwrap();
         assert_eq!(hash(&key), expected);

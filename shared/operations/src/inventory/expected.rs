@@ -12,10 +12,10 @@ use holdfast_storage::StoreError;
 use super::RETAINED_TYPES;
 use crate::{Holdfast, OperationError, inventory};
 
-/// Manifests looked up at a time.
+/// Manifests checked at a time.
 const CONCURRENCY: usize = 16;
 /// Ids named in one sentence.
-const NAMED: usize = 5;
+const MAX_NAMED: usize = 5;
 
 /// The expected backups of one type.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -47,7 +47,7 @@ impl Expected {
                 (Expectation::Present, true) | (Expectation::AcceptedLoss, false) => {}
                 (Expectation::Present, false) => absent.push(one.backup_id),
                 (Expectation::Lost | Expectation::AcceptedLoss, true) => {
-                    found.returned.push(one.backup_id)
+                    found.returned.push(one.backup_id);
                 }
                 (Expectation::Lost, false) => absent_lost.push(one.backup_id),
             }
@@ -63,10 +63,10 @@ impl Expected {
 
     /// Whether the store holds fewer than half of the completed backups.
     const fn is_short(&self) -> bool {
-        self.held() * 2 < self.completed
+        self.present() * 2 < self.completed
     }
 
-    const fn held(&self) -> u64 {
+    const fn present(&self) -> u64 {
         self.completed.saturating_sub(self.missing.len() as u64)
     }
 
@@ -89,20 +89,20 @@ async fn without_manifest(
     kind: BackupType,
     ids: Vec<BackupId>,
 ) -> Result<Absent, OperationError> {
-    let look = |id: BackupId| async move {
+    let head = |id: BackupId| async move {
         match h.repository.store().head(&ObjectKey::manifest(&id)).await {
             Ok(_) => Ok(None),
             Err(StoreError::NotFound { .. }) => Ok(Some(id)),
             Err(error) => Err(OperationError::from(error)),
         }
     };
-    let looked: Vec<_> = futures_util::stream::iter(ids)
-        .map(look)
+    let heads: Vec<_> = futures_util::stream::iter(ids)
+        .map(head)
         .buffered(CONCURRENCY)
         .try_collect()
         .await?;
-    let unseen = looked.iter().filter(|gone| gone.is_none()).count() as u64;
-    let mut gone: Vec<BackupId> = looked.into_iter().flatten().collect();
+    let unseen = heads.iter().filter(|gone| gone.is_none()).count() as u64;
+    let mut gone: Vec<BackupId> = heads.into_iter().flatten().collect();
     if !gone.is_empty() {
         let expected = h.catalog.expected(kind).await?;
         let expected = expected
@@ -149,7 +149,7 @@ fn wrong_store(h: &Holdfast, what: &str, expected: &Expected) -> String {
         "{} holds {} of the {} completed {what} backups of the catalogue, fewer than half. Nothing was changed. Check \
          BACKUP_STORE and its disks. Restore the missing manifests, or run `holdfast lost list`",
         h.repository.location(),
-        expected.held(),
+        expected.present(),
         expected.completed
     )
 }
@@ -160,8 +160,8 @@ pub(crate) fn collection_suspension<'a>(
 ) -> Option<String> {
     let missing: Vec<&str> = missing.into_iter().map(BackupId::as_str).collect();
     let id = missing.first()?;
-    let named = missing[..missing.len().min(NAMED)].join(", ");
-    let more = match missing.len().saturating_sub(NAMED) {
+    let named = missing[..missing.len().min(MAX_NAMED)].join(", ");
+    let more = match missing.len().saturating_sub(MAX_NAMED) {
         0 => String::new(),
         more => format!(" and {more} more"),
     };

@@ -54,7 +54,7 @@ pub(crate) struct Folder {
 }
 
 /// Reads the folders and manifests in the bucket.
-pub(crate) async fn take(
+pub(crate) async fn list(
     h: &Holdfast,
     kind: BackupType,
     trust: Trust,

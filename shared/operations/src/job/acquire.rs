@@ -4,8 +4,8 @@ use holdfast_catalog::{CatalogError, LeaseError};
 use holdfast_domain::{BackupId, Job, Timestamp};
 
 use super::{
-    dead::{DeadJobs, free_orphan_leases, settle_dead_jobs},
-    lease::{of_lease, release, source_of},
+    dead::{DeadJobs, finish_dead_jobs, free_orphan_leases},
+    lease::{from_lease, release, source_of},
 };
 use crate::{Holdfast, OperationError};
 
@@ -47,13 +47,13 @@ pub(crate) async fn lease(
     match acquire().await {
         Ok(()) => return Ok(()),
         Err(LeaseError::SourceLeased { .. } | LeaseError::ConcurrencyLimit { .. }) => {}
-        Err(error) => return Err(of_lease(error)),
+        Err(error) => return Err(from_lease(error)),
     }
     let mut dead = DeadJobs::default();
-    settle_dead_jobs(h, now, &mut dead).await?;
+    finish_dead_jobs(h, now, &mut dead).await?;
     free_orphan_leases(h, now, &mut dead).await?;
     for problem in dead.problems {
         tracing::warn!(backupId = %id, problem, "cannot settle the dead run that holds the lease: the sweep retries");
     }
-    acquire().await.map_err(of_lease)
+    acquire().await.map_err(from_lease)
 }

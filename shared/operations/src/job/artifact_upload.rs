@@ -196,7 +196,7 @@ pub(crate) async fn remove(h: &Holdfast, key: &ObjectKey) {
     match h.repository.store().delete(key).await {
         Ok(()) => tracing::info!(%key, "an artifact without a manifest was removed"),
         Err(error) => {
-            tracing::warn!(%key, %error, "an artifact without a manifest could not be removed")
+            tracing::warn!(%key, %error, "an artifact without a manifest could not be removed");
         }
     }
 }

@@ -4,7 +4,7 @@
 use holdfast_catalog::{CatalogError, JobChange};
 use holdfast_domain::{BackupId, BackupType, Job, JobStatus, Timestamp};
 
-use super::{lease, settle::parent::settle_parent_of};
+use super::{finish::parent::finish_parent_of, lease};
 use crate::{Holdfast, OperationError};
 
 /// Settles a job as `cancelled`, and releases its lease. For a `full` job, the cancellable parts
@@ -45,7 +45,7 @@ pub(crate) async fn cancel_at(
     h.observer.job_changed(&job).await;
     lease::release(h, id).await;
     cancel_children_of(h, &job, now).await?;
-    settle_parent_of(h, &job).await;
+    finish_parent_of(h, &job).await;
     Ok(job)
 }
 

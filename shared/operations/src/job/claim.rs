@@ -7,16 +7,15 @@ use holdfast_catalog::{CatalogError, JobChange, LeaseError};
 use holdfast_domain::{BackupId, BackupType, Job, JobStatus, Timestamp};
 
 use super::{
-    acquire, lease,
+    acquire, finish, lease,
     run::{BackupRequest, Run, RunLimits, SkipReason},
-    settle,
 };
 use crate::{Holdfast, OperationError};
 
 /// Interval of reading another run's beat, until that run is known to be alive or dead.
-const LOOK_AGAIN: Duration = Duration::from_secs(5);
+const POLL_EVERY: Duration = Duration::from_secs(5);
 
-pub(crate) enum Claim {
+pub(crate) enum JobClaim {
     Run(Box<Run>),
     Skip(SkipReason),
 }
@@ -25,14 +24,14 @@ pub(crate) async fn claim(
     h: &Holdfast,
     request: &BackupRequest,
     limits: RunLimits,
-) -> Result<Claim, OperationError> {
+) -> Result<JobClaim, OperationError> {
     let job = find_or_start(h, request).await?;
     if !job.status.is_active() {
-        return already_settled(h, job).await;
+        return already_finished(h, job).await;
     }
     // The steps after discovery belong to another run. This is a repeated earlier event.
     if job.backup_type == BackupType::Content && is_finalized(job.status) {
-        return Ok(Claim::Skip(SkipReason::RunningElsewhere));
+        return Ok(JobClaim::Skip(SkipReason::RunningElsewhere));
     }
     claim_active(h, &job, limits).await
 }
@@ -42,28 +41,32 @@ pub(crate) async fn claim_all_steps(
     h: &Holdfast,
     request: &BackupRequest,
     limits: RunLimits,
-) -> Result<Claim, OperationError> {
+) -> Result<JobClaim, OperationError> {
     let job = find_or_start(h, request).await?;
     match job.status {
-        status if !status.is_active() => already_settled(h, job).await,
+        status if !status.is_active() => already_finished(h, job).await,
         status if is_finalized(status) => claim_finalizing(h, &job.backup_id, limits).await,
         _ => claim_active(h, &job, limits).await,
     }
 }
 
-async fn claim_active(h: &Holdfast, job: &Job, limits: RunLimits) -> Result<Claim, OperationError> {
+async fn claim_active(
+    h: &Holdfast,
+    job: &Job,
+    limits: RunLimits,
+) -> Result<JobClaim, OperationError> {
     match take_over(h, job, limits).await? {
         Some(fence) => begin(h, job, fence).await,
-        None => Ok(Claim::Skip(SkipReason::RunningElsewhere)),
+        None => Ok(JobClaim::Skip(SkipReason::RunningElsewhere)),
     }
 }
 
 /// The event was delivered twice, or the job ended before the event came. A paused run may have
 /// written the manifest after its job had failed, so the manifest decides.
-async fn already_settled(h: &Holdfast, job: Job) -> Result<Claim, OperationError> {
+async fn already_finished(h: &Holdfast, job: Job) -> Result<JobClaim, OperationError> {
     let status = match job.status {
         JobStatus::Failed | JobStatus::Cancelled
-            if settle::complete_if_committed(h, &job).await? =>
+            if finish::complete_if_committed(h, &job).await? =>
         {
             JobStatus::Completed
         }
@@ -71,7 +74,7 @@ async fn already_settled(h: &Holdfast, job: Job) -> Result<Claim, OperationError
     };
     // A repeated event may have taken the lease just now.
     lease::release(h, &job.backup_id).await;
-    Ok(Claim::Skip(SkipReason::AlreadySettled(status)))
+    Ok(JobClaim::Skip(SkipReason::AlreadyFinished(status)))
 }
 
 /// The same for a finalizing run of a content backup, whether it is the first or follows a dead
@@ -80,20 +83,20 @@ pub(crate) async fn claim_finalizing(
     h: &Holdfast,
     id: &BackupId,
     limits: RunLimits,
-) -> Result<Claim, OperationError> {
+) -> Result<JobClaim, OperationError> {
     let job = match h.catalog.get(id).await {
         Ok(job) => job,
         Err(CatalogError::NotFound { .. }) => return Err(OperationError::NotFound(id.clone())),
         Err(error) => return Err(error.into()),
     };
     if !job.status.is_active() {
-        return Ok(Claim::Skip(SkipReason::AlreadySettled(job.status)));
+        return Ok(JobClaim::Skip(SkipReason::AlreadyFinished(job.status)));
     }
     if !is_finalized(job.status) {
-        return Ok(Claim::Skip(SkipReason::RunningElsewhere));
+        return Ok(JobClaim::Skip(SkipReason::RunningElsewhere));
     }
     let Some(fence) = take_over(h, &job, limits).await? else {
-        return Ok(Claim::Skip(SkipReason::RunningElsewhere));
+        return Ok(JobClaim::Skip(SkipReason::RunningElsewhere));
     };
     let taken_up = h.catalog.take_up_finalizing(id, fence).await;
     if taken_up.is_ok() {
@@ -139,7 +142,7 @@ async fn take_over(
     match taken {
         Ok(fence) => Ok(Some(fence)),
         Err(LeaseError::Lost { .. }) => Ok(None),
-        Err(error) => Err(lease::of_lease(error)),
+        Err(error) => Err(lease::from_lease(error)),
     }
 }
 
@@ -164,28 +167,31 @@ async fn dead_or_unclaimed(h: &Holdfast, job: &Job) -> Result<Option<u64>, Opera
     let source = lease::source_of(&job.backup_id)?;
     let mut first_beat: Option<Timestamp> = None;
     loop {
-        let held = h
+        let found = h
             .catalog
             .get_lease(source)
             .await?
             .filter(|lease| lease.holder == job.backup_id);
-        let Some(held) = held else {
+        let Some(found) = found else {
             // An operator or a sweep released its lease. It needs a new one, with a slot.
             acquire::lease(h, &job.backup_id, h.catalog.now().await?).await?;
             continue;
         };
-        if lease::may_be_taken_over(&held, h.catalog.now().await?) {
-            return Ok(Some(held.fence));
+        if lease::may_be_taken_over(&found, h.catalog.now().await?) {
+            return Ok(Some(found.fence));
         }
-        if *first_beat.get_or_insert(held.beat_at) != held.beat_at {
+        if *first_beat.get_or_insert(found.beat_at) != found.beat_at {
             return Ok(None);
         }
-        tokio::time::sleep(LOOK_AGAIN).await;
+        tokio::time::sleep(POLL_EVERY).await;
     }
 }
 
-async fn begin(h: &Holdfast, job: &Job, fence: u64) -> Result<Claim, OperationError> {
-    let (compressed, encrypted) = match job.backup_type {
+/// The forms of the backup's data: compressed, encrypted. A resumed content backup keeps its forms,
+/// because it has items already. Every run of a database backup begins a new dump.
+fn forms(h: &Holdfast, job: &Job) -> (bool, bool) {
+    match job.backup_type {
+        BackupType::Content if job.started_at.is_some() => (job.compressed, job.encrypted),
         BackupType::Content => (
             h.settings.content.compression,
             h.settings.content.encryption,
@@ -194,7 +200,11 @@ async fn begin(h: &Holdfast, job: &Job, fence: u64) -> Result<Claim, OperationEr
             h.settings.database.compression,
             h.settings.database.encryption,
         ),
-    };
+    }
+}
+
+async fn begin(h: &Holdfast, job: &Job, fence: u64) -> Result<JobClaim, OperationError> {
+    let (compressed, encrypted) = forms(h, job);
     let change = JobChange {
         fence: Some(fence),
         started_at: Some(h.catalog.now().await?),
@@ -219,15 +229,15 @@ async fn claimed(
     id: &BackupId,
     fence: u64,
     changed: Result<Job, CatalogError>,
-) -> Result<Claim, OperationError> {
+) -> Result<JobClaim, OperationError> {
     match changed {
-        Ok(job) => Ok(Claim::Run(Box::new(Run { job, fence }))),
+        Ok(job) => Ok(JobClaim::Run(Box::new(Run { job, fence }))),
         // The job was cancelled or settled by the sweep in between.
         Err(CatalogError::Conflict { status, .. }) if !status.is_active() => {
             lease::release(h, id).await;
-            Ok(Claim::Skip(SkipReason::AlreadySettled(status)))
+            Ok(JobClaim::Skip(SkipReason::AlreadyFinished(status)))
         }
-        Err(CatalogError::Conflict { .. }) => Ok(Claim::Skip(SkipReason::RunningElsewhere)),
+        Err(CatalogError::Conflict { .. }) => Ok(JobClaim::Skip(SkipReason::RunningElsewhere)),
         Err(error) => Err(error.into()),
     }
 }

@@ -7,7 +7,7 @@ use holdfast_domain::{Job, JobStatus, MAX_MANIFEST_BYTES, Manifest, ManifestFile
 use holdfast_repository::{RepositoryError, writing_key::WritingKey};
 use holdfast_storage::{PutMode, StoreError};
 
-use super::{artifact_upload::remove, run::Run, settle, watch::Watch};
+use super::{artifact_upload::remove, finish, run::Run, watch::Watch};
 use crate::{Holdfast, OperationError, StopReason};
 
 /// How a run ended without a backup of its own.
@@ -28,7 +28,7 @@ impl From<OperationError> for RunFault {
 
 /// Checks for an existing manifest, whatever the row contains. It may come from a run killed
 /// between its manifest and the last change of its job, or from a run with another catalogue.
-pub(crate) async fn refuse_to_repeat(
+pub(crate) async fn refuse_if_committed(
     h: &Holdfast,
     run: &Run,
     watch: &Watch,
@@ -38,7 +38,7 @@ pub(crate) async fn refuse_to_repeat(
         .await
     {
         Ok(manifest) => {
-            settle::complete(h, &run.job, &manifest).await?;
+            finish::complete(h, &run.job, &manifest).await?;
             Err(RunFault::CommittedBefore)
         }
         Err(OperationError::NotFound(_)) => Ok(()),
@@ -60,14 +60,14 @@ pub(crate) struct Notes {
 impl Notes {
     /// The notes as a change of the row.
     fn change(&self) -> JobChange {
-        let said: Vec<&str> = self
+        let texts: Vec<&str> = self
             .notes
             .iter()
             .chain(&self.warnings)
             .map(String::as_str)
             .collect();
         JobChange {
-            message: (!said.is_empty()).then(|| said.join(". ")),
+            message: (!texts.is_empty()).then(|| texts.join(". ")),
             warnings: (!self.warnings.is_empty()).then(|| self.warnings.clone()),
             ..JobChange::default()
         }
@@ -110,7 +110,7 @@ impl Commit<'_> {
     /// Writes guide and manifest, and settles the job with `notes` as its message. If it fails
     /// before the manifest, or if no reader would accept the manifest, this run's artifacts are
     /// removed.
-    pub(crate) async fn make(self, manifest: &Manifest, notes: &Notes) -> Result<Job, RunFault> {
+    pub(crate) async fn commit(self, manifest: &Manifest, notes: &Notes) -> Result<Job, RunFault> {
         let prepared = async {
             let file = sealed(manifest, self.key)?;
             self.prepare(manifest, notes).await.map(|job| (file, job))
@@ -129,7 +129,7 @@ impl Commit<'_> {
         }
         // The backup exists. If this call cannot write its row, the next run or the sweep writes
         // it.
-        let complete = || settle::complete(self.h, &job, manifest);
+        let complete = || finish::complete(self.h, &job, manifest);
         self.watch
             .persist(complete)
             .await
@@ -270,7 +270,7 @@ impl Commit<'_> {
                 }
             }
             Err(error) => {
-                tracing::warn!(backupId = %id, %error, "artifacts of a failed run remain for the sweep")
+                tracing::warn!(backupId = %id, %error, "artifacts of a failed run remain for the sweep");
             }
         }
     }

@@ -8,8 +8,8 @@ use holdfast_repository::RepositoryError;
 use jiff::SignedDuration;
 
 use super::{
+    finish,
     lease::{NOT_STARTED_AFTER, is_dead},
-    settle,
 };
 use crate::{Holdfast, OperationError};
 
@@ -32,7 +32,7 @@ pub(crate) struct DeadJobs {
 }
 
 /// Settles each active job with a dead run, or without a run.
-pub(crate) async fn settle_dead_jobs(
+pub(crate) async fn finish_dead_jobs(
     h: &Holdfast,
     now: Timestamp,
     dead: &mut DeadJobs,
@@ -53,7 +53,7 @@ pub(crate) async fn settle_dead_jobs(
     for job in jobs {
         let lease = Source::of(job.backup_type).and_then(|source| leases.get(&source));
         let lease = lease.filter(|lease| lease.holder == job.backup_id);
-        if let Err(error) = settle_if_dead(h, &job, lease, now, dead).await {
+        if let Err(error) = finish_if_dead(h, &job, lease, now, dead).await {
             dead.problems
                 .push(format!("job {}: {error}", job.backup_id));
         }
@@ -61,7 +61,7 @@ pub(crate) async fn settle_dead_jobs(
     Ok(())
 }
 
-async fn settle_if_dead(
+async fn finish_if_dead(
     h: &Holdfast,
     job: &Job,
     lease: Option<&Lease>,
@@ -70,7 +70,7 @@ async fn settle_if_dead(
 ) -> Result<(), OperationError> {
     if job.status == JobStatus::Pending && lease.is_none_or(|lease| lease.fence == 0) {
         if now.duration_since(job.created_at) > NOT_STARTED_AFTER {
-            settle::fail(h, job, not_started(), Some(job.fence), now).await?;
+            finish::fail(h, job, not_started(), Some(job.fence), now).await?;
             dead.not_started.push(job.backup_id.clone());
         }
         return Ok(());
@@ -82,11 +82,11 @@ async fn settle_if_dead(
     if job.backup_type == BackupType::Content && !is_given_up(job, now) {
         return Ok(());
     }
-    settle_as_dead(h, job, now, dead).await
+    finish_dead_job(h, job, now, dead).await
 }
 
 /// Settles an abandoned job: by its manifest if it exists, or else as stalled.
-pub(crate) async fn settle_as_dead(
+pub(crate) async fn finish_dead_job(
     h: &Holdfast,
     job: &Job,
     now: Timestamp,
@@ -94,11 +94,11 @@ pub(crate) async fn settle_as_dead(
 ) -> Result<(), OperationError> {
     match h.repository.manifest(&job.backup_id).await {
         Ok(manifest) => {
-            settle::complete(h, job, &manifest).await?;
+            finish::complete(h, job, &manifest).await?;
             dead.completed.push(job.backup_id.clone());
         }
         Err(RepositoryError::NotFound(_)) => {
-            settle::fail(h, job, stalled(), Some(job.fence), now).await?;
+            finish::fail(h, job, stalled(), Some(job.fence), now).await?;
             dead.stalled.push(job.backup_id.clone());
         }
         Err(error) => return Err(error.into()),

@@ -9,9 +9,9 @@ use holdfast_domain::{
 };
 
 use super::{
-    acquire, lease,
-    settle::{self, parent::settle_if_through},
-    trigger,
+    acquire,
+    finish::{self, parent::finish_if_parts_ended},
+    lease, trigger,
 };
 use crate::{Holdfast, OperationError};
 
@@ -46,7 +46,7 @@ pub async fn trigger_full(
         return Err(OperationError::Disabled(switch));
     }
     let now = h.catalog.by_server_clock(now).await?;
-    settle_abandoned(h, now).await;
+    finish_abandoned(h, now).await;
     let (kinds, skipped) = parts(h);
     if kinds.len() > usize::try_from(h.settings.max_concurrent).unwrap_or(usize::MAX) {
         let problem = format!(
@@ -138,12 +138,12 @@ async fn write_rows(
         h.catalog.insert_pending(child).await?;
         h.observer.job_changed(child).await;
     }
-    let said = skipped
+    let notes = skipped
         .iter()
         .map(|switch| format!("a part was left out: it is switched off by {switch}=false"));
     let change = JobChange {
         started_at: Some(now),
-        message: Some(said.collect::<Vec<_>>().join("; ")).filter(|said| !said.is_empty()),
+        message: Some(notes.collect::<Vec<_>>().join("; ")).filter(|notes| !notes.is_empty()),
         ..JobChange::default()
     };
     let parent = h
@@ -156,7 +156,7 @@ async fn write_rows(
 
 /// Settles full backups with a killed trigger or last run. Without a sweeping function, the next
 /// full backup does this. A failure is logged, and the sweep or the next full backup retries.
-async fn settle_abandoned(h: &Holdfast, now: Timestamp) {
+async fn finish_abandoned(h: &Holdfast, now: Timestamp) {
     let settling = async {
         for parent in h.catalog.active(Some(BackupType::Full)).await? {
             sweep_parent(h, &parent, now).await?;
@@ -175,7 +175,7 @@ pub(crate) async fn sweep_parent(
     now: Timestamp,
 ) -> Result<Option<Job>, OperationError> {
     if parent.status == JobStatus::Running {
-        return settle_if_through(h, &parent.backup_id, now).await;
+        return finish_if_parts_ended(h, &parent.backup_id, now).await;
     }
     if now.duration_since(parent.created_at) <= lease::NOT_STARTED_AFTER {
         return Ok(None);
@@ -185,7 +185,7 @@ pub(crate) async fn sweep_parent(
         message: "its trigger died before all of its parts were there".to_owned(),
         hint: Some("trigger it again".to_owned()),
     };
-    match settle::fail(h, parent, failure, None, now).await {
+    match finish::fail(h, parent, failure, None, now).await {
         Ok(job) => Ok(Some(job)),
         Err(OperationError::Catalog(CatalogError::Conflict { .. })) => Ok(None),
         Err(error) => Err(error),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use holdfast_domain::BackupId;
 
-use super::settle;
+use super::finish;
 use crate::{Holdfast, OperationError};
 
 /// Backups whose jobs are read in one call.
@@ -34,7 +34,7 @@ pub(crate) async fn complete_committed(
     let mut late = Late::default();
     for page in committed.chunks(PAGE) {
         for job in h.catalog.unsuccessful_among(page).await? {
-            match settle::complete_if_committed(h, &job).await {
+            match finish::complete_if_committed(h, &job).await {
                 Ok(true) => late.completed.push(job.backup_id),
                 Ok(false) => {}
                 Err(error) => {

@@ -5,11 +5,11 @@ use holdfast_domain::{BackupId, BackupType, JobStatus, Timestamp};
 use jiff::SignedDuration;
 use serde::Serialize;
 
-use super::settle::parent::settle_if_through;
+use super::finish::parent::finish_if_parts_ended;
 use crate::{Holdfast, OperationError};
 
 /// The age of full backups considered here. Retention soon judges older ones by themselves.
-const LOOK_BACK: SignedDuration = SignedDuration::from_hours(30 * 24);
+const MAX_AGE: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// Full backups read in one call.
 const PAGE: u32 = 100;
@@ -17,7 +17,7 @@ const PAGE: u32 = 100;
 /// A full backup with a reversed deletion.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct BroughtBack {
+pub struct ReinstatedParent {
     /// The full backup.
     pub backup_id: BackupId,
     /// Its status now.
@@ -30,7 +30,7 @@ pub(crate) struct LateParents {
     /// Failed or cancelled ones with completed parts. They are completed now.
     pub(crate) completed: Vec<BackupId>,
     /// Deleted ones with a part as a backup. They are not deleted any more.
-    pub(crate) brought_back: Vec<BroughtBack>,
+    pub(crate) brought_back: Vec<ReinstatedParent>,
     /// Those with a failed step, and its error.
     pub(crate) problems: Vec<(BackupId, OperationError)>,
 }
@@ -41,28 +41,24 @@ pub(crate) struct LateParents {
 ///
 /// # Errors
 /// If the catalogue cannot list the full backups.
-pub(crate) async fn settle_late(
+pub(crate) async fn finish_late(
     h: &Holdfast,
     now: Timestamp,
 ) -> Result<LateParents, OperationError> {
     let mut late = LateParents::default();
-    bring_back(h, now, &mut late).await?;
+    reinstate(h, now, &mut late).await?;
     complete(h, now, &mut late).await?;
     Ok(late)
 }
 
-async fn bring_back(
+async fn reinstate(
     h: &Holdfast,
     now: Timestamp,
     late: &mut LateParents,
 ) -> Result<(), OperationError> {
-    for id in h
-        .catalog
-        .deleted_parents_of_backups(now - LOOK_BACK)
-        .await?
-    {
-        match settle_if_through(h, &id, now).await {
-            Ok(Some(job)) => late.brought_back.push(BroughtBack {
+    for id in h.catalog.deleted_parents_of_backups(now - MAX_AGE).await? {
+        match finish_if_parts_ended(h, &id, now).await {
+            Ok(Some(job)) => late.brought_back.push(ReinstatedParent {
                 backup_id: id,
                 status: job.status,
             }),
@@ -82,13 +78,13 @@ async fn complete(
     loop {
         let page = h
             .catalog
-            .unsuccessful_since(BackupType::Full, now - LOOK_BACK, after.as_ref(), PAGE)
+            .unsuccessful_since(BackupType::Full, now - MAX_AGE, after.as_ref(), PAGE)
             .await?;
         let Some(last) = page.last().map(|job| job.backup_id.clone()) else {
             return Ok(());
         };
         for parent in page {
-            match settle_if_through(h, &parent.backup_id, now).await {
+            match finish_if_parts_ended(h, &parent.backup_id, now).await {
                 Ok(Some(_)) => late.completed.push(parent.backup_id),
                 Ok(None) => {}
                 Err(error) => late.problems.push((parent.backup_id, error)),

@@ -52,7 +52,7 @@ pub(crate) fn source_of(id: &BackupId) -> Result<Source, OperationError> {
         .ok_or_else(|| OperationError::Invalid(format!("backup {id} reads no source of its own")))
 }
 
-pub(crate) fn of_lease(error: LeaseError) -> OperationError {
+pub(crate) fn from_lease(error: LeaseError) -> OperationError {
     match error {
         LeaseError::SourceLeased { holder, .. } if holder.is_collection() => {
             OperationError::Collecting

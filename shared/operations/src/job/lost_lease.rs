@@ -11,21 +11,21 @@ use super::{
 use crate::{Holdfast, OperationError, StopReason};
 
 /// The state of the job in the catalogue.
-pub(crate) enum Lost {
+pub(crate) enum LostLease {
     /// It is settled.
-    Settled(Box<Job>),
+    Finished(Box<Job>),
     /// A newer run has it.
     Elsewhere,
 }
 
-impl Lost {
+impl LostLease {
     /// The outcome of the run.
     pub(crate) fn outcome(self, run: &Run) -> BackupOutcome {
         let reason = match self {
-            Self::Settled(job) if job.status == JobStatus::Failed => {
+            Self::Finished(job) if job.status == JobStatus::Failed => {
                 return BackupOutcome::Failed(job);
             }
-            Self::Settled(job) => SkipReason::AlreadySettled(job.status),
+            Self::Finished(job) => SkipReason::AlreadyFinished(job.status),
             Self::Elsewhere => SkipReason::RunningElsewhere,
         };
         BackupOutcome::Skipped {
@@ -40,17 +40,20 @@ impl Lost {
 /// # Errors
 /// [`StopReason::LeaseLost`] if the job is not settled and has no newer run, or if the catalogue
 /// does not answer. The event's source retries.
-pub(crate) async fn what_became_of(h: &Holdfast, run: &Run) -> Result<Lost, OperationError> {
+pub(crate) async fn state_after_lost_lease(
+    h: &Holdfast,
+    run: &Run,
+) -> Result<LostLease, OperationError> {
     let id = &run.job.backup_id;
     let job = persist(|| async { Ok(h.catalog.get(id).await?) }).await?;
     if !job.status.is_active() {
-        return Ok(Lost::Settled(Box::new(job)));
+        return Ok(LostLease::Finished(Box::new(job)));
     }
     let source = lease::source_of(id)?;
     let lease = persist(|| async { Ok(h.catalog.get_lease(source).await?) }).await?;
     let is_newer = |lease: &Lease| lease.holder == *id && lease.fence > run.fence;
     if job.fence > run.fence || lease.as_ref().is_some_and(is_newer) {
-        return Ok(Lost::Elsewhere);
+        return Ok(LostLease::Elsewhere);
     }
     Err(StopReason::LeaseLost.into())
 }

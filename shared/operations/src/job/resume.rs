@@ -11,9 +11,9 @@ use super::lease;
 use crate::{Holdfast, OperationError};
 
 /// Interval of reading the lease, until the run is known to be alive or dead.
-const LOOK_AGAIN: Duration = Duration::from_secs(2);
+const POLL_EVERY: Duration = Duration::from_secs(2);
 /// Functions touch the items of a downloading backup at least this often.
-const FUNCTIONS_ARE_SILENT_FOR: SignedDuration = SignedDuration::from_mins(30);
+const FUNCTION_SILENCE_LIMIT: SignedDuration = SignedDuration::from_mins(30);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Liveness {
@@ -52,7 +52,7 @@ pub async fn is_interrupted(h: &Holdfast, id: &BackupId) -> Result<bool, Operati
         if *seen.get_or_insert(sign) != sign {
             return Ok(false);
         }
-        tokio::time::sleep(LOOK_AGAIN).await;
+        tokio::time::sleep(POLL_EVERY).await;
     }
 }
 
@@ -78,7 +78,7 @@ async fn liveness(
         return Ok(Liveness::Dead);
     }
     if lease.waits_until.is_some() && !lease::is_dead(lease, now) {
-        let is_alive = functions_are_at_work(h, lease, now).await?;
+        let is_alive = are_functions_active(h, lease, now).await?;
         return Ok(if is_alive {
             Liveness::Alive
         } else {
@@ -95,7 +95,7 @@ async fn liveness(
 }
 
 /// Whether functions continue a backup with a waiting lease. A directory has no functions.
-async fn functions_are_at_work(
+async fn are_functions_active(
     h: &Holdfast,
     lease: &Lease,
     now: Timestamp,
@@ -103,6 +103,6 @@ async fn functions_are_at_work(
     if matches!(h.repository.location(), StoreLocation::Directory(_)) {
         return Ok(false);
     }
-    let since = now - FUNCTIONS_ARE_SILENT_FOR;
+    let since = now - FUNCTION_SILENCE_LIMIT;
     Ok(lease.beat_at > since || h.catalog.items_touched_since(&lease.holder, since).await?)
 }

@@ -104,7 +104,7 @@ pub enum SkipReason {
     /// Backups are switched off.
     Disabled,
     /// The job is settled: the event was repeated, or the job was cancelled meanwhile.
-    AlreadySettled(JobStatus),
+    AlreadyFinished(JobStatus),
     /// Another run has its lease, and beats.
     RunningElsewhere,
 }

@@ -8,7 +8,7 @@ use holdfast_domain::{
     settings::SettingsError,
 };
 
-use super::{acquire, lease, settle};
+use super::{acquire, finish, lease};
 use crate::{BackupRequest, Holdfast, OperationError};
 
 /// Takes the lease for a backup of this type, and writes its `pending` job.
@@ -71,7 +71,7 @@ pub async fn abandon(h: &Holdfast, job: &Job, why: &str) -> Result<(), Operation
         ),
     );
     // Only without a run: the event may have arrived after all.
-    settle::fail(h, job, failure, Some(0), h.catalog.now().await?).await?;
+    finish::fail(h, job, failure, Some(0), h.catalog.now().await?).await?;
     Ok(())
 }
 

@@ -12,32 +12,32 @@ use super::SweepReport;
 use crate::{
     Holdfast, OperationError, RunLimits,
     backup::content::{
-        DOWNLOADS_END_AFTER, HANDED_ON_FOR, HandOn,
+        DOWNLOADS_END_AFTER, NEXT_RUN_WITHIN, NextStep,
         discover::send,
-        fan_in::{finalize_if_settled_at, give_item_up},
+        fan_in::{finalize_if_settled_at, settle_undownloaded},
         queue::DownloadQueue,
     },
     job::{
-        dead::{DeadJobs, is_given_up, settle_as_dead},
+        dead::{DeadJobs, finish_dead_job, is_given_up},
         lease::is_dead,
         run::{Step, is_late},
     },
 };
 
 /// A message sent this long ago is lost, if its item is still pending.
-const SEND_AGAIN_AFTER: SignedDuration = SignedDuration::from_mins(30);
+const RESEND_AFTER: SignedDuration = SignedDuration::from_mins(30);
 /// An incoming file stays for this long.
-const INCOMING_LASTS: SignedDuration = SignedDuration::from_hours(24);
+const INCOMING_LIFETIME: SignedDuration = SignedDuration::from_hours(24);
 /// Items read in one call.
 const PAGE: u32 = 1000;
 /// Maximum number of messages that one sweep sends again. Other work follows, and a merely waiting
 /// message is no loss.
-const MOST_SENT_AGAIN: u64 = 50_000;
+const MAX_RESENT: u64 = 50_000;
 /// Items settled at a time.
 const CONCURRENCY: usize = 32;
 
 /// Processes each content backup.
-pub(super) async fn look_after(
+pub(super) async fn sweep(
     h: &Holdfast,
     queue: Option<&dyn DownloadQueue>,
     limits: RunLimits,
@@ -59,7 +59,7 @@ pub(super) async fn look_after(
         if unclaimed {
             continue;
         }
-        let looked = async {
+        let swept = async {
             match job.status {
                 JobStatus::Finalizing | JobStatus::Committing => {
                     finalizing(h, &job, lease.as_ref(), now, report).await
@@ -67,7 +67,7 @@ pub(super) async fn look_after(
                 _ => running(h, queue, &job, lease.as_ref(), (limits, now), report).await,
             }
         };
-        if let Err(error) = looked.await {
+        if let Err(error) = swept.await {
             report
                 .problems
                 .push(format!("job {}: {error}", job.backup_id));
@@ -90,29 +90,29 @@ async fn finalizing(
 ) -> Result<(), OperationError> {
     // The winner of the change may have died before it recorded its wait.
     let late = |lease: &Lease| {
-        lease.waits_until.is_some() && now.duration_since(lease.beat_at) > HANDED_ON_FOR
+        lease.waits_until.is_some() && now.duration_since(lease.beat_at) > NEXT_RUN_WITHIN
     };
     if !is_abandoned(lease, now) && !lease.is_some_and(late) {
         return Ok(());
     }
     match h.repository.manifest(&job.backup_id).await {
         Err(RepositoryError::NotFound(_)) if !is_given_up(job, now) => {
-            hand_on(&job.backup_id, Step::Finalize, report);
+            continue_with(&job.backup_id, Step::Finalize, report);
             Ok(())
         }
         Err(error) if !matches!(error, RepositoryError::NotFound(_)) => Err(error.into()),
-        _ => settle_dead(h, job, now, report).await,
+        _ => finish_dead(h, job, now, report).await,
     }
 }
 
-async fn settle_dead(
+async fn finish_dead(
     h: &Holdfast,
     job: &Job,
     now: Timestamp,
     report: &mut SweepReport,
 ) -> Result<(), OperationError> {
     let mut dead = DeadJobs::default();
-    let settled = settle_as_dead(h, job, now, &mut dead).await;
+    let settled = finish_dead_job(h, job, now, &mut dead).await;
     report.add(dead);
     settled
 }
@@ -141,12 +141,12 @@ async fn running(
             .await?;
     }
     if now > end {
-        report.items_given_up += give_up(h, &job.backup_id, limits).await?;
+        report.items_given_up += fail_pending(h, job, limits).await?;
     } else if let Some(queue) = queue {
-        report.items_resent += send_again(h, queue, &job.backup_id, limits, now).await?;
+        report.items_resent += resend(h, queue, &job.backup_id, limits, now).await?;
     }
     if finalize_if_settled_at(h, &job.backup_id, now).await? {
-        hand_on(&job.backup_id, Step::Finalize, report);
+        continue_with(&job.backup_id, Step::Finalize, report);
     }
     Ok(())
 }
@@ -162,21 +162,21 @@ async fn undiscovered(
         return Ok(());
     }
     if is_given_up(job, now) {
-        return settle_dead(h, job, now, report).await;
+        return finish_dead(h, job, now, report).await;
     }
-    hand_on(&job.backup_id, Step::Discover, report);
+    continue_with(&job.backup_id, Step::Discover, report);
     Ok(())
 }
 
-fn hand_on(id: &BackupId, step: Step, report: &mut SweepReport) {
+fn continue_with(id: &BackupId, step: Step, report: &mut SweepReport) {
     tracing::warn!(backupId = %id, ?step, "a content backup is abandoned and is handed on again");
-    report.hand_on.push(HandOn {
+    report.to_continue.push(NextStep {
         backup_id: id.clone(),
         step,
     });
 }
 
-async fn send_again(
+async fn resend(
     h: &Holdfast,
     queue: &dyn DownloadQueue,
     id: &BackupId,
@@ -191,14 +191,14 @@ async fn send_again(
         }
         let page = h
             .catalog
-            .pending_since(id, now - SEND_AGAIN_AFTER, after.as_deref(), PAGE)
+            .pending_since(id, now - RESEND_AFTER, after.as_deref(), PAGE)
             .await?;
         let Some(last) = page.last().cloned() else {
             return Ok(sent);
         };
         send(h, queue, id, &page).await?;
         sent += page.len() as u64;
-        if sent >= MOST_SENT_AGAIN {
+        if sent >= MAX_RESENT {
             return Ok(sent);
         }
         after = Some(last);
@@ -206,7 +206,8 @@ async fn send_again(
 }
 
 /// Settles the pending items as failed, so the backup ends.
-async fn give_up(h: &Holdfast, id: &BackupId, limits: RunLimits) -> Result<u64, OperationError> {
+async fn fail_pending(h: &Holdfast, job: &Job, limits: RunLimits) -> Result<u64, OperationError> {
+    let id = &job.backup_id;
     let (mut given_up, mut after) = (0, None);
     loop {
         // Settled items are not pending any more, and the next sweep resumes with the others.
@@ -226,7 +227,7 @@ async fn give_up(h: &Holdfast, id: &BackupId, limits: RunLimits) -> Result<u64, 
                 "it was not settled within {hours} hours, the time limit of a backup's downloads"
             );
             match h.catalog.get_item(id, content_id).await? {
-                Some(record) => give_item_up(h, id, &record.item, message).await,
+                Some(record) => settle_undownloaded(h, job, &record.item, message).await,
                 None => Ok(false),
             }
         });
@@ -249,7 +250,7 @@ pub(super) async fn remove_incoming(
     let store = h.repository.store();
     let mut incoming = store.list(ObjectKey::INCOMING);
     while let Some(object) = incoming.try_next().await? {
-        if now.duration_since(object.last_modified_at) <= INCOMING_LASTS {
+        if now.duration_since(object.last_modified_at) <= INCOMING_LIFETIME {
             continue;
         }
         if is_late(limits) {

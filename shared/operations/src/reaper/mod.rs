@@ -11,11 +11,11 @@ use serde::Serialize;
 
 use crate::{
     Holdfast, OperationError, RunLimits,
-    backup::content::{HandOn, queue::DownloadQueue},
+    backup::content::{NextStep, queue::DownloadQueue},
     job::{
-        dead::{DeadJobs, free_orphan_leases, settle_dead_jobs},
+        dead::{DeadJobs, finish_dead_jobs, free_orphan_leases},
         full,
-        late_parents::{self, BroughtBack},
+        late_parents::{self, ReinstatedParent},
         run::is_late,
     },
     measure::{Measured, measure},
@@ -43,7 +43,8 @@ pub struct SweepReport {
     /// Number of removed objects that no manifest names.
     pub objects_removed: u64,
     /// Abandoned content backups. The caller hands each on.
-    pub hand_on: Vec<HandOn>,
+    #[serde(rename = "handOn")]
+    pub to_continue: Vec<NextStep>,
     /// Items with a message sent again, because it was probably lost.
     pub items_resent: u64,
     /// Items failed because they were not settled in their backup's time.
@@ -51,7 +52,7 @@ pub struct SweepReport {
     /// Full backups settled after all their parts.
     pub full_settled: Vec<BackupId>,
     /// Deleted full backups brought back, because a part is a backup again.
-    pub full_brought_back: Vec<BroughtBack>,
+    pub full_brought_back: Vec<ReinstatedParent>,
     /// Hours since a database backup was due, or 0.
     pub database_hours_overdue: f64,
     /// The same for content backups.
@@ -114,12 +115,12 @@ pub async fn sweep_within(
 ) -> Result<SweepReport, OperationError> {
     let mut report = SweepReport::default();
     let now = h.catalog.by_server_clock(now).await?;
-    tell_overdue(h, now, &mut report).await?;
+    report_overdue(h, now, &mut report).await?;
     let mut dead = DeadJobs::default();
-    if let Err(error) = settle_dead_jobs(h, now, &mut dead).await {
+    if let Err(error) = finish_dead_jobs(h, now, &mut dead).await {
         report.problems.push(format!("stale jobs: {error}"));
     }
-    if let Err(error) = content::look_after(h, queue, limits, now, &mut report).await {
+    if let Err(error) = content::sweep(h, queue, limits, now, &mut report).await {
         report.problems.push(format!("content backups: {error}"));
     }
     if let Err(error) = free_orphan_leases(h, now, &mut dead).await {
@@ -132,12 +133,12 @@ pub async fn sweep_within(
     if let Err(error) = content::remove_incoming(h, limits, now, &mut report).await {
         report.problems.push(format!("incoming files: {error}"));
     }
-    if let Err(error) = orphans::look_after(h, limits, now, &mut report).await {
+    if let Err(error) = orphans::sweep(h, limits, now, &mut report).await {
         report
             .problems
             .push(format!("objects without a manifest: {error}"));
     }
-    if let Err(error) = settle_parents(h, now, &mut report).await {
+    if let Err(error) = finish_parents(h, now, &mut report).await {
         report.problems.push(format!("full backups: {error}"));
     }
     if let Err(error) = measure_stored(h, &mut report).await {
@@ -145,12 +146,12 @@ pub async fn sweep_within(
     }
     // A run with a late manifest counts, so compute the hours again.
     if !report.completed.is_empty() {
-        tell_overdue(h, now, &mut report).await?;
+        report_overdue(h, now, &mut report).await?;
     }
     Ok(report)
 }
 
-async fn tell_overdue(
+async fn report_overdue(
     h: &Holdfast,
     now: Timestamp,
     report: &mut SweepReport,
@@ -168,7 +169,7 @@ async fn measure_stored(h: &Holdfast, report: &mut SweepReport) -> Result<(), Op
 }
 
 /// Settles each full backup with settled parts.
-async fn settle_parents(
+async fn finish_parents(
     h: &Holdfast,
     now: Timestamp,
     report: &mut SweepReport,
@@ -182,7 +183,7 @@ async fn settle_parents(
                 .push(format!("job {}: {error}", parent.backup_id)),
         }
     }
-    let late = late_parents::settle_late(h, now).await?;
+    let late = late_parents::finish_late(h, now).await?;
     report.full_settled.extend(late.completed);
     report.full_brought_back = late.brought_back;
     report.problems.extend(
@@ -249,8 +250,7 @@ async fn is_orphan(
     match h.catalog.get(&id).await {
         Ok(job) if !job.status.is_active() => Ok(true),
         Ok(job) if job.backup_type == BackupType::Database => {
-            Ok(upload.key
-                != ObjectKey::database_dump(&id, job.fence, job.compressed, job.encrypted))
+            Ok(upload.key != ObjectKey::database_dump(&id, job.fence, job.encoding()))
         }
         Ok(_) | Err(holdfast_catalog::CatalogError::NotFound { .. }) => Ok(old),
         Err(error) => Err(error.into()),

@@ -18,7 +18,7 @@ use crate::{
 
 /// An object that no manifest names stays for this long, because a paused run may still write the
 /// manifest.
-const LEFT_ALONE_FOR: SignedDuration = SignedDuration::from_hours(24);
+const MIN_AGE: SignedDuration = SignedDuration::from_hours(24);
 
 /// Jobs read in one call.
 const PAGE: usize = 500;
@@ -46,7 +46,7 @@ impl StoreCheck {
 
 /// Processes every backup's folder in order. If the time ends, it records the current folder, and
 /// the next sweep resumes there.
-pub(super) async fn look_after(
+pub(super) async fn sweep(
     h: &Holdfast,
     limits: RunLimits,
     now: Timestamp,
@@ -54,12 +54,12 @@ pub(super) async fn look_after(
 ) -> Result<(), OperationError> {
     let mut check = StoreCheck::default();
     for kind in [BackupType::Database, BackupType::Content] {
-        let from = continued_at(h, kind).await?;
-        match look_after_type(h, kind, from, &mut check, (limits, now), report).await? {
+        let from = saved_position(h, kind).await?;
+        match sweep_type(h, kind, from, &mut check, (limits, now), report).await? {
             None if from == 0 => {}
             None => h.catalog.forget_collecting_progress(&name(kind)).await?,
             Some(next) => {
-                keep(h, kind, next).await?;
+                save_position(h, kind, next).await?;
                 report
                     .unfinished
                     .push(format!("objects of {kind} backups without a manifest"));
@@ -74,7 +74,7 @@ fn name(kind: BackupType) -> String {
 }
 
 /// The time in the id of the last sweep's folder, in milliseconds. It is 0 after a complete sweep.
-async fn continued_at(h: &Holdfast, kind: BackupType) -> Result<u64, OperationError> {
+async fn saved_position(h: &Holdfast, kind: BackupType) -> Result<u64, OperationError> {
     let store = h.repository.location().to_string();
     Ok(h.catalog
         .collecting_progress(&name(kind), &store)
@@ -82,7 +82,7 @@ async fn continued_at(h: &Holdfast, kind: BackupType) -> Result<u64, OperationEr
         .map_or(0, |progress| progress.part))
 }
 
-async fn keep(h: &Holdfast, kind: BackupType, part: u64) -> Result<(), OperationError> {
+async fn save_position(h: &Holdfast, kind: BackupType, part: u64) -> Result<(), OperationError> {
     let store = h.repository.location().to_string();
     let progress = CollectingProgress {
         store,
@@ -96,7 +96,7 @@ async fn keep(h: &Holdfast, kind: BackupType, part: u64) -> Result<(), Operation
 }
 
 /// Returns the current folder if the time ended.
-async fn look_after_type(
+async fn sweep_type(
     h: &Holdfast,
     kind: BackupType,
     from: u64,
@@ -122,7 +122,7 @@ async fn look_after_type(
             .first()
             .is_some_and(|first| first.key.backup() != object.key.backup())
         {
-            tidy(h, &std::mem::take(&mut folder), check, now, report).await;
+            sweep_folder(h, &std::mem::take(&mut folder), check, now, report).await;
             if is_late(limits) {
                 complete_committed(h, &committed, report).await?;
                 return Ok(Some(at));
@@ -139,7 +139,7 @@ async fn look_after_type(
         }
         folder.push(object);
     }
-    tidy(h, &folder, check, now, report).await;
+    sweep_folder(h, &folder, check, now, report).await;
     complete_committed(h, &committed, report).await?;
     Ok(None)
 }
@@ -162,7 +162,7 @@ fn made_at(id: &BackupId) -> u64 {
         .unwrap_or_default()
 }
 
-async fn tidy(
+async fn sweep_folder(
     h: &Holdfast,
     folder: &[ObjectInfo],
     check: &mut StoreCheck,
@@ -172,8 +172,8 @@ async fn tidy(
     let Some(id) = folder.first().and_then(|object| object.key.backup()) else {
         return;
     };
-    let old = |object: &&ObjectInfo| now.duration_since(object.last_modified_at) > LEFT_ALONE_FOR;
-    if is_as_it_should_be(&id, folder) || !folder.iter().any(|object| old(&object)) {
+    let old = |object: &&ObjectInfo| now.duration_since(object.last_modified_at) > MIN_AGE;
+    if is_complete_folder(&id, folder) || !folder.iter().any(|object| old(&object)) {
         return;
     }
     let kept = match kept_objects(h, &id, now).await {
@@ -218,7 +218,7 @@ async fn delete(h: &Holdfast, id: &BackupId, orphans: &[&ObjectInfo], report: &m
 
 /// Manifest, guide, and one dump, or one list and one archive: a normal folder. Verification
 /// compares these objects with the manifest.
-fn is_as_it_should_be(id: &BackupId, folder: &[ObjectInfo]) -> bool {
+fn is_complete_folder(id: &BackupId, folder: &[ObjectInfo]) -> bool {
     let has = |key: ObjectKey| folder.iter().any(|object| object.key == key);
     let most = if id.backup_type() == BackupType::Content {
         4
@@ -255,7 +255,7 @@ async fn kept_objects(
         {
             // Old objects may belong to a recently ended job.
             let is_settled = ended_at.is_some_and(|at| {
-                now.duration_since(at) >= crate::job::settle::LATE_MANIFEST_GRACE
+                now.duration_since(at) >= crate::job::finish::LATE_MANIFEST_GRACE
             });
             Ok(is_settled.then(Vec::new))
         }

@@ -1,8 +1,8 @@
-//! Restores the items of a content backup from its list: their rows, and the held objects of their
+//! Restores the items of a content backup from its list: their rows, and the stored objects of their
 //! sources. Memory holds one batch of the list.
 
-use holdfast_catalog::HoldSource;
-use holdfast_domain::{ItemRecord, ItemStatus, KeptFile, Sha256Digest, StorageType};
+use holdfast_catalog::SourceAddress;
+use holdfast_domain::{ItemRecord, ItemStatus, Sha256Digest, StorageType, StoredFile};
 use holdfast_repository::content::stored::StoredContent;
 
 use super::{Rebuild, row};
@@ -79,13 +79,18 @@ impl Rebuild<'_> {
         // The list of an unencrypted backup is not authenticated, so it does not vouch for
         // encrypted objects.
         let is_vouched_for = backup.manifest.encryption.is_some();
-        let may_tell = |held: &Held<'_>| is_vouched_for || held.file.object.encryption.is_none();
-        let held: Vec<_> = batch.iter().filter_map(Held::of).filter(may_tell).collect();
-        let told: Vec<_> = held.iter().map(Held::told).collect();
+        let may_record =
+            |file: &FileOfSource<'_>| is_vouched_for || file.file.object.encryption.is_none();
+        let files: Vec<_> = batch
+            .iter()
+            .filter_map(FileOfSource::of)
+            .filter(may_record)
+            .collect();
+        let rows: Vec<_> = files.iter().map(FileOfSource::as_row).collect();
         let written = async {
             Ok((
                 catalog.add_settled_items(backup.id(), batch).await?,
-                catalog.hold_as_fetched(&told).await?,
+                catalog.record_fetched_files(&rows).await?,
             ))
         };
         let (items, sources) = written
@@ -100,14 +105,14 @@ impl Rebuild<'_> {
     }
 }
 
-/// The origin of an item's file, and its held objects.
-struct Held<'a> {
+/// The origin of an item's file, and its stored objects.
+struct FileOfSource<'a> {
     source: ItemSource,
     address: Sha256Digest,
-    file: &'a KeptFile,
+    file: &'a StoredFile,
 }
 
-impl<'a> Held<'a> {
+impl<'a> FileOfSource<'a> {
     /// `None` if there is no file, or if its row would vouch for another file. Then the file is
     /// fetched again.
     fn of(record: &'a ItemRecord) -> Option<Self> {
@@ -123,14 +128,14 @@ impl<'a> Held<'a> {
         })
     }
 
-    fn told(&self) -> (HoldSource<'_>, &KeptFile) {
+    fn as_row(&self) -> (SourceAddress<'_>, &StoredFile) {
         let ItemSource {
             storage_type,
             locator,
             ..
         } = &self.source;
         (
-            HoldSource {
+            SourceAddress {
                 storage_type: *storage_type,
                 locator,
                 address: &self.address,

@@ -16,7 +16,7 @@ pub(super) struct Inventory {
     pub(super) without_manifest: Vec<BackupId>,
 }
 
-pub(super) async fn take(h: &Holdfast) -> Result<Inventory, OperationError> {
+pub(super) async fn list(h: &Holdfast) -> Result<Inventory, OperationError> {
     let mut folders: BTreeMap<BackupId, bool> = BTreeMap::new();
     for kind in RETAINED_TYPES {
         let mut objects = h.repository.store().list(&ObjectKey::backups_prefix(kind));

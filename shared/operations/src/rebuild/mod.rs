@@ -1,5 +1,5 @@
 //! Fills a catalogue from the bucket alone: the job of every backup with a manifest, the items of
-//! content backups, and the held objects of each source.
+//! content backups, and the stored objects of each source.
 //!
 //! Existing rows of a source stay, so a rebuild may run twice or crash anywhere. A backup's job is
 //! written last, and the next run resumes with the backups without a job. A failed, cancelled or
@@ -39,8 +39,8 @@ pub use self::report::{
 use crate::readers::protect;
 use crate::{
     Holdfast, OperationError, RETAINED_TYPES,
-    job::settle,
-    lost::{self, Return},
+    job::finish,
+    lost::{self, Reinstatement},
     retention::policy_in_force,
 };
 
@@ -111,7 +111,7 @@ impl<'a> Rebuild<'a> {
         if self.mode == Mode::Write {
             self.h.catalog.ensure_indexes().await?;
         }
-        let found = inventory::take(self.h).await?;
+        let found = inventory::list(self.h).await?;
         self.done.of = found.backups.len() as u64;
         for page in found.backups.chunks(PAGE) {
             let mut standings = self.h.catalog.standings(page).await?;
@@ -122,8 +122,8 @@ impl<'a> Rebuild<'a> {
             }
         }
         self.parents().await?;
-        self.tell_without_manifest(found.without_manifest).await?;
-        self.report_held_retention().await?;
+        self.report_without_manifest(found.without_manifest).await?;
+        self.report_suspended_retention().await?;
         Ok(self.report)
     }
 
@@ -146,7 +146,7 @@ impl<'a> Rebuild<'a> {
         id: &BackupId,
         standing: Option<Result<JobStanding, CatalogError>>,
     ) -> Result<(), OperationError> {
-        let lease = if self.mode == Mode::Write && is_to_read(id, standing.as_ref()) {
+        let lease = if self.mode == Mode::Write && needs_reading(id, standing.as_ref()) {
             Some(protect(self.h, &self.h.repository, id, Purpose::Rebuild).await)
         } else {
             None
@@ -193,7 +193,7 @@ impl<'a> Rebuild<'a> {
     /// A backup with a failed or cancelled job: its run paused past its lease, and wrote the
     /// manifest later.
     async fn complete(&mut self, id: &BackupId) -> Result<(), OperationError> {
-        let Some((manifest, _)) = self.believed(id).await? else {
+        let Some((manifest, _)) = self.read_job(id).await? else {
             return Ok(());
         };
         if let Some(problem) = missing_artifacts(&self.h.repository, &manifest).await? {
@@ -209,7 +209,7 @@ impl<'a> Rebuild<'a> {
             return Ok(());
         }
         let job = self.h.catalog.get(id).await?;
-        settle::complete(self.h, &job, &manifest).await?;
+        finish::complete(self.h, &job, &manifest).await?;
         tracing::info!(backupId = %id, was = %job.status, "a job became completed because its manifest exists");
         if manifest.content.is_some() {
             self.fill_up(id).await
@@ -220,10 +220,10 @@ impl<'a> Rebuild<'a> {
 
     /// A backup without a job in the catalogue.
     async fn add(&mut self, id: &BackupId) -> Result<(), OperationError> {
-        let Some((manifest, mut job)) = self.believed(id).await? else {
+        let Some((manifest, mut job)) = self.read_job(id).await? else {
             return Ok(());
         };
-        self.hold_retention(id.backup_type()).await?;
+        self.suspend_retention(id.backup_type()).await?;
         let mut filled = Filled::default();
         if let Some(problem) = missing_artifacts(&self.h.repository, &manifest).await? {
             self.damaged(&mut job, VerificationLevel::Exists, problem);
@@ -259,7 +259,7 @@ impl<'a> Rebuild<'a> {
 
     /// Before the first job: retention must not delete by the settings if a lost policy kept these
     /// backups.
-    async fn hold_retention(&self, kind: BackupType) -> Result<(), OperationError> {
+    async fn suspend_retention(&self, kind: BackupType) -> Result<(), OperationError> {
         if self.mode == Mode::Plan {
             return Ok(());
         }
@@ -270,7 +270,7 @@ impl<'a> Rebuild<'a> {
             .await?)
     }
 
-    async fn report_held_retention(&mut self) -> Result<(), OperationError> {
+    async fn report_suspended_retention(&mut self) -> Result<(), OperationError> {
         for kind in RETAINED_TYPES {
             if policy_in_force(self.h, kind)
                 .await?
@@ -286,20 +286,20 @@ impl<'a> Rebuild<'a> {
     /// A lost backup with a returned manifest, or with an accepted loss.
     async fn returned(&mut self, id: &BackupId) -> Result<(), OperationError> {
         self.report.stood += 1;
-        if self.believed(id).await?.is_none() {
+        if self.read_job(id).await?.is_none() {
             return Ok(());
         }
         if self.mode == Mode::Plan {
             self.report.returned.push(id.clone());
             return Ok(());
         }
-        match lost::bring_back(self.h, id).await? {
-            Return::Completed => self.report.returned.push(id.clone()),
-            Return::Damaged(problem) => self.report.damaged.push(DamagedBackup {
+        match lost::reinstate(self.h, id).await? {
+            Reinstatement::Completed => self.report.returned.push(id.clone()),
+            Reinstatement::Damaged(problem) => self.report.damaged.push(DamagedBackup {
                 backup_id: id.clone(),
                 problem,
             }),
-            Return::Nothing => return Ok(()),
+            Reinstatement::NotLost => return Ok(()),
         }
         if id.backup_type() == BackupType::Content {
             self.fill_up(id).await?;
@@ -321,7 +321,7 @@ impl<'a> Rebuild<'a> {
 
     /// Adds missing rows of items to a backup with a job.
     async fn fill_up(&mut self, id: &BackupId) -> Result<(), OperationError> {
-        let Some((manifest, _)) = self.believed(id).await? else {
+        let Some((manifest, _)) = self.read_job(id).await? else {
             return Ok(());
         };
         let expected = manifest
@@ -347,15 +347,15 @@ impl<'a> Rebuild<'a> {
 
     /// A manifest of this repository, authenticated as far as possible, and the job described by
     /// it.
-    async fn believed(&mut self, id: &BackupId) -> Result<Option<(Manifest, Job)>, OperationError> {
+    async fn read_job(&mut self, id: &BackupId) -> Result<Option<(Manifest, Job)>, OperationError> {
         let read = match self.h.repository.manifest(id).await {
             Ok(manifest) => self
                 .expect_own(&manifest)
-                .and_then(|()| row::of(&manifest).map(|job| (manifest, job))),
+                .and_then(|()| row::job_from(&manifest).map(|job| (manifest, job))),
             Err(error) => Err(error.into()),
         };
         let error = match read {
-            Ok(believed) => return Ok(Some(believed)),
+            Ok(read) => return Ok(Some(read)),
             // Deleted meanwhile.
             Err(OperationError::NotFound(_)) => return Ok(None),
             Err(error) => error,
@@ -449,7 +449,7 @@ impl<'a> Rebuild<'a> {
     }
 
     /// Folders of failed or partly deleted backups. The lost catalogue knew the difference.
-    async fn tell_without_manifest(
+    async fn report_without_manifest(
         &mut self,
         folders: Vec<BackupId>,
     ) -> Result<(), OperationError> {
@@ -463,7 +463,7 @@ impl<'a> Rebuild<'a> {
 }
 
 /// Whether more of a backup is read than the name of its folder.
-fn is_to_read(id: &BackupId, standing: Option<&Result<JobStanding, CatalogError>>) -> bool {
+fn needs_reading(id: &BackupId, standing: Option<&Result<JobStanding, CatalogError>>) -> bool {
     match standing {
         None => true,
         Some(Ok(JobStanding {

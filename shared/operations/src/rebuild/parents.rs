@@ -10,7 +10,7 @@ use holdfast_domain::{BackupId, BackupType, Job, JobStatus};
 use super::{Mode, Rebuild, RebuiltBackup, UnreadCause, row};
 use crate::{
     OperationError,
-    job::{full, late_parents, settle},
+    job::{finish, full, late_parents},
 };
 
 impl Rebuild<'_> {
@@ -37,7 +37,7 @@ impl Rebuild<'_> {
 
     /// Settles existing full backups by their parts. An unreadable row of a part is reported.
     async fn late_parents(&mut self) -> Result<(), OperationError> {
-        let late = late_parents::settle_late(self.h, self.h.catalog.now().await?).await?;
+        let late = late_parents::finish_late(self.h, self.h.catalog.now().await?).await?;
         self.report.completed.extend(late.completed);
         self.report.brought_back = late.brought_back;
         for (id, error) in late.problems {
@@ -60,7 +60,7 @@ impl Rebuild<'_> {
             }
             Err(error) => return Err(error.into()),
         };
-        let Some(parent) = whole_of(id, &children) else {
+        let Some(parent) = parent_from(id, &children) else {
             self.report.parents_unknown.push(id.clone());
             return Ok(());
         };
@@ -88,7 +88,7 @@ impl Rebuild<'_> {
 }
 
 /// The full backup of these parts, if they are complete and all completed.
-fn whole_of(id: &BackupId, children: &[Job]) -> Option<Job> {
+fn parent_from(id: &BackupId, children: &[Job]) -> Option<Job> {
     let is_whole = full::PARTS
         .iter()
         .all(|kind| children.iter().any(|child| child.backup_type == *kind));
@@ -105,8 +105,8 @@ fn whole_of(id: &BackupId, children: &[Job]) -> Option<Job> {
         started_at: Some(first.created_at),
         ..Job::pending(id.clone(), first.trigger.clone(), first.created_at)
     };
-    let told = settle::parent::as_told_by_parts(&parent, children, first.created_at);
-    Some(row::completed(parent, told))
+    let change = finish::parent::job_change_from_parts(&parent, children, first.created_at);
+    Some(row::completed(parent, change))
 }
 
 #[cfg(test)]
@@ -149,7 +149,7 @@ mod tests {
                 .iter()
                 .map(|(kind, status)| child(*kind, *status))
                 .collect();
-            let parent = whole_of(&id, &children);
+            let parent = parent_from(&id, &children);
             assert_eq!(parent.is_some(), known, "{children:?}");
             if let Some(parent) = parent {
                 assert_eq!(

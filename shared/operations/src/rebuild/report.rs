@@ -3,7 +3,7 @@
 use holdfast_domain::{BackupId, BackupType};
 use serde::Serialize;
 
-use crate::job::late_parents::BroughtBack;
+use crate::job::late_parents::ReinstatedParent;
 
 /// Progress of a rebuild.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub struct RebuildReport {
     /// They are completed now.
     pub completed: Vec<BackupId>,
     /// Deleted full backups brought back, because a part is a backup again.
-    pub brought_back: Vec<BroughtBack>,
+    pub brought_back: Vec<ReinstatedParent>,
     /// Backups with an existing job and added rows of items.
     pub filled_up: Vec<RebuiltBackup>,
     /// Number of added rows of items.

@@ -7,10 +7,10 @@ use holdfast_domain::{
     VerificationStatus,
 };
 
-use crate::{OperationError, job::settle};
+use crate::{OperationError, job::finish};
 
-pub(super) fn of(manifest: &Manifest) -> Result<Job, OperationError> {
-    let told = settle::as_told_by(manifest)?;
+pub(super) fn job_from(manifest: &Manifest) -> Result<Job, OperationError> {
+    let change = finish::job_change_from(manifest)?;
     let job = Job {
         parent_id: manifest.parent_id.clone(),
         fence: manifest.fence,
@@ -25,39 +25,39 @@ pub(super) fn of(manifest: &Manifest) -> Result<Job, OperationError> {
         completed_at,
         duration_ms,
         ..
-    } = settle::ended(&job, manifest.completed_at);
+    } = finish::ending_change(&job, manifest.completed_at);
     Ok(completed(
         job,
         JobChange {
             completed_at,
             duration_ms,
-            ..told
+            ..change
         },
     ))
 }
 
 /// The job after its successful end.
-pub(super) fn completed(job: Job, told: JobChange) -> Job {
+pub(super) fn completed(job: Job, change: JobChange) -> Job {
     Job {
         status: JobStatus::Completed,
-        engine: told.engine,
-        consistency: told.consistency,
-        completed_at: told.completed_at,
-        duration_ms: told.duration_ms,
-        original_size: told.original_size,
-        size: told.size,
-        compressed: told.compressed.unwrap_or_default(),
-        encrypted: told.encrypted.unwrap_or_default(),
-        checksum: told.checksum,
-        key: told.key,
-        namespaces: told.namespaces,
-        namespace_count: told.namespace_count,
-        document_count: told.document_count,
-        last_write_at: told.last_write_at,
-        lag_seconds: told.lag_seconds,
-        items: told.items,
-        message: told.message,
-        warnings: told.warnings.unwrap_or_default(),
+        engine: change.engine,
+        consistency: change.consistency,
+        completed_at: change.completed_at,
+        duration_ms: change.duration_ms,
+        original_size: change.original_size,
+        size: change.size,
+        compressed: change.compressed.unwrap_or_default(),
+        encrypted: change.encrypted.unwrap_or_default(),
+        checksum: change.checksum,
+        key: change.key,
+        namespaces: change.namespaces,
+        namespace_count: change.namespace_count,
+        document_count: change.document_count,
+        last_write_at: change.last_write_at,
+        lag_seconds: change.lag_seconds,
+        items: change.items,
+        message: change.message,
+        warnings: change.warnings.unwrap_or_default(),
         ..job
     }
 }

@@ -23,13 +23,13 @@ use crate::{
 
 /// For this long a run trusts an earlier run's checks of objects in the second store. A collection
 /// there waits twice as long after the last beat of a content copy.
-const SEEN_FOR: SignedDuration = SignedDuration::from_mins(30);
+const TRUST_CHECKS_FOR: SignedDuration = SignedDuration::from_mins(30);
 /// Reserve before the function's end, for the last write.
 const MARGIN: SignedDuration = SignedDuration::from_secs(30);
 
 /// Result of a claim.
-pub(super) enum Begun {
-    Ours(Box<Claim>),
+pub(super) enum ClaimOutcome {
+    Ours(Box<ReplicaClaim>),
     Busy(String),
     NotCompleted(JobStatus),
 }
@@ -46,7 +46,7 @@ pub(super) enum Decision {
 }
 
 /// End of the work.
-pub(super) enum Ended {
+pub(super) enum CopyEnd {
     Run(Result<Copied, OperationError>),
     TimeIsUp,
     Elsewhere,
@@ -56,7 +56,7 @@ pub(super) enum Ended {
 }
 
 /// A claim. Without a row in the catalogue it excludes no other run and records nothing.
-pub(super) struct Claim {
+pub(super) struct ReplicaClaim {
     catalog: Catalog,
     backup_id: BackupId,
     store: String,
@@ -65,12 +65,12 @@ pub(super) struct Claim {
     has_row: bool,
 }
 
-impl Claim {
+impl ReplicaClaim {
     pub(super) async fn take(
         h: &Holdfast,
         second: &Repository,
         id: &BackupId,
-    ) -> Result<Begun, OperationError> {
+    ) -> Result<ClaimOutcome, OperationError> {
         let (run, now) = (hex::encode(random_bytes::<8>()?), h.catalog.now().await?);
         let store = second.location().to_string();
         let mut claim = Self {
@@ -87,23 +87,25 @@ impl Claim {
             .await?
         {
             CopyClaim::Taken { work, touched_at } => {
-                claim.earlier = still_true(work, touched_at, now)
+                claim.earlier = trusted_progress(work, touched_at, now);
             }
             CopyClaim::NoJob => claim.has_row = false,
             CopyClaim::Elsewhere => {
-                return Ok(Begun::Busy(format!("another run copies backup {id}")));
+                return Ok(ClaimOutcome::Busy(format!(
+                    "another run copies backup {id}"
+                )));
             }
-            CopyClaim::NotCompleted(status) => return Ok(Begun::NotCompleted(status)),
+            CopyClaim::NotCompleted(status) => return Ok(ClaimOutcome::NotCompleted(status)),
         }
         // The row is written first, so a later collection detects this copy.
         if id.backup_type() == BackupType::Content
             && h.catalog.is_collecting_copies(now - DEAD_AFTER).await?
         {
             let work = claim.earlier.clone();
-            claim.hand_on(&work).await?;
-            return Ok(Begun::Busy(OperationError::Collecting.to_string()));
+            claim.suspend(&work).await?;
+            return Ok(ClaimOutcome::Busy(OperationError::Collecting.to_string()));
         }
-        Ok(Begun::Ours(Box::new(claim)))
+        Ok(ClaimOutcome::Ours(Box::new(claim)))
     }
 
     /// The progress of earlier runs.
@@ -112,7 +114,7 @@ impl Claim {
     }
 
     /// Whether a row records the progress.
-    pub(super) const fn is_kept(&self) -> bool {
+    pub(super) const fn is_recorded(&self) -> bool {
         self.has_row
     }
 
@@ -134,26 +136,26 @@ impl Claim {
     }
 
     /// Runs the copier, and beats during the work.
-    pub(super) async fn watch(&self, copier: &Copier<'_>, limits: RunLimits) -> Ended {
+    pub(super) async fn watch(&self, copier: &Copier<'_>, limits: RunLimits) -> CopyEnd {
         tokio::select! {
             biased;
-            ended = Box::pin(copier.run()) => Ended::Run(ended),
-            () = until(limits) => Ended::TimeIsUp,
+            ended = Box::pin(copier.run()) => CopyEnd::Run(ended),
+            () = until(limits) => CopyEnd::TimeIsUp,
             ended = self.beat_until_stopped(copier) => ended,
         }
     }
 
-    async fn beat_until_stopped(&self, copier: &Copier<'_>) -> Ended {
+    async fn beat_until_stopped(&self, copier: &Copier<'_>) -> CopyEnd {
         let beats = beat_until_stopped(
             || self.beat(copier),
             |error| {
                 tracing::warn!(backupId = %self.backup_id, error, "the beat of a copy failed and is retried");
             },
         );
-        beats.await.unwrap_or(Ended::Silent)
+        beats.await.unwrap_or(CopyEnd::Silent)
     }
 
-    async fn beat(&self, copier: &Copier<'_>) -> Result<Option<Ended>, CatalogError> {
+    async fn beat(&self, copier: &Copier<'_>) -> Result<Option<CopyEnd>, CatalogError> {
         let work = copier.work();
         let is_ours = !self.has_row || {
             let now = self.catalog.now().await?;
@@ -166,9 +168,9 @@ impl Claim {
         }
         let job = self.catalog.get(&self.backup_id).await?;
         Ok(Some(match job.status {
-            JobStatus::Deleted if job.is_lost() => Ended::Run(Ok(Copied::Gone)),
-            JobStatus::Deleted => Ended::Gone,
-            _ => Ended::Elsewhere,
+            JobStatus::Deleted if job.is_lost() => CopyEnd::Run(Ok(Copied::Gone)),
+            JobStatus::Deleted => CopyEnd::Gone,
+            _ => CopyEnd::Elsewhere,
         }))
     }
 
@@ -177,7 +179,7 @@ impl Claim {
             .await
     }
 
-    pub(super) async fn hand_on(&self, work: &CopyWork) -> Result<(), OperationError> {
+    pub(super) async fn suspend(&self, work: &CopyWork) -> Result<(), OperationError> {
         self.end(CopyStatus::Pending, work.bytes, None, Some(work))
             .await
     }
@@ -241,8 +243,8 @@ impl Claim {
     }
 }
 
-fn still_true(work: CopyWork, touched_at: Option<Timestamp>, now: Timestamp) -> CopyWork {
-    let is_fresh = touched_at.is_some_and(|at| now.duration_since(at) < SEEN_FOR);
+fn trusted_progress(work: CopyWork, touched_at: Option<Timestamp>, now: Timestamp) -> CopyWork {
+    let is_fresh = touched_at.is_some_and(|at| now.duration_since(at) < TRUST_CHECKS_FOR);
     if is_fresh {
         work
     } else {

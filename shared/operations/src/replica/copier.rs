@@ -1,7 +1,7 @@
 //! One run's copy of a backup, from the repository's files to the manifest. Its progress can be
 //! read at any time.
 //!
-//! Memory: [`SMALL_AT_A_TIME`] objects of at most 8 MiB, or the active parts of one larger object.
+//! Memory: [`CONCURRENT_SMALL`] objects of at most 8 MiB, or the active parts of one larger object.
 
 use std::{
     collections::HashSet,
@@ -27,7 +27,7 @@ use super::{
 use crate::{OperationError, inventory::lock::lock_of};
 
 /// Objects checked, or sent in one request, at a time.
-const SMALL_AT_A_TIME: usize = 16;
+const CONCURRENT_SMALL: usize = 16;
 /// Items of a list per record of progress.
 const BATCH: usize = 256;
 /// Maximum number of reported repairs.
@@ -58,7 +58,7 @@ struct State {
     copied: u64,
     present: u64,
     mended: Vec<String>,
-    dealt_with: u64,
+    processed: u64,
     expected: u64,
 }
 
@@ -210,7 +210,7 @@ impl<'a> Copier<'a> {
             .map(|wanted| self.object(wanted))
             .collect::<Vec<_>>();
         stream::iter(dealing)
-            .buffer_unordered(SMALL_AT_A_TIME)
+            .buffer_unordered(CONCURRENT_SMALL)
             .try_collect::<Vec<()>>()
             .await?;
         for wanted in &large {
@@ -224,27 +224,28 @@ impl<'a> Copier<'a> {
     async fn object(&self, wanted: &Wanted<'_>) -> Result<(), OperationError> {
         let artifact = &wanted.stored().artifact;
         let key = &artifact.key;
-        match self.look(wanted).await? {
+        match self.inspect(wanted).await? {
             Found::AsItShouldBe => self.state().present += 1,
             Found::Missing => {
                 self.send(wanted).await?;
-                self.sent(self.mode == CopyMode::Repair, || {
-                    format!("{key} was missing")
-                });
+                match self.mode {
+                    CopyMode::Missing => self.sent(),
+                    CopyMode::Repair => self.mended(format!("{key} was missing")),
+                }
             }
             Found::Altered(problem) if self.mode == CopyMode::Missing => {
                 return Err(self.differs(key, problem));
             }
             Found::Altered(problem) => {
                 self.replace(wanted).await?;
-                self.sent(true, || format!("{key}: {problem}"));
+                self.mended(format!("{key}: {problem}"));
             }
         }
-        self.dealt_with(artifact.size);
+        self.count_processed(artifact.size);
         Ok(())
     }
 
-    async fn look(&self, wanted: &Wanted<'_>) -> Result<Found, OperationError> {
+    async fn inspect(&self, wanted: &Wanted<'_>) -> Result<Found, OperationError> {
         let stored = wanted.stored();
         let (key, size) = (&stored.artifact.key, stored.artifact.size);
         let found = match self.second.store().head(key).await {
@@ -287,7 +288,7 @@ impl<'a> Copier<'a> {
                 self.checker.is_another_form(&first, &second, object).await
             }
             Ok(_) | Err(Unreadable::Damaged(_)) => Ok(false),
-            Err(fault) => Err(self.first(fault)),
+            Err(fault) => Err(self.primary_failed(fault)),
         }
     }
 
@@ -318,7 +319,7 @@ impl<'a> Copier<'a> {
             Ok(_) if there.is_some() => self.state().present += 1,
             Ok(_) => {
                 self.with_work(|work| work.bytes += size);
-                self.sent(false, String::new);
+                self.sent();
             }
             Err(StoreError::AlreadyExists { .. }) => {
                 let is_to_mend = self.mode == CopyMode::Repair;
@@ -332,26 +333,31 @@ impl<'a> Copier<'a> {
                     .await;
                 put.map_err(|error| self.second_failed(error))?;
                 self.with_work(|work| work.bytes += size);
-                self.sent(true, || format!("{key}: it was a different file"));
+                self.mended(format!("{key}: it was a different file"));
             }
             Err(error) => return Err(self.second_failed(error)),
         }
         Ok(())
     }
 
-    fn sent(&self, is_mended: bool, what: impl FnOnce() -> String) {
+    fn sent(&self) {
+        self.state().copied += 1;
+    }
+
+    /// As [`Self::sent`], with a line of the report.
+    fn mended(&self, what: String) {
         let mut state = self.state();
         state.copied += 1;
-        if is_mended && state.mended.len() < MAX_REPORTED {
-            state.mended.push(what());
+        if state.mended.len() < MAX_REPORTED {
+            state.mended.push(what);
         }
     }
 
-    pub(super) fn dealt_with(&self, bytes: u64) {
+    pub(super) fn count_processed(&self, bytes: u64) {
         let (done, expected) = {
             let mut state = self.state();
-            state.dealt_with += bytes;
-            (state.dealt_with, state.expected)
+            state.processed += bytes;
+            (state.processed, state.expected)
         };
         (self.progress)(done, expected);
     }

@@ -10,12 +10,12 @@ use jiff::SignedDuration;
 use crate::{Holdfast, OperationError};
 
 /// Backups read in one call, newest first.
-const LOOK_AT: u32 = 1000;
+const MAX_READ: u32 = 1000;
 /// Maximum number per call. The rest follows an hour later.
-const MOST: usize = 100;
+const MAX_DUE: usize = 100;
 /// Wait after the first failure. Each further failure doubles it.
 const FIRST_WAIT: SignedDuration = SignedDuration::from_mins(50);
-const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(23);
+const MAX_WAIT: SignedDuration = SignedDuration::from_hours(23);
 /// A requested or handed-on copy must begin within this time.
 const BEGINS_WITHIN: SignedDuration = SignedDuration::from_mins(20);
 /// A backup without a copy for this long is overdue.
@@ -46,7 +46,7 @@ pub async fn copies_due(
         second.location().to_string(),
         h.catalog.by_server_clock(now).await?,
     );
-    let uncopied = h.catalog.uncopied(&store, LOOK_AT).await?;
+    let uncopied = h.catalog.uncopied(&store, MAX_READ).await?;
     let is_overdue = |backup: &&Uncopied| {
         backup
             .completed_at
@@ -55,7 +55,7 @@ pub async fn copies_due(
     let due = uncopied
         .iter()
         .filter(|backup| is_due(backup, &store, now))
-        .take(MOST);
+        .take(MAX_DUE);
     Ok(DueCopies {
         due: due.map(|backup| backup.backup_id.clone()).collect(),
         uncopied: uncopied.len() as u64,
@@ -85,7 +85,7 @@ pub async fn expect_copies(
 
 fn is_due(backup: &Uncopied, store: &str, now: Timestamp) -> bool {
     let since = |at: Timestamp| now.duration_since(at);
-    if backup.is_held && backup.touched_at.is_some_and(|at| since(at) <= DEAD_AFTER) {
+    if backup.is_claimed && backup.touched_at.is_some_and(|at| since(at) <= DEAD_AFTER) {
         return false;
     }
     let Some(copy) = backup.copy.as_ref().filter(|copy| copy.store == store) else {
@@ -107,7 +107,7 @@ fn wait_after(attempts: u32) -> SignedDuration {
     let doubled = 1_i32
         .checked_shl(attempts.saturating_sub(1).min(10))
         .unwrap_or(i32::MAX);
-    (FIRST_WAIT * doubled).min(LONGEST_WAIT)
+    (FIRST_WAIT * doubled).min(MAX_WAIT)
 }
 
 #[cfg(test)]
@@ -132,7 +132,7 @@ mod tests {
             copy: Some(copy),
             attempts,
             touched_at: Some(now() - ago),
-            is_held: status == CopyStatus::Running,
+            is_claimed: status == CopyStatus::Running,
             to_repair: false,
         }
     }
@@ -146,10 +146,7 @@ mod tests {
         let waits: Vec<_> = (1..12).map(wait_after).collect();
         assert_eq!(waits[0], FIRST_WAIT);
         assert!(waits.is_sorted());
-        assert_eq!(
-            (wait_after(10), wait_after(u32::MAX)),
-            (LONGEST_WAIT, LONGEST_WAIT)
-        );
+        assert_eq!((wait_after(10), wait_after(u32::MAX)), (MAX_WAIT, MAX_WAIT));
     }
 
     #[test]

@@ -9,9 +9,9 @@ mod claim;
 mod copier;
 mod due;
 pub(crate) mod fault;
-mod mend;
 mod object;
 mod remove;
+mod repair;
 pub(crate) mod repository_files;
 mod upload;
 mod wanted;
@@ -22,7 +22,7 @@ use holdfast_repository::Repository;
 use serde::Serialize;
 
 use self::{
-    claim::{Begun, Claim, Decision, Ended},
+    claim::{ClaimOutcome, CopyEnd, Decision, ReplicaClaim},
     copier::{Copied, Copier},
 };
 pub use self::{
@@ -87,14 +87,14 @@ pub async fn copy_backup(
     progress: &(dyn Fn(u64, u64) + Sync),
 ) -> Result<CopyStep, OperationError> {
     expect_copyable(id)?;
-    let claim = match Claim::take(h, second, id).await? {
-        Begun::Ours(claim) => claim,
-        Begun::Busy(why) => return Ok(CopyStep::Busy(why)),
-        Begun::NotCompleted(JobStatus::Deleted) if h.catalog.get(id).await?.is_lost() => {
-            return Err(OperationError::corrupt(id, LOST));
+    let claim = match ReplicaClaim::take(h, second, id).await? {
+        ClaimOutcome::Ours(claim) => claim,
+        ClaimOutcome::Busy(why) => return Ok(CopyStep::Busy(why)),
+        ClaimOutcome::NotCompleted(JobStatus::Deleted) if h.catalog.get(id).await?.is_lost() => {
+            return Err(OperationError::corrupt(id, LOST_PROBLEM));
         }
-        Begun::NotCompleted(JobStatus::Deleted) => return Ok(CopyStep::Gone),
-        Begun::NotCompleted(status) => {
+        ClaimOutcome::NotCompleted(JobStatus::Deleted) => return Ok(CopyStep::Gone),
+        ClaimOutcome::NotCompleted(status) => {
             return Err(OperationError::Invalid(format!(
                 "backup {id} is {status}: there is nothing to copy yet"
             )));
@@ -112,7 +112,7 @@ pub async fn copy_backup(
     let lease = protect(h, &h.repository, id, Purpose::Copy).await;
     let ended = claim.watch(&copier, limits).await;
     lease.release().await;
-    settle(&claim, &copier, ended).await
+    finish_copy(&claim, &copier, ended).await
 }
 
 /// Copies a backup without a catalogue. No progress is recorded.
@@ -148,10 +148,10 @@ pub async fn copy_without_catalogue(
     }
 }
 
-const LOST: &str = "its manifest is missing from the first store, and its deletion was not retention's decision. The \
+const LOST_PROBLEM: &str = "its manifest is missing from the first store, and its deletion was not retention's decision. The \
                     partial copy was not changed";
 
-const BACK: &str = "its loss was accepted and its manifest is back: the next retention completes it, and its copy continues";
+const RETURNED_REASON: &str = "its loss was accepted and its manifest is back: the next retention completes it, and its copy continues";
 
 /// Whether a job has a complete copy in this store.
 #[must_use]
@@ -162,53 +162,56 @@ pub fn is_copied(job: &Job, second: &Repository) -> bool {
         .is_some_and(|copy| copy.status == CopyStatus::Completed && is_here(&copy.store))
 }
 
-async fn settle(
-    claim: &Claim,
+async fn finish_copy(
+    claim: &ReplicaClaim,
     copier: &Copier<'_>,
-    ended: Ended,
+    ended: CopyEnd,
 ) -> Result<CopyStep, OperationError> {
     match ended {
-        Ended::Run(Ok(Copied::Whole)) => {
+        CopyEnd::Run(Ok(Copied::Whole)) => {
             let report = copier.report();
             claim.complete(&report).await?;
             tracing::info!(backupId = %report.backup_id, copied = report.copied, present = report.present,
                 bytes = report.bytes, mended = ?report.mended, "the copy of a backup is complete and was checked");
             Ok(CopyStep::Done(report))
         }
-        Ended::Run(Ok(Copied::Gone)) if !claim.is_kept() => {
+        CopyEnd::Run(Ok(Copied::Gone)) if !claim.is_recorded() => {
             copier.abort_upload().await;
             Ok(CopyStep::Gone)
         }
-        Ended::Run(Ok(Copied::Gone)) | Ended::Gone => settle_gone(claim, copier).await,
-        Ended::Run(Err(error)) => {
-            if !claim.is_kept() {
+        CopyEnd::Run(Ok(Copied::Gone)) | CopyEnd::Gone => finish_deleted(claim, copier).await,
+        CopyEnd::Run(Err(error)) => {
+            if !claim.is_recorded() {
                 copier.abort_upload().await;
             }
             claim.fail(&error, &copier.work()).await?;
             Err(error)
         }
-        Ended::TimeIsUp => {
-            claim.hand_on(&copier.work()).await?;
+        CopyEnd::TimeIsUp => {
+            claim.suspend(&copier.work()).await?;
             Ok(CopyStep::Continue)
         }
-        Ended::Elsewhere => Ok(CopyStep::Busy("another run took the copy over".to_owned())),
+        CopyEnd::Elsewhere => Ok(CopyStep::Busy("another run took the copy over".to_owned())),
         // The sent bytes stay. The message is delivered again, and the next run resumes at the last
         // beat.
-        Ended::Silent => Err(StopReason::CatalogSilent.into()),
+        CopyEnd::Silent => Err(StopReason::CatalogSilent.into()),
     }
 }
 
 /// What was sent is discarded only if the deletion of the backup is decided and holds.
-async fn settle_gone(claim: &Claim, copier: &Copier<'_>) -> Result<CopyStep, OperationError> {
+async fn finish_deleted(
+    claim: &ReplicaClaim,
+    copier: &Copier<'_>,
+) -> Result<CopyStep, OperationError> {
     match claim.decision(copier).await? {
         Decision::None => {
-            let error = OperationError::corrupt(copier.id, LOST);
+            let error = OperationError::corrupt(copier.id, LOST_PROBLEM);
             claim.fail(&error, &copier.work()).await?;
             Err(error)
         }
         Decision::Reversed => {
-            claim.hand_on(&copier.work()).await?;
-            Ok(CopyStep::Busy(BACK.to_owned()))
+            claim.suspend(&copier.work()).await?;
+            Ok(CopyStep::Busy(RETURNED_REASON.to_owned()))
         }
         Decision::Deleted => {
             copier.discard().await;

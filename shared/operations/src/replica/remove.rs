@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// An upload without an active copy stays for this long.
-const UPLOAD_LASTS: SignedDuration = SignedDuration::from_hours(24);
+const UPLOAD_LIFETIME: SignedDuration = SignedDuration::from_hours(24);
 /// Backups per catalogue query.
 const PAGE: usize = 1000;
 
@@ -167,7 +167,7 @@ async fn of_type(
                 report.retained += u64::from(folder.has_manifest);
                 continue;
             };
-            if let Err(error) = one(h, second, (id, folder), &standing, now, report).await {
+            if let Err(error) = remove_one(h, second, (id, folder), &standing, now, report).await {
                 report.problems.push(format!("the copy of {id}: {error}"));
             }
         }
@@ -175,7 +175,7 @@ async fn of_type(
     Ok(())
 }
 
-async fn one(
+async fn remove_one(
     h: &Holdfast,
     second: &Repository,
     (id, folder): (&BackupId, &Folder),
@@ -187,7 +187,7 @@ async fn one(
         report.last.push(id.clone());
     } else if standing.status == JobStatus::Deleted
         && is_gone(h, id).await?
-        && !is_at_work(h, id).await?
+        && !is_being_copied(h, id).await?
     {
         match delete_copy(h, second, id, now).await? {
             Deletion::Deleted => {
@@ -223,7 +223,7 @@ async fn is_gone(h: &Holdfast, id: &BackupId) -> Result<bool, OperationError> {
 }
 
 /// Whether a run may still write to it.
-async fn is_at_work(h: &Holdfast, id: &BackupId) -> Result<bool, OperationError> {
+async fn is_being_copied(h: &Holdfast, id: &BackupId) -> Result<bool, OperationError> {
     let copying = h
         .catalog
         .copying(h.catalog.now().await? - DEAD_AFTER)
@@ -247,14 +247,14 @@ async fn abort_uploads(
                 .await?,
         );
     }
-    let gone_on_with = h.catalog.copying(now - UPLOAD_LASTS).await?;
-    let is_gone_on_with = |upload: &UnfinishedUpload| {
-        gone_on_with
+    let active = h.catalog.copying(now - UPLOAD_LIFETIME).await?;
+    let is_active = |upload: &UnfinishedUpload| {
+        active
             .iter()
             .any(|copying| copying.upload_id.as_ref() == Some(&upload.upload_id.0))
     };
     for upload in uploads {
-        if now.duration_since(upload.initiated_at) <= UPLOAD_LASTS || is_gone_on_with(&upload) {
+        if now.duration_since(upload.initiated_at) <= UPLOAD_LIFETIME || is_active(&upload) {
             continue;
         }
         if is_late(limits) {

@@ -27,7 +27,7 @@ impl RepositoryFiles<'_> {
         second.expect_repository(&ours, mode).await?;
         for key in [ObjectKey::repository(), ObjectKey::repository_copy()] {
             match read_all(self.0.store().as_ref(), &key, MAX_FILE_BYTES).await {
-                Ok(bytes) => self.hand_over(second, &key, bytes, mode).await?,
+                Ok(bytes) => self.copy_file(second, &key, bytes, mode).await?,
                 // Only the copy may be missing in the first store: `holdfast init` writes it again.
                 Err(StoreError::NotFound { .. }) => {}
                 Err(error) => return Err(error.into()),
@@ -46,11 +46,11 @@ impl RepositoryFiles<'_> {
         for key in [ObjectKey::repository(), ObjectKey::repository_copy()] {
             match self.file_there(&key).await? {
                 Some((Ok(theirs), _)) if theirs.id != ours.id => {
-                    return Err(self.of_another(ours, &theirs.id));
+                    return Err(self.another_repository(ours, &theirs.id));
                 }
                 Some((Ok(_), _)) => is_known = true,
                 Some((Err(problem), _)) if mode == CopyMode::Missing => {
-                    return Err(self.bad_file(&key, format!("{problem}{MENDED_BY_REPAIR}")));
+                    return Err(self.bad_file(&key, format!("{problem}{REPAIR_REMEDY}")));
                 }
                 _ => {}
             }
@@ -70,7 +70,7 @@ impl RepositoryFiles<'_> {
                 };
                 match self.0.unauthenticated(&id).await {
                     Ok(manifest) if manifest.repository != ours.id => {
-                        return Err(self.of_another(ours, &manifest.repository));
+                        return Err(self.another_repository(ours, &manifest.repository));
                     }
                     Ok(_) => return Ok(()),
                     Err(RepositoryError::Store(error)) => return Err(self.failed(error)),
@@ -82,7 +82,7 @@ impl RepositoryFiles<'_> {
         Ok(())
     }
 
-    async fn hand_over(
+    async fn copy_file(
         &self,
         second: &RepositoryFiles<'_>,
         key: &ObjectKey,
@@ -118,10 +118,10 @@ impl RepositoryFiles<'_> {
                 }
                 Some((Ok(_), _)) => {
                     let problem = "has other keys than the first store's file";
-                    return Err(second.bad_file(key, format!("{problem}{MENDED_BY_REPAIR}")));
+                    return Err(second.bad_file(key, format!("{problem}{REPAIR_REMEDY}")));
                 }
                 Some((Err(problem), _)) => {
-                    return Err(second.bad_file(key, format!("{problem}{MENDED_BY_REPAIR}")));
+                    return Err(second.bad_file(key, format!("{problem}{REPAIR_REMEDY}")));
                 }
             };
             match second.0.store().put(key, bytes.clone(), put).await {
@@ -191,7 +191,7 @@ impl RepositoryFiles<'_> {
         .into()
     }
 
-    fn of_another(
+    fn another_repository(
         &self,
         ours: &RepositoryFile,
         theirs: &holdfast_domain::RepositoryId,
@@ -210,7 +210,7 @@ impl RepositoryFiles<'_> {
     }
 }
 
-const MENDED_BY_REPAIR: &str =
+const REPAIR_REMEDY: &str =
     ". Replace it by the first store's file with `holdfast copy --all --repair`";
 
 /// The reason against a repair of such a file.

@@ -16,7 +16,7 @@ use super::{
 use crate::OperationError;
 
 /// Concurrent parts. Parts larger than [`LARGE_PART`] are sent one at a time.
-const PARTS_AT_A_TIME: usize = 3;
+const CONCURRENT_PARTS: usize = 3;
 /// Objects of 640 GiB and more have such parts.
 const LARGE_PART: u64 = 64 << 20;
 
@@ -29,12 +29,12 @@ impl Copier<'_> {
                 let form = wanted
                     .form_in_first(problem)
                     .await
-                    .map_err(|fault| self.first(fault))?;
+                    .map_err(|fault| self.primary_failed(fault))?;
                 self.send_form(&form)
                     .await
-                    .map_err(|fault| self.of_sending(fault))
+                    .map_err(|fault| self.from_send_fault(fault))
             }
-            sent => sent.map_err(|fault| self.of_sending(fault)),
+            sent => sent.map_err(|fault| self.from_send_fault(fault)),
         }
     }
 
@@ -109,7 +109,7 @@ impl Copier<'_> {
         let at_a_time = if upload.part_bytes > LARGE_PART {
             1
         } else {
-            PARTS_AT_A_TIME
+            CONCURRENT_PARTS
         };
         stream::iter(sending.collect::<Vec<_>>())
             .buffer_unordered(at_a_time)
@@ -212,7 +212,7 @@ impl Copier<'_> {
     }
 
     /// The error for a damaged or unreadable object of the first store. Such an object is not sent.
-    pub(super) fn first(&self, fault: Unreadable) -> OperationError {
+    pub(super) fn primary_failed(&self, fault: Unreadable) -> OperationError {
         match fault {
             Unreadable::Damaged(problem) => {
                 OperationError::corrupt(self.id, format!("{problem}: it was not copied"))
@@ -229,9 +229,9 @@ impl Copier<'_> {
         }
     }
 
-    pub(super) fn of_sending(&self, fault: SendFault) -> OperationError {
+    pub(super) fn from_send_fault(&self, fault: SendFault) -> OperationError {
         match fault {
-            SendFault::First(fault) => self.first(fault),
+            SendFault::First(fault) => self.primary_failed(fault),
             SendFault::NoUpload(error) => self.second_failed(error),
             SendFault::Other(error) => error,
         }
@@ -300,7 +300,7 @@ fn uploaded(part: CopiedPart) -> UploadedPart {
 
 #[cfg(test)]
 mod tests {
-    use holdfast_domain::{Artifact, ObjectKey, Sha256Digest};
+    use holdfast_domain::{Artifact, Encoding, ObjectKey, Sha256Digest};
 
     use super::*;
 
@@ -322,7 +322,7 @@ mod tests {
     #[test]
     fn an_upload_is_never_resumed_with_another_form_of_its_object() {
         let sha256 = |byte| Sha256Digest::new([byte; 32]);
-        let key = ObjectKey::content_object(&sha256(1), false, true);
+        let key = ObjectKey::content_object(&sha256(1), Encoding::ENCRYPTED);
         let size = 3 * SEGMENT_BYTES;
         let form = |byte| StoredObject {
             artifact: Artifact {

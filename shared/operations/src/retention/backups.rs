@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use holdfast_domain::{BackupId, BackupType, JobStatus, RetentionVerdict, Timestamp};
 
 use super::{
-    Taken,
+    TypeInventory,
     delete::{self, Deletion},
     plan::{self, PlannedBackup, TypePlan},
     report::{BlockedBackup, DeletedBackup, TypeReport},
@@ -18,7 +18,7 @@ use crate::{
     Holdfast, OperationError, RunLimits,
     inventory::{Inventory, expected::Expected},
     job::late,
-    lost::{self, Return},
+    lost::{self, Reinstatement},
 };
 
 const OUT_OF_TIME: &str = "the function's time ran out before all expired backups were deleted";
@@ -26,16 +26,16 @@ const OUT_OF_TIME: &str = "the function's time ran out before all expired backup
 /// Deletes the backups expired under the policy, and counts the remaining ones.
 pub(super) async fn retain(
     h: &Holdfast,
-    Taken {
+    TypeInventory {
         mut inventory,
         expected,
-    }: Taken,
+    }: TypeInventory,
     limits: RunLimits,
     now: Timestamp,
     report: &mut TypeReport,
 ) -> Result<(), OperationError> {
     let unsure = complete_late(h, &inventory, report).await?;
-    let mut settled = settle_lost(h, &expected, limits, now, report).await;
+    let mut settled = record_lost(h, &expected, limits, now, report).await;
     finish_killed_deletions(h, &inventory, limits, now, report).await?;
     let plan = loop {
         let plan = plan::of_type(h, &inventory, &unsure, now).await?;
@@ -79,10 +79,10 @@ async fn complete_late(
 /// Counts the backups of a suspended type, and names those without a manifest. Changes nothing.
 pub(super) async fn leave(
     h: &Holdfast,
-    Taken {
+    TypeInventory {
         inventory,
         expected,
-    }: Taken,
+    }: TypeInventory,
     suspended: String,
     now: Timestamp,
     report: &mut TypeReport,
@@ -187,7 +187,7 @@ fn count(plan: &TypePlan, report: &mut TypeReport) {
 
 /// Records the lost backups, and completes those with a returned manifest. Returns the completed
 /// ones: this run does not delete them, because the operator's plan did not contain their deletion.
-async fn settle_lost(
+async fn record_lost(
     h: &Holdfast,
     expected: &Expected,
     limits: RunLimits,
@@ -196,7 +196,7 @@ async fn settle_lost(
 ) -> BTreeSet<BackupId> {
     let mut back = BTreeSet::new();
     for id in &expected.missing {
-        match lost::mark(h, id, now).await {
+        match lost::record_lost(h, id, now).await {
             Ok(true) => report.lost.push(id.clone()),
             Ok(false) => {}
             Err(error) => report.problems.push(format!("lost backup {id}: {error}")),
@@ -208,18 +208,18 @@ async fn settle_lost(
             report.lost.push(id.clone());
             continue;
         }
-        match lost::bring_back(h, id).await {
-            Ok(Return::Completed) => {
+        match lost::reinstate(h, id).await {
+            Ok(Reinstatement::Completed) => {
                 back.insert(id.clone());
                 report.returned.push(id.clone());
             }
-            Ok(Return::Damaged(problem)) => {
+            Ok(Reinstatement::Damaged(problem)) => {
                 report.lost.push(id.clone());
                 report.problems.push(format!(
                     "lost backup {id}: its manifest is back, but {problem}"
                 ));
             }
-            Ok(Return::Nothing) => {}
+            Ok(Reinstatement::NotLost) => {}
             Err(error) => {
                 report.lost.push(id.clone());
                 report.problems.push(format!("lost backup {id}: {error}"));

@@ -170,9 +170,9 @@ async fn first_lock(
     objects: &[ObjectKey],
     now: Timestamp,
 ) -> Result<Option<String>, OperationError> {
-    let look = |key: ObjectKey| async move { lock_of(repository, &key, now).await };
+    let lock = |key: ObjectKey| async move { lock_of(repository, &key, now).await };
     let mut locks = futures_util::stream::iter(objects.to_vec())
-        .map(look)
+        .map(lock)
         .buffered(CONCURRENCY);
     while let Some(lock) = locks.try_next().await? {
         if lock.is_some() {

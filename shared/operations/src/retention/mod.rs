@@ -34,14 +34,14 @@ use crate::{
 };
 
 /// One type: the backups in the store, and the backups expected by the catalogue.
-struct Taken {
+struct TypeInventory {
     inventory: Inventory,
     expected: Expected,
 }
 
-impl Taken {
-    async fn take(h: &Holdfast, kind: BackupType, trust: Trust) -> Result<Self, OperationError> {
-        let inventory = inventory::take(h, kind, trust).await?;
+impl TypeInventory {
+    async fn read(h: &Holdfast, kind: BackupType, trust: Trust) -> Result<Self, OperationError> {
+        let inventory = inventory::list(h, kind, trust).await?;
         let expected = Expected::compare(h, kind, |id| inventory.backups.contains_key(id)).await?;
         Ok(Self {
             inventory,
@@ -62,8 +62,8 @@ pub async fn plan_retention(
     let now = h.catalog.by_server_clock(now).await?;
     let [database, content] = RETAINED_TYPES;
     let (database, content) = (
-        Taken::take(h, database, trust).await?,
-        Taken::take(h, content, trust).await?,
+        TypeInventory::read(h, database, trust).await?,
+        TypeInventory::read(h, content, trust).await?,
     );
     let both = [Some(&database.expected), Some(&content.expected)];
     let missing = database
@@ -80,10 +80,10 @@ pub async fn plan_retention(
 
 async fn plan_of(
     h: &Holdfast,
-    Taken {
+    TypeInventory {
         inventory,
         expected,
-    }: &Taken,
+    }: &TypeInventory,
     both: [Option<&Expected>; 2],
     now: Timestamp,
 ) -> Result<TypePlan, OperationError> {
@@ -135,7 +135,7 @@ pub async fn retain(
     if !is_suspended {
         tidy_rows(h, limits, now, &mut report).await;
     }
-    match Box::pin(gc::collect(h, gc::Of::First, limits, now)).await {
+    match Box::pin(gc::collect(h, gc::Side::Primary, limits, now)).await {
         Ok(collection) => report.collection = collection,
         Err(error) => report
             .problems
@@ -153,7 +153,7 @@ async fn retain_types(
 ) -> bool {
     let mut taken = Vec::new();
     for kind in RETAINED_TYPES {
-        match Box::pin(Taken::take(h, kind, Trust::Authenticated)).await {
+        match Box::pin(TypeInventory::read(h, kind, Trust::Authenticated)).await {
             Ok(one) => taken.push(one),
             Err(error) => report.of_mut(kind).problems.push(error.to_string()),
         }
@@ -185,7 +185,7 @@ async fn retain_types(
 /// Retention of one type, unless the store does not match or the policy is not confirmed.
 async fn retain_type(
     h: &Holdfast,
-    one: Taken,
+    one: TypeInventory,
     wrong_store: Option<String>,
     (limits, now): (RunLimits, Timestamp),
     report: &mut TypeReport,
@@ -220,5 +220,5 @@ pub(crate) async fn collect_copies(
     limits: RunLimits,
     now: Timestamp,
 ) -> Result<CollectionReport, OperationError> {
-    gc::collect(h, gc::Of::Second(second), limits, now).await
+    gc::collect(h, gc::Side::Replica(second), limits, now).await
 }

@@ -5,7 +5,7 @@ use holdfast_domain::{BackupId, BackupType, Job, JobDeletion, JobStatus, Timesta
 
 use super::RetentionReport;
 use crate::job::run::is_late;
-use crate::{Holdfast, OperationError, RunLimits, job::settle::parent::is_gone};
+use crate::{Holdfast, OperationError, RunLimits, job::finish::parent::is_gone};
 
 /// Jobs read in one call, and the maximum of pages per status.
 const PAGE: u32 = 500;
@@ -32,7 +32,7 @@ pub(super) async fn delete(
             if is_gone(&h.catalog.children(&parent.backup_id).await?) {
                 report
                     .full_deleted
-                    .extend(mark(h, &parent.backup_id, now).await?);
+                    .extend(mark_deleted(h, &parent.backup_id, now).await?);
             }
         }
     }
@@ -57,7 +57,7 @@ async fn settled(h: &Holdfast, status: JobStatus) -> Result<Vec<Job>, OperationE
     Ok(all)
 }
 
-async fn mark(
+async fn mark_deleted(
     h: &Holdfast,
     id: &BackupId,
     now: Timestamp,

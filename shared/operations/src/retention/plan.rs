@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::{
     Holdfast, OperationError,
     inventory::{Inventory, Stored},
-    job::settle,
+    job::finish,
 };
 
 /// Backups per catalogue query.
@@ -179,11 +179,11 @@ pub(super) async fn for_display(
     let mut in_force = policy(h, inventory.kind).await?;
     let suspended = in_force.suspension(inventory.kind);
     if suspended.is_some() {
-        in_force.policy = Some(of_settings(h, inventory.kind));
+        in_force.policy = Some(policy_from_settings(h, inventory.kind));
     }
     let mut candidates = listed(h, inventory).await?;
     expect_late(h, &mut candidates).await;
-    of_an_empty_source(&mut candidates);
+    accept_empty_source(&mut candidates);
     Ok(TypePlan {
         suspended,
         ..decide(h, inventory, &candidates, in_force, now)
@@ -268,7 +268,11 @@ pub(crate) async fn policy(
     let (origin, policy, problem) = match h.catalog.policy(kind).await {
         _ if unconfirmed_since.is_some() => (PolicyOrigin::Unconfirmed, None, None),
         Ok(Some(stored)) => (PolicyOrigin::Stored, Some(stored.policy), None),
-        Ok(None) => (PolicyOrigin::Settings, Some(of_settings(h, kind)), None),
+        Ok(None) => (
+            PolicyOrigin::Settings,
+            Some(policy_from_settings(h, kind)),
+            None,
+        ),
         Err(error) => unreadable(error)?,
     };
     Ok(PolicyInForce {
@@ -279,7 +283,7 @@ pub(crate) async fn policy(
     })
 }
 
-fn of_settings(h: &Holdfast, kind: BackupType) -> RetentionPolicy {
+fn policy_from_settings(h: &Holdfast, kind: BackupType) -> RetentionPolicy {
     RetentionPolicy::of_days(match kind {
         BackupType::Database => h.settings.database.retention_days,
         BackupType::Content | BackupType::Full => h.settings.content.retention_days,
@@ -291,7 +295,7 @@ async fn candidates(
     inventory: &Inventory,
 ) -> Result<Vec<RetentionCandidate>, OperationError> {
     let mut candidates = listed(h, inventory).await?;
-    of_an_empty_source(&mut candidates);
+    accept_empty_source(&mut candidates);
     Ok(candidates)
 }
 
@@ -302,7 +306,7 @@ async fn expect_late(h: &Holdfast, candidates: &mut [RetentionCandidate]) {
         .iter_mut()
         .filter(|candidate| may_be_late(candidate))
     {
-        match settle::committed_manifest(h, &candidate.backup_id).await {
+        match finish::committed_manifest(h, &candidate.backup_id).await {
             Ok(Some(manifest)) if is_empty(&manifest) => candidate.standing = Standing::Empty,
             Ok(Some(_)) => candidate.standing = Standing::Good,
             Ok(None) | Err(OperationError::Corrupt { .. }) => {}
@@ -349,7 +353,7 @@ async fn listed(
 
 /// An empty backup is good if it precedes the first good one with content: the source was always
 /// empty.
-fn of_an_empty_source(candidates: &mut [RetentionCandidate]) {
+fn accept_empty_source(candidates: &mut [RetentionCandidate]) {
     let good = candidates
         .iter()
         .filter(|candidate| candidate.standing == Standing::Good);
@@ -387,16 +391,16 @@ fn candidate(
 
 const UNKNOWN: &str = "the catalogue has no job for it, but another catalogue may have one: recreate the jobs from the store with `holdfast catalog rebuild`, or delete it by hand";
 
-const CAME_BACK: &str = "its manifest was lost and is back: a run of retention completes it again";
+const RETURNED: &str = "its manifest was lost and is back: a run of retention completes it again";
 
-const CAME_BACK_ACCEPTED: &str = "its loss was accepted and its manifest is back: a run of retention completes it again, \
+const RETURNED_AFTER_ACCEPTANCE: &str = "its loss was accepted and its manifest is back: a run of retention completes it again, \
                                   if none of its objects is missing";
 
 fn standing(job: &JobStanding) -> Standing {
     match job.status {
-        JobStatus::Deleted if job.is_lost => Standing::Unsure(CAME_BACK.to_owned()),
+        JobStatus::Deleted if job.is_lost => Standing::Unsure(RETURNED.to_owned()),
         JobStatus::Deleted if job.is_accepted_loss => {
-            Standing::Unsure(CAME_BACK_ACCEPTED.to_owned())
+            Standing::Unsure(RETURNED_AFTER_ACCEPTANCE.to_owned())
         }
         JobStatus::Deleted => Standing::Deleting,
         status if status.is_active() => Standing::InUse(status),

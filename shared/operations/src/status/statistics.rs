@@ -20,7 +20,7 @@ const MONTH: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// Maximum wait of a caller for the server's count of objects.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// A backup every five minutes, for a month.
-const MOST_DURATIONS: u32 = 10_000;
+const MAX_DURATIONS: u32 = 10_000;
 
 pub(super) async fn statistics(
     h: &Holdfast,
@@ -99,7 +99,7 @@ async fn of_type(
         },
         durations: durations(
             h.catalog
-                .durations_ms(kind, now - MONTH, MOST_DURATIONS)
+                .durations_ms(kind, now - MONTH, MAX_DURATIONS)
                 .await?,
         ),
         stored: measure::stored(h, counts, kind, PATIENCE).await?,
@@ -140,12 +140,12 @@ async fn last_good(
     now: Timestamp,
 ) -> Result<Option<GoodBackup>, OperationError> {
     /// Damaged backups are rare: after this many the search ends.
-    const LOOK_AT: u32 = 100;
+    const MAX_SEARCHED: u32 = 100;
     let filter = JobFilter {
         backup_type: Some(kind),
         status: Some(JobStatus::Completed),
     };
-    let (jobs, _) = h.catalog.list(filter, 1, LOOK_AT).await?;
+    let (jobs, _) = h.catalog.list(filter, 1, MAX_SEARCHED).await?;
     let ids: Vec<BackupId> = jobs.iter().map(|job| job.backup_id.clone()).collect();
     let standings = h.catalog.standings(&ids).await?;
     let is_sound = |job: &&Job| matches!(standings.get(&job.backup_id), Some(Ok(known)) if !known.verification_failed);

@@ -12,7 +12,7 @@ use crate::{Holdfast, OperationError, job::heartbeat::persist};
 pub(super) const DEAD_AFTER: SignedDuration = SignedDuration::from_mins(16);
 
 /// A claim. Without a row in the catalogue it excludes no other run and records nothing.
-pub(super) struct Claim {
+pub(super) struct VerifyClaim {
     catalog: Catalog,
     backup_id: BackupId,
     level: VerificationLevel,
@@ -20,7 +20,7 @@ pub(super) struct Claim {
     has_row: bool,
 }
 
-impl Claim {
+impl VerifyClaim {
     /// Takes the claim with the progress of earlier runs. Returns `None` if another run holds it.
     pub(super) async fn take(
         h: &Holdfast,
@@ -50,13 +50,13 @@ impl Claim {
     }
 
     /// Records the progress. Returns an error if another run took over.
-    pub(super) async fn keep(&self, so_far: &VerifiedSoFar) -> Result<(), OperationError> {
+    pub(super) async fn record(&self, so_far: &VerifiedSoFar) -> Result<(), OperationError> {
         let now = persist(|| async { Ok(self.catalog.now().await?) }).await?;
         self.write(so_far, now).await
     }
 
     /// Records the progress, and permits another run to resume at once.
-    pub(super) async fn hand_on(&self, so_far: &VerifiedSoFar) -> Result<(), OperationError> {
+    pub(super) async fn suspend(&self, so_far: &VerifiedSoFar) -> Result<(), OperationError> {
         self.write(so_far, Timestamp::UNIX_EPOCH).await
     }
 
@@ -79,7 +79,7 @@ impl Claim {
     }
 
     /// Whether a row records the progress.
-    pub(super) const fn is_kept(&self) -> bool {
+    pub(super) const fn is_recorded(&self) -> bool {
         self.has_row
     }
 

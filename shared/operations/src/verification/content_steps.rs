@@ -4,19 +4,19 @@
 use futures_util::future::try_join_all;
 use holdfast_domain::{ItemCounts, ItemRecord, Manifest, VerificationLevel};
 use holdfast_recovery::verification::content::{
-    READS_AT_A_TIME, count_differences, objects::Objects, proofs::Proofs, shorten_by_half,
+    CONCURRENT_READS, count_differences, objects::Objects, proofs::Proofs, shorten_by_half,
 };
 use holdfast_repository::content::stored::StoredContent;
 
-use super::steps::{Reached, Steps};
+use super::steps::{StepEnd, Steps};
 use crate::OperationError;
 
 /// Resumes at the last run's item. Each run reads the list from its beginning, so the counts, and
 /// those of unproved files, are complete at the end.
-pub(super) async fn read_items_on(
+pub(super) async fn read_items(
     steps: &mut Steps<'_>,
     manifest: &Manifest,
-) -> Result<Reached, OperationError> {
+) -> Result<StepEnd, OperationError> {
     let backup = StoredContent::of(steps.repository, manifest.clone())?;
     let objects = Objects::new(steps.repository, &backup, VerificationLevel::Checksum);
     let (mut counts, mut proofs) = (ItemCounts::default(), Proofs::default());
@@ -24,7 +24,7 @@ pub(super) async fn read_items_on(
     let (mut seen, other_forms) = (0, steps.so_far.other_forms);
     loop {
         let mut batch = Vec::new();
-        while batch.len() < READS_AT_A_TIME {
+        while batch.len() < CONCURRENT_READS {
             let Some(record) = items.recv().await.transpose()? else {
                 break;
             };
@@ -41,12 +41,12 @@ pub(super) async fn read_items_on(
                 .problems
                 .extend(count_differences(&backup, counts));
             steps.note = proofs.note();
-            return Ok(Reached::End);
+            return Ok(StepEnd::Complete);
         }
         read_batch(steps, &objects, &batch).await?;
         steps.so_far.other_forms = other_forms + backup.source.other_forms();
-        if steps.is_to_stop().await? {
-            return Ok(Reached::TimeLimit);
+        if steps.is_out_of_time().await? {
+            return Ok(StepEnd::OutOfTime);
         }
     }
 }

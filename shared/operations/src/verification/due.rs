@@ -16,7 +16,7 @@ use super::{
 use crate::{Holdfast, OperationError, RunLimits};
 
 /// Maximum number of backups of each type per run.
-const AT_ONCE: u32 = 100;
+const MAX_PER_TYPE: u32 = 100;
 /// A run begins no step with less time than this.
 const TIME_FOR_ONE: Duration = Duration::from_mins(1);
 /// A drill begins only with most of the function's time left.
@@ -39,7 +39,7 @@ pub struct DueReport {
     pub verified: Vec<Verification>,
     /// Backups too large for one function's time. The caller requests each again at level
     /// checksum.
-    pub hand_on: Vec<BackupId>,
+    pub to_continue: Vec<BackupId>,
     /// Backups without a verdict although nothing was unavailable, with the reason.
     pub unjudged: Vec<(BackupId, String)>,
     /// Dropped scratch databases of earlier drills.
@@ -70,7 +70,7 @@ pub async fn verify_due(
             sample(h, kind, limits, now, &begun, &mut report).await;
         }
     }
-    tell_drill(h, now, &mut report).await?;
+    report_drill(h, now, &mut report).await?;
     Ok(report)
 }
 
@@ -139,7 +139,7 @@ async fn read_new_ones(
         .map(|one| one.backup_id.clone())
         .collect();
     for kind in KINDS {
-        match h.catalog.never_verified(kind, AT_ONCE).await {
+        match h.catalog.never_verified(kind, MAX_PER_TYPE).await {
             Ok(jobs) => ids.extend(jobs.into_iter().map(|job| job.backup_id)),
             Err(error) => report.problems.push(format!("new {kind} backups: {error}")),
         }
@@ -204,7 +204,7 @@ async fn backup_to_sample(
     {
         candidates.clear();
     }
-    candidates.extend(h.catalog.longest_unverified(kind, AT_ONCE).await?);
+    candidates.extend(h.catalog.longest_unverified(kind, MAX_PER_TYPE).await?);
     for Job { backup_id, .. } in candidates {
         let records = h.catalog.verifications(&backup_id).await?;
         if !was_tried(begun, &backup_id, level, now) && fits(&records, limits) {
@@ -258,7 +258,7 @@ async fn verify_one(
 ) {
     match verify_one_now(h, id, level, limits).await {
         Ok(VerifyOutcome::Done(verification)) => report.verified.push(*verification),
-        Ok(VerifyOutcome::HandOn) => report.hand_on.push(id.clone()),
+        Ok(VerifyOutcome::Continue) => report.to_continue.push(id.clone()),
         Ok(VerifyOutcome::Elsewhere | VerifyOutcome::Gone) => {}
         // A fault of the backup itself.
         Err(
@@ -275,7 +275,7 @@ async fn verify_one(
 }
 
 /// Hours since the last drill, or without one since the first backup suitable for a drill.
-async fn tell_drill(
+async fn report_drill(
     h: &Holdfast,
     now: Timestamp,
     report: &mut DueReport,

@@ -6,7 +6,7 @@ use holdfast_domain::{Job, JobStatus, Manifest, NamespaceCount};
 use holdfast_recovery::verification::Verification;
 use holdfast_repository::Repository;
 
-use crate::{OperationError, job::settle};
+use crate::{OperationError, job::finish};
 
 /// Adds the problems of the backup's row in the catalogue to a verification. A missing row is only
 /// a note: the backup may belong to another catalogue, or to a lost one.
@@ -43,7 +43,7 @@ pub async fn compare_with_job(
 }
 
 fn differences(job: &Job, manifest: &Manifest) -> Vec<String> {
-    let Ok(said) = settle::as_told_by(manifest) else {
+    let Ok(expected) = finish::job_change_from(manifest) else {
         return Vec::new();
     };
     let fields = [
@@ -53,27 +53,27 @@ fn differences(job: &Job, manifest: &Manifest) -> Vec<String> {
             job.created_at.as_millisecond() == manifest.created_at.as_millisecond(),
         ),
         ("parentId", job.parent_id == manifest.parent_id),
-        ("engine", job.engine == said.engine),
-        ("consistency", job.consistency == said.consistency),
-        ("originalSize", job.original_size == said.original_size),
-        ("size", job.size == said.size),
-        ("compressed", Some(job.compressed) == said.compressed),
-        ("encrypted", Some(job.encrypted) == said.encrypted),
-        ("checksum", job.checksum == said.checksum),
-        ("key", job.key == said.key),
+        ("engine", job.engine == expected.engine),
+        ("consistency", job.consistency == expected.consistency),
+        ("originalSize", job.original_size == expected.original_size),
+        ("size", job.size == expected.size),
+        ("compressed", Some(job.compressed) == expected.compressed),
+        ("encrypted", Some(job.encrypted) == expected.encrypted),
+        ("checksum", job.checksum == expected.checksum),
+        ("key", job.key == expected.key),
         // A row of an earlier version lists all of them.
         (
             "namespaces",
-            job.namespaces.clone().map(NamespaceCount::listed) == said.namespaces,
+            job.namespaces.clone().map(NamespaceCount::listed) == expected.namespaces,
         ),
-        ("items", job.items == said.items),
+        ("items", job.items == expected.items),
     ];
     let wrong: Vec<&str> = fields
         .into_iter()
         .filter(|(_, same)| !same)
         .map(|(name, _)| name)
         .collect();
-    let told = || {
+    let problem = || {
         format!(
             "the catalogue's row differs from its manifest: {}",
             wrong.join(", ")
@@ -82,6 +82,6 @@ fn differences(job: &Job, manifest: &Manifest) -> Vec<String> {
     if wrong.is_empty() {
         Vec::new()
     } else {
-        vec![told()]
+        vec![problem()]
     }
 }

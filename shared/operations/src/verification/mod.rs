@@ -6,4 +6,5 @@ pub(crate) mod due;
 pub(crate) mod job_row;
 pub(crate) mod on_request;
 pub(crate) mod record;
+pub(crate) mod requested;
 pub(crate) mod steps;

@@ -19,11 +19,11 @@ use holdfast_repository::{Repository, RepositoryError, content::proof::note_of_o
 use jiff::SignedDuration;
 
 use super::{
-    claim::Claim,
-    content_steps::read_items_on,
+    claim::VerifyClaim,
+    content_steps::read_items,
     job_row::compare_with_job,
     record::record_verification,
-    steps::{Reached, Steps},
+    steps::{StepEnd, Steps},
 };
 use crate::{Holdfast, OperationError, RunLimits, job::heartbeat::persist, readers::protect};
 
@@ -41,7 +41,7 @@ pub enum VerifyOutcome {
     /// It has a recorded result.
     Done(Box<Verification>),
     /// The function's time ended, and the progress is recorded: the caller requests it again.
-    HandOn,
+    Continue,
     /// Another run is active.
     Elsewhere,
     /// The backup was deleted meanwhile.
@@ -82,7 +82,7 @@ pub async fn expect_verifiable(
     Ok(())
 }
 
-async fn expect_finished(h: &Holdfast, id: &BackupId) -> Result<(), OperationError> {
+pub(super) async fn expect_finished(h: &Holdfast, id: &BackupId) -> Result<(), OperationError> {
     let status = match h.catalog.get(id).await {
         Ok(job) => Some(job.status),
         // The verification reports the fault of the row.
@@ -159,7 +159,7 @@ pub(super) async fn verify_at(
     limits: RunLimits,
     now: Timestamp,
 ) -> Result<VerifyOutcome, OperationError> {
-    let Some((claim, so_far)) = Claim::take(h, id, level).await? else {
+    let Some((claim, so_far)) = VerifyClaim::take(h, id, level).await? else {
         return Ok(VerifyOutcome::Elsewhere);
     };
     let lease = protect(h, &h.repository, id, Purpose::Verify).await;
@@ -168,44 +168,9 @@ pub(super) async fn verify_at(
     end(h, claim, verified).await
 }
 
-/// Verifies while the caller waits. Returns `None` after the caller's patience, and then leaves the
-/// verification to a later request.
-///
-/// # Errors
-/// As [`verify_on_request`].
-pub async fn verify_while_waiting(
-    h: &Holdfast,
-    id: &BackupId,
-    level: VerificationLevel,
-    patience: Duration,
-    now: Timestamp,
-) -> Result<Option<VerifyOutcome>, OperationError> {
-    let now = h.catalog.by_server_clock(now).await?;
-    let Some((claim, so_far)) = Claim::take(h, id, level).await? else {
-        return Ok(Some(VerifyOutcome::Elsewhere));
-    };
-    let lease = protect(h, &h.repository, id, Purpose::Verify).await;
-    let verifying = Box::pin(at_level(
-        h,
-        id,
-        level,
-        RunLimits::none(),
-        now,
-        &claim,
-        so_far,
-    ));
-    let verified = tokio::time::timeout(patience, verifying).await;
-    lease.release().await;
-    match verified {
-        Ok(verified) => end(h, claim, verified).await.map(Some),
-        // Otherwise the next run would find this claim still active.
-        Err(_) => claim.end().await.map(|()| None),
-    }
-}
-
 async fn end(
     h: &Holdfast,
-    claim: Claim,
+    claim: VerifyClaim,
     verified: Result<Option<Verification>, OperationError>,
 ) -> Result<VerifyOutcome, OperationError> {
     match verified {
@@ -214,7 +179,7 @@ async fn end(
             claim.end().await?;
             outcome
         }
-        Ok(None) => Ok(VerifyOutcome::HandOn),
+        Ok(None) => Ok(VerifyOutcome::Continue),
         // The claim stays, so the same attempt is not repeated at once.
         Err(error @ OperationError::Unfinished(_)) => Err(error),
         Err(error) => {
@@ -245,7 +210,7 @@ async fn at_level(
     level: VerificationLevel,
     limits: RunLimits,
     now: Timestamp,
-    claim: &Claim,
+    claim: &VerifyClaim,
     so_far: VerifiedSoFar,
 ) -> Result<Option<Verification>, OperationError> {
     let verified = match level {
@@ -254,9 +219,9 @@ async fn at_level(
             drill_within(h.repository.clone(), id.clone(), server, limits, now).await
         }
         VerificationLevel::Checksum
-            if claim.is_kept() && takes_steps(&h.repository, id, limits, &so_far).await =>
+            if claim.is_recorded() && needs_steps(&h.repository, id, limits, &so_far).await =>
         {
-            return step_on(h, id, limits, now, claim, so_far).await;
+            return verify_in_steps(h, id, limits, now, claim, so_far).await;
         }
         level => tokio::select! {
             verified = verify_boxed(h.repository.clone(), id.clone(), level, now) => verified,
@@ -266,7 +231,7 @@ async fn at_level(
     match verified {
         Ok(verification) => Ok(Some(verification)),
         // The catalogue has a completed job for it, otherwise the request would have been refused.
-        Err(OperationError::NotFound(_)) if claim.is_kept() => {
+        Err(OperationError::NotFound(_)) if claim.is_recorded() => {
             Ok(Some(without_manifest(h, id, level, now).await?))
         }
         Err(error) => Err(error),
@@ -317,19 +282,19 @@ async fn without_manifest(
         .end(Findings::default(), Err(missing.into()))?)
 }
 
-async fn step_on(
+async fn verify_in_steps(
     h: &Holdfast,
     id: &BackupId,
     limits: RunLimits,
     now: Timestamp,
-    claim: &Claim,
+    claim: &VerifyClaim,
     so_far: VerifiedSoFar,
 ) -> Result<Option<Verification>, OperationError> {
     let mut steps = Steps::new(&h.repository, claim, limits, so_far, now);
     let mut found = Findings::default();
-    let reached = read_on(&mut steps, id, &mut found).await;
-    if matches!(reached, Ok(Reached::TimeLimit)) {
-        claim.hand_on(&steps.so_far).await?;
+    let reached = read_all(&mut steps, id, &mut found).await;
+    if matches!(reached, Ok(StepEnd::OutOfTime)) {
+        claim.suspend(&steps.so_far).await?;
         return Ok(None);
     }
     let VerifiedSoFar {
@@ -346,33 +311,33 @@ async fn step_on(
     content::shorten(&mut found.problems);
     let (level, begun_at) = (VerificationLevel::Checksum, begun_at.unwrap_or(now));
     let judgement = Judgement::begin(&h.repository, id, level, begun_at).await?;
-    let looked = match reached.map_err(OperationError::into_repository) {
+    let judged = match reached.map_err(OperationError::into_repository) {
         Ok(_) => Ok(()),
         Err(Ok(error)) => Err(error.into()),
         Err(Err(error)) => return Err(error),
     };
-    let mut verification = judgement.end(found, looked)?;
+    let mut verification = judgement.end(found, judged)?;
     verification.duration_ms = spent_ms;
     Ok(Some(verification))
 }
 
-async fn read_on(
+async fn read_all(
     steps: &mut Steps<'_>,
     id: &BackupId,
     found: &mut Findings,
-) -> Result<Reached, OperationError> {
+) -> Result<StepEnd, OperationError> {
     let manifest = steps.repository.manifest(id).await?;
     found.namespaces.clone_from(&manifest.namespaces);
     found.items = manifest.content.as_ref().map(|content| content.items);
-    let reached = steps.read_on(&manifest).await?;
-    if reached == Reached::End && manifest.backup_type == BackupType::Content {
-        return read_items_on(steps, &manifest).await;
+    let reached = steps.read_artifacts(&manifest).await?;
+    if reached == StepEnd::Complete && manifest.backup_type == BackupType::Content {
+        return read_items(steps, &manifest).await;
     }
     Ok(reached)
 }
 
 /// Whether one function's time may be too short, or was too short.
-async fn takes_steps(
+async fn needs_steps(
     repository: &Repository,
     id: &BackupId,
     limits: RunLimits,
@@ -407,13 +372,16 @@ fn total_bytes(manifest: &Manifest) -> u64 {
 }
 
 fn drill_server(h: &Holdfast) -> Result<&Secret, OperationError> {
-    let missing = || {
-        OperationError::Drill(
-            "it is not set: set it to a server for scratch databases".to_owned(),
-            false,
-        )
-    };
-    h.settings.drill.uri.as_ref().ok_or_else(missing)
+    h.settings.drill.uri.as_ref().ok_or_else(no_drill_server)
+}
+
+/// The refusal of a drill without a server for it.
+#[must_use]
+pub fn no_drill_server() -> OperationError {
+    OperationError::Drill {
+        reason: "it is not set: set it to a server for scratch databases".to_owned(),
+        is_transient: false,
+    }
 }
 
 /// The remaining time of the function, or `None` without a limit.

@@ -20,6 +20,8 @@ pub async fn record_verification(
         status: verification.status,
         problems: problems_in_a_row(&verification.problems),
         repository_problems: problems_in_a_row(&verification.repository_problems),
+        notes: problems_in_a_row(&verification.notes),
+        bytes_read: verification.bytes_read,
         at: verification.started_at,
         duration_ms: verification.duration_ms,
         collections: in_a_row(&verification.collections),
@@ -38,29 +40,33 @@ pub async fn record_verification(
 
 /// At most as many as a row of the catalogue holds, each cut to a readable length.
 fn problems_in_a_row(problems: &[String]) -> Vec<String> {
-    const MOST: usize = 500;
+    const MAX_ROWS: usize = 500;
     const CHARACTERS: usize = 2000;
-    let mut told: Vec<String> = problems
+    let mut shown: Vec<String> = problems
         .iter()
-        .take(MOST)
+        .take(MAX_ROWS)
         .map(|problem| problem.chars().take(CHARACTERS).collect())
         .collect();
-    if problems.len() > MOST {
-        told.push(format!("and {} more", problems.len() - MOST));
+    if problems.len() > MAX_ROWS {
+        shown.push(format!("and {} more", problems.len() - MAX_ROWS));
     }
-    told
+    shown
 }
 
 /// At most as many as a row of the catalogue holds. Bad ones come first.
 fn in_a_row(collections: &[DrilledCollection]) -> Vec<DrilledCollection> {
-    const MOST: usize = 2000;
+    const MAX_ROWS: usize = 2000;
     let (well, ill): (Vec<_>, Vec<_>) = collections
         .iter()
         .partition(|collection| collection.is_faithful());
-    if collections.len() <= MOST {
+    if collections.len() <= MAX_ROWS {
         return collections.to_vec();
     }
-    ill.into_iter().chain(well).take(MOST).cloned().collect()
+    ill.into_iter()
+        .chain(well)
+        .take(MAX_ROWS)
+        .cloned()
+        .collect()
 }
 
 #[cfg(test)]
@@ -72,9 +78,9 @@ mod tests {
         let problems: Vec<String> = (0..100_000)
             .map(|number| format!("{number}{}", "x".repeat(5000)))
             .collect();
-        let told = problems_in_a_row(&problems);
-        assert!(told.iter().map(String::len).sum::<usize>() < 2_000_000);
-        assert_eq!(told.last().unwrap(), "and 99500 more");
+        let shown = problems_in_a_row(&problems);
+        assert!(shown.iter().map(String::len).sum::<usize>() < 2_000_000);
+        assert_eq!(shown.last().unwrap(), "and 99500 more");
         assert_eq!(problems_in_a_row(&["one".to_owned()]), ["one"]);
     }
 }

@@ -1,7 +1,7 @@
 //! Verification by checksum in steps, for backups too large for one function's time. Each 8 MiB
 //! segment has its own digest in the manifest, so it is checked alone and never read again.
 //!
-//! Memory: [`SEGMENTS_AT_A_TIME`] segments of 8 MiB.
+//! Memory: [`CONCURRENT_SEGMENTS`] segments of 8 MiB.
 
 use std::{
     ops::Range,
@@ -21,23 +21,23 @@ use holdfast_repository::{
 use holdfast_storage::StoreError;
 use jiff::SignedDuration;
 
-use super::claim::Claim;
+use super::claim::VerifyClaim;
 use crate::{OperationError, RunLimits};
 
 /// Reserve before the function's end, for the last step and the record.
 const MARGIN: SignedDuration = SignedDuration::from_secs(30);
 /// Interval of the records of progress in the catalogue.
-const KEEP_EVERY: Duration = Duration::from_secs(20);
-const SEGMENTS_AT_A_TIME: usize = 4;
+const RECORD_EVERY: Duration = Duration::from_secs(20);
+const CONCURRENT_SEGMENTS: usize = 4;
 
 /// The verification of a backup by one run.
 pub(super) struct Steps<'a> {
     pub(super) repository: &'a Repository,
-    pub(super) claim: &'a Claim,
+    pub(super) claim: &'a VerifyClaim,
     limits: RunLimits,
     began: Instant,
     earlier_ms: u64,
-    kept_at: Instant,
+    recorded_at: Instant,
     pub(super) so_far: VerifiedSoFar,
     /// What the whole list shows, once it was read.
     pub(super) note: Option<String>,
@@ -45,17 +45,17 @@ pub(super) struct Steps<'a> {
 
 /// End of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reached {
+pub(super) enum StepEnd {
     /// Everything was read.
-    End,
+    Complete,
     /// The function's time ended.
-    TimeLimit,
+    OutOfTime,
 }
 
 impl<'a> Steps<'a> {
     pub(super) fn new(
         repository: &'a Repository,
-        claim: &'a Claim,
+        claim: &'a VerifyClaim,
         limits: RunLimits,
         mut so_far: VerifiedSoFar,
         now: Timestamp,
@@ -69,30 +69,33 @@ impl<'a> Steps<'a> {
             limits,
             began,
             earlier_ms,
-            kept_at: began,
+            recorded_at: began,
             so_far,
             note: None,
         }
     }
 
     /// Resumes at the end of the last run.
-    pub(super) async fn read_on(&mut self, manifest: &Manifest) -> Result<Reached, OperationError> {
+    pub(super) async fn read_artifacts(
+        &mut self,
+        manifest: &Manifest,
+    ) -> Result<StepEnd, OperationError> {
         if manifest.backup_type == BackupType::Database {
             dump_of(manifest)?;
         }
         while let Some(artifact) = self.next_artifact(manifest) {
-            if self.read_artifact(manifest, artifact).await? == Reached::TimeLimit {
-                return Ok(Reached::TimeLimit);
+            if self.read_artifact(manifest, artifact).await? == StepEnd::OutOfTime {
+                return Ok(StepEnd::OutOfTime);
             }
             self.so_far.artifacts += 1;
             self.so_far.segments = 0;
             let is_all = manifest.backup_type == BackupType::Database
                 && self.next_artifact(manifest).is_none();
-            if !is_all && self.is_to_stop().await? {
-                return Ok(Reached::TimeLimit);
+            if !is_all && self.is_out_of_time().await? {
+                return Ok(StepEnd::OutOfTime);
             }
         }
-        Ok(Reached::End)
+        Ok(StepEnd::Complete)
     }
 
     fn next_artifact<'m>(&self, manifest: &'m Manifest) -> Option<&'m Artifact> {
@@ -106,35 +109,35 @@ impl<'a> Steps<'a> {
         &mut self,
         manifest: &Manifest,
         artifact: &Artifact,
-    ) -> Result<Reached, OperationError> {
+    ) -> Result<StepEnd, OperationError> {
         let hasher = match self.opened(manifest, artifact).await? {
             Ok(hasher) => Arc::new(hasher),
             Err(problem) => {
                 self.so_far.problems.push(problem);
-                return Ok(Reached::End);
+                return Ok(StepEnd::Complete);
             }
         };
         let count = artifact.segments.len() as u64;
         while self.so_far.segments < count {
             let from = self.so_far.segments;
-            let numbers = from..(from + SEGMENTS_AT_A_TIME as u64).min(count);
+            let numbers = from..(from + CONCURRENT_SEGMENTS as u64).min(count);
             let read = numbers.map(|number| {
                 segment_problem(self.repository, artifact, Arc::clone(&hasher), number)
             });
             for problem in try_join_all(read).await? {
                 if let Some(problem) = problem {
                     self.so_far.problems.push(problem);
-                    return Ok(Reached::End);
+                    return Ok(StepEnd::Complete);
                 }
                 self.so_far.bytes += range_of(artifact, self.so_far.segments).end
                     - self.so_far.segments * SEGMENT_BYTES;
                 self.so_far.segments += 1;
             }
-            if self.so_far.segments < count && self.is_to_stop().await? {
-                return Ok(Reached::TimeLimit);
+            if self.so_far.segments < count && self.is_out_of_time().await? {
+                return Ok(StepEnd::OutOfTime);
             }
         }
-        Ok(Reached::End)
+        Ok(StepEnd::Complete)
     }
 
     /// The hasher for the artifact's segments, or the problem of the complete artifact.
@@ -178,7 +181,7 @@ impl<'a> Steps<'a> {
     }
 
     /// Records the progress at intervals. Returns whether the function's time is over.
-    pub(super) async fn is_to_stop(&mut self) -> Result<bool, OperationError> {
+    pub(super) async fn is_out_of_time(&mut self) -> Result<bool, OperationError> {
         let spent_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or_default();
         self.so_far.spent_ms = self.earlier_ms + spent_ms;
         if self
@@ -188,9 +191,9 @@ impl<'a> Steps<'a> {
         {
             return Ok(true);
         }
-        if self.kept_at.elapsed() > KEEP_EVERY {
-            self.claim.keep(&self.so_far).await?;
-            self.kept_at = Instant::now();
+        if self.recorded_at.elapsed() > RECORD_EVERY {
+            self.claim.record(&self.so_far).await?;
+            self.recorded_at = Instant::now();
         }
         Ok(false)
     }

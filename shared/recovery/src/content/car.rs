@@ -8,7 +8,7 @@ use std::{
 };
 
 use holdfast_content::ipfs::{CarWriter, Cid, RebuildError};
-use holdfast_domain::{BackupId, ItemRecord, KeptFile};
+use holdfast_domain::{BackupId, ItemRecord, StoredFile};
 use holdfast_repository::{
     Repository, RepositoryError,
     content::{
@@ -104,7 +104,7 @@ impl Export {
         Ok((report, roots))
     }
 
-    fn file_cid(&self, file: &KeptFile) -> Result<Option<Cid>, ReadFault> {
+    fn file_cid(&self, file: &StoredFile) -> Result<Option<Cid>, ReadFault> {
         let by_itself = file
             .cid
             .as_ref()
@@ -152,14 +152,14 @@ impl Export {
             };
             let reader = self
                 .handle
-                .block_on(self.backup.source.open_kept(ContentObject::file(file)))?;
+                .block_on(self.backup.source.open_stored(ContentObject::file(file)))?;
             let mut blocked = None;
             let rebuilt = dag.rebuild(reader, |cid, block| {
                 report.blocks += 1;
                 car.block(cid, block).map_err(|error| {
-                    let told = io::Error::new(error.kind(), error.to_string());
+                    let reported = io::Error::new(error.kind(), error.to_string());
                     blocked = Some(error);
-                    told
+                    reported
                 })
             });
             match (rebuilt, blocked) {

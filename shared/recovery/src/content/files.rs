@@ -57,16 +57,16 @@ pub(super) async fn restore_file(
         sha256: file.file_sha256,
     };
     let path = to.join(name);
-    if let Some(outcome) = look_at(&path, expected).await? {
+    if let Some(outcome) = inspect(&path, expected).await? {
         return Ok(outcome);
     }
-    let reader = match backup.source.open_kept(ContentObject::file(file)).await {
+    let reader = match backup.source.open_stored(ContentObject::file(file)).await {
         Ok(reader) => reader,
         Err(fault) => return damaged(fault),
     };
     let place = path.clone();
     let written = blocking("restore a file", move || {
-        write_beside(&place, |part| copy(reader, part)).map(|(part, plain)| (place, part, plain))
+        write_temporary(&place, |part| copy(reader, part)).map(|(part, plain)| (place, part, plain))
     });
     match written.await? {
         Err(WriteFault::Disk(error)) => Err(unwritable(&path, &error)),
@@ -95,7 +95,7 @@ pub(super) async fn restore_document(
     let (place, of) = (path.clone(), backup.clone());
     let written = blocking("restore manifest.json", move || {
         let mut lines = lines;
-        write_beside(&place, |part| {
+        write_temporary(&place, |part| {
             let manifest = &of.manifest;
             let disk = WriteFault::Disk;
             let mut document =
@@ -142,9 +142,9 @@ fn damaged(fault: ReadFault) -> Result<Outcome, RepositoryError> {
 }
 
 /// Compares an existing file: an identical one is kept, another one stays unchanged.
-async fn look_at(path: &Path, expected: Plain) -> Result<Option<Outcome>, RepositoryError> {
+async fn inspect(path: &Path, expected: Plain) -> Result<Option<Outcome>, RepositoryError> {
     let place = path.to_owned();
-    let looked = blocking("inspect a file", move || {
+    let inspected = blocking("inspect a file", move || {
         match fs::symlink_metadata(&place) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
@@ -157,7 +157,7 @@ async fn look_at(path: &Path, expected: Plain) -> Result<Option<Outcome>, Reposi
             })),
         }
     });
-    let found = looked.await?.map_err(|error| unwritable(path, &error))?;
+    let found = inspected.await?.map_err(|error| unwritable(path, &error))?;
     Ok(found.map(|found| {
         if found == expected {
             Outcome::Kept
@@ -172,7 +172,7 @@ async fn look_at(path: &Path, expected: Plain) -> Result<Option<Outcome>, Reposi
 
 /// Writes a temporary file in the same directory, under a name that no restored file has, and makes
 /// it durable.
-fn write_beside<T>(
+fn write_temporary<T>(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<File>) -> Result<T, WriteFault>,
 ) -> Result<(PathBuf, T), WriteFault> {
@@ -221,7 +221,7 @@ fn copy(reader: impl Read, out: &mut BufWriter<File>) -> Result<Plain, WriteFaul
 
 /// Renames a proved file, unless its name was taken meanwhile.
 async fn publish(part: &Path, path: &Path, expected: Plain) -> Result<Outcome, RepositoryError> {
-    if let Some(outcome) = look_at(path, expected).await? {
+    if let Some(outcome) = inspect(path, expected).await? {
         let _ = fs::remove_file(part);
         return Ok(outcome);
     }

@@ -14,7 +14,7 @@ pub use self::car::{CarReport, export_car};
 use self::files::{Outcome, restore_document, restore_file};
 
 /// Files restored at a time.
-const AT_A_TIME: usize = 8;
+const CONCURRENT_FILES: usize = 8;
 
 /// Progress of a restore.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -77,7 +77,7 @@ pub async fn restore_content(
 ) -> Result<ContentRestoreReport, RepositoryError> {
     let backup = StoredContent::open(repository, id).await?;
     std::fs::create_dir_all(to).map_err(|error| files::unwritable(to, &error))?;
-    let mut told = ContentRestoreProgress {
+    let mut state = ContentRestoreProgress {
         expected: backup.content.items.expected,
         ..ContentRestoreProgress::default()
     };
@@ -102,15 +102,15 @@ pub async fn restore_content(
         });
         std::future::ready(is_wanted)
     });
-    let mut restored = Box::pin(wanted.map(restore).buffer_unordered(AT_A_TIME));
+    let mut restored = Box::pin(wanted.map(restore).buffer_unordered(CONCURRENT_FILES));
     while let Some((record, outcome)) = restored.try_next().await? {
         report.add(&record, outcome);
-        told = ContentRestoreProgress {
-            items: told.items + 1,
+        state = ContentRestoreProgress {
+            items: state.items + 1,
             bytes: report.bytes,
-            ..told
+            ..state
         };
-        progress(&told);
+        progress(&state);
         found = Some(record);
     }
     match only {

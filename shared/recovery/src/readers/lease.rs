@@ -18,51 +18,51 @@ use super::{LeaseError, Protection, Purpose, Reader, ReaderLeases};
 
 /// A lease until its drop.
 pub struct ReaderLease {
-    held: Option<Arc<Held>>,
+    shared: Option<Arc<SharedLease>>,
     protection: Protection,
     beats: Option<JoinHandle<()>>,
 }
 
 /// The lease, as its beat and its holder share it.
-struct Held {
+struct SharedLease {
     leases: Arc<dyn ReaderLeases>,
     reader: Reader,
     /// Protection at the beginning.
     first: Protection,
-    known: Mutex<Known>,
+    state: Mutex<LeaseState>,
 }
 
 /// What the catalogue last said. Times are of the wall clock: others stand still while a machine is
 /// suspended.
-struct Known {
+struct LeaseState {
     protection: Protection,
     /// The last answer.
     answered_at: Option<Timestamp>,
     /// The last question.
-    asked_at: Timestamp,
+    requested_at: Timestamp,
 }
 
-impl Held {
+impl SharedLease {
     /// Renews the lease. If other runs may have taken the reader for dead, the backup's job is
     /// judged again.
     async fn renew(&self, now: Timestamp) -> Result<(), LeaseError> {
         if !self.is_overdue(now) {
             self.leases.beat(&self.reader).await?;
-            let mut known = self.known();
-            known.answered_at = Some(now);
+            let mut state = self.state();
+            state.answered_at = Some(now);
             return Ok(());
         }
         let answer = self.leases.acquire(&self.reader).await;
-        let mut known = self.known();
-        known.asked_at = now;
-        known.protection = answer?;
-        known.answered_at = Some(now);
+        let mut state = self.state();
+        state.requested_at = now;
+        state.protection = answer?;
+        state.answered_at = Some(now);
         Ok(())
     }
 
     /// Whether other runs may have taken the reader for dead.
     fn is_overdue(&self, now: Timestamp) -> bool {
-        self.known()
+        self.state()
             .answered_at
             .is_none_or(|at| now.duration_since(at).unsigned_abs() > SILENCE_LIMIT)
     }
@@ -70,15 +70,15 @@ impl Held {
     /// Refuses if retention began to delete the backup while the lease was dead. A catalogue that
     /// does not answer refuses nothing.
     async fn confirm(&self, now: Timestamp) -> Result<(), String> {
-        let was_just_asked =
-            now.duration_since(self.known().asked_at).abs() < SignedDuration::from_secs(10);
+        let was_just_requested =
+            now.duration_since(self.state().requested_at).abs() < SignedDuration::from_secs(10);
         if self.is_overdue(now)
-            && !was_just_asked
+            && !was_just_requested
             && let Err(error) = self.renew(now).await
         {
             tracing::warn!(backupId = %self.reader.backup_id, %error, "nothing protects the backup while it is read: its lease cannot be renewed");
         }
-        let is_lost = self.known().protection == Protection::BeingDeleted
+        let is_lost = self.state().protection == Protection::BeingDeleted
             && self.first != Protection::BeingDeleted;
         if is_lost {
             Err(lost(&self.reader.backup_id))
@@ -87,8 +87,8 @@ impl Held {
         }
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, LeaseState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -116,20 +116,20 @@ impl ReaderLease {
             Ok(protection) => (protection, Some(now)),
             Err(error) => (Protection::Unprotected(error.to_string()), None),
         };
-        let known = Mutex::new(Known {
+        let state = Mutex::new(LeaseState {
             protection: protection.clone(),
             answered_at,
-            asked_at: now,
+            requested_at: now,
         });
-        let held = Arc::new(Held {
+        let shared = Arc::new(SharedLease {
             leases,
             reader,
             first: protection.clone(),
-            known,
+            state,
         });
-        let beats = tokio::spawn(beat(Arc::clone(&held)));
+        let beats = tokio::spawn(beat(Arc::clone(&shared)));
         Self {
-            held: Some(held),
+            shared: Some(shared),
             protection,
             beats: Some(beats),
         }
@@ -137,7 +137,7 @@ impl ReaderLease {
 
     fn none(reason: String) -> Self {
         Self {
-            held: None,
+            shared: None,
             protection: Protection::Unprotected(reason),
             beats: None,
         }
@@ -155,8 +155,8 @@ impl ReaderLease {
     /// # Errors
     /// The reason, if retention began to delete the backup meanwhile.
     pub async fn confirm(&self, now: Timestamp) -> Result<(), String> {
-        match &self.held {
-            Some(held) => held.confirm(now).await,
+        match &self.shared {
+            Some(shared) => shared.confirm(now).await,
             None => Ok(()),
         }
     }
@@ -164,10 +164,10 @@ impl ReaderLease {
     /// [`Self::confirm`], for a restore to call before it drops or replaces anything.
     #[must_use]
     pub fn confirmation(&self) -> Option<Confirmation> {
-        let held = Arc::clone(self.held.as_ref()?);
+        let shared = Arc::clone(self.shared.as_ref()?);
         Some(Confirmation::new(move || {
-            let held = Arc::clone(&held);
-            Box::pin(async move { held.confirm(Timestamp::now()).await })
+            let shared = Arc::clone(&shared);
+            Box::pin(async move { shared.confirm(Timestamp::now()).await })
         }))
     }
 
@@ -182,10 +182,10 @@ impl ReaderLease {
         if let Some(beats) = self.beats.take() {
             beats.abort();
         }
-        let held = self.held.take()?;
+        let shared = self.shared.take()?;
         Some(async move {
-            if let Err(error) = held.leases.release(&held.reader).await {
-                tracing::warn!(backupId = %held.reader.backup_id, %error, "a reader's lease could not be released: it expires within a minute");
+            if let Err(error) = shared.leases.release(&shared.reader).await {
+                tracing::warn!(backupId = %shared.reader.backup_id, %error, "a reader's lease could not be released: it expires within a minute");
             }
         })
     }
@@ -200,15 +200,15 @@ impl Drop for ReaderLease {
 }
 
 /// A beat also records a reader after a failed first record.
-async fn beat(held: Arc<Held>) {
+async fn beat(shared: Arc<SharedLease>) {
     let mut beats = tokio::time::interval(BEAT_EVERY);
     beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
     beats.tick().await;
     let (mut last_beat, mut is_silent) = (Instant::now(), false);
-    let id = &held.reader.backup_id;
+    let id = &shared.reader.backup_id;
     loop {
         beats.tick().await;
-        match held.renew(Timestamp::now()).await {
+        match shared.renew(Timestamp::now()).await {
             Ok(()) => (last_beat, is_silent) = (Instant::now(), false),
             // Other runs will soon treat the reader as dead, so log it before.
             Err(error) if last_beat.elapsed() > SILENCE_LIMIT && !is_silent => {

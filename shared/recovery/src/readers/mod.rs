@@ -92,7 +92,7 @@ impl Reader {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Protection {
     /// Retention and the collection of content objects skip it.
-    Held,
+    Protected,
     /// Retention has begun its deletion, and does not stop.
     BeingDeleted,
     /// It is unprotected, for this reason.
@@ -104,7 +104,7 @@ impl Protection {
     #[must_use]
     pub fn warning(&self, id: &BackupId) -> Option<String> {
         let reason = match self {
-            Self::Held => return None,
+            Self::Protected => return None,
             Self::BeingDeleted => "retention has begun to delete it",
             Self::Unprotected(reason) => reason,
         };

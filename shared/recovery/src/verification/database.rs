@@ -22,7 +22,7 @@ use crate::walk::walk;
 /// Bytes read at a time.
 const CHUNK_BYTES: usize = 256 * 1024;
 
-pub(super) async fn look(
+pub(super) async fn check(
     repository: &Repository,
     manifest: &Manifest,
     level: VerificationLevel,
@@ -129,14 +129,14 @@ fn drain(mut reader: impl Read) -> io::Result<()> {
 /// Compares an archive with its manifest, namespace by namespace.
 fn differences(manifest: &Manifest, summary: &Summary, opener: &Opener) -> Vec<String> {
     let mut problems = Vec::new();
-    let held: HashMap<(&str, &str), &NamespaceSummary> = summary
+    let archived: HashMap<(&str, &str), &NamespaceSummary> = summary
         .namespaces
         .iter()
         .map(|found| ((found.db.as_str(), found.collection.as_str()), found))
         .collect();
     for expected in &manifest.namespaces {
         let name = format!("{}.{}", expected.db, expected.collection);
-        match held.get(&(expected.db.as_str(), expected.collection.as_str())) {
+        match archived.get(&(expected.db.as_str(), expected.collection.as_str())) {
             None => problems.push(format!("{name} is in the manifest but not in the archive")),
             Some(found) if found.documents != expected.documents => problems.push(format!(
                 "{name} has {} documents, but its manifest declares {}",

@@ -41,15 +41,15 @@ pub async fn drill(
     }
     let judgement = Judgement::begin(repository, id, VerificationLevel::Drill, now).await?;
     let mut found = Findings::default();
-    let looked = look(repository, id, server, now, stop, progress, &mut found).await;
-    judgement.end(found, looked)
+    let checked = check(repository, id, server, now, stop, progress, &mut found).await;
+    judgement.end(found, checked)
 }
 
 /// The refusal of a drill of a content backup.
 pub const NOT_CONTENT: &str = "a drill restores a database. The deepest level of a content backup is structure: it \
                                reads every file completely, and rebuilds the blocks of its CID";
 
-async fn look(
+async fn check(
     repository: &Repository,
     id: &BackupId,
     server: &Secret,
@@ -94,7 +94,7 @@ async fn look(
         .map(|artifact| artifact.size)
         .sum::<u64>();
     match restored {
-        Ok(report) => tell(&manifest, report, &scratch, found),
+        Ok(report) => add_report(&manifest, report, &scratch, found),
         Err(RecoveryError::Repository(error @ RepositoryError::Corrupt { .. })) => {
             return Err(of_artifact(error, &dump_of(&manifest)?.key).into());
         }
@@ -145,7 +145,7 @@ const fn is_refusal(fault: &DatabaseError) -> bool {
 }
 
 /// Adds the report, collection by collection, in the order of the manifest.
-fn tell(manifest: &Manifest, report: RestoreReport, scratch: &Scratch, found: &mut Findings) {
+fn add_report(manifest: &Manifest, report: RestoreReport, scratch: &Scratch, found: &mut Findings) {
     let mut restored: BTreeMap<String, RestoredNamespace> = report
         .namespaces
         .into_iter()
@@ -166,11 +166,11 @@ fn tell(manifest: &Manifest, report: RestoreReport, scratch: &Scratch, found: &m
             .notes
             .extend(namespace.notes.iter().map(|note| format!("{name}: {note}")));
         let collection = drilled(name, expected, namespace, scratch);
-        let told = collection
+        let problems = collection
             .failures
             .iter()
             .map(|failure| format!("{}: {failure}", collection.namespace));
-        found.problems.extend(told);
+        found.problems.extend(problems);
         found.collections.push(collection);
     }
 }
@@ -197,13 +197,14 @@ fn drilled(
         }
         Comparison::NotDone => None,
     };
-    let is_told = |index: &str| {
+    let is_reported = |index: &str| {
         failures
             .iter()
             .any(|failure| failure.starts_with(&format!("the index {index} ")))
     };
-    let is_missing =
-        |index: &&String| *index != "_id_" && !restored.indexes.contains(index) && !is_told(index);
+    let is_missing = |index: &&String| {
+        *index != "_id_" && !restored.indexes.contains(index) && !is_reported(index)
+    };
     DrilledCollection {
         indexes_left_out: expected
             .indexes

@@ -97,8 +97,8 @@ pub async fn verify(
     let judgement = Judgement::begin(repository, id, level, now).await?;
     let mut found = Findings::default();
     // Boxed: the type is too deep for the compiler's layout of its callers.
-    let looked = Box::pin(look(repository, id, level, progress, &mut found)).await;
-    judgement.end(found, looked)
+    let checked = Box::pin(check(repository, id, level, progress, &mut found)).await;
+    judgement.end(found, checked)
 }
 
 /// The findings of a verification so far.
@@ -159,9 +159,9 @@ impl Judgement {
     pub fn end(
         self,
         mut found: Findings,
-        looked: Result<(), RecoveryError>,
+        checked: Result<(), RecoveryError>,
     ) -> Result<Verification, RecoveryError> {
-        match looked {
+        match checked {
             Ok(()) => {}
             Err(RecoveryError::Repository(RepositoryError::Corrupt { problem, .. }))
                 if !self.repository.has_suspect_keys =>
@@ -213,7 +213,7 @@ fn of_repository(error: RecoveryError, problems: &[String]) -> RecoveryError {
     }
 }
 
-async fn look(
+async fn check(
     repository: &Repository,
     id: &BackupId,
     level: VerificationLevel,
@@ -222,7 +222,7 @@ async fn look(
 ) -> Result<(), RecoveryError> {
     let manifest = repository.manifest(id).await?;
     if id.backup_type() == BackupType::Content {
-        return Ok(content::look(repository, manifest, level, &progress, found).await?);
+        return Ok(content::check(repository, manifest, level, &progress, found).await?);
     }
-    Ok(database::look(repository, &manifest, level, progress, found).await?)
+    Ok(database::check(repository, &manifest, level, progress, found).await?)
 }

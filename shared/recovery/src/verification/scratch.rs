@@ -18,11 +18,11 @@ const BEAT: &str = "beat";
 /// Interval of the beats.
 const BEAT_EVERY: Duration = Duration::from_secs(30);
 /// Interval of the checks for late writes after a failed restore.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
+const CHECK_EVERY: Duration = Duration::from_millis(200);
 /// After this many empty checks, no write is pending.
-const QUIET_LOOKS: u32 = 10;
+const EMPTY_CHECKS: u32 = 10;
 /// After this many removals the rest is left to the next drill.
-const MOST_REMOVALS: u32 = 20;
+const MAX_REMOVALS: u32 = 20;
 /// Without a beat for this long a drill is dead.
 const DEAD_AFTER: SignedDuration = SignedDuration::from_mins(10);
 const APP_NAME: &str = "holdfast-drill";
@@ -123,7 +123,7 @@ impl Scratch {
     /// Removes the databases after a failed restore. The server may still execute a pending write,
     /// and creates the database again for it.
     pub(crate) async fn remove_and_watch(&self) -> Vec<String> {
-        for _ in 0..MOST_REMOVALS {
+        for _ in 0..MAX_REMOVALS {
             let left = self.remove().await;
             if !left.is_empty() || self.stay_gone().await {
                 return left;
@@ -136,8 +136,8 @@ impl Scratch {
     }
 
     async fn stay_gone(&self) -> bool {
-        for _ in 0..QUIET_LOOKS {
-            tokio::time::sleep(LOOK_EVERY).await;
+        for _ in 0..EMPTY_CHECKS {
+            tokio::time::sleep(CHECK_EVERY).await;
             let found = self.connection.databases_beginning_with(&self.name).await;
             if !found.is_ok_and(|names| names.is_empty()) {
                 return false;

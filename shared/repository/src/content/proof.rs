@@ -3,7 +3,7 @@
 //! neither the size nor the digest of the stored bytes decides whether an object is right. Its
 //! trailer and its content decide.
 
-use holdfast_domain::{KeptFile, ObjectKey, StoredObject};
+use holdfast_domain::{ObjectKey, StoredFile, StoredObject};
 
 use super::read::Plain;
 
@@ -50,7 +50,7 @@ impl Holds {
 impl ContentObject {
     /// The object of the file itself.
     #[must_use]
-    pub fn file(kept: &KeptFile) -> Self {
+    pub fn file(kept: &StoredFile) -> Self {
         let holds = Holds::File(Plain {
             size: kept.size,
             sha256: kept.file_sha256,
@@ -63,7 +63,7 @@ impl ContentObject {
 
     /// The object with the record of its blocks. `None` if its blocks are not recorded.
     #[must_use]
-    pub fn blocks(kept: &KeptFile) -> Option<Self> {
+    pub fn blocks(kept: &StoredFile) -> Option<Self> {
         let holds = Holds::Blocks {
             path: kept.cid.clone(),
             file_size: kept.size,
@@ -75,7 +75,7 @@ impl ContentObject {
     }
 
     /// Every object of a file.
-    pub fn all(kept: &KeptFile) -> impl Iterator<Item = Self> {
+    pub fn all(kept: &StoredFile) -> impl Iterator<Item = Self> {
         std::iter::once(Self::file(kept)).chain(Self::blocks(kept))
     }
 

@@ -31,7 +31,7 @@ impl ObjectSource {
             Holds::File(expected) => self.expect_file(&form, *expected).await?,
             Holds::Blocks { path, file_size } => {
                 self.expect_blocks(&form, path.as_deref(), *file_size)
-                    .await?
+                    .await?;
             }
         }
         Ok(form)

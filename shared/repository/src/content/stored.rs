@@ -5,7 +5,7 @@ use std::io::{self, Read};
 
 use holdfast_content::ipfs::DagRecord;
 use holdfast_domain::{
-    Artifact, BackupId, BackupType, ContentManifest, ItemRecord, KeptFile, Manifest, ObjectKey,
+    Artifact, BackupId, BackupType, ContentManifest, ItemRecord, Manifest, ObjectKey, StoredFile,
 };
 use tokio::{runtime::Handle, sync::mpsc};
 
@@ -151,13 +151,13 @@ impl StoredContent {
     pub fn dag_record(
         &self,
         handle: &Handle,
-        file: &KeptFile,
+        file: &StoredFile,
     ) -> Result<Option<DagRecord>, ReadFault> {
         let Some(object) = ContentObject::blocks(file) else {
             return Ok(None);
         };
         let key = object.key().clone();
-        let reader = handle.block_on(self.source.open_kept(object))?;
+        let reader = handle.block_on(self.source.open_stored(object))?;
         let mut bytes = Vec::new();
         let read = reader.take(MAX_RECORD_BYTES).read_to_end(&mut bytes);
         read.map_err(|error| ReadFault::of(&error, &key))?;

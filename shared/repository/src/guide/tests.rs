@@ -4,23 +4,23 @@
 use std::collections::BTreeSet;
 
 use holdfast_domain::{
-    Artifact, BackupId, BackupType, Compression, ContentManifest, Encryption, ItemCounts, Manifest,
-    ObjectKey, RepositoryId, Sha256Digest, Source, Timestamp, Trigger, TriggerKind, WrappedKey,
-    settings::StoreLocation,
+    Artifact, BackupId, BackupType, Compression, ContentManifest, Encoding, Encryption, ItemCounts,
+    Manifest, ObjectKey, RepositoryId, Sha256Digest, Source, Timestamp, Trigger, TriggerKind,
+    WrappedKey, settings::StoreLocation,
 };
 
 use super::{content_guide, database_guide};
 
-fn manifest(kind: BackupType, is_encrypted: bool) -> Manifest {
+fn manifest(kind: BackupType, encoding: Encoding) -> Manifest {
     let at = Timestamp::from_millisecond(1_767_225_600_000).unwrap();
     let backup_id = BackupId::new(kind, at, [1, 2, 3, 4]);
     let (items, archive) = (
-        ObjectKey::content_items(&backup_id, 1, true, is_encrypted),
-        ObjectKey::content_archive(&backup_id, 1, 0, true, is_encrypted),
+        ObjectKey::content_items(&backup_id, 1, encoding),
+        ObjectKey::content_archive(&backup_id, 1, 0, encoding),
     );
     let keys = match kind {
         BackupType::Content => vec![items.clone(), archive.clone()],
-        _ => vec![ObjectKey::database_dump(&backup_id, 1, true, is_encrypted)],
+        _ => vec![ObjectKey::database_dump(&backup_id, 1, encoding)],
     };
     let artifact = |key| Artifact {
         key,
@@ -60,7 +60,7 @@ fn manifest(kind: BackupType, is_encrypted: bool) -> Manifest {
         }),
         original_size: 1,
         compression: Some(Compression::Gzip),
-        encryption: is_encrypted.then(|| Encryption {
+        encryption: encoding.encrypted.then(|| Encryption {
             suite: String::new(),
             key_epoch: 1,
         }),
@@ -104,9 +104,13 @@ fn guides() -> Vec<String> {
             .map(|key| vec![key])
             .chain([Vec::new()]);
         for keys in methods {
-            let dump = manifest(BackupType::Database, !keys.is_empty());
+            let encoding = Encoding {
+                compressed: true,
+                encrypted: !keys.is_empty(),
+            };
+            let dump = manifest(BackupType::Database, encoding);
             guides.push(database_guide(&dump, &dump.artifacts[0], &keys, &at));
-            let mut files = manifest(BackupType::Content, !keys.is_empty());
+            let mut files = manifest(BackupType::Content, encoding);
             for has_archive in [true, false] {
                 let content = files.content.as_mut().unwrap();
                 content.archive.truncate(usize::from(has_archive));

@@ -13,7 +13,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use super::{
     DirectoryStore,
     errors::translate,
-    place::{Area, check_readable},
+    place::{Area, check_readable, is_reserved},
     reading::info,
 };
 use crate::{ObjectInfo, ObjectStream, StoreError};
@@ -99,7 +99,9 @@ impl Walk {
         let mut found = Vec::new();
         for entry in entries {
             let entry = entry.map_err(|error| failed(&error))?;
-            if !places.is_aside(&entry.path(), place.is_some()) {
+            let path = entry.path();
+            let is_reserved = place.is_some() && is_reserved(&path);
+            if !is_reserved && !places.is_other_place(&path) {
                 found.extend(
                     self.own(directory, &entry)
                         .map_err(|error| failed(&error))?,

@@ -148,13 +148,16 @@ impl Places {
         Ok(())
     }
 
-    /// Whether a path is the mark or `lost+found` at the top of a place, or another place. Neither
-    /// contains this place's objects.
-    pub(super) fn is_aside(&self, path: &Path, at_the_top: bool) -> bool {
-        let name = path.file_name().unwrap_or_default();
-        (at_the_top && (name == MARK || name == LOST_AND_FOUND))
-            || self.aside().any(|area| area.directory == path)
+    /// Whether a path is another place.
+    pub(super) fn is_other_place(&self, path: &Path) -> bool {
+        self.aside().any(|area| area.directory == path)
     }
+}
+
+/// Whether an entry at the top of a place is the mark or `lost+found`, and not an object.
+pub(super) fn is_reserved(path: &Path) -> bool {
+    path.file_name()
+        .is_some_and(|name| name == MARK || name == LOST_AND_FOUND)
 }
 
 /// The file in the root's mark with the place of this part of the repository.

@@ -37,7 +37,7 @@ pub(super) fn put(
         PutMode::Replace => replace(area, key, &written, &target, None)?,
         PutMode::IfUnchanged(etag) => replace(area, key, &written, &target, Some(etag))?,
         PutMode::IfAbsent => {
-            give_name(area, key, &written, &target, &[(stored.size_bytes, digest)])?
+            give_name(area, key, &written, &target, &[(stored.size_bytes, digest)])?;
         }
     }
     Ok(stored)

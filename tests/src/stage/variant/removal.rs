@@ -130,7 +130,8 @@ impl Variant {
         rows
     }
 
-    async fn remove(&self) {
+    /// Removes the stack, its data and its secrets.
+    pub(crate) async fn remove(&self) {
         let named = [("StackName", self.id.as_str())];
         self.aws
             .query("cloudformation", CLOUDFORMATION, "DeleteStack", &named)

@@ -121,7 +121,7 @@ impl fmt::Display for Adjustment {
             AdjustedPart::Option => write!(f, "option {}", self.name)?,
             AdjustedPart::Index => write!(f, "index {}", self.name)?,
             AdjustedPart::IndexOption => {
-                write!(f, "option {} of {}", self.name, listed(&self.indexes))?
+                write!(f, "option {} of {}", self.name, listed(&self.indexes))?;
             }
             AdjustedPart::IndexKey => write!(f, "key {} of {}", self.name, listed(&self.indexes))?,
         }

@@ -154,7 +154,7 @@ fn not_known(
 ) {
     match unknown {
         UnknownOptions::LeaveOut => {
-            report.option(&name, Change::LeftOut, "Holdfast does not support it")
+            report.option(&name, Change::LeftOut, "Holdfast does not support it");
         }
         UnknownOptions::Pass => {
             let reason = "Holdfast does not support it. If the server refuses the collection because of it, restore without it: \

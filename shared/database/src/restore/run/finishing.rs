@@ -182,7 +182,7 @@ impl Run<'_> {
             match indexes {
                 Ok(indexes) => self.results[at].indexes = indexes,
                 Err(error) if target.refusal.is_none() => {
-                    fail(&mut self.results[at], error.to_string())
+                    fail(&mut self.results[at], error.to_string());
                 }
                 Err(_) => {}
             }

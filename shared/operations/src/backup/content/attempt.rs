@@ -1,15 +1,15 @@
-//! One attempt at one item: check the held file, fetch the missing parts, settle the item. The
+//! One attempt at one item: check the stored file, fetch the missing parts, settle the item. The
 //! attempt is counted before it begins.
 //!
-//! The held file is recorded before the item is settled. If a worker dies in between, the next one
+//! The stored file is recorded before the item is settled. If a worker dies in between, the next one
 //! finds its fetched file.
 
 use std::time::Duration;
 
-use holdfast_catalog::{HoldSource, Settled};
+use holdfast_catalog::{Settled, SourceAddress};
 use holdfast_content::{FetchError, Fetched, FetchedFile, Fetcher};
 use holdfast_domain::{
-    HostState, ItemFailure, ItemFailureCode, ItemRecord, Job, KeptFile, StorageType, Timestamp,
+    HostState, ItemFailure, ItemFailureCode, ItemRecord, Job, StorageType, StoredFile, Timestamp,
     file_name,
 };
 use holdfast_repository::writing_key::WritingKey;
@@ -17,12 +17,12 @@ use holdfast_storage::StoreError;
 use jiff::SignedDuration;
 
 use super::{
-    adopt::settle_in_place,
     fail_item,
-    held::{self, is_proved},
-    keep::{KeepError, Keeping, Naming, Sent},
+    file_upload::{Destination, FileFault, FileUpload, UploadedFile},
     outcome::DownloadOutcome,
+    placement::place_and_record,
     source::ItemSource,
+    stored::{self, is_proved},
 };
 use crate::{Holdfast, OperationError, job::run::RunLimits};
 
@@ -30,29 +30,29 @@ use crate::{Holdfast, OperationError, job::run::RunLimits};
 const TIME_TO_STORE: SignedDuration = SignedDuration::from_secs(30);
 /// Wait after the first failed attempt. Each further attempt triples it.
 const FIRST_WAIT: Duration = Duration::from_secs(5);
-const LONGEST_WAIT: Duration = Duration::from_mins(10);
+const MAX_WAIT: Duration = Duration::from_mins(10);
 /// Longest wait that an origin may request.
-const LONGEST_ASKED_WAIT: Duration = Duration::from_mins(15);
+const MAX_REQUESTED_WAIT: Duration = Duration::from_mins(15);
 
 /// An item waits at most this long for a host that is down, without a request in between. Restarts
 /// and short maintenance end sooner, and a night's backup has to end before the next day's work.
-const LONGEST_PUT_OFF: SignedDuration = SignedDuration::from_hours(1);
+const MAX_POSTPONEMENT: SignedDuration = SignedDuration::from_hours(1);
 
 /// Why an attempt did not succeed.
-enum Fault {
+enum AttemptFault {
     Fetch(FetchError),
-    Keep(KeepError),
+    Store(FileFault),
 }
 
-impl From<KeepError> for Fault {
-    fn from(error: KeepError) -> Self {
-        Self::Keep(error)
+impl From<FileFault> for AttemptFault {
+    fn from(error: FileFault) -> Self {
+        Self::Store(error)
     }
 }
 
-impl From<OperationError> for Fault {
+impl From<OperationError> for AttemptFault {
     fn from(error: OperationError) -> Self {
-        Self::Keep(error.into())
+        Self::Store(error.into())
     }
 }
 
@@ -72,110 +72,118 @@ impl Attempt<'_> {
             Ok(source) => source,
             Err(unsupported) => return self.fail(unsupported.code, unsupported.reason).await,
         };
-        let held = match held::of_source(self.h, &source).await {
-            Ok(held) => held,
-            // If the held file is unknown, the item cannot fail.
+        let stored = match stored::for_source(self.h, &self.job, &source).await {
+            Ok(stored) => stored,
+            // If the stored file is unknown, the item cannot fail.
             Err(OperationError::Store(error)) if error.is_transient() => {
-                return self.put_off(of_store(&error), None).await;
+                return self.postpone(from_store(&error), None).await;
             }
             Err(error) => return self.conclude(error.into(), None).await,
         };
-        match self.file(&source, held.as_ref()).await {
+        match self.file(&source, stored.as_ref()).await {
             Ok(file) => self.settle(&file, None).await,
-            Err(fault) => self.conclude(fault, held.as_ref()).await,
+            Err(fault) => self.conclude(fault, stored.as_ref()).await,
         }
     }
 
-    /// Ends an item whose last attempt died, by the held file of its source. That attempt may have
+    /// Ends an item whose last attempt died, by the stored file of its source. That attempt may have
     /// stored it.
-    pub(super) async fn stopped(self) -> Result<DownloadOutcome, OperationError> {
-        let held = match ItemSource::of(&self.record.item) {
-            Ok(source) => held::of_source(self.h, &source).await?,
+    pub(super) async fn end_stopped(self) -> Result<DownloadOutcome, OperationError> {
+        let stored = match ItemSource::of(&self.record.item) {
+            Ok(source) => stored::for_source(self.h, &self.job, &source).await?,
             Err(_) => None,
         };
         let begun = self.record.attempts;
         let message = format!(
             "{begun} downloads were begun, and the last was stopped before it came to an end"
         );
-        self.end(ItemFailureCode::Stopped, message, held.as_ref())
+        self.end_without_file(ItemFailureCode::Stopped, message, stored.as_ref())
             .await
     }
 
-    /// The item's file, held or fetched.
-    async fn file(&self, source: &ItemSource, held: Option<&KeptFile>) -> Result<KeptFile, Fault> {
-        match held {
+    /// The item's file, stored or fetched.
+    async fn file(
+        &self,
+        source: &ItemSource,
+        stored: Option<&StoredFile>,
+    ) -> Result<StoredFile, AttemptFault> {
+        match stored {
             // Another item has stored it since discovery, or an attempt died before it reported its
             // file.
-            Some(held)
+            Some(stored)
                 if source.storage_type == StorageType::Ipfs
-                    && is_proved(source.storage_type, held) =>
+                    && is_proved(source.storage_type, stored) =>
             {
-                Ok(held.clone())
+                Ok(stored.clone())
             }
-            held => self.fetch(source, held).await,
+            stored => self.fetch(source, stored).await,
         }
     }
 
-    async fn fetch(&self, source: &ItemSource, held: Option<&KeptFile>) -> Result<KeptFile, Fault> {
+    async fn fetch(
+        &self,
+        source: &ItemSource,
+        stored: Option<&StoredFile>,
+    ) -> Result<StoredFile, AttemptFault> {
         let (h, key) = (self.h, self.key);
-        let compression_level = h
-            .settings
-            .content
-            .compression
+        // The forms of a backup are those of its row. The settings may have changed since it began.
+        let compression_level = self
+            .job
+            .compressed
             .then_some(h.settings.database.compression_level);
-        let (keeping, chunks) = Keeping::begin(h, key, Naming::File { compression_level })?;
-        let validator = held.and_then(|held| held.validator.as_ref());
+        let (upload, chunks) = FileUpload::begin(h, key, Destination::File { compression_level })?;
+        let validator = stored.and_then(|stored| stored.validator.as_ref());
         let fetched = self
             .in_time(self.fetcher.fetch(&source.location, validator, &chunks))
             .await;
         drop(chunks);
-        match (fetched, held) {
+        match (fetched, stored) {
             (Ok(Fetched::File(fetched)), _) => {
-                Ok(self.keep(source, keeping.finish().await?, *fetched).await?)
+                Ok(self.place(source, upload.finish().await?, *fetched).await?)
             }
-            (Ok(Fetched::NotModified), Some(held)) => {
-                keeping.give_up().await;
-                Ok(held.clone())
+            (Ok(Fetched::NotModified), Some(stored)) => {
+                upload.abort().await;
+                Ok(stored.clone())
             }
             (Ok(Fetched::NotModified), None) => {
-                keeping.give_up().await;
+                upload.abort().await;
                 let message = "the origin answered 304 to a request without a condition";
-                Err(Fault::Fetch(FetchError::new(
+                Err(AttemptFault::Fetch(FetchError::new(
                     ItemFailureCode::InvalidAnswer,
                     message,
                 )))
             }
-            (Err(error), _) => match keeping.give_up().await {
+            (Err(error), _) => match upload.abort().await {
                 // The store failed, so the upload stopped the fetch.
                 Some(store) if error.code == ItemFailureCode::Stopped => {
-                    Err(KeepError::Store(store).into())
+                    Err(FileFault::Store(store).into())
                 }
-                _ => Err(Fault::Fetch(error)),
+                _ => Err(AttemptFault::Fetch(error)),
             },
         }
     }
 
     /// Moves a fetched file to its place, under the served path. An ambiguous URL is also recorded
     /// under its own text, so that the next backup does not try the longer names again.
-    async fn keep(
+    async fn place(
         &self,
         source: &ItemSource,
-        sent: Sent,
+        sent: UploadedFile,
         fetched: FetchedFile,
-    ) -> Result<KeptFile, KeepError> {
+    ) -> Result<StoredFile, FileFault> {
         let (h, key) = (self.h, self.key);
         let Some(served) = source.served(fetched.path.as_ref()) else {
-            return settle_in_place(h, key, source, sent, fetched).await;
+            return place_and_record(h, key, source, sent, fetched).await;
         };
         let address = sent.made.address;
-        let file = settle_in_place(h, key, &served, sent, fetched).await?;
-        let hold = HoldSource {
+        let file = place_and_record(h, key, &served, sent, fetched).await?;
+        let address_of_url = SourceAddress {
             storage_type: source.storage_type,
             locator: &source.locator,
             address: &address,
         };
         h.catalog
-            .hold(&hold, &file, file.fetched_at)
+            .record_stored_file(&address_of_url, &file, file.fetched_at)
             .await
             .map_err(OperationError::from)?;
         Ok(file)
@@ -204,7 +212,7 @@ impl Attempt<'_> {
     /// file from an earlier backup replaces a failed fetch, and the item records this failure.
     async fn settle(
         &self,
-        file: &KeptFile,
+        file: &StoredFile,
         failure: Option<&ItemFailure>,
     ) -> Result<DownloadOutcome, OperationError> {
         let file_name = &file_name(&self.record.item, file.content_type.as_deref());
@@ -223,8 +231,12 @@ impl Attempt<'_> {
             .catalog
             .settle_item(id, content_id, settled_as, self.h.catalog.now().await?)
             .await?;
-        tracing::debug!(backupId = %id, contentId = content_id, bytes = file.size, servedBy = file.served_by, "an item's file is held");
-        Ok(DownloadOutcome::of(by_this))
+        tracing::debug!(backupId = %id, contentId = content_id, bytes = file.size, servedBy = file.served_by, "an item's file is stored");
+        Ok(if by_this {
+            DownloadOutcome::Settled
+        } else {
+            DownloadOutcome::AlreadySettled
+        })
     }
 
     async fn fail(
@@ -233,70 +245,82 @@ impl Attempt<'_> {
         message: String,
     ) -> Result<DownloadOutcome, OperationError> {
         let (id, content_id) = (&self.job.backup_id, &self.record.item.content_id);
-        Ok(DownloadOutcome::of(
-            fail_item(self.h, id, content_id, code, message).await?,
-        ))
+        let by_this = fail_item(self.h, id, content_id, code, message).await?;
+        Ok(if by_this {
+            DownloadOutcome::Settled
+        } else {
+            DownloadOutcome::AlreadySettled
+        })
     }
 
-    /// Ends an item without an available file. The held file may be the last copy: without a
+    /// Ends an item without an available file. The stored file may be the last copy: without a
     /// reference from this backup, it would be collected with the older backups.
-    async fn end(
+    async fn end_without_file(
         &self,
         code: ItemFailureCode,
         message: String,
-        held: Option<&KeptFile>,
+        stored: Option<&StoredFile>,
     ) -> Result<DownloadOutcome, OperationError> {
-        let Some(file) = held else {
+        let Some(file) = stored else {
             return self.fail(code, message).await;
         };
         let (id, content_id) = (&self.job.backup_id, &self.record.item.content_id);
-        tracing::info!(backupId = %id, contentId = content_id, %code, reason = message, "an item could not be fetched, so its held file is used");
+        tracing::info!(backupId = %id, contentId = content_id, %code, reason = message, "an item could not be fetched, so its stored file is used");
         self.settle(file, Some(&ItemFailure { code, message }))
             .await
     }
 
     async fn conclude(
         &self,
-        fault: Fault,
-        held: Option<&KeptFile>,
+        fault: AttemptFault,
+        stored: Option<&StoredFile>,
     ) -> Result<DownloadOutcome, OperationError> {
         match fault {
-            Fault::Keep(KeepError::Own(error)) => Err(error),
-            // The held object may be the damaged one.
-            Fault::Keep(KeepError::Damaged(problem)) => {
+            AttemptFault::Store(FileFault::Own(error)) => Err(error),
+            // The stored object may be the damaged one.
+            AttemptFault::Store(FileFault::Damaged(problem)) => {
                 self.fail(ItemFailureCode::Store, problem).await
             }
             // The store has no room for other files either, so the whole backup fails at once.
-            Fault::Keep(KeepError::Store(error @ StoreError::Full { .. })) => Err(error.into()),
-            Fault::Keep(KeepError::Store(error)) => self.again_or_end(of_store(&error), held).await,
-            Fault::Fetch(error) if !error.was_asked => self.put_off(error, held).await,
-            Fault::Fetch(error) if error.is_transient() => self.again_or_end(error, held).await,
-            Fault::Fetch(error) => self.end(error.code, error.message, held).await,
+            AttemptFault::Store(FileFault::Store(error @ StoreError::Full { .. })) => {
+                Err(error.into())
+            }
+            AttemptFault::Store(FileFault::Store(error)) => {
+                self.retry_or_fail(from_store(&error), stored).await
+            }
+            AttemptFault::Fetch(error) if !error.was_asked => self.postpone(error, stored).await,
+            AttemptFault::Fetch(error) if error.is_transient() => {
+                self.retry_or_fail(error, stored).await
+            }
+            AttemptFault::Fetch(error) => {
+                self.end_without_file(error.code, error.message, stored)
+                    .await
+            }
         }
     }
 
     /// Puts the attempt off. No request was sent, so this is no attempt. An item waits for a host
     /// that is down, but not without end.
-    async fn put_off(
+    async fn postpone(
         &self,
         error: FetchError,
-        held: Option<&KeptFile>,
+        stored: Option<&StoredFile>,
     ) -> Result<DownloadOutcome, OperationError> {
         let (id, content_id) = (&self.job.backup_id, &self.record.item.content_id);
         let now = self.h.catalog.now().await?;
         let since = self
             .h
             .catalog
-            .put_attempt_off(id, content_id, error.host, now)
+            .postpone_attempt(id, content_id, error.host, now)
             .await?;
         let waited = since.map_or(SignedDuration::ZERO, |since| now.duration_since(since));
-        if error.host == HostState::Down && waited >= LONGEST_PUT_OFF {
+        if error.host == HostState::Down && waited >= MAX_POSTPONEMENT {
             let message = format!(
                 "{}; the item waited {} minutes for it",
                 error.message,
                 waited.as_mins()
             );
-            return self.end(error.code, message, held).await;
+            return self.end_without_file(error.code, message, stored).await;
         }
         let after = wait_after(self.record.attempts, error.retry_after);
         tracing::debug!(backupId = %id, contentId = content_id, reason = error.message, "a download was put off");
@@ -306,15 +330,15 @@ impl Attempt<'_> {
         })
     }
 
-    async fn again_or_end(
+    async fn retry_or_fail(
         &self,
         error: FetchError,
-        held: Option<&KeptFile>,
+        stored: Option<&StoredFile>,
     ) -> Result<DownloadOutcome, OperationError> {
-        let (attempt, most) = (self.record.attempts, self.h.settings.content.retry_attempts);
-        if attempt >= most {
-            let message = format!("{} (attempt {attempt} of {most})", error.message);
-            return self.end(error.code, message, held).await;
+        let (attempt, limit) = (self.record.attempts, self.h.settings.content.retry_attempts);
+        if attempt >= limit {
+            let message = format!("{} (attempt {attempt} of {limit})", error.message);
+            return self.end_without_file(error.code, message, stored).await;
         }
         self.h
             .catalog
@@ -333,7 +357,7 @@ impl Attempt<'_> {
 }
 
 /// The store may be available at the next attempt, even after a permanent error.
-fn of_store(error: &StoreError) -> FetchError {
+fn from_store(error: &StoreError) -> FetchError {
     FetchError::new(ItemFailureCode::Store, error.to_string())
 }
 
@@ -341,8 +365,8 @@ fn of_store(error: &StoreError) -> FetchError {
 fn wait_after(attempt: u32, asked: Option<Duration>) -> Duration {
     let own = FIRST_WAIT
         .saturating_mul(3_u32.saturating_pow(attempt.saturating_sub(1)))
-        .min(LONGEST_WAIT);
-    own.max(asked.unwrap_or_default().min(LONGEST_ASKED_WAIT))
+        .min(MAX_WAIT);
+    own.max(asked.unwrap_or_default().min(MAX_REQUESTED_WAIT))
 }
 
 #[cfg(test)]
@@ -361,6 +385,6 @@ mod tests {
         assert_eq!(seconds(1, Some(100)), 100);
         assert_eq!(seconds(4, Some(100)), 135);
         assert_eq!(seconds(1, Some(86_400)), 900);
-        assert_eq!(wait_after(u32::MAX, None), LONGEST_WAIT);
+        assert_eq!(wait_after(u32::MAX, None), MAX_WAIT);
     }
 }

@@ -6,27 +6,27 @@ use std::{sync::Arc, time::Duration};
 
 use holdfast_content::{FetchSettings, Fetcher, Gateway, Origin};
 use holdfast_domain::{
-    DownloadMessage, ItemRecord, Timestamp,
+    DownloadMessage, ItemRecord, Job, Timestamp,
     settings::{ContentSettings, Settings},
 };
-use holdfast_repository::writing_key::{WritingKey, writing_key};
+use holdfast_repository::writing_key::{WritingKey, existing_writing_key};
 use jiff::SignedDuration;
 use tokio::{sync::Mutex, time::Instant};
 
-use super::{attempt::Attempt, fan_in::running, outcome::DownloadOutcome};
+use super::{attempt::Attempt, fan_in::running_job, outcome::DownloadOutcome};
 use crate::{Holdfast, OperationError, job::run::RunLimits};
 
 /// Least time of the function for a new attempt.
-const LEAST_TIME: SignedDuration = SignedDuration::from_secs(60);
+const MIN_TIME: SignedDuration = SignedDuration::from_secs(60);
 /// An attempt is dead if it began longer ago than a function can run.
-const ATTEMPT_LASTS: SignedDuration = SignedDuration::from_mins(20);
+const ATTEMPT_LIFETIME: SignedDuration = SignedDuration::from_mins(20);
 /// Wait for another attempt that may still run.
-const WAIT_FOR_ANOTHER: Duration = Duration::from_mins(5);
+const OTHER_ATTEMPT_WAIT: Duration = Duration::from_mins(5);
 /// How long a repository and its key are reused without reading them again.
-const KEY_LASTS: Duration = Duration::from_mins(1);
+const KEY_LIFETIME: Duration = Duration::from_mins(1);
 /// Slowest allowed fetch, in bytes a second. A fixed time for the request is added.
-const SLOWEST: u64 = 256 * 1024;
-const TIME_TO_ASK: Duration = Duration::from_mins(5);
+const MIN_BYTES_PER_SECOND: u64 = 256 * 1024;
+const REQUEST_TIME: Duration = Duration::from_mins(5);
 
 /// Shared state of the downloads of a process: connections, breakers, the key. Cheap to clone.
 #[derive(Clone)]
@@ -81,7 +81,8 @@ impl Downloader {
             gateways: gateways(content)?,
             allowed_origins: origins.map_err(|error| unusable(&error))?,
             idle_timeout: content.timeout,
-            total_timeout: TIME_TO_ASK + Duration::from_secs(content.max_file_size / SLOWEST),
+            total_timeout: REQUEST_TIME
+                + Duration::from_secs(content.max_file_size / MIN_BYTES_PER_SECOND),
             max_file_size: content.max_file_size,
             per_host: usize::try_from(content.concurrency).unwrap_or(usize::MAX),
         });
@@ -97,16 +98,15 @@ impl Downloader {
     }
 
     /// The repository and its key. They are read once a minute, not for each of many small files.
-    async fn key(&self, h: &Holdfast) -> Result<Arc<WritingKey>, OperationError> {
-        let encrypt = h.settings.content.encryption;
+    async fn key(&self, h: &Holdfast, job: &Job) -> Result<Arc<WritingKey>, OperationError> {
         let mut known = self.key.lock().await;
         if let Some(KnownKey { read_at, key }) = &*known
-            && read_at.elapsed() < KEY_LASTS
-            && key.encryption.is_some() == encrypt
+            && read_at.elapsed() < KEY_LIFETIME
+            && key.encryption.is_some() == job.encrypted
         {
             return Ok(Arc::clone(key));
         }
-        let key = Arc::new(writing_key(&h.repository, encrypt).await?);
+        let key = Arc::new(existing_writing_key(&h.repository, job.encrypted.into()).await?);
         *known = Some(KnownKey {
             read_at: Instant::now(),
             key: Arc::clone(&key),
@@ -128,15 +128,15 @@ pub async fn download_item(
 ) -> Result<DownloadOutcome, OperationError> {
     if limits
         .deadline
-        .is_some_and(|deadline| deadline.duration_since(Timestamp::now()) < LEAST_TIME)
+        .is_some_and(|deadline| deadline.duration_since(Timestamp::now()) < MIN_TIME)
     {
         return Ok(DownloadOutcome::NoTime);
     }
-    let Some(job) = running(h, &message.backup_id).await? else {
+    let Some(job) = running_job(h, &message.backup_id).await? else {
         return Ok(DownloadOutcome::AlreadySettled);
     };
     // Read before an attempt is counted: an unavailable repository is no fault of the item.
-    let key = downloader.key(h).await?;
+    let key = downloader.key(h, &job).await?;
     let attempt = |record: Box<ItemRecord>| {
         let record = *record;
         Attempt {
@@ -150,13 +150,13 @@ pub async fn download_item(
     };
     // Boxed, because callers embed the future of the entire attempt in their own.
     match begin(h, message).await? {
-        Begun::Attempt(record) => Box::pin(attempt(record).run()).await,
-        Begun::Stopped(record) => Box::pin(attempt(record).stopped()).await,
-        Begun::Ended(outcome) => Ok(outcome),
+        AttemptStart::Attempt(record) => Box::pin(attempt(record).run()).await,
+        AttemptStart::Stopped(record) => Box::pin(attempt(record).end_stopped()).await,
+        AttemptStart::Ended(outcome) => Ok(outcome),
     }
 }
 
-enum Begun {
+enum AttemptStart {
     Attempt(Box<ItemRecord>),
     /// All attempts are used up, and the last one died.
     Stopped(Box<ItemRecord>),
@@ -165,40 +165,39 @@ enum Begun {
 
 /// Counts the attempt before it is made. The worker of the last counted attempt may still run, or
 /// have died.
-async fn begin(h: &Holdfast, message: &DownloadMessage) -> Result<Begun, OperationError> {
+async fn begin(h: &Holdfast, message: &DownloadMessage) -> Result<AttemptStart, OperationError> {
     let DownloadMessage {
         backup_id,
         content_id,
     } = message;
-    let most = h.settings.content.retry_attempts;
+    let limit = h.settings.content.retry_attempts;
     let found = h.catalog.get_item(backup_id, content_id).await?;
     let Some(record) = found else {
-        return Ok(Begun::Ended(DownloadOutcome::AlreadySettled));
+        return Ok(AttemptStart::Ended(DownloadOutcome::AlreadySettled));
     };
-    if record.attempts < most {
+    if record.attempts < limit {
         let begun = h
             .catalog
             .begin_attempt(backup_id, content_id, h.catalog.now().await?)
             .await?;
-        return Ok(
-            begun.map_or(Begun::Ended(DownloadOutcome::AlreadySettled), |record| {
-                Begun::Attempt(Box::new(record))
-            }),
-        );
+        return Ok(begun.map_or(
+            AttemptStart::Ended(DownloadOutcome::AlreadySettled),
+            |record| AttemptStart::Attempt(Box::new(record)),
+        ));
     }
     if h.catalog
         .attempted_since(
             backup_id,
             content_id,
-            h.catalog.now().await? - ATTEMPT_LASTS,
+            h.catalog.now().await? - ATTEMPT_LIFETIME,
         )
         .await?
     {
         let reason = "its last attempt may be at work".to_owned();
-        return Ok(Begun::Ended(DownloadOutcome::Retry {
-            after: WAIT_FOR_ANOTHER,
+        return Ok(AttemptStart::Ended(DownloadOutcome::Retry {
+            after: OTHER_ATTEMPT_WAIT,
             reason,
         }));
     }
-    Ok(Begun::Stopped(Box::new(record)))
+    Ok(AttemptStart::Stopped(Box::new(record)))
 }

@@ -7,11 +7,14 @@ use holdfast_domain::{
     Timestamp, file_name,
 };
 
-use super::{HANDED_ON_FOR, fail_item, held, source::ItemSource};
+use super::{NEXT_RUN_WITHIN, fail_item, source::ItemSource, stored};
 use crate::{Holdfast, OperationError, StopReason, job::run::Run};
 
 /// The job, if its downloads are under way.
-pub(super) async fn running(h: &Holdfast, id: &BackupId) -> Result<Option<Job>, OperationError> {
+pub(super) async fn running_job(
+    h: &Holdfast,
+    id: &BackupId,
+) -> Result<Option<Job>, OperationError> {
     match h.catalog.get(id).await {
         Ok(job) => Ok((job.status == JobStatus::Running).then_some(job)),
         Err(CatalogError::NotFound { .. }) => Ok(None),
@@ -38,7 +41,7 @@ pub(crate) async fn finalize_if_settled_at(
     id: &BackupId,
     now: Timestamp,
 ) -> Result<bool, OperationError> {
-    if running(h, id).await?.is_none()
+    if running_job(h, id).await?.is_none()
         || h.catalog.content_work(id).await?.discovered_at.is_none()
         || h.catalog.any_pending(id).await?
     {
@@ -57,7 +60,7 @@ pub(crate) async fn finalize_if_settled_at(
     // If another run has the lease by now, that run is the finalizer.
     let waits = h
         .catalog
-        .wait(Source::Content, id, job.fence, now + HANDED_ON_FOR, now)
+        .wait(Source::Content, id, job.fence, now + NEXT_RUN_WITHIN, now)
         .await;
     if let Err(error) = waits {
         tracing::warn!(backupId = %id, %error, "cannot make the lease wait for the next run: the sweep hands the backup on");
@@ -67,7 +70,7 @@ pub(crate) async fn finalize_if_settled_at(
 
 /// The same for the run that holds the lease and finalizes the backup itself. Its lease does not
 /// wait. Returns `false` while items are pending.
-pub(crate) async fn finalize_held_if_settled(
+pub(crate) async fn finalize_leased_if_settled(
     h: &Holdfast,
     run: &Run,
 ) -> Result<bool, OperationError> {
@@ -116,9 +119,9 @@ pub async fn settle_undelivered(
         backup_id,
         content_id,
     } = message;
-    if running(h, backup_id).await?.is_none() {
+    let Some(job) = running_job(h, backup_id).await? else {
         return Ok(false);
-    }
+    };
     let Some(record) = h.catalog.get_item(backup_id, content_id).await? else {
         return Ok(false);
     };
@@ -128,24 +131,25 @@ pub async fn settle_undelivered(
          log",
         record.attempts
     );
-    give_item_up(h, backup_id, &record.item, reason).await
+    settle_undownloaded(h, &job, &record.item, reason).await
 }
 
-/// Settles an item without a completed download. Returns `true` if this call did it. A held file of
+/// Settles an item without a completed download. Returns `true` if this call did it. A stored file of
 /// its source is used, so that its only copy keeps a reference, and the list records this. Without
-/// a held file, the item fails.
-pub(crate) async fn give_item_up(
+/// a stored file, the item fails.
+pub(crate) async fn settle_undownloaded(
     h: &Holdfast,
-    backup_id: &BackupId,
+    job: &Job,
     item: &ContentItem,
     message: String,
 ) -> Result<bool, OperationError> {
+    let backup_id = &job.backup_id;
     let code = ItemFailureCode::NotDelivered;
-    let held = match ItemSource::of(item) {
-        Ok(source) => held::of_source(h, &source).await?,
+    let stored = match ItemSource::of(item) {
+        Ok(source) => stored::for_source(h, job, &source).await?,
         Err(_) => None,
     };
-    let Some(file) = held else {
+    let Some(file) = stored else {
         return fail_item(h, backup_id, &item.content_id, code, message).await;
     };
     let (file_name, failure) = (

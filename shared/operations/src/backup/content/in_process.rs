@@ -19,17 +19,17 @@ use holdfast_repository::artifact_writer::Meters;
 use tokio::task::JoinSet;
 
 use super::{
-    discover::{Reached, discover, send},
+    discover::{DiscoveryEnd, discover, send},
     download::{Downloader, download_item},
-    fan_in::finalize_held_if_settled,
-    finalize::{clean_up_cancelled, clean_up_completed, fail_held, finalize_held},
+    fan_in::finalize_leased_if_settled,
+    finalize::{clean_up_cancelled, clean_up_completed, fail_and_clean_up, finalize_leased},
     outcome::DownloadOutcome,
     queue::LocalQueue,
 };
 use crate::{
     Holdfast, OperationError, StopReason,
     job::{
-        claim::{Claim, claim_all_steps, is_finalized},
+        claim::{JobClaim, claim_all_steps, is_finalized},
         commit::RunFault,
         heartbeat::persist,
         lost_lease,
@@ -40,26 +40,26 @@ use crate::{
 };
 
 /// Each worker needs a blocking thread of the runtime, and so do the checksums of the store.
-const MOST_WORKERS: usize = 128;
+const MAX_WORKERS: usize = 128;
 /// Waiting messages for each worker.
 const QUEUED_PER_WORKER: usize = 4;
 /// Wait after a transient fault of the catalogue, and the least wait before failed items are tried
 /// again.
 const PAUSE: Duration = Duration::from_secs(5);
 /// Interval of checking for a cancellation.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
+const CANCEL_CHECK_EVERY: Duration = Duration::from_secs(2);
 /// Items looked up in one call.
 const PAGE: u32 = 1000;
 /// In the first runs of a backup, up to this number, a killed attempt is not counted. Later an item
 /// may be the reason for the kills.
-const MOST_BLAMELESS: u64 = 4;
+const MAX_REFUNDED_RUNS: u64 = 4;
 
 /// Backs up the content in this process. It resumes a backup of an earlier run.
 ///
 /// # Errors
 /// If the backup could not begin or could not be recorded. A later call with the same request
 /// resumes it.
-pub async fn back_up_content_here(
+pub async fn back_up_content_in_process(
     h: &Holdfast,
     request: BackupRequest,
     limits: RunLimits,
@@ -75,8 +75,8 @@ pub async fn back_up_content_here(
     }
     let (downloader, begun_at) = (Downloader::new(&h.settings)?, h.catalog.now().await?);
     let run = match claim_all_steps(h, &request, limits).await? {
-        Claim::Run(run) => run,
-        Claim::Skip(reason) => return Ok(BackupOutcome::Skipped { backup_id, reason }),
+        JobClaim::Run(run) => run,
+        JobClaim::Skip(reason) => return Ok(BackupOutcome::Skipped { backup_id, reason }),
     };
     let (meters, is_finalizing) = (Meters::default(), Arc::new(AtomicBool::new(false)));
     let progress = {
@@ -90,7 +90,7 @@ pub async fn back_up_content_here(
         }
     };
     let watch = Watch::begin(h, &run, limits, progress);
-    let here = Here {
+    let in_process = InProcess {
         h,
         downloader: &downloader,
         run: &run,
@@ -100,7 +100,7 @@ pub async fn back_up_content_here(
         is_finalizing,
     };
     // Boxed, because callers embed the future of downloads and discovery in their own.
-    let result = Box::pin(here.all_steps()).await;
+    let result = Box::pin(in_process.all_steps()).await;
     drop(watch);
     let outcome = conclude(h, &run, result).await?;
     if let BackupOutcome::Completed(job) = &outcome
@@ -112,7 +112,7 @@ pub async fn back_up_content_here(
     Ok(outcome)
 }
 
-struct Here<'a> {
+struct InProcess<'a> {
     h: &'a Holdfast,
     downloader: &'a Downloader,
     run: &'a Run,
@@ -122,33 +122,28 @@ struct Here<'a> {
     is_finalizing: Arc<AtomicBool>,
 }
 
-impl Here<'_> {
+impl InProcess<'_> {
     async fn all_steps(&self) -> Result<Box<Job>, RunFault> {
         if !is_finalized(self.run.job.status) {
             tokio::select! {
-                brought_in = self.bring_in() => brought_in?,
+                discovered = self.discover_and_download() => discovered?,
                 () = self.cancelled() => return Err(OperationError::from(StopReason::Cancelled).into()),
             }
         }
         self.is_finalizing.store(true, Ordering::Relaxed);
-        finalize_held(self.h, self.run, (self.watch, self.limits), self.meters).await
+        finalize_leased(self.h, self.run, (self.watch, self.limits), self.meters).await
     }
 
     /// Discovery and downloads.
-    async fn bring_in(&self) -> Result<(), RunFault> {
-        if (2..=MOST_BLAMELESS).contains(&self.run.fence) {
+    async fn discover_and_download(&self) -> Result<(), RunFault> {
+        if (2..=MAX_REFUNDED_RUNS).contains(&self.run.fence) {
             let (id, most) = (
                 &self.run.job.backup_id,
                 self.h.settings.content.retry_attempts,
             );
-            let give_back = || async {
-                Ok(self
-                    .h
-                    .catalog
-                    .give_interrupted_attempts_back(id, most)
-                    .await?)
-            };
-            self.watch.persist(give_back).await?;
+            let refund =
+                || async { Ok(self.h.catalog.refund_interrupted_attempts(id, most).await?) };
+            self.watch.persist(refund).await?;
         }
         let mut workers = self.workers();
         let queue = Arc::clone(&workers.queue);
@@ -156,7 +151,7 @@ impl Here<'_> {
             reached = discover(self.h, queue.as_ref(), self.run, self.limits, self.watch) => reached?,
             error = workers.failed() => return Err(error.into()),
         };
-        if matches!(reached, Reached::ItsTime) {
+        if matches!(reached, DiscoveryEnd::OutOfTime) {
             return Err(OperationError::from(StopReason::Deadline).into());
         }
         Ok(self.watch.guard(self.download(workers)).await?)
@@ -167,7 +162,7 @@ impl Here<'_> {
     async fn download(&self, mut workers: Workers) -> Result<(), OperationError> {
         let mut wait = workers.drain().await?;
         loop {
-            if persist(|| finalize_held_if_settled(self.h, self.run)).await? {
+            if persist(|| finalize_leased_if_settled(self.h, self.run)).await? {
                 return Ok(());
             }
             tokio::time::sleep(wait.max(PAUSE)).await;
@@ -208,7 +203,7 @@ impl Here<'_> {
     fn workers(&self) -> Workers {
         let count = usize::try_from(self.h.settings.content.concurrency)
             .unwrap_or(usize::MAX)
-            .min(MOST_WORKERS);
+            .min(MAX_WORKERS);
         let queue = Arc::new(LocalQueue::new(count * QUEUED_PER_WORKER));
         let mut tasks = JoinSet::new();
         for _ in 0..count {
@@ -222,7 +217,7 @@ impl Here<'_> {
     /// Waits until the job is cancelled. A beat notices this too, but later.
     async fn cancelled(&self) {
         loop {
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(CANCEL_CHECK_EVERY).await;
             let job = self.h.catalog.get(&self.run.job.backup_id).await;
             if job.is_ok_and(|job| job.status == JobStatus::Cancelled) {
                 return;
@@ -249,19 +244,21 @@ async fn conclude(
     match error {
         OperationError::Stopped(StopReason::Cancelled) => {
             clean_up_cancelled(h, run).await;
-            let reason = SkipReason::AlreadySettled(JobStatus::Cancelled);
+            let reason = SkipReason::AlreadyFinished(JobStatus::Cancelled);
             Ok(BackupOutcome::Skipped {
                 backup_id: id.clone(),
                 reason,
             })
         }
         OperationError::Stopped(StopReason::LeaseLost) => {
-            Ok(lost_lease::what_became_of(h, run).await?.outcome(run))
+            Ok(lost_lease::state_after_lost_lease(h, run)
+                .await?
+                .outcome(run))
         }
         // The next run resumes it.
         error if error.is_catalog_away() => Err(error),
         error => Ok(BackupOutcome::Failed(Box::new(
-            fail_held(h, run, &error).await?,
+            fail_and_clean_up(h, run, &error).await?,
         ))),
     }
 }

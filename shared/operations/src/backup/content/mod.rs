@@ -1,18 +1,18 @@
 //! A content backup: discover, download, finalize. Each step is a separate run or message and hands
 //! on to the next. A step may run twice or late. Progress is counted in rows, never in messages.
 
-mod adopt;
 mod attempt;
 pub(crate) mod discover;
 pub(crate) mod download;
 pub(crate) mod fan_in;
+mod file_upload;
 pub(crate) mod finalize;
-mod held;
 pub(crate) mod in_process;
-mod keep;
 pub(crate) mod outcome;
+mod placement;
 pub(crate) mod queue;
 pub(crate) mod source;
+mod stored;
 
 use holdfast_catalog::{Settled, Source};
 use holdfast_codec::MasterKey;
@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// How long the lease waits for the next run. After this time the event counts as lost.
-pub(crate) const HANDED_ON_FOR: SignedDuration = SignedDuration::from_mins(10);
+pub(crate) const NEXT_RUN_WITHIN: SignedDuration = SignedDuration::from_mins(10);
 
 /// Time for the downloads of a backup, from its trigger on. Items without a result fail then.
 pub(crate) const DOWNLOADS_END_AFTER: SignedDuration = SignedDuration::from_hours(24);
@@ -35,7 +35,7 @@ pub(crate) const DOWNLOADS_END_AFTER: SignedDuration = SignedDuration::from_hour
 /// A backup that the caller must hand on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct HandOn {
+pub struct NextStep {
     /// The backup.
     pub backup_id: BackupId,
     /// The next step.
@@ -62,7 +62,7 @@ pub(crate) async fn wait_until(
 
 /// The same for a run with a dispatched successor.
 pub(crate) async fn wait_for_next_run(h: &Holdfast, run: &Run) -> Result<bool, OperationError> {
-    wait_until(h, run, h.catalog.now().await? + HANDED_ON_FOR).await
+    wait_until(h, run, h.catalog.now().await? + NEXT_RUN_WITHIN).await
 }
 
 /// The address of a file: its SHA-256, or with encryption an HMAC of it under the master key.

@@ -19,13 +19,3 @@ pub enum DownloadOutcome {
     /// Nothing was begun: the function has too little time left.
     NoTime,
 }
-
-impl DownloadOutcome {
-    pub(super) const fn of(settled_by_this: bool) -> Self {
-        if settled_by_this {
-            Self::Settled
-        } else {
-            Self::AlreadySettled
-        }
-    }
-}

@@ -1,4 +1,4 @@
-//! The source of an item's file, and the name of its held file.
+//! The source of an item's file, and the name of its stored file.
 
 use holdfast_catalog::{SourceId, source_id};
 use holdfast_content::{Location, Unsupported, ipfs::IpfsPath, locate};

@@ -54,7 +54,7 @@ pub(super) async fn commit(
         guide: &guide,
         own: &own,
     }
-    .make(&manifest, &notes)
+    .commit(&manifest, &notes)
     .await
 }
 

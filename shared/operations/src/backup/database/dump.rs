@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, sync::atomic::Ordering};
 
 use holdfast_database::Connection;
-use holdfast_domain::{EngineInfo, ObjectKey, Source};
+use holdfast_domain::{Encoding, EngineInfo, ObjectKey, Source};
 use holdfast_repository::{artifact_writer::Meters, writing_key::WritingKey};
 use holdfast_storage::upload;
 
@@ -53,8 +53,10 @@ pub(super) async fn dump_to_store(
     let place = ObjectKey::database_dump(
         &run.job.backup_id,
         run.fence,
-        settings.compression,
-        settings.encryption,
+        Encoding {
+            compressed: settings.compression,
+            encrypted: settings.encryption,
+        },
     );
     let connection = watch.guard(connect(h)).await?;
     let freshness = watch
@@ -62,7 +64,7 @@ pub(super) async fn dump_to_store(
         .await?;
     let mut temporary = watch.guard(left_out::temporary(h, &connection)).await?;
     let (engine, note) = watch.guard(choose(h, &connection)).await?;
-    engine.confirm_fits()?;
+    engine.check_manifest_limit()?;
     planned.extend(engine.planned());
     let mut warnings: Vec<String> = watch
         .guard(exclusions::unmatched(h, &connection))
@@ -83,7 +85,7 @@ pub(super) async fn dump_to_store(
     let stages = Stages::new(&recipe, meters, sink)
         .map_err(|error| OperationError::internal("begin the dump", &error))?;
     let uploading = Uploading::begin(h, &place, source);
-    let dumped = engine.run(h, &connection, stages, watch).await;
+    let ran = engine.run(h, &connection, stages, watch).await;
     let (
         pending,
         Dumped {
@@ -91,11 +93,11 @@ pub(super) async fn dump_to_store(
             indexes,
             rolled_over,
         },
-    ) = uploading.join(dumped, watch).await?;
+    ) = uploading.join(ran, watch).await?;
     complete(h, &place, pending, &proof.artifact, watch).await?;
     // mongodump reads some of them.
-    for held in &proof.summary.namespaces {
-        temporary.remove(&format!("{}.{}", held.db, held.collection));
+    for dumped in &proof.summary.namespaces {
+        temporary.remove(&format!("{}.{}", dumped.db, dumped.collection));
     }
     warnings.extend(
         watch

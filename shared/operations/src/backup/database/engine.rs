@@ -3,13 +3,14 @@
 
 use holdfast_archive::Summary;
 use holdfast_database::{
-    Connection, DumpError, DumpPlan, DumpReport, DumpSelection, Invocation, Survey, Tool, Unfit,
+    Connection, DumpError, DumpPlan, DumpReport, DumpSelection, Invocation, Survey, Tool,
+    Unsuitable,
 };
 use holdfast_domain::{EngineInfo, settings::DumpEngine};
 
 use super::{
     engine_fault::EngineFault,
-    fit::confirm_fits,
+    manifest_limit::check_manifest_limit,
     pipeline::{Proof, Stages},
 };
 use crate::{Holdfast, OperationError, job::watch::Watch};
@@ -21,10 +22,10 @@ const MIB: u64 = 1024 * 1024;
 const OWN_BYTES: u64 = 160 * MIB;
 
 /// Parts of an upload in memory at a time.
-const PARTS_HELD: u64 = 3;
+const PARTS_IN_MEMORY: u64 = 3;
 
 /// Least memory for mongodump. With less, it spends its time on garbage collection.
-const LEAST_BYTES: u64 = 64 * MIB;
+const MIN_BYTES: u64 = 64 * MIB;
 
 /// An engine with all its inputs for one run.
 pub(super) enum Engine {
@@ -59,13 +60,14 @@ pub(super) async fn choose(
     if asked == DumpEngine::Native {
         return Ok((native(h, connection, &selection).await?, None));
     }
-    match official(h, connection, &selection).await {
-        Ok(official) => Ok((Engine::Mongodump(Box::new(official)), None)),
-        Err(Hindrance::Operation(error)) => Err(error),
-        Err(Hindrance::Fault(fault)) if asked == DumpEngine::Mongodump => Err(fault.into()),
-        Err(Hindrance::Fault(fault)) => {
-            Ok((native(h, connection, &selection).await?, told(&fault)))
-        }
+    match mongodump_tool(h, connection, &selection).await {
+        Ok(mongodump_tool) => Ok((Engine::Mongodump(Box::new(mongodump_tool)), None)),
+        Err(EngineBlocker::Operation(error)) => Err(error),
+        Err(EngineBlocker::Fault(fault)) if asked == DumpEngine::Mongodump => Err(fault.into()),
+        Err(EngineBlocker::Fault(fault)) => Ok((
+            native(h, connection, &selection).await?,
+            fallback_note(&fault),
+        )),
     }
 }
 
@@ -90,22 +92,22 @@ async fn native(
 }
 
 /// A fault of mongodump, with or without the native engine as an alternative.
-enum Hindrance {
+enum EngineBlocker {
     Fault(EngineFault),
     Operation(OperationError),
 }
 
-impl<F: Into<EngineFault>> From<F> for Hindrance {
+impl<F: Into<EngineFault>> From<F> for EngineBlocker {
     fn from(fault: F) -> Self {
         Self::Fault(fault.into())
     }
 }
 
-async fn official(
+async fn mongodump_tool(
     h: &Holdfast,
     connection: &Connection,
     selection: &DumpSelection,
-) -> Result<Mongodump, Hindrance> {
+) -> Result<Mongodump, EngineBlocker> {
     let settings = &h.settings.database;
     let tool = h
         .preflight
@@ -126,9 +128,9 @@ async fn official(
         &preference,
     )?;
     let survey = holdfast_database::survey(connection, selection).await;
-    let survey = survey.map_err(|error| Hindrance::Operation(error.into()))?;
+    let survey = survey.map_err(|error| EngineBlocker::Operation(error.into()))?;
     match survey.passed_over_by_mongodump() {
-        Some(collection) => Err(Unfit::PassedOver(collection).into()),
+        Some(collection) => Err(Unsuitable::PassedOver(collection).into()),
         None => Ok(Mongodump {
             tool,
             invocation,
@@ -138,17 +140,17 @@ async fn official(
 }
 
 /// The reason for the native engine. A missing installation is no reason.
-fn told(fault: &EngineFault) -> Option<String> {
+fn fallback_note(fault: &EngineFault) -> Option<String> {
     match fault {
         EngineFault::Tool(fault) if fault.is_absent() => {
             tracing::info!(reason = %fault, "the native engine dumps");
             return None;
         }
         EngineFault::Tool(fault) => {
-            tracing::warn!(error = %fault, "the native engine dumps instead of mongodump")
+            tracing::warn!(error = %fault, "the native engine dumps instead of mongodump");
         }
-        EngineFault::Unfit(unfit) => {
-            tracing::info!(reason = %unfit, "the native engine dumps instead of mongodump")
+        EngineFault::Unsuitable(unsuitable) => {
+            tracing::info!(reason = %unsuitable, "the native engine dumps instead of mongodump");
         }
     }
     Some(format!("dumped by the native engine: {fault}"))
@@ -159,16 +161,16 @@ impl Engine {
     pub(super) fn estimated_bytes(&self) -> u64 {
         match self {
             Self::Native(plan) => plan.estimated_bytes(),
-            Self::Mongodump(official) => official.survey.estimated_bytes(),
+            Self::Mongodump(mongodump_tool) => mongodump_tool.survey.estimated_bytes(),
         }
     }
 
     /// Refuses a dump without room in a manifest, as far as this is known before the dump.
-    pub(super) fn confirm_fits(&self) -> Result<(), OperationError> {
+    pub(super) fn check_manifest_limit(&self) -> Result<(), OperationError> {
         match self {
-            Self::Native(plan) => confirm_fits(plan.namespaces()),
-            Self::Mongodump(official) => confirm_fits(
-                official
+            Self::Native(plan) => check_manifest_limit(plan.namespaces()),
+            Self::Mongodump(mongodump_tool) => check_manifest_limit(
+                mongodump_tool
                     .survey
                     .namespaces()
                     .map(|(db, collection)| (db, collection, &[][..])),
@@ -185,7 +187,7 @@ impl Engine {
                 .iter()
                 .map(ToString::to_string)
                 .collect(),
-            Self::Mongodump(official) => official.survey.names(),
+            Self::Mongodump(mongodump_tool) => mongodump_tool.survey.names(),
         }
     }
 
@@ -193,7 +195,7 @@ impl Engine {
     pub(super) fn info(&self) -> EngineInfo {
         let (name, version) = match self {
             Self::Native(_) => ("native", env!("CARGO_PKG_VERSION")),
-            Self::Mongodump(official) => ("mongodump", official.tool.version()),
+            Self::Mongodump(mongodump_tool) => ("mongodump", mongodump_tool.tool.version()),
         };
         EngineInfo {
             name: name.to_owned(),
@@ -221,12 +223,12 @@ impl Engine {
                 check_report(&report, &proof)?;
                 (proof, rolled_over(report))
             }
-            Self::Mongodump(official) => {
+            Self::Mongodump(mongodump_tool) => {
                 let Mongodump {
                     tool,
                     invocation,
                     survey,
-                } = *official;
+                } = *mongodump_tool;
                 let ended = holdfast_database::mongodump(&tool, &invocation, stages, stop).await;
                 let (proof, report) = proved(ended, watch).await?;
                 report.confirm(&proof.summary)?;
@@ -247,11 +249,11 @@ impl Engine {
     /// of it for larger parts.
     pub(super) fn within(self, function_memory_mib: Option<u32>, part_bytes: u64) -> Self {
         match self {
-            Self::Mongodump(mut official) => {
+            Self::Mongodump(mut mongodump_tool) => {
                 let share =
                     function_memory_mib.map(|mib| share_of(u64::from(mib) * MIB, part_bytes));
-                official.invocation = official.invocation.within(share);
-                Self::Mongodump(official)
+                mongodump_tool.invocation = mongodump_tool.invocation.within(share);
+                Self::Mongodump(mongodump_tool)
             }
             native @ Self::Native(_) => native,
         }
@@ -262,8 +264,8 @@ impl Engine {
 fn share_of(memory_bytes: u64, part_bytes: u64) -> u64 {
     let left = memory_bytes
         .saturating_sub(OWN_BYTES)
-        .saturating_sub(PARTS_HELD * part_bytes);
-    (left / 10 * 9).max(LEAST_BYTES)
+        .saturating_sub(PARTS_IN_MEMORY * part_bytes);
+    (left / 10 * 9).max(MIN_BYTES)
 }
 
 /// Ends the stages after a successful engine.

@@ -1,6 +1,6 @@
 //! The reasons why a backup cannot use mongodump.
 
-use holdfast_database::{ToolFault, Unfit};
+use holdfast_database::{ToolFault, Unsuitable};
 
 /// Why mongodump cannot be used.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -10,5 +10,5 @@ pub enum EngineFault {
     Tool(#[from] ToolFault),
     /// It does not support the settings.
     #[error(transparent)]
-    Unfit(#[from] Unfit),
+    Unsuitable(#[from] Unsuitable),
 }

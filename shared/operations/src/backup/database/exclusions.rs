@@ -6,7 +6,7 @@ use holdfast_database::{Connection, DumpSelection, unmatched_exclusions};
 use crate::{Holdfast, OperationError};
 
 /// Most names in one message.
-const MOST_NAMED: usize = 10;
+const MAX_NAMED: usize = 10;
 
 /// A warning with the exclusions without a match.
 pub(super) async fn unmatched(
@@ -28,10 +28,10 @@ pub(super) async fn unmatched(
 pub(crate) fn no_such_exclusion(names: &[String]) -> Option<String> {
     let shown: Vec<String> = names
         .iter()
-        .take(MOST_NAMED)
+        .take(MAX_NAMED)
         .map(|name| format!("{name:?}"))
         .collect();
-    let rest = names.len().saturating_sub(MOST_NAMED);
+    let rest = names.len().saturating_sub(MAX_NAMED);
     let rest = if rest == 0 {
         String::new()
     } else {

@@ -10,7 +10,7 @@ use super::engine::selection;
 use crate::{Holdfast, OperationError};
 
 /// Most names in one message.
-const MOST_NAMED: usize = 10;
+const MAX_NAMED: usize = 10;
 
 /// The present temporary collections, as `database.collection`.
 pub(super) async fn temporary(
@@ -39,13 +39,13 @@ pub(super) async fn still_there(
 }
 
 fn warning(names: &[&str]) -> Option<String> {
-    let rest = names.len().saturating_sub(MOST_NAMED);
+    let rest = names.len().saturating_sub(MAX_NAMED);
     let rest = if rest == 0 {
         String::new()
     } else {
         format!(" and {rest} more")
     };
-    let shown = names[..names.len().min(MOST_NAMED)].join(", ");
+    let shown = names[..names.len().min(MAX_NAMED)].join(", ");
     (!names.is_empty()).then(|| {
         format!(
             "not in the dump, because the server lists them as temporary or their names begin with tmp.agg_out.: \

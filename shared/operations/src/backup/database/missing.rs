@@ -9,7 +9,7 @@ use holdfast_domain::{BackupId, BackupType, Manifest, NamespaceCount};
 use crate::{Holdfast, OperationError};
 
 /// Most names in a message.
-const MOST_NAMED: usize = 10;
+const MAX_NAMED: usize = 10;
 
 /// A message with the missing names. An unavailable catalogue fails no backup.
 pub(super) async fn since_last_backup(h: &Holdfast, manifest: &Manifest) -> Option<String> {
@@ -23,7 +23,7 @@ pub(super) async fn since_last_backup(h: &Holdfast, manifest: &Manifest) -> Opti
     let now: BTreeSet<(&str, &str)> = manifest
         .namespaces
         .iter()
-        .map(|held| (held.db.as_str(), held.collection.as_str()))
+        .map(|dumped| (dumped.db.as_str(), dumped.collection.as_str()))
         .collect();
     let message = message(&last, &namespaces, &now)?;
     tracing::warn!(backupId = %manifest.backup_id, message, "the backup lacks namespaces of the last one");
@@ -62,7 +62,7 @@ fn message(
         .into_iter()
         .map(|(database, collection)| format!("{database}.{collection}"));
     let names: Vec<String> = gone.into_iter().chain(collections).collect();
-    let more = names.len().saturating_sub(MOST_NAMED);
+    let more = names.len().saturating_sub(MAX_NAMED);
     let more = if more > 0 {
         format!(" and {more} more")
     } else {
@@ -70,7 +70,7 @@ fn message(
     };
     let listed = names
         .iter()
-        .take(MOST_NAMED)
+        .take(MAX_NAMED)
         .map(String::as_str)
         .collect::<Vec<_>>()
         .join(", ");
@@ -85,7 +85,7 @@ fn message(
 mod tests {
     use super::*;
 
-    fn told(before: &[&str], now: &[(&str, &str)]) -> Option<String> {
+    fn missing_names(before: &[&str], now: &[(&str, &str)]) -> Option<String> {
         let count = |name: &&str| NamespaceCount {
             namespace: (*name).to_owned(),
             documents: 1,
@@ -102,7 +102,7 @@ mod tests {
     fn a_database_or_collection_that_the_last_backup_had_is_named() {
         let before = ["a.x", "a.y.z", "b.x", "b.y"];
         assert_eq!(
-            told(
+            missing_names(
                 &before,
                 &[
                     ("a", "x"),
@@ -114,7 +114,7 @@ mod tests {
             ),
             None
         );
-        let missing = told(&before, &[("a", "x")]).unwrap();
+        let missing = missing_names(&before, &[("a", "x")]).unwrap();
         assert!(
             missing.contains("(db_1_a): database b, a.y.z. "),
             "{missing}"
@@ -125,7 +125,7 @@ mod tests {
     fn many_are_named_as_far_as_a_message_has_room() {
         let before: Vec<String> = (0..500).map(|number| format!("a.c{number}")).collect();
         let before: Vec<&str> = before.iter().map(String::as_str).collect();
-        let missing = told(&before, &[("a", "x")]).unwrap();
+        let missing = missing_names(&before, &[("a", "x")]).unwrap();
         assert!(
             missing.contains(" and 490 more") && missing.len() < 300,
             "{missing}"

@@ -4,31 +4,31 @@
 //! A run may be killed at any await, and may start twice or late. The next run or the sweep settles
 //! its remains.
 
-mod again;
 mod commit;
 mod dump;
 pub(crate) mod engine;
 pub(crate) mod engine_fault;
 mod exclusions;
-mod fit;
 mod left_out;
+mod manifest_limit;
 mod missing;
 mod pipeline;
 pub(crate) mod preflight;
+mod retry;
 
 use holdfast_domain::{BackupType, Job, JobStatus};
 use holdfast_repository::{artifact_writer::Meters, writing_key::writing_key};
 
 pub(crate) use self::exclusions::no_such_exclusion;
-use self::{again::dump_until_unchanged, commit::commit};
+use self::{commit::commit, retry::dump_with_retries};
 use crate::{
     Holdfast, OperationError, StopReason,
     job::{
-        claim::{Claim, claim},
-        commit::{RunFault, refuse_to_repeat},
-        lost_lease,
+        claim::{JobClaim, claim},
+        commit::{RunFault, refuse_if_committed},
+        finish, lost_lease,
         run::{BackupOutcome, BackupRequest, Run, RunLimits, SkipReason},
-        settle, trigger,
+        trigger,
         watch::Watch,
     },
 };
@@ -54,8 +54,8 @@ pub async fn back_up_database(
         });
     }
     let run = match claim(h, &request, limits).await? {
-        Claim::Run(run) => run,
-        Claim::Skip(reason) => return Ok(BackupOutcome::Skipped { backup_id, reason }),
+        JobClaim::Run(run) => run,
+        JobClaim::Skip(reason) => return Ok(BackupOutcome::Skipped { backup_id, reason }),
     };
     let meters = Meters::default();
     let watch = Watch::begin(h, &run, limits, meters.progress());
@@ -75,11 +75,13 @@ async fn dump_and_commit(
     if let Some(switch) = trigger::switched_off(h, BackupType::Database) {
         return Err(OperationError::Disabled(switch).into());
     }
-    refuse_to_repeat(h, run, watch).await?;
+    refuse_if_committed(h, run, watch).await?;
     let key = watch
-        .guard(async { Ok(writing_key(&h.repository, h.settings.database.encryption).await?) })
+        .guard(async {
+            Ok(writing_key(&h.repository, h.settings.database.encryption.into()).await?)
+        })
         .await?;
-    let dump = dump_until_unchanged(h, run, &key, meters, watch, limits).await?;
+    let dump = dump_with_retries(h, run, &key, meters, watch, limits).await?;
     commit(h, run, &key, dump, watch).await
 }
 
@@ -97,12 +99,16 @@ async fn conclude(
     };
     match result {
         Ok(job) => Ok(BackupOutcome::Completed(Box::new(job))),
-        Err(RunFault::CommittedBefore) => skipped(SkipReason::AlreadySettled(JobStatus::Completed)),
+        Err(RunFault::CommittedBefore) => {
+            skipped(SkipReason::AlreadyFinished(JobStatus::Completed))
+        }
         Err(RunFault::Failed(OperationError::Stopped(StopReason::Cancelled))) => {
-            skipped(SkipReason::AlreadySettled(JobStatus::Cancelled))
+            skipped(SkipReason::AlreadyFinished(JobStatus::Cancelled))
         }
         Err(RunFault::Failed(OperationError::Stopped(StopReason::LeaseLost))) => {
-            Ok(lost_lease::what_became_of(h, run).await?.outcome(run))
+            Ok(lost_lease::state_after_lost_lease(h, run)
+                .await?
+                .outcome(run))
         }
         // The job can be neither continued nor settled. The event's source retries, and the next
         // run takes it over.
@@ -110,7 +116,7 @@ async fn conclude(
         Err(RunFault::Failed(error)) => {
             tracing::error!(backupId = %backup_id, code = %error.code(), %error, "the backup failed");
             Ok(BackupOutcome::Failed(Box::new(
-                settle::fail_run(h, run, error.failure()).await?,
+                finish::fail_run(h, run, error.failure()).await?,
             )))
         }
         Err(RunFault::Unknown(error)) => Err(error),

@@ -27,9 +27,9 @@ use self::{objects::Objects, proofs::Proofs};
 use super::Findings;
 
 /// Objects checked at a time, without being read.
-const HEADS_AT_A_TIME: usize = 32;
+const CONCURRENT_HEADS: usize = 32;
 /// Objects read at a time.
-pub const READS_AT_A_TIME: usize = 8;
+pub const CONCURRENT_READS: usize = 8;
 
 /// Maximum number of reported problems. Further ones are only counted.
 const MAX_REPORTED: usize = 100;
@@ -48,7 +48,7 @@ impl Meter<'_> {
     }
 }
 
-pub(super) async fn look(
+pub(super) async fn check(
     repository: &Repository,
     manifest: Manifest,
     level: VerificationLevel,
@@ -78,7 +78,7 @@ pub(super) async fn look(
         .extend(unsound_artifacts(repository, &backup).await?);
     if found.problems.is_empty() {
         let mut proofs = Proofs::default();
-        let problems = look_inside(repository, &backup, (level, &meter), &mut proofs).await?;
+        let problems = check_contents(repository, &backup, (level, &meter), &mut proofs).await?;
         found.problems.extend(problems);
         found.notes.extend(proofs.note());
     }
@@ -114,7 +114,7 @@ async fn unsound_artifacts(
     Ok(problems)
 }
 
-async fn look_inside(
+async fn check_contents(
     repository: &Repository,
     backup: &StoredContent,
     (level, meter): (VerificationLevel, &Meter<'_>),
@@ -132,7 +132,7 @@ async fn look_inside(
     let items = stream::unfold(backup.items().await?, |mut items| async move {
         Some((items.recv().await?, items))
     });
-    let look_at = |record: Result<ItemRecord, RepositoryError>| {
+    let check_item = |record: Result<ItemRecord, RepositoryError>| {
         let objects = &objects;
         async move {
             let record = record?;
@@ -141,12 +141,12 @@ async fn look_inside(
         }
     };
     let at_a_time = if level == VerificationLevel::Exists {
-        HEADS_AT_A_TIME
+        CONCURRENT_HEADS
     } else {
-        READS_AT_A_TIME
+        CONCURRENT_READS
     };
-    let mut looked_at = Box::pin(items.map(look_at).buffer_unordered(at_a_time));
-    while let Some((record, found)) = looked_at.try_next().await? {
+    let mut checked = Box::pin(items.map(check_item).buffer_unordered(at_a_time));
+    while let Some((record, found)) = checked.try_next().await? {
         counts.add(&record);
         proofs.count(&record);
         problems.extend(found);

@@ -2,7 +2,7 @@
 //! listed file, under its CID.
 
 use holdfast_content::ipfs::RebuildError;
-use holdfast_domain::{ItemRecord, KeptFile, VerificationLevel};
+use holdfast_domain::{ItemRecord, StoredFile, VerificationLevel};
 use holdfast_repository::{
     Repository, RepositoryError,
     content::{
@@ -55,7 +55,7 @@ impl Objects {
             .collect())
     }
 
-    async fn missing(&self, file: &KeptFile) -> Result<Vec<String>, RepositoryError> {
+    async fn missing(&self, file: &StoredFile) -> Result<Vec<String>, RepositoryError> {
         let mut problems = Vec::new();
         for object in ContentObject::all(file) {
             problems.extend(match self.repository.store().head(object.key()).await {
@@ -72,7 +72,7 @@ impl Objects {
         Ok(problems)
     }
 
-    async fn unreadable(&self, file: &KeptFile) -> Result<Vec<String>, RepositoryError> {
+    async fn unreadable(&self, file: &StoredFile) -> Result<Vec<String>, RepositoryError> {
         let mut problems = Vec::new();
         for object in ContentObject::all(file) {
             problems.extend(told(self.backup.source.authenticate(&object).await)?.err());
@@ -83,7 +83,7 @@ impl Objects {
     async fn different(
         &self,
         record: &ItemRecord,
-        file: &KeptFile,
+        file: &StoredFile,
     ) -> Result<Vec<String>, RepositoryError> {
         let mut problems = Vec::new();
         let name = record.file_name.as_deref().unwrap_or_default();
@@ -117,12 +117,12 @@ impl Objects {
 fn read_whole(
     backup: &StoredContent,
     handle: &Handle,
-    file: &KeptFile,
+    file: &StoredFile,
 ) -> Result<Plain, ReadFault> {
     let record = backup.dag_record(handle, file)?;
     let key = &file.object.artifact.key;
     let mut reader =
-        Hashing::new(handle.block_on(backup.source.open_kept(ContentObject::file(file)))?);
+        Hashing::new(handle.block_on(backup.source.open_stored(ContentObject::file(file)))?);
     let Some(record) = record else {
         digest_of(&mut reader).map_err(|error| ReadFault::of(&error, key))?;
         return Ok(reader.finish());

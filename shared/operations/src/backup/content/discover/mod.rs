@@ -1,4 +1,4 @@
-//! Discovery: creates a row for each content item of the platform. It settles held items, fails
+//! Discovery: creates a row for each content item of the platform. It settles stored items, fails
 //! impossible ones and queues the rest, page by page. Every step may be repeated. The next run
 //! resumes at the last page.
 
@@ -17,26 +17,27 @@ use jiff::SignedDuration;
 use super::{
     DOWNLOADS_END_AFTER, fail_item,
     fan_in::finalize_if_settled_at,
-    held::Openings,
     queue::{DownloadQueue, RefusedMessage},
+    stored::KeyEpochs,
     wait_for_next_run, wait_until,
 };
 use crate::{
     Holdfast, OperationError, StopReason,
     job::{
-        claim::{Claim, claim},
-        commit::{RunFault, refuse_to_repeat},
+        claim::{JobClaim, claim},
+        commit::{RunFault, refuse_if_committed},
+        finish,
         heartbeat::persist,
         lost_lease,
         run::{BackupOutcome, BackupRequest, Run, RunLimits, SkipReason},
-        settle, trigger,
+        trigger,
         watch::Watch,
     },
 };
 
 const APP_NAME: &str = "holdfast-content";
 /// Reserved at the end of the function, for the current page and for handing on.
-const TIME_TO_HAND_ON: SignedDuration = SignedDuration::from_secs(60);
+const DISPATCH_RESERVE: SignedDuration = SignedDuration::from_secs(60);
 /// Runs of one discovery. A million items need far fewer.
 const MAX_ROUNDS: u32 = 100;
 
@@ -44,7 +45,7 @@ const MAX_ROUNDS: u32 = 100;
 #[derive(Debug, Clone)]
 pub enum DiscoveryOutcome {
     /// Its time ran out: hand on to the next run.
-    HandOn {
+    Continue {
         /// The backup.
         backup_id: BackupId,
     },
@@ -96,8 +97,8 @@ pub async fn discover_content(
         });
     }
     let run = match claim(h, &request, limits).await? {
-        Claim::Run(run) => run,
-        Claim::Skip(reason) => return Ok(DiscoveryOutcome::Skipped { backup_id, reason }),
+        JobClaim::Run(run) => run,
+        JobClaim::Skip(reason) => return Ok(DiscoveryOutcome::Skipped { backup_id, reason }),
     };
     let watch = Watch::begin(h, &run, limits, || None);
     let result = discover(h, queue, &run, limits, &watch).await;
@@ -112,7 +113,7 @@ pub(crate) async fn discover(
     run: &Run,
     limits: RunLimits,
     watch: &Watch,
-) -> Result<Reached, RunFault> {
+) -> Result<DiscoveryEnd, RunFault> {
     let discovery = Discovery {
         h,
         queue,
@@ -125,9 +126,9 @@ pub(crate) async fn discover(
 }
 
 /// How far a run came.
-pub(crate) enum Reached {
-    TheEnd,
-    ItsTime,
+pub(crate) enum DiscoveryEnd {
+    Complete,
+    OutOfTime,
 }
 
 struct Discovery<'a> {
@@ -140,7 +141,7 @@ struct Discovery<'a> {
 
 impl Discovery<'_> {
     /// Resumes at the last recorded page, after each transient failure of the catalogue.
-    async fn run(&self) -> Result<Reached, RunFault> {
+    async fn run(&self) -> Result<DiscoveryEnd, RunFault> {
         const TRIES_WITHOUT_A_PAGE: u32 = 6;
         let (mut found, mut tries) = (0, 0);
         loop {
@@ -159,17 +160,17 @@ impl Discovery<'_> {
         }
     }
 
-    async fn attempt(&self, found: &mut u64) -> Result<Reached, RunFault> {
+    async fn attempt(&self, found: &mut u64) -> Result<DiscoveryEnd, RunFault> {
         let (h, watch) = (self.h, self.watch);
         if let Some(switch) = trigger::switched_off(h, BackupType::Content) {
             return Err(OperationError::Disabled(switch).into());
         }
-        refuse_to_repeat(h, self.run, watch).await?;
+        refuse_if_committed(h, self.run, watch).await?;
         let mut work = watch
             .guard(async { Ok(h.catalog.content_work(self.id()).await?) })
             .await?;
         if work.discovered_at.is_some() {
-            return Ok(Reached::TheEnd);
+            return Ok(DiscoveryEnd::Complete);
         }
         work.rounds += 1;
         if work.rounds > MAX_ROUNDS {
@@ -178,7 +179,7 @@ impl Discovery<'_> {
         self.record(&work).await?;
         // Impossible encryption is found here, not by every worker.
         watch
-            .guard(async { Ok(writing_key(&h.repository, h.settings.content.encryption).await?) })
+            .guard(async { Ok(writing_key(&h.repository, self.run.job.encrypted.into()).await?) })
             .await?;
         let mut items = watch.guard(self.open(&mut work)).await?;
         Ok(self.pages(&mut items, &mut work, found).await?)
@@ -200,6 +201,8 @@ impl Discovery<'_> {
         connection
             .server_version()
             .clone_into(&mut work.server_version);
+        work.source_uri =
+            holdfast_database::redacted_uri(&settings.mongodb_uri).unwrap_or_default();
         let collection = &settings.content.collection;
         Ok(ContentItems::new(
             &connection,
@@ -214,8 +217,8 @@ impl Discovery<'_> {
         items: &mut ContentItems,
         work: &mut ContentWork,
         recorded: &mut u64,
-    ) -> Result<Reached, OperationError> {
-        let mut openings = Openings::default();
+    ) -> Result<DiscoveryEnd, OperationError> {
+        let mut epochs = KeyEpochs::default();
         loop {
             let page = self
                 .watch
@@ -224,25 +227,27 @@ impl Discovery<'_> {
             if page.is_empty() {
                 work.discovered_at = Some(Timestamp::now());
                 self.record(work).await?;
-                return Ok(Reached::TheEnd);
+                return Ok(DiscoveryEnd::Complete);
             }
             let found = page.len() as u64;
-            self.watch.guard(self.take_in(page, &mut openings)).await?;
+            self.watch
+                .guard(self.ingest_page(page, &mut epochs))
+                .await?;
             work.cursor = items.position();
             work.found += found;
             self.record(work).await?;
             *recorded = work.found;
             tracing::debug!(backupId = %self.id(), found = work.found, "a page of items was discovered");
-            if self.time_is_up() {
-                return Ok(Reached::ItsTime);
+            if self.is_out_of_time() {
+                return Ok(DiscoveryEnd::OutOfTime);
             }
         }
     }
 
-    fn time_is_up(&self) -> bool {
+    fn is_out_of_time(&self) -> bool {
         self.limits
             .deadline
-            .is_some_and(|deadline| Timestamp::now() + TIME_TO_HAND_ON >= deadline)
+            .is_some_and(|deadline| Timestamp::now() + DISPATCH_RESERVE >= deadline)
     }
 
     /// Records the progress. Only the newest run may write it.
@@ -310,7 +315,7 @@ fn too_many_rounds(work: &ContentWork) -> OperationError {
 async fn conclude(
     h: &Holdfast,
     run: &Run,
-    result: Result<Reached, RunFault>,
+    result: Result<DiscoveryEnd, RunFault>,
 ) -> Result<DiscoveryOutcome, OperationError> {
     let backup_id = run.job.backup_id.clone();
     let skipped = |reason| {
@@ -320,7 +325,7 @@ async fn conclude(
         })
     };
     match result {
-        Ok(Reached::TheEnd) => {
+        Ok(DiscoveryEnd::Complete) => {
             persist(|| wait_until(h, run, run.job.created_at + DOWNLOADS_END_AFTER)).await?;
             if finalize_if_settled_at(h, &backup_id, h.catalog.now().await?).await? {
                 return Ok(DiscoveryOutcome::Finalize { backup_id });
@@ -329,39 +334,44 @@ async fn conclude(
             tracing::info!(backupId = %backup_id, items = counts.expected, unchanged = counts.unchanged, "every item was found");
             Ok(DiscoveryOutcome::Queued { backup_id, counts })
         }
-        Ok(Reached::ItsTime)
+        Ok(DiscoveryEnd::OutOfTime)
         | Err(RunFault::Failed(OperationError::Stopped(StopReason::Deadline))) => {
             if wait_for_next_run(h, run).await? {
-                return Ok(DiscoveryOutcome::HandOn { backup_id });
+                return Ok(DiscoveryOutcome::Continue { backup_id });
             }
-            of_lost(h, run).await
+            after_lost_lease(h, run).await
         }
-        Err(RunFault::CommittedBefore) => skipped(SkipReason::AlreadySettled(JobStatus::Completed)),
+        Err(RunFault::CommittedBefore) => {
+            skipped(SkipReason::AlreadyFinished(JobStatus::Completed))
+        }
         Err(RunFault::Failed(OperationError::Stopped(StopReason::Cancelled))) => {
-            skipped(SkipReason::AlreadySettled(JobStatus::Cancelled))
+            skipped(SkipReason::AlreadyFinished(JobStatus::Cancelled))
         }
         Err(RunFault::Failed(OperationError::Stopped(StopReason::LeaseLost))) => {
-            of_lost(h, run).await
+            after_lost_lease(h, run).await
         }
         // The next run resumes at the cursor. The event's source retries, and later the sweep hands
         // the step on.
         Err(RunFault::Failed(error)) if error.is_catalog_away() => Err(error),
         Err(RunFault::Failed(error)) => {
-            if error.is_transient() && is_to_go_on(h, run).await {
+            if error.is_transient() && should_resume(h, run).await {
                 return Err(error);
             }
             tracing::error!(backupId = %backup_id, code = %error.code(), %error, "the discovery failed");
             Ok(DiscoveryOutcome::Failed(Box::new(
-                settle::fail_run(h, run, error.failure()).await?,
+                finish::fail_run(h, run, error.failure()).await?,
             )))
         }
         Err(RunFault::Unknown(error)) => Err(error),
     }
 }
 
-async fn of_lost(h: &Holdfast, run: &Run) -> Result<DiscoveryOutcome, OperationError> {
+async fn after_lost_lease(h: &Holdfast, run: &Run) -> Result<DiscoveryOutcome, OperationError> {
     Ok(
-        match lost_lease::what_became_of(h, run).await?.outcome(run) {
+        match lost_lease::state_after_lost_lease(h, run)
+            .await?
+            .outcome(run)
+        {
             BackupOutcome::Completed(job) | BackupOutcome::Failed(job) => {
                 DiscoveryOutcome::Failed(job)
             }
@@ -375,7 +385,7 @@ async fn of_lost(h: &Holdfast, run: &Run) -> Result<DiscoveryOutcome, OperationE
 /// Whether another run should resume this discovery after a transient fault. With a cursor, the
 /// event's source retries, and later the sweep. Without one, the discovery fails at once and
 /// reports the reason.
-async fn is_to_go_on(h: &Holdfast, run: &Run) -> bool {
+async fn should_resume(h: &Holdfast, run: &Run) -> bool {
     let found = h
         .catalog
         .content_work(&run.job.backup_id)

@@ -1,4 +1,4 @@
-//! One page of the platform's items: their rows, and the settling of held items before any
+//! One page of the platform's items: their rows, and the settling of stored items before any
 //! download.
 
 use std::collections::HashMap;
@@ -7,15 +7,15 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 use holdfast_catalog::{AddedItem, FoundItem, Settled};
 use holdfast_content::Unsupported;
 use holdfast_database::ListedItem;
-use holdfast_domain::{ItemFailureCode, ItemStatus, KeptFile, StorageType, file_name};
+use holdfast_domain::{ItemFailureCode, ItemStatus, StorageType, StoredFile, file_name};
 
 use super::{Discovery, send};
 use crate::{
     OperationError,
     backup::content::{
         fail_item,
-        held::{self, Openings},
         source::ItemSource,
+        stored::{self, KeyEpochs},
     },
 };
 
@@ -23,12 +23,12 @@ use crate::{
 const CONCURRENCY: usize = 32;
 
 impl Discovery<'_> {
-    /// Adds the rows of a page. Items without a usable source fail, held items are settled, the
+    /// Adds the rows of a page. Items without a usable source fail, stored items are settled, the
     /// others are sent.
-    pub(super) async fn take_in(
+    pub(super) async fn ingest_page(
         &self,
         page: Vec<ListedItem>,
-        openings: &mut Openings,
+        epochs: &mut KeyEpochs,
     ) -> Result<(), OperationError> {
         let (found, problems): (Vec<FoundItem>, Vec<Option<String>>) = page
             .into_iter()
@@ -53,8 +53,8 @@ impl Discovery<'_> {
             }
         }
         self.fail(faulty).await?;
-        let unheld = self.settle_held(wanted, openings).await?;
-        send(self.h, self.queue, self.id(), &unheld).await
+        let not_stored = self.settle_stored(wanted, epochs).await?;
+        send(self.h, self.queue, self.id(), &not_stored).await
     }
 
     async fn fail(&self, faulty: Vec<(String, Unsupported)>) -> Result<(), OperationError> {
@@ -64,20 +64,20 @@ impl Discovery<'_> {
         concurrently(failing).await.map(drop)
     }
 
-    /// Settles the IPFS items with a held file, and returns the others. The download of a Gaia item
+    /// Settles the IPFS items with a stored file, and returns the others. The download of a Gaia item
     /// sends a conditional request, because the file of a URL may change.
-    async fn settle_held(
+    async fn settle_stored(
         &self,
         wanted: Vec<Wanted>,
-        openings: &mut Openings,
+        epochs: &mut KeyEpochs,
     ) -> Result<Vec<String>, OperationError> {
-        let held = self.held(&wanted, openings).await?;
+        let stored = self.stored_files(&wanted, epochs).await?;
         let settling = wanted.into_iter().map(|wanted| {
-            let file = held.get(wanted.source.id.as_str()).cloned();
+            let file = stored.get(wanted.source.id.as_str()).cloned();
             async move {
                 let content_id = wanted.added.item.content_id.clone();
                 let is_settled = match file {
-                    Some(file) => self.settle_if_there(&wanted, file).await?,
+                    Some(file) => self.settle_if_in_store(&wanted, file).await?,
                     None => false,
                 };
                 Ok((!is_settled).then_some(content_id))
@@ -90,34 +90,34 @@ impl Discovery<'_> {
             .collect())
     }
 
-    /// The held files of these sources that are good enough today.
-    async fn held(
+    /// The stored files of these sources that are good enough today.
+    async fn stored_files(
         &self,
         wanted: &[Wanted],
-        openings: &mut Openings,
-    ) -> Result<HashMap<String, KeptFile>, OperationError> {
+        epochs: &mut KeyEpochs,
+    ) -> Result<HashMap<String, StoredFile>, OperationError> {
         let of_ipfs = wanted
             .iter()
             .filter(|wanted| wanted.source.storage_type == StorageType::Ipfs);
         let ids: Vec<_> = of_ipfs.map(|wanted| wanted.source.id.clone()).collect();
-        let encrypt = self.h.settings.content.encryption;
-        let mut held = HashMap::new();
-        for found in self.h.catalog.held(&ids).await? {
-            if held::is_good_enough(StorageType::Ipfs, &found.file, encrypt)
-                && openings.open(self.h, &found.file).await?
+        let encryption = self.run.job.encrypted.into();
+        let mut stored = HashMap::new();
+        for found in self.h.catalog.stored_files(&ids).await? {
+            if stored::is_good_enough(StorageType::Ipfs, &found.file, encryption)
+                && epochs.open(self.h, &found.file).await?
             {
-                held.insert(found.id.as_str().to_owned(), found.file);
+                stored.insert(found.id.as_str().to_owned(), found.file);
             }
         }
-        Ok(held)
+        Ok(stored)
     }
 
-    async fn settle_if_there(
+    async fn settle_if_in_store(
         &self,
         wanted: &Wanted,
-        file: KeptFile,
+        file: StoredFile,
     ) -> Result<bool, OperationError> {
-        let Some(file) = held::found_again(self.h, &wanted.source, file).await? else {
+        let Some(file) = stored::if_in_store(self.h, &wanted.source, file).await? else {
             return Ok(false);
         };
         let (added, file) = (&wanted.added, &file);

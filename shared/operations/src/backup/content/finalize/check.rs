@@ -4,7 +4,7 @@
 //! item was settled.
 
 use futures_util::TryStreamExt as _;
-use holdfast_catalog::Kept;
+use holdfast_catalog::ObjectKind;
 use holdfast_domain::{BackupId, ItemRecord, ObjectKey, RepositoryId};
 use holdfast_repository::content::{proof::ContentObject, read::ObjectSource};
 use holdfast_storage::{ObjectInfo, ObjectStream};
@@ -16,15 +16,15 @@ const PAGE: u32 = 500;
 
 /// Fails every item with a missing object, or with an object that has another size and no valid
 /// proof.
-pub(super) async fn look_for_objects(
+pub(super) async fn check_objects(
     h: &Holdfast,
     repository: &RepositoryId,
     id: &BackupId,
 ) -> Result<(), OperationError> {
     let source = ObjectSource::new(&h.repository, repository);
     for (kept, folder) in [
-        (Kept::File, ObjectKey::OBJECTS),
-        (Kept::Dag, ObjectKey::DAGS),
+        (ObjectKind::File, ObjectKey::OBJECTS),
+        (ObjectKind::Dag, ObjectKey::DAGS),
     ] {
         let mut listing = Listing {
             objects: h.repository.store().list(folder),
@@ -55,11 +55,11 @@ pub(super) async fn look_for_objects(
     Ok(())
 }
 
-fn object_of(record: &ItemRecord, kept: Kept) -> Option<ContentObject> {
+fn object_of(record: &ItemRecord, kept: ObjectKind) -> Option<ContentObject> {
     let file = record.file.as_ref()?;
     match kept {
-        Kept::File => Some(ContentObject::file(file)),
-        Kept::Dag => ContentObject::blocks(file),
+        ObjectKind::File => Some(ContentObject::file(file)),
+        ObjectKind::Dag => ContentObject::blocks(file),
     }
 }
 

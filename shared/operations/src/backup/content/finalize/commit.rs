@@ -39,7 +39,7 @@ impl Finalizing<'_> {
             notes: self.unencrypted().into_iter().collect(),
             warnings,
         };
-        let job = commit.make(&manifest, &notes).await?;
+        let job = commit.commit(&manifest, &notes).await?;
         leftovers::remove_unnamed(self.h, &manifest).await;
         Ok(job)
     }
@@ -86,8 +86,7 @@ impl Finalizing<'_> {
             engine: None,
             consistency: None,
             source: Source {
-                uri: holdfast_database::redacted_uri(&self.h.settings.mongodb_uri)
-                    .unwrap_or_default(),
+                uri: self.source_uri(),
                 server_version: work.server_version.clone(),
                 ..Source::default()
             },
@@ -105,6 +104,16 @@ impl Finalizing<'_> {
                 .cloned()
                 .collect(),
         })
+    }
+
+    /// The source as recorded by discovery. A discovery by an earlier version has not
+    /// recorded it.
+    fn source_uri(&self) -> String {
+        if self.work.source_uri.is_empty() {
+            return holdfast_database::redacted_uri(&self.h.settings.mongodb_uri)
+                .unwrap_or_default();
+        }
+        self.work.source_uri.clone()
     }
 
     /// The compression level of artifacts, if compression is on.

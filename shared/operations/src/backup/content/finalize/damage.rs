@@ -5,7 +5,7 @@ use holdfast_domain::{BackupId, ItemFailure, ItemFailureCode, ItemRecord, Stored
 
 use crate::{Holdfast, OperationError, job::heartbeat::persist};
 
-/// Changes the item to failed, and removes the record of its held object.
+/// Changes the item to failed, and removes the record of its stored object.
 pub(super) async fn fail_item(
     h: &Holdfast,
     id: &BackupId,

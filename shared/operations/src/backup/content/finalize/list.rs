@@ -15,7 +15,7 @@ const LINE_BYTES: u64 = 2048;
 
 pub(super) async fn store_list(f: &Finalizing<'_>) -> Result<StoredList, OperationError> {
     let job = &f.run.job;
-    let key = ObjectKey::content_items(f.id(), f.run.fence, job.compressed, job.encrypted);
+    let key = ObjectKey::content_items(f.id(), f.run.fence, job.encoding());
     let recipe = f.key.recipe(&key, f.compression_level());
     let mut rows = Rows::new(&f.h.catalog, f.id(), None);
     let handle = Handle::current();

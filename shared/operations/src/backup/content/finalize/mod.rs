@@ -23,7 +23,7 @@ use holdfast_catalog::ContentWork;
 use holdfast_domain::{BackupId, Job, JobStatus, Timestamp};
 use holdfast_repository::{
     artifact_writer::Meters,
-    writing_key::{WritingKey, writing_key},
+    writing_key::{WritingKey, existing_writing_key},
 };
 
 use self::time::RunTime;
@@ -32,11 +32,10 @@ use crate::job::heartbeat::persist;
 use crate::{
     Holdfast, OperationError, StopReason,
     job::{
-        claim::{Claim, claim_finalizing},
-        commit::{RunFault, refuse_to_repeat},
-        lost_lease,
+        claim::{JobClaim, claim_finalizing},
+        commit::{RunFault, refuse_if_committed},
+        finish, lost_lease,
         run::{BackupOutcome, Run, RunLimits, SkipReason},
-        settle,
         watch::Watch,
     },
 };
@@ -49,7 +48,7 @@ pub enum FinalizeOutcome {
     /// The backup failed. The job has the reason.
     Failed(Box<Job>),
     /// The time ran out with work left: hand on to another run.
-    HandOn {
+    Continue {
         /// The backup.
         backup_id: BackupId,
     },
@@ -73,62 +72,65 @@ pub async fn finalize_content(
     limits: RunLimits,
 ) -> Result<FinalizeOutcome, OperationError> {
     let run = match claim_finalizing(h, backup_id, limits).await? {
-        Claim::Run(run) => run,
-        Claim::Skip(reason) => {
+        JobClaim::Run(run) => run,
+        JobClaim::Skip(reason) => {
             return Ok(FinalizeOutcome::Skipped {
                 backup_id: backup_id.clone(),
                 reason,
             });
         }
     };
-    let (meters, gain) = (Meters::default(), Gain::default());
+    let (meters, progress) = (Meters::default(), RunProgress::default());
     let watch = Watch::begin(h, &run, limits, meters.progress());
-    let result = finish(h, &run, (&watch, limits), &meters, &gain).await;
+    let result = finalize_once(h, &run, (&watch, limits), &meters, &progress).await;
     drop(watch);
-    conclude(h, &run, result, &gain).await
+    conclude(h, &run, result, &progress).await
 }
 
 /// Finalizes the backup of a run with a lease and without a deadline.
-pub(crate) async fn finalize_held(
+pub(crate) async fn finalize_leased(
     h: &Holdfast,
     run: &Run,
     (watch, limits): (&Watch, RunLimits),
     meters: &Meters,
 ) -> Result<Box<Job>, RunFault> {
-    let gain = Gain::default();
+    let progress = RunProgress::default();
     loop {
         // An archive of several volumes takes several rounds.
-        if let Ending::Committed(job) = finish(h, run, (watch, limits), meters, &gain).await? {
+        if let FinalizeEnd::Committed(job) =
+            finalize_once(h, run, (watch, limits), meters, &progress).await?
+        {
             return Ok(job);
         }
     }
 }
 
 /// How far a successful run came.
-enum Ending {
+enum FinalizeEnd {
     Committed(Box<Job>),
     OutOfTime,
 }
 
 /// From this number of fruitless runs on, a run attempts a single entry.
-const MOST_FRUITLESS: u64 = 16;
+const MAX_RUNS_WITHOUT_PROGRESS: u64 = 16;
 
 /// The progress of a run.
 #[derive(Default)]
-struct Gain {
+struct RunProgress {
     /// Runs without a stored artifact directly before this one.
     fruitless: AtomicU64,
     /// Archive entries written by this run.
     entries: Arc<AtomicU64>,
 }
 
-impl Gain {
+impl RunProgress {
     /// Whether the backup makes no progress. There are two cases. Two consecutive runs wrote no
     /// archive entry. Or many runs wrote entries but stored no volume, although the last of
     /// them attempted single entries.
-    fn is_nothing_again(&self) -> bool {
+    fn is_stalled(&self) -> bool {
         let fruitless = self.fruitless.load(Ordering::Relaxed);
-        (fruitless > 0 && self.entries.load(Ordering::Relaxed) == 0) || fruitless > MOST_FRUITLESS
+        (fruitless > 0 && self.entries.load(Ordering::Relaxed) == 0)
+            || fruitless > MAX_RUNS_WITHOUT_PROGRESS
     }
 }
 
@@ -139,38 +141,39 @@ struct Finalizing<'a> {
     watch: &'a Watch,
     key: WritingKey,
     meters: &'a Meters,
-    gain: &'a Gain,
+    progress: &'a RunProgress,
     time: RunTime,
     work: ContentWork,
 }
 
 /// Boxed: callers embed this future in their own.
-fn finish<'a>(
+fn finalize_once<'a>(
     h: &'a Holdfast,
     run: &'a Run,
     watched: (&'a Watch, RunLimits),
     meters: &'a Meters,
-    gain: &'a Gain,
-) -> BoxFuture<'a, Result<Ending, RunFault>> {
-    finish_steps(h, run, watched, meters, gain).boxed()
+    progress: &'a RunProgress,
+) -> BoxFuture<'a, Result<FinalizeEnd, RunFault>> {
+    finalize_steps(h, run, watched, meters, progress).boxed()
 }
 
-async fn finish_steps(
+async fn finalize_steps(
     h: &Holdfast,
     run: &Run,
     (watch, limits): (&Watch, RunLimits),
     meters: &Meters,
-    gain: &Gain,
-) -> Result<Ending, RunFault> {
-    refuse_to_repeat(h, run, watch).await?;
+    progress: &RunProgress,
+) -> Result<FinalizeEnd, RunFault> {
+    refuse_if_committed(h, run, watch).await?;
     let key = watch
-        .guard(async { Ok(writing_key(&h.repository, run.job.encrypted).await?) })
+        .guard(async { Ok(existing_writing_key(&h.repository, run.job.encrypted.into()).await?) })
         .await?;
     let mut work = watch
         .persist(|| async { Ok(h.catalog.content_work(&run.job.backup_id).await?) })
         .await?;
     let time = RunTime::new(limits, work.fruitless, Timestamp::now());
-    gain.fruitless
+    progress
+        .fruitless
         .store(work.fruitless.into(), Ordering::Relaxed);
     work.fruitless += 1;
     let mut finalizing = Finalizing {
@@ -179,16 +182,16 @@ async fn finish_steps(
         watch,
         key,
         meters,
-        gain,
+        progress,
         time,
         work,
     };
     finalizing.begin().await?;
     if finalizing.check().await? && finalizing.archive().await? && finalizing.list().await? {
         let job = finalizing.commit().await?;
-        return Ok(Ending::Committed(Box::new(job)));
+        return Ok(FinalizeEnd::Committed(Box::new(job)));
     }
-    Ok(Ending::OutOfTime)
+    Ok(FinalizeEnd::OutOfTime)
 }
 
 /// Each step returns whether there is time for the next.
@@ -219,10 +222,10 @@ impl Finalizing<'_> {
         if !self.work.checked {
             let repository = &self.key.repository.id;
             self.watch
-                .guard(check::look_for_objects(self.h, repository, self.id()))
+                .guard(check::check_objects(self.h, repository, self.id()))
                 .await?;
             self.work.checked = true;
-            self.record_gain().await?;
+            self.record_progress().await?;
         }
         self.refuse_too_many_failures().await?;
         Ok(true)
@@ -237,7 +240,7 @@ impl Finalizing<'_> {
         self.work.volumes.push(volume.artifact);
         self.work.archived_after = volume.after;
         self.work.archive_done = volume.is_last;
-        self.record_gain().await?;
+        self.record_progress().await?;
         Ok(self.work.archive_done && self.time.is_left())
     }
 
@@ -246,7 +249,7 @@ impl Finalizing<'_> {
     async fn list(&mut self) -> Result<bool, OperationError> {
         if self.work.item_list.is_none() {
             self.work.item_list = Some(list::store_list(self).await?);
-            self.record_gain().await?;
+            self.record_progress().await?;
         }
         Ok(true)
     }
@@ -269,7 +272,7 @@ impl Finalizing<'_> {
         Ok(())
     }
 
-    async fn record_gain(&mut self) -> Result<(), OperationError> {
+    async fn record_progress(&mut self) -> Result<(), OperationError> {
         self.work.fruitless = 0;
         self.record().await
     }
@@ -295,8 +298,8 @@ impl Finalizing<'_> {
 async fn conclude(
     h: &Holdfast,
     run: &Run,
-    result: Result<Ending, RunFault>,
-    gain: &Gain,
+    result: Result<FinalizeEnd, RunFault>,
+    progress: &RunProgress,
 ) -> Result<FinalizeOutcome, OperationError> {
     let backup_id = run.job.backup_id.clone();
     let skipped = |reason| {
@@ -306,24 +309,26 @@ async fn conclude(
         })
     };
     match result {
-        Ok(Ending::Committed(job)) => Ok(FinalizeOutcome::Completed(job)),
-        Ok(Ending::OutOfTime) => hand_on(h, run).await,
-        Err(RunFault::CommittedBefore) => skipped(SkipReason::AlreadySettled(JobStatus::Completed)),
+        Ok(FinalizeEnd::Committed(job)) => Ok(FinalizeOutcome::Completed(job)),
+        Ok(FinalizeEnd::OutOfTime) => end_for_next_run(h, run).await,
+        Err(RunFault::CommittedBefore) => {
+            skipped(SkipReason::AlreadyFinished(JobStatus::Completed))
+        }
         Err(
             RunFault::Failed(OperationError::Stopped(reason))
             | RunFault::Unknown(OperationError::Stopped(reason)),
         ) => {
             match reason {
-                StopReason::Deadline if gain.is_nothing_again() => {
+                StopReason::Deadline if progress.is_stalled() => {
                     fail(h, run, &OperationError::TooSlow).await
                 }
-                StopReason::Deadline => hand_on(h, run).await,
-                StopReason::LeaseLost => of_lost(h, run).await,
+                StopReason::Deadline => end_for_next_run(h, run).await,
+                StopReason::LeaseLost => after_lost_lease(h, run).await,
                 // The next run resumes after the last volume. The event's source retries.
                 StopReason::CatalogSilent => Err(reason.into()),
                 StopReason::Cancelled => {
                     clean_up_cancelled(h, run).await;
-                    skipped(SkipReason::AlreadySettled(JobStatus::Cancelled))
+                    skipped(SkipReason::AlreadyFinished(JobStatus::Cancelled))
                 }
             }
         }
@@ -333,9 +338,12 @@ async fn conclude(
     }
 }
 
-async fn of_lost(h: &Holdfast, run: &Run) -> Result<FinalizeOutcome, OperationError> {
+async fn after_lost_lease(h: &Holdfast, run: &Run) -> Result<FinalizeOutcome, OperationError> {
     Ok(
-        match lost_lease::what_became_of(h, run).await?.outcome(run) {
+        match lost_lease::state_after_lost_lease(h, run)
+            .await?
+            .outcome(run)
+        {
             BackupOutcome::Completed(job) | BackupOutcome::Failed(job) => {
                 FinalizeOutcome::Failed(job)
             }
@@ -352,13 +360,13 @@ async fn fail(
     error: &OperationError,
 ) -> Result<FinalizeOutcome, OperationError> {
     Ok(FinalizeOutcome::Failed(Box::new(
-        fail_held(h, run, error).await?,
+        fail_and_clean_up(h, run, error).await?,
     )))
 }
 
 /// Settles the job as failed, and removes this run's part of the archive. The sweep removes the
 /// parts of earlier runs.
-pub(crate) async fn fail_held(
+pub(crate) async fn fail_and_clean_up(
     h: &Holdfast,
     run: &Run,
     error: &OperationError,
@@ -369,7 +377,7 @@ pub(crate) async fn fail_held(
         Err(error) if error.is_catalog_away() => return Err(error),
         counted => counted.ok(),
     };
-    let job = settle::fail_counted_run(h, run, error.failure(), items).await?;
+    let job = finish::fail_counted_run(h, run, error.failure(), items).await?;
     // The job is settled under this run's number, so no other run will name its artifacts.
     leftovers::remove_own(h, id, run.fence).await;
     Ok(job)
@@ -392,11 +400,11 @@ pub(crate) async fn clean_up_completed(
     Ok(())
 }
 
-async fn hand_on(h: &Holdfast, run: &Run) -> Result<FinalizeOutcome, OperationError> {
+async fn end_for_next_run(h: &Holdfast, run: &Run) -> Result<FinalizeOutcome, OperationError> {
     let backup_id = run.job.backup_id.clone();
     if wait_for_next_run(h, run).await? {
         tracing::info!(backupId = %backup_id, "the run's time is used up: another run resumes");
-        return Ok(FinalizeOutcome::HandOn { backup_id });
+        return Ok(FinalizeOutcome::Continue { backup_id });
     }
-    of_lost(h, run).await
+    after_lost_lease(h, run).await
 }

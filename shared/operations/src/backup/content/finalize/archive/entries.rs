@@ -1,7 +1,7 @@
 //! Prepares the next entries in their order. Several small files are read and proved at a time.
 
 use futures_util::{StreamExt as _, stream};
-use holdfast_domain::{BackupId, ItemRecord, KeptFile};
+use holdfast_domain::{BackupId, ItemRecord, StoredFile};
 use holdfast_repository::content::{
     proof::ContentObject,
     read::{Hashing, ObjectSource, Plain, ReadFault, blocking},
@@ -113,7 +113,7 @@ async fn read_small(source: &ObjectSource, record: &ItemRecord) -> Result<Vec<u8
     let Some(file) = &record.file else {
         return Ok(Vec::new());
     };
-    let mut reader = Hashing::new(source.open_kept(ContentObject::file(file)).await?);
+    let mut reader = Hashing::new(source.open_stored(ContentObject::file(file)).await?);
     let read = blocking("read an object", move || {
         let (bytes, _) = read_up_to(
             &mut reader,
@@ -131,7 +131,7 @@ async fn read_small(source: &ObjectSource, record: &ItemRecord) -> Result<Vec<u8
 }
 
 /// The difference between a file's record and its content, if any.
-pub(super) fn differs(file: &KeptFile, read: Plain) -> Option<String> {
+pub(super) fn differs(file: &StoredFile, read: Plain) -> Option<String> {
     let key = &file.object.artifact.key;
     if read.size != file.size {
         return Some(format!(

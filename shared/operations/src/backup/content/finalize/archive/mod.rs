@@ -14,7 +14,10 @@ use holdfast_domain::{Artifact, ItemRecord, ObjectKey};
 use holdfast_repository::{RepositoryError, content::read::ObjectSource};
 use tokio::runtime::Handle;
 
-use self::{entries::Entries, write::Volume};
+use self::{
+    entries::Entries,
+    write::{LargeFiles, Volume},
+};
 use super::{Finalizing, damage::fail_item, rows::Rows};
 use crate::{OperationError, job::artifact_upload::store_artifact};
 
@@ -55,9 +58,9 @@ impl From<OperationError> for VolumeFault {
 /// Writes and stores the next volume. If a large file is found damaged inside its entry, the volume
 /// is written again. The second attempt reads each large file once before its entry.
 pub(super) async fn store_volume(f: &Finalizing<'_>) -> Result<StoredVolume, OperationError> {
-    let mut prove_first = false;
+    let mut large_files = LargeFiles::ProvedInline;
     loop {
-        match try_volume(f, prove_first).await {
+        match try_volume(f, large_files).await {
             Ok(volume) => {
                 let stored = f.work.volumes.iter().chain([&volume.artifact]);
                 refuse_too_many_segments(stored.map(|artifact| artifact.segments.len()).sum())?;
@@ -71,7 +74,7 @@ pub(super) async fn store_volume(f: &Finalizing<'_>) -> Result<StoredVolume, Ope
                         .guard(fail_item(f.h, f.id(), &record, &file.object, &problem))
                         .await?;
                 }
-                prove_first = true;
+                large_files = LargeFiles::ProvedFirst;
             }
         }
     }
@@ -91,13 +94,15 @@ fn refuse_too_many_segments(segments: usize) -> Result<(), OperationError> {
     })
 }
 
-async fn try_volume(f: &Finalizing<'_>, prove_first: bool) -> Result<StoredVolume, VolumeFault> {
+async fn try_volume(
+    f: &Finalizing<'_>,
+    large_files: LargeFiles,
+) -> Result<StoredVolume, VolumeFault> {
     let (job, number) = (
         &f.run.job,
         u32::try_from(f.work.volumes.len()).unwrap_or(u32::MAX),
     );
-    let key =
-        ObjectKey::content_archive(f.id(), f.run.fence, number, job.compressed, job.encrypted);
+    let key = ObjectKey::content_archive(f.id(), f.run.fence, number, job.encoding());
     let recipe = f.key.recipe(&key, f.compression_level());
     let rows = |after| Rows::new(&f.h.catalog, f.id(), after);
     let source = ObjectSource::new(&f.h.repository, &f.key.repository.id);
@@ -109,9 +114,9 @@ async fn try_volume(f: &Finalizing<'_>, prove_first: bool) -> Result<StoredVolum
         source,
         handle: Handle::current(),
         time: f.time,
-        entries_written: Arc::clone(&f.gain.entries),
+        entries_written: Arc::clone(&f.progress.entries),
         bytes_read: Arc::clone(&f.meters.read),
-        prove_first,
+        large_files,
         after,
     };
     let expected = f.meters.expected.load(std::sync::atomic::Ordering::Relaxed);

@@ -10,7 +10,7 @@ use std::{
     time::Instant,
 };
 
-use holdfast_domain::{ItemRecord, Job, KeptFile};
+use holdfast_domain::{ItemRecord, Job, StoredFile};
 use holdfast_repository::{
     RepositoryError,
     content::{
@@ -40,6 +40,15 @@ use crate::{
 const FIRST_BYTES: usize = 8 * 1024 * 1024;
 const CHUNK_BYTES: usize = 256 * 1024;
 
+/// How the large files of a volume are proved.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum LargeFiles {
+    /// While its bytes are written. A damaged file spoils the volume.
+    ProvedInline,
+    /// By an extra read before its entry.
+    ProvedFirst,
+}
+
 /// A volume in progress.
 pub(super) struct Volume {
     pub(super) h: Holdfast,
@@ -49,7 +58,7 @@ pub(super) struct Volume {
     pub(super) time: RunTime,
     pub(super) entries_written: Arc<AtomicU64>,
     pub(super) bytes_read: Arc<AtomicU64>,
-    pub(super) prove_first: bool,
+    pub(super) large_files: LargeFiles,
     /// The last written item.
     pub(super) after: Option<String>,
 }
@@ -84,7 +93,7 @@ impl Volume {
             return Ok(false);
         }
         self.document(&mut tar)?;
-        tar.finish().map_err(of_writing)?;
+        tar.finish().map_err(from_writing)?;
         Ok(true)
     }
 
@@ -98,7 +107,7 @@ impl Volume {
         let record = match next {
             Next::Small(record, bytes) => {
                 let (name, record) = self.name(record)?;
-                tar.entry(&name, &bytes).map_err(of_writing)?;
+                tar.entry(&name, &bytes).map_err(from_writing)?;
                 self.count(written);
                 record
             }
@@ -144,7 +153,7 @@ impl Volume {
         let Some(file) = &record.file else {
             return Ok(None);
         };
-        if self.prove_first
+        if self.large_files == LargeFiles::ProvedFirst
             && let Err(problem) = told(
                 self.handle
                     .block_on(self.source.prove(&ContentObject::file(file))),
@@ -156,7 +165,7 @@ impl Volume {
         let of_read = |error: io::Error| ReadFault::of(&error, key);
         let opened = told(
             self.handle
-                .block_on(self.source.open_kept(ContentObject::file(file))),
+                .block_on(self.source.open_stored(ContentObject::file(file))),
         )?;
         let mut reader = match opened {
             Ok(reader) => Hashing::new(reader),
@@ -170,15 +179,15 @@ impl Volume {
             if let Some(problem) = differs(file, reader.finish()) {
                 return Ok(Some(problem));
             }
-            tar.entry(name, &first).map_err(of_writing)?;
+            tar.entry(name, &first).map_err(from_writing)?;
             return Ok(None);
         }
-        tar.begin_entry(name, file.size).map_err(of_writing)?;
-        tar.data(&first).map_err(of_writing)?;
+        tar.begin_entry(name, file.size).map_err(from_writing)?;
+        tar.data(&first).map_err(from_writing)?;
         drop(first);
         let damaged = |problem| VolumeFault::Damaged(Box::new(record.clone()), problem);
         match told(copy_rest(tar, &mut reader, file))? {
-            Ok(()) => tar.end_entry(file.size).map_err(of_writing)?,
+            Ok(()) => tar.end_entry(file.size).map_err(from_writing)?,
             Err(problem) => return Err(damaged(problem)),
         }
         differs(file, reader.finish()).map_or(Ok(None), |problem| Err(damaged(problem)))
@@ -196,7 +205,7 @@ impl Volume {
     fn document<W: Write>(&self, tar: &mut TarWriter<W>) -> Result<(), VolumeFault> {
         let size = self.write_document(Counter(0))?.0;
         let name = format!("{}/{DOCUMENT_NAME}", self.job.backup_id);
-        tar.begin_entry(&name, size).map_err(of_writing)?;
+        tar.begin_entry(&name, size).map_err(from_writing)?;
         let Counted { written, .. } = self.write_document(Counted {
             tar: &mut *tar,
             written: 0,
@@ -205,24 +214,24 @@ impl Volume {
             let cause = format!("the items changed meanwhile: {size} bytes of them were {written}");
             return Err(OperationError::internal("write the archive", &cause).into());
         }
-        tar.end_entry(size).map_err(of_writing)
+        tar.end_entry(size).map_err(from_writing)
     }
 
     fn write_document<W: Write>(&self, out: W) -> Result<W, VolumeFault> {
         let mut document =
-            Document::begin(out, &self.job.backup_id, self.job.created_at).map_err(of_writing)?;
+            Document::begin(out, &self.job.backup_id, self.job.created_at).map_err(from_writing)?;
         let mut rows = Rows::new(&self.h.catalog, &self.job.backup_id, None);
         while let Some(record) = self.handle.block_on(rows.next())? {
-            document.item(&line_of(record)?.0).map_err(of_writing)?;
+            document.item(&line_of(record)?.0).map_err(from_writing)?;
         }
-        document.finish().map_err(of_writing)
+        document.finish().map_err(from_writing)
     }
 }
 
 fn copy_rest<W: Write, R: io::Read>(
     tar: &mut TarWriter<W>,
     reader: &mut Hashing<R>,
-    file: &KeptFile,
+    file: &StoredFile,
 ) -> Result<(), ReadFault> {
     let mut buffer = vec![0; CHUNK_BYTES];
     loop {
@@ -232,7 +241,7 @@ fn copy_rest<W: Write, R: io::Read>(
             return Ok(());
         }
         tar.data(&buffer[..count])
-            .map_err(|error| ReadFault::Other(writing(&error)))?;
+            .map_err(|error| ReadFault::Other(write_error(&error)))?;
     }
 }
 
@@ -246,11 +255,11 @@ fn told<T>(read: Result<T, ReadFault>) -> Result<Result<T, String>, VolumeFault>
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is handed to map_err")]
-fn of_writing(error: io::Error) -> VolumeFault {
-    writing(&error).into()
+fn from_writing(error: io::Error) -> VolumeFault {
+    write_error(&error).into()
 }
 
-fn writing(error: &io::Error) -> RepositoryError {
+fn write_error(error: &io::Error) -> RepositoryError {
     RepositoryError::internal("write the archive", error)
 }
 

@@ -1,0 +1,181 @@
+//! `POST /jobs/{backupId}/verify`: requests a verification from a worker, and waits for the result of
+//! a small backup. This process reads no artifact and needs no key.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Extension,
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use holdfast_domain::{BackupId, Timestamp, VerificationLevel};
+use holdfast_operations::{
+    Holdfast, OperationError, await_verification, expect_level, expect_requestable, is_small,
+    no_drill_server,
+};
+use holdfast_recovery::Verification;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{
+    access::Caller,
+    answer::{Answer, Failure},
+    fit::Budget,
+    host::{Host, Work},
+    request::{BackupPath, NoQuery, VerifyRequest},
+    schema,
+};
+
+/// Maximum time that a caller waits for a result. API Gateway times out after 30 seconds.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Timeout of the verification function.
+const FUNCTION_TIME: Duration = Duration::from_mins(15);
+
+/// A requested verification.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Asked {
+    /// ID of the backup. `GET /jobs/{backupId}` returns the result in `verification`.
+    #[schema(value_type = String)]
+    backup_id: BackupId,
+    /// Level of the verification.
+    #[schema(value_type = schema::VerificationLevel)]
+    level: VerificationLevel,
+}
+
+/// The result of a verification.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Verified {
+    #[serde(flatten)]
+    #[schema(value_type = schema::verification::Verification)]
+    verification: Verification,
+    /// Number of problems, notes and namespaces that are omitted because the answer would be too
+    /// large.
+    omitted: u64,
+}
+
+impl Verified {
+    fn new(mut verification: Verification) -> Self {
+        let mut budget = Budget::new();
+        let omitted = budget.fit(&mut verification.problems)
+            + budget.fit(&mut verification.repository_problems)
+            + budget.fit(&mut verification.notes)
+            + budget.fit(&mut verification.collections)
+            + budget.fit(&mut verification.namespaces);
+        Self {
+            verification,
+            omitted,
+        }
+    }
+}
+
+/// Requests the verification of a backup, and waits up to 20 seconds for the result of a small one.
+/// No body is needed.
+#[utoipa::path(
+    post,
+    path = "/api/backups/jobs/{backupId}/verify",
+    operation_id = "verifyBackup",
+    params((
+        "backupId" = String, Path, max_length = 64, pattern = "^(db|content)_[0-9]+_[0-9a-z]+$",
+        description = "ID of the backup. A full backup is verified by the IDs of its parts"
+    )),
+    request_body(content = Option<VerifyRequest>, description = "No body, or an object with the level of verification"),
+    responses(
+        (status = 200, description = "The result, for a small backup", body = Answer<Verified>),
+        (
+            status = 202,
+            description = "The verification is requested: a drill, a large backup, or no result within 20 seconds",
+            body = Answer<Asked>
+        ),
+        (status = 404, description = "The backup does not exist", body = schema::Failure),
+        (
+            status = 409,
+            description = "The backup is not completed or is already being verified, or the limit of running \
+                           verifications is reached",
+            body = schema::Failure
+        ),
+        (status = 413, description = "The body is too large", body = schema::Failure),
+        (status = 415, description = "The body is not JSON", body = schema::Failure)
+    )
+)]
+pub(crate) async fn verify(
+    State(host): State<Arc<dyn Host>>,
+    BackupPath(backup_id): BackupPath,
+    Extension(caller): Extension<Caller>,
+    _: NoQuery,
+    request: VerifyRequest,
+) -> Result<Response, Failure> {
+    let level = request.level();
+    expect_level(&backup_id, level).map_err(|error| refused(error, level))?;
+    let holdfast = host.holdfast().await?;
+    expect_requestable(holdfast, &backup_id, level).await?;
+    if level == VerificationLevel::Drill {
+        expect_drill_server(&*host, holdfast)?;
+    }
+    tracing::info!(backupId = %backup_id, level = level.as_str(), by = caller.subject, "a verification was requested");
+    let now = holdfast.catalog.now().await.map_err(OperationError::from)?;
+    admit(holdfast, &backup_id, now).await?;
+    let work = Work::Verification {
+        backup_id: &backup_id,
+        level,
+        by: caller.subject.as_deref(),
+    };
+    let dispatched = host.dispatch(work).await;
+    dispatched.map_err(|error| Failure::verification_not_handed_over(&error))?;
+    if is_small(&holdfast.repository, &backup_id, level).await
+        && let Some(verification) =
+            await_verification(holdfast, &backup_id, level, now, PATIENCE).await
+    {
+        return Ok(Answer::new(Verified::new(verification)).into_response());
+    }
+    Ok((
+        StatusCode::ACCEPTED,
+        Answer::new(Asked { backup_id, level }),
+    )
+        .into_response())
+}
+
+/// The server of drills may be known to the worker only.
+fn expect_drill_server(host: &dyn Host, holdfast: &Holdfast) -> Result<(), Failure> {
+    let is_known = holdfast.settings.drill.uri.is_some()
+        || host
+            .other_settings()
+            .iter()
+            .any(|(name, _)| name == "BACKUP_DRILL_URI");
+    if is_known {
+        Ok(())
+    } else {
+        Err(no_drill_server().into())
+    }
+}
+
+/// Limits running verifications to the number of backups that may run, and counts this one. Each verification uses the
+/// account's function concurrency, which backups need.
+async fn admit(holdfast: &Holdfast, id: &BackupId, now: Timestamp) -> Result<(), Failure> {
+    let busy = holdfast
+        .catalog
+        .busy_verifications(now - FUNCTION_TIME)
+        .await
+        .map_err(OperationError::from)?;
+    if busy.len() >= holdfast.settings.max_concurrent as usize && !busy.contains(id) {
+        return Err(Failure::too_many_verifications(&busy));
+    }
+    // Before the dispatch: the run removes the request at its end.
+    if let Err(error) = holdfast.catalog.request_verification(id, now).await {
+        tracing::warn!(backupId = %id, %error, "a requested verification was not counted");
+    }
+    Ok(())
+}
+
+/// Rejects a level that the type of the backup does not support, and a full backup.
+fn refused(error: OperationError, level: VerificationLevel) -> Failure {
+    match error {
+        OperationError::Invalid(problem) if level == VerificationLevel::Drill => {
+            Failure::invalid("level", problem)
+        }
+        OperationError::Invalid(problem) => Failure::invalid("backupId", problem),
+        error => error.into(),
+    }
+}
