@@ -103,7 +103,7 @@ impl Verb {
     pub(crate) fn keys_needed(&self) -> KeysNeeded {
         match self {
             Self::Init | Self::Doctor | Self::Run(_) => KeysNeeded::ForWriting,
-            Self::Key(what) if what.wraps_anew() => KeysNeeded::ForWriting,
+            Self::Key(what) if what.rewraps() => KeysNeeded::ForWriting,
             // These verbs decrypt nothing.
             Self::List | Self::Show(_) | Self::Dump(_) => KeysNeeded::Optional,
             Self::Key(what) if what.opening().is_none() => KeysNeeded::Optional,

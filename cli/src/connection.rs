@@ -51,8 +51,8 @@ impl Given<'_> {
     ) -> Result<Secret, Failure> {
         let (from, uri) = match (self.plainly, self.variable, self.file) {
             (Some(uri), _, _) => (self.option.to_owned(), uri.clone()),
-            (None, Some(name), _) => (format!("the variable {name}"), of_variable(name)?),
-            (None, None, Some(path)) => (path.display().to_string(), of_file(path)?),
+            (None, Some(name), _) => (format!("the variable {name}"), from_variable(name)?),
+            (None, None, Some(path)) => (path.display().to_string(), from_file(path)?),
             (None, None, None) => return default().cloned(),
         };
         if uri.expose().starts_with("mongodb://") || uri.expose().starts_with("mongodb+srv://") {
@@ -78,7 +78,7 @@ fn has_secret(uri: &Secret) -> bool {
     has_password || OPTIONS.iter().any(|option| options.contains(option))
 }
 
-fn of_variable(name: &str) -> Result<Secret, Failure> {
+fn from_variable(name: &str) -> Result<Secret, Failure> {
     environment::variable(name)
         .map(|value| Secret::new(value.trim()))
         .ok_or_else(|| {
@@ -89,7 +89,7 @@ fn of_variable(name: &str) -> Result<Secret, Failure> {
         })
 }
 
-fn of_file(path: &Path) -> Result<Secret, Failure> {
+fn from_file(path: &Path) -> Result<Secret, Failure> {
     let text = fs::read_to_string(path)
         .map_err(|error| Failure::file("read the connection string in", path, &error))?;
     Ok(Secret::new(text.trim()))

@@ -111,7 +111,7 @@ impl Exit {
     }
 
     /// Exit of a failed job with this code.
-    pub(crate) const fn of_job(code: FailureCode) -> Self {
+    pub(crate) const fn from_job(code: FailureCode) -> Self {
         match code {
             FailureCode::ConfigInvalid
             | FailureCode::Encryption
@@ -158,17 +158,17 @@ pub(crate) fn exit_of(error: &OperationError) -> Exit {
         | OperationError::Copy(CopyFault::Differs { .. } | CopyFault::RepositoryFile { .. }) => {
             Exit::Corrupt
         }
-        OperationError::Source(error) | OperationError::Target(error) => of_database(error),
+        OperationError::Source(error) | OperationError::Target(error) => from_database(error),
         OperationError::Store(error)
-        | OperationError::Copy(CopyFault::Store { cause: error, .. }) => of_store(error),
-        OperationError::Catalog(error) => of_catalog(error),
-        OperationError::Repository(error) => of_repository(error),
-        OperationError::Restore(error) => of_restore(error),
+        | OperationError::Copy(CopyFault::Store { cause: error, .. }) => from_store(error),
+        OperationError::Catalog(error) => from_catalog(error),
+        OperationError::Repository(error) => from_repository(error),
+        OperationError::Restore(error) => from_restore(error),
         _ => Exit::Failed,
     }
 }
 
-fn of_store(error: &StoreError) -> Exit {
+fn from_store(error: &StoreError) -> Exit {
     match error {
         StoreError::NotFound { .. } => Exit::NotFound,
         StoreError::AlreadyExists { .. } => Exit::Refused,
@@ -180,7 +180,7 @@ fn of_store(error: &StoreError) -> Exit {
     }
 }
 
-fn of_catalog(error: &CatalogError) -> Exit {
+fn from_catalog(error: &CatalogError) -> Exit {
     match error {
         CatalogError::NotFound { .. } => Exit::NotFound,
         CatalogError::Conflict { .. } | CatalogError::AlreadyExists { .. } => Exit::Refused,
@@ -191,7 +191,7 @@ fn of_catalog(error: &CatalogError) -> Exit {
     }
 }
 
-fn of_database(error: &DatabaseError) -> Exit {
+fn from_database(error: &DatabaseError) -> Exit {
     match error {
         DatabaseError::Invalid(_) | DatabaseError::Denied(_) => Exit::Settings,
         DatabaseError::Unreachable(_) | DatabaseError::Lost(_) => Exit::Unreachable,
@@ -199,7 +199,7 @@ fn of_database(error: &DatabaseError) -> Exit {
     }
 }
 
-fn of_repository(error: &RepositoryFileError) -> Exit {
+fn from_repository(error: &RepositoryFileError) -> Exit {
     match error {
         RepositoryFileError::NotInitialised(_)
         | RepositoryFileError::LostButCopied(_)
@@ -210,7 +210,7 @@ fn of_repository(error: &RepositoryFileError) -> Exit {
     }
 }
 
-fn of_restore(error: &RestoreError) -> Exit {
+fn from_restore(error: &RestoreError) -> Exit {
     match &error.cause {
         RestoreFault::Absent(_) => Exit::NotFound,
         // Not a refusal after the first write: a target may be dropped already.
@@ -220,20 +220,20 @@ fn of_restore(error: &RestoreError) -> Exit {
             Exit::Refused
         }
         RestoreFault::Archive(_) => Exit::Corrupt,
-        RestoreFault::Source(error) => of_reading(error),
-        RestoreFault::Database(error) => of_database(error),
+        RestoreFault::Source(error) => from_reading(error),
+        RestoreFault::Database(error) => from_database(error),
         _ => Exit::Failed,
     }
 }
 
 /// The cause under an `io::Error` of the reading stages: the artifact, the store, or this machine.
-fn of_reading(error: &io::Error) -> Exit {
+fn from_reading(error: &io::Error) -> Exit {
     let store = error
         .get_ref()
         .and_then(|inner| inner.downcast_ref::<StoreError>());
     match (ArtifactError::of(error), store) {
         (Some(_), _) => Exit::Corrupt,
-        (None, Some(store)) => of_store(store),
+        (None, Some(store)) => from_store(store),
         (None, None) => Exit::Failed,
     }
 }
@@ -315,7 +315,7 @@ mod tests {
             },
         ] {
             let error = OperationError::from(error);
-            assert_eq!(exit_of(&error), Exit::of_job(error.code()), "{error}");
+            assert_eq!(exit_of(&error), Exit::from_job(error.code()), "{error}");
         }
         for error in [
             DatabaseError::Invalid(cause()),
@@ -324,7 +324,7 @@ mod tests {
             DatabaseError::Lost(cause()),
         ] {
             let error = OperationError::from(error);
-            assert_eq!(exit_of(&error), Exit::of_job(error.code()), "{error}");
+            assert_eq!(exit_of(&error), Exit::from_job(error.code()), "{error}");
         }
     }
 }

@@ -61,19 +61,19 @@ impl Failure {
     }
 
     /// A backup with a failed job.
-    pub(crate) fn of_job(failure: &JobFailure) -> Self {
+    pub(crate) fn from_job(failure: &JobFailure) -> Self {
         Self {
-            exit: Exit::of_job(failure.code),
+            exit: Exit::from_job(failure.code),
             message: format!("{} ({})", failure.message, failure.code),
             hint: failure.hint.clone(),
         }
     }
 
     /// A full backup with these failed parts. The exit depends on their common cause.
-    pub(crate) fn of_parts(failed: Vec<(&BackupId, Self)>) -> Option<Self> {
+    pub(crate) fn from_parts(failed: Vec<(&BackupId, Self)>) -> Option<Self> {
         let named = failed.into_iter().map(|(id, failure)| {
-            let told = failure.message.contains(id.as_str());
-            let message = if told {
+            let is_named = failure.message.contains(id.as_str());
+            let message = if is_named {
                 failure.message
             } else {
                 format!("{id}: {}", failure.message)
@@ -230,14 +230,14 @@ mod tests {
         let (database, content): (BackupId, BackupId) =
             ("db_1_aa".parse().unwrap(), "content_1_aa".parse().unwrap());
         let failed = |exit| Failure::new(exit, "no").hint("ask");
-        assert!(Failure::of_parts(Vec::new()).is_none());
-        let one = Failure::of_parts(vec![(&database, failed(Exit::Unreachable))]).unwrap();
+        assert!(Failure::from_parts(Vec::new()).is_none());
+        let one = Failure::from_parts(vec![(&database, failed(Exit::Unreachable))]).unwrap();
         assert_eq!(
             (one.exit, one.message()),
             (Exit::Unreachable, "db_1_aa: no")
         );
         let both = |other| {
-            Failure::of_parts(vec![
+            Failure::from_parts(vec![
                 (&database, failed(Exit::Unreachable)),
                 (&content, failed(other)),
             ])

@@ -23,11 +23,11 @@ use crate::{
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
-    what: What,
+    what: CatalogCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
+enum CatalogCommand {
     /// Add missing jobs, and missing items of content backups, to the catalogue from the manifests
     /// in the store. Existing rows stay unchanged
     Rebuild(Rebuild),
@@ -45,7 +45,7 @@ struct Rebuild {
 impl Arguments {
     /// Keys for encrypted backups in addition to the settings.
     pub(crate) const fn opening(&self) -> &Opening {
-        let What::Rebuild(what) = &self.what;
+        let CatalogCommand::Rebuild(what) = &self.what;
         &what.opening
     }
 }
@@ -68,7 +68,7 @@ pub(crate) async fn run(
     session: &Session,
     output: Output,
 ) -> Result<Exit, Failure> {
-    let What::Rebuild(what) = &arguments.what;
+    let CatalogCommand::Rebuild(what) = &arguments.what;
     let holdfast = session.holdfast(Arc::new(Silent)).await?;
     let meter = Meter::new("reading backups");
     let progress = |done: &RebuildProgress| {
@@ -92,7 +92,7 @@ pub(crate) async fn run(
         report: &report,
         retention_deletes: retention_deletes(&holdfast, &report).await?,
     };
-    output.result(&document, || told(&document))?;
+    output.result(&document, || render(&document))?;
     Ok(exit(&report))
 }
 
@@ -130,7 +130,7 @@ fn exit(report: &RebuildReport) -> Exit {
     }
 }
 
-fn told(document: &Document<'_>) -> String {
+fn render(document: &Document<'_>) -> String {
     let report = document.report;
     let mut lines = vec![summary(document)];
     lines.extend(
@@ -266,11 +266,11 @@ fn hints(report: &RebuildReport) -> Vec<String> {
 }
 
 fn names(ids: &[BackupId]) -> String {
-    const TOLD: usize = 10;
-    let told: Vec<&str> = ids.iter().take(TOLD).map(BackupId::as_str).collect();
-    match ids.len().saturating_sub(TOLD) {
-        0 => told.join(", "),
-        more => format!("{} and {more} more (--json has all)", told.join(", ")),
+    const MAX_NAMED: usize = 10;
+    let named: Vec<&str> = ids.iter().take(MAX_NAMED).map(BackupId::as_str).collect();
+    match ids.len().saturating_sub(MAX_NAMED) {
+        0 => named.join(", "),
+        more => format!("{} and {more} more (--json has all)", named.join(", ")),
     }
 }
 

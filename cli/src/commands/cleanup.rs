@@ -57,8 +57,8 @@ pub(crate) async fn run(
         output.result(&document, || {
             format!(
                 "{}{}",
-                told(&plan, &session.settings),
-                of_objects(&unreferenced)
+                render(&plan, &session.settings),
+                objects_text(&unreferenced)
             )
         })?;
         let needs_attention = plan.needs_attention() || unreferenced.suspended.is_some();
@@ -72,7 +72,7 @@ pub(crate) async fn run(
         if !confirm::can_ask() {
             return Err(confirm::cannot_ask("--yes or --dry-run"));
         }
-        Output::question(&told(&plan, &session.settings));
+        Output::question(&render(&plan, &session.settings));
         confirm::ask("Delete these backups, and every file that no other backup needs?").await?;
     }
     let is_suspended = plan.database.suspended.is_some() || plan.content.suspended.is_some();
@@ -124,13 +124,13 @@ fn say(report: &SweepReport, output: Output) {
     }
 }
 
-fn told(plan: &RetentionPlan, settings: &Settings) -> String {
+fn render(plan: &RetentionPlan, settings: &Settings) -> String {
     [("database", &plan.database), ("content", &plan.content)]
-        .map(|(name, plan)| of_type(name, plan, settings))
+        .map(|(name, plan)| type_text(name, plan, settings))
         .join("\n")
 }
 
-fn of_type(name: &str, plan: &TypePlan, settings: &Settings) -> String {
+fn type_text(name: &str, plan: &TypePlan, settings: &Settings) -> String {
     let by = match plan.policy.origin {
         PolicyOrigin::Stored => "by the stored policy".to_owned(),
         PolicyOrigin::Settings => "by the settings".to_owned(),
@@ -195,7 +195,7 @@ fn lost_line(id: &BackupId) -> String {
     format!("  lost {id}: its manifest is missing. Restore it, or run `holdfast lost accept {id}`")
 }
 
-fn of_objects(unreferenced: &CollectionReport) -> String {
+fn objects_text(unreferenced: &CollectionReport) -> String {
     if let Some(why) = &unreferenced.suspended {
         return format!("\n{why}");
     }
@@ -208,29 +208,29 @@ fn of_objects(unreferenced: &CollectionReport) -> String {
 
 fn done(report: &RetentionReport) -> String {
     let mut lines = Vec::new();
-    for (name, of_type) in [("database", &report.database), ("content", &report.content)] {
-        lines.push(of_one(name, of_type));
+    for (name, type_text) in [("database", &report.database), ("content", &report.content)] {
+        lines.push(deletions_text(name, type_text));
         lines.extend(
-            of_type
+            type_text
                 .deleted
                 .iter()
                 .map(|deleted| format!("  deleted {}", deleted.backup_id)),
         );
         lines.extend(
-            of_type
+            type_text
                 .blocked
                 .iter()
                 .map(|blocked| format!("  kept {}: {}", blocked.backup_id, blocked.lock)),
         );
         lines.extend(
-            of_type
+            type_text
                 .suspended
                 .iter()
                 .map(|why| format!("  suspended: {why}")),
         );
-        lines.extend(of_type.lost.iter().map(lost_line));
+        lines.extend(type_text.lost.iter().map(lost_line));
         lines.extend(
-            of_type
+            type_text
                 .returned
                 .iter()
                 .map(|id| format!("  {id}: its manifest is back, and it is completed again")),
@@ -256,7 +256,7 @@ fn done(report: &RetentionReport) -> String {
     lines.join("\n")
 }
 
-fn of_one(name: &str, report: &TypeReport) -> String {
+fn deletions_text(name: &str, report: &TypeReport) -> String {
     format!(
         "{name}: {} deleted ({}), {} left, {} of them good",
         text::count(report.deleted.len() as u64, "backup"),

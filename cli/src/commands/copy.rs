@@ -85,7 +85,7 @@ pub(crate) async fn run(
             failed.push((id, failure));
         }
     }
-    Failure::of_parts(failed).map_or(Ok(Exit::Done), Err)
+    Failure::from_parts(failed).map_or(Ok(Exit::Done), Err)
 }
 
 fn second(session: &Session) -> Result<Repository, Failure> {
@@ -140,7 +140,7 @@ async fn wanted(
 
 /// Whether jobs can record the copy.
 enum Rows {
-    Told(Box<Holdfast>),
+    Recorded(Box<Holdfast>),
     /// The catalogue cannot be used. It is tried only once.
     Not(String),
 }
@@ -151,7 +151,7 @@ async fn rows(session: &Session) -> Rows {
         return Rows::Not("the backups of --store are not those of the catalogue".to_owned());
     }
     match session.holdfast(Arc::new(Silent)).await {
-        Ok(holdfast) => Rows::Told(Box::new(holdfast)),
+        Ok(holdfast) => Rows::Recorded(Box::new(holdfast)),
         Err(failure) => Rows::Not(failure.message().to_owned()),
     }
 }
@@ -174,7 +174,7 @@ impl Work {
             recorded: problem.is_none(),
             catalog_problem: problem.as_deref(),
         };
-        output.result(&document, || told(&document))
+        output.result(&document, || render(&document))
     }
 
     async fn copied(
@@ -195,7 +195,7 @@ impl Work {
             .await
             {
                 Err(OperationError::Catalog(error)) => self.without_rows(error.to_string()),
-                step => return of_step(id, step?).map(|report| (report, None)),
+                step => return from_step(id, step?).map(|report| (report, None)),
             }
         }
         let copied = Box::pin(copy_without_catalogue(
@@ -210,7 +210,7 @@ impl Work {
 
     fn with_rows(&self) -> Option<Holdfast> {
         match &*self.rows.lock().unwrap_or_else(PoisonError::into_inner) {
-            Rows::Told(h) => Some((**h).clone()),
+            Rows::Recorded(h) => Some((**h).clone()),
             Rows::Not(_) => None,
         }
     }
@@ -221,13 +221,13 @@ impl Work {
 
     fn why_not(&self) -> Option<String> {
         match &*self.rows.lock().unwrap_or_else(PoisonError::into_inner) {
-            Rows::Told(_) => None,
+            Rows::Recorded(_) => None,
             Rows::Not(why) => Some(why.clone()),
         }
     }
 }
 
-fn of_step(id: &BackupId, step: CopyStep) -> Result<CopyReport, Failure> {
+fn from_step(id: &BackupId, step: CopyStep) -> Result<CopyReport, Failure> {
     match step {
         CopyStep::Done(report) => Ok(report),
         CopyStep::Gone => Err(OperationError::NotFound(id.clone()).into()),
@@ -240,7 +240,7 @@ fn of_step(id: &BackupId, step: CopyStep) -> Result<CopyReport, Failure> {
     }
 }
 
-fn told(document: &Document<'_>) -> String {
+fn render(document: &Document<'_>) -> String {
     let CopyReport {
         backup_id,
         copied,

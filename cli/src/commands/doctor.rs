@@ -30,7 +30,7 @@ pub(crate) async fn run(session: &Session, output: Output) -> Result<Exit, Failu
         .max()
         .unwrap_or(Health::Good);
     output.result(&json!({ "health": worst, "findings": findings }), || {
-        told(&findings)
+        render(&findings)
     })?;
     Ok(if worst == Health::Bad {
         Exit::Failed
@@ -39,13 +39,13 @@ pub(crate) async fn run(session: &Session, output: Output) -> Result<Exit, Failu
     })
 }
 
-fn told(findings: &[Finding]) -> String {
+fn render(findings: &[Finding]) -> String {
     let width = findings
         .iter()
         .map(|finding| finding.part.len())
         .max()
         .unwrap_or_default();
-    let mut told = String::new();
+    let mut lines = String::new();
     for Finding {
         part,
         health,
@@ -58,9 +58,9 @@ fn told(findings: &[Finding]) -> String {
             Health::Warning => "WARN",
             Health::Bad => "BAD",
         };
-        let _ = writeln!(told, "{mark:<4}  {part:<width$}  {found}");
+        let _ = writeln!(lines, "{mark:<4}  {part:<width$}  {found}");
         if let Some(advice) = advice {
-            let _ = writeln!(told, "      {:<width$}  -> {advice}", "");
+            let _ = writeln!(lines, "      {:<width$}  -> {advice}", "");
         }
     }
     let of = |health| {
@@ -77,5 +77,5 @@ fn told(findings: &[Finding]) -> String {
             text::count(warnings, "warning")
         ),
     };
-    format!("{told}\n{verdict}")
+    format!("{lines}\n{verdict}")
 }

@@ -115,12 +115,12 @@ async fn write(
     let never = std::future::pending();
     let (end, report) = dump(&connection, plan, database.parallel_collections, end, never)
         .await
-        .map_err(of_dump)?;
+        .map_err(from_dump)?;
     let finished = tokio::task::spawn_blocking(|| end.finish()).await;
     finished
         .map_err(io::Error::other)
         .and_then(|ended| ended)
-        .map_err(|error| of_dump(DumpError::Sink(error)))?;
+        .map_err(|error| from_dump(DumpError::Sink(error)))?;
     Ok(report)
 }
 
@@ -132,7 +132,7 @@ fn filter(arguments: &Arguments) -> CollectionFilter {
     }
 }
 
-fn of_dump(error: DumpError) -> Failure {
+fn from_dump(error: DumpError) -> Failure {
     match error {
         DumpError::Database(error) => error.into(),
         DumpError::Sink(error) => {

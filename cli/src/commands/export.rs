@@ -16,11 +16,11 @@ pub(crate) async fn run(session: &Session, output: Output) -> Result<Exit, Failu
     let holdfast = session.holdfast(Arc::new(Silent)).await?;
     // Boxed: the future of the use case is too deep a type for the compiler's layout.
     let export = Box::pin(export_metadata(&holdfast, Timestamp::now())).await?;
-    output.result(&export, || told(&export, &session.settings))?;
+    output.result(&export, || render(&export, &session.settings))?;
     Ok(Exit::Done)
 }
 
-fn told(export: &Export, settings: &Settings) -> String {
+fn render(export: &Export, settings: &Settings) -> String {
     let counted = format!(
         "{}, {}",
         text::count(export.jobs, "job"),

@@ -69,7 +69,7 @@ pub(super) fn job_fields(job: &Job, settings: &Settings) -> Vec<(&'static str, S
     fields.extend(
         job.copy
             .as_ref()
-            .map(|copy| ("copy", of_copy(copy, settings))),
+            .map(|copy| ("copy", copy_text(copy, settings))),
     );
     fields.extend(gone::fields(job, settings));
     if let Some(error) = &job.error {
@@ -80,7 +80,7 @@ pub(super) fn job_fields(job: &Job, settings: &Settings) -> Vec<(&'static str, S
     fields
 }
 
-fn of_copy(copy: &JobCopy, settings: &Settings) -> String {
+fn copy_text(copy: &JobCopy, settings: &Settings) -> String {
     let JobCopy {
         status,
         at,

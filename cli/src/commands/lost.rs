@@ -21,11 +21,11 @@ use crate::{
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
-    what: What,
+    what: LostCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
+enum LostCommand {
     /// List the backups of the catalogue without a manifest in the store
     List,
     /// Accept the loss of backups. The next cleanup deletes their remains, and their copies in the
@@ -65,14 +65,14 @@ pub(crate) async fn run(
 ) -> Result<Exit, Failure> {
     let holdfast = session.holdfast(Arc::new(Silent)).await?;
     match &arguments.what {
-        What::List => {
+        LostCommand::List => {
             let lost = lost_backups(&holdfast).await?;
             output.result(&lost, || list(&lost, &session.settings))?;
             if !lost.backups.is_empty() {
                 return Ok(Exit::Attention);
             }
         }
-        What::Accept(what) => accept(what, &holdfast, output).await?,
+        LostCommand::Accept(what) => accept(what, &holdfast, output).await?,
     }
     Ok(Exit::Done)
 }

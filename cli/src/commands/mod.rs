@@ -84,7 +84,7 @@ fn before_writing() -> Failure {
 /// The advice after an interruption that may leave a part.
 fn how_to_resume(verb: &Verb) -> Option<&'static str> {
     match verb {
-        Verb::Restore(what) => Some(what.how_to_go_on()),
+        Verb::Restore(what) => Some(what.how_to_resume()),
         Verb::Catalog(_) => Some("the added rows stay. The same command adds the rest"),
         Verb::Copy(_) => Some("run the command again after a minute: it resumes"),
         _ => None,

@@ -18,11 +18,11 @@ use crate::{
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
-    what: What,
+    what: PolicyCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
+enum PolicyCommand {
     /// Show the policies in force
     Show,
     /// Store a policy for one type. Omitted options get their defaults
@@ -104,12 +104,12 @@ pub(crate) async fn run(
     output: Output,
 ) -> Result<Exit, Failure> {
     match &arguments.what {
-        What::Show => {
+        PolicyCommand::Show => {
             for kind in [Kind::Database, Kind::Content] {
                 show(kind.into(), session, output).await?;
             }
         }
-        What::Set(set) => {
+        PolicyCommand::Set(set) => {
             let stored = StoredPolicy {
                 policy: policy(set, session),
                 updated_by: environment::operator(),
@@ -126,7 +126,7 @@ pub(crate) async fn run(
                 .await?;
             show(set.kind.into(), session, output).await?;
         }
-        What::Unset { kind } => {
+        PolicyCommand::Unset { kind } => {
             session
                 .catalog()
                 .await?
@@ -184,7 +184,7 @@ async fn show(kind: BackupType, session: &Session, output: Output) -> Result<(),
             policy,
         }
     } else {
-        let policy = RetentionPolicy::of_days(days(kind, session));
+        let policy = RetentionPolicy::from_days(days(kind, session));
         Document {
             kind,
             stored: false,
@@ -194,10 +194,10 @@ async fn show(kind: BackupType, session: &Session, output: Output) -> Result<(),
             policy,
         }
     };
-    output.result(&document, || told(&document, session))
+    output.result(&document, || render(&document, session))
 }
 
-fn told(document: &Document, session: &Session) -> String {
+fn render(document: &Document, session: &Session) -> String {
     let Document { kind, policy, .. } = document;
     let origin = match (&document.updated_at, &document.updated_by) {
         (None, _) if document.unconfirmed_since.is_some() => format!(

@@ -36,18 +36,18 @@ use crate::{
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
-    what: What,
+    what: RestoreCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
+enum RestoreCommand {
     /// Restore a database backup, and compare the restored data with its manifest
     Database {
         /// The backup to restore
         #[arg(value_name = "BACKUP_ID")]
         id: BackupId,
         #[command(flatten)]
-        how: How,
+        how: RestoreArguments,
         #[command(flatten)]
         opening: Opening,
     },
@@ -58,7 +58,7 @@ enum What {
         #[arg(value_name = "FILE")]
         file: PathBuf,
         #[command(flatten)]
-        how: How,
+        how: RestoreArguments,
     },
     /// Restore the files of a content backup, or their IPFS blocks
     Content(restore_content::Arguments),
@@ -69,7 +69,7 @@ enum What {
     clippy::struct_excessive_bools,
     reason = "these are the switches of the command line"
 )]
-struct How {
+struct RestoreArguments {
     #[command(flatten)]
     target: Target,
     /// Rename namespaces that match this pattern (`db.collection`) by the --ns-to in the same
@@ -132,20 +132,20 @@ pub(crate) async fn run(
     output: Output,
 ) -> Result<Exit, Failure> {
     let (source, how) = match arguments.what {
-        What::Content(what) => return restore_content::run(&what, session, output).await,
-        What::Database { id, how, .. } => {
+        RestoreCommand::Content(what) => return restore_content::run(&what, session, output).await,
+        RestoreCommand::Database { id, how, .. } => {
             kind::expect(BackupType::Database, &id, session).await?;
-            (Source::Backup(id), how)
+            (RestoreSource::Backup(id), how)
         }
-        What::Archive { file, how } => (Source::Archive(file), how),
+        RestoreCommand::Archive { file, how } => (RestoreSource::Archive(file), how),
     };
     how.target.given().warn(output);
     let mut target = how.target(session).await?;
     let lease = match &source {
-        Source::Backup(id) => {
+        RestoreSource::Backup(id) => {
             Some(restore_lease::protect(id, session, &mut target.options, output).await?)
         }
-        Source::Archive(_) => None,
+        RestoreSource::Archive(_) => None,
     };
     if !how.dry_run && !how.yes {
         preview_and_ask(&source, session, &target).await?;
@@ -164,18 +164,18 @@ impl Arguments {
     /// Keys for an encrypted backup in addition to the settings.
     pub(crate) const fn opening(&self) -> Option<&Opening> {
         match &self.what {
-            What::Database { opening, .. } => Some(opening),
-            What::Content(what) => Some(&what.opening),
-            What::Archive { .. } => None,
+            RestoreCommand::Database { opening, .. } => Some(opening),
+            RestoreCommand::Content(what) => Some(&what.opening),
+            RestoreCommand::Archive { .. } => None,
         }
     }
 
     /// The advice after an interruption. It depends on the given options: `--drop` after a merge
     /// would delete more.
-    pub(crate) const fn how_to_go_on(&self) -> &'static str {
+    pub(crate) const fn how_to_resume(&self) -> &'static str {
         let how = match &self.what {
-            What::Database { how, .. } | What::Archive { how, .. } => how,
-            What::Content(what) => return what.how_to_go_on(),
+            RestoreCommand::Database { how, .. } | RestoreCommand::Archive { how, .. } => how,
+            RestoreCommand::Content(what) => return what.how_to_resume(),
         };
         match how.existing() {
             Existing::Merge => {
@@ -208,7 +208,7 @@ impl Target {
     }
 }
 
-impl How {
+impl RestoreArguments {
     async fn target(&self, session: &Session) -> Result<RestoreTarget, Failure> {
         let given = self.target.given();
         let options = RestoreOptions {
@@ -257,11 +257,11 @@ impl How {
 
 /// Shows the plan, then asks for confirmation. Refuses at once if no person can answer.
 async fn preview_and_ask(
-    source: &Source,
+    source: &RestoreSource,
     session: &Session,
     target: &RestoreTarget,
 ) -> Result<(), Failure> {
-    let is_on_stdin = matches!(source, Source::Archive(file) if is_stdin(file));
+    let is_on_stdin = matches!(source, RestoreSource::Archive(file) if is_stdin(file));
     if !confirm::can_ask() || is_on_stdin {
         return Err(confirm::cannot_ask("--yes or --dry-run"));
     }
@@ -274,7 +274,7 @@ async fn preview_and_ask(
 }
 
 fn finish(
-    source: &Source,
+    source: &RestoreSource,
     target: &RestoreTarget,
     report: &RestoreReport,
     output: Output,
@@ -357,12 +357,12 @@ fn names_a_database(uri: &Secret) -> bool {
 }
 
 /// The source of a restore.
-enum Source {
+enum RestoreSource {
     Backup(BackupId),
     Archive(PathBuf),
 }
 
-impl std::fmt::Display for Source {
+impl std::fmt::Display for RestoreSource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Backup(id) => write!(f, "backup {id}"),
@@ -372,7 +372,7 @@ impl std::fmt::Display for Source {
     }
 }
 
-impl Source {
+impl RestoreSource {
     async fn restore(
         &self,
         session: &Session,
@@ -380,13 +380,13 @@ impl Source {
     ) -> Result<RestoreReport, Failure> {
         let meter = Arc::new(Meter::new(&format!("reading {self}")));
         match self {
-            Self::Backup(id) => of_backup(id, session, target, &meter).await,
-            Self::Archive(file) => of_archive(file, target, &meter).await,
+            Self::Backup(id) => restore_backup(id, session, target, &meter).await,
+            Self::Archive(file) => restore_from_archive(file, target, &meter).await,
         }
     }
 }
 
-async fn of_backup(
+async fn restore_backup(
     id: &BackupId,
     session: &Session,
     target: &RestoreTarget,
@@ -405,7 +405,7 @@ async fn of_backup(
     Ok(report)
 }
 
-async fn of_archive(
+async fn restore_from_archive(
     file: &Path,
     target: &RestoreTarget,
     meter: &Arc<Meter>,

@@ -60,7 +60,7 @@ struct Place {
 
 impl Arguments {
     /// The advice after an interruption.
-    pub(super) const fn how_to_go_on(&self) -> &'static str {
+    pub(super) const fn how_to_resume(&self) -> &'static str {
         if self.place.to.is_some() {
             "the same command resumes: existing files are checked and kept"
         } else {
@@ -138,12 +138,12 @@ async fn to_directory(
             .unwrap_or_default(),
     };
     meter.clear();
-    restored_content::tell(&what.id, to, &report, &missing, output)
+    restored_content::print(&what.id, to, &report, &missing, output)
 }
 
 async fn to_stdout(what: &Arguments, session: &Session, output: Output) -> Result<Exit, Failure> {
     let report = export(what, session, stdout_for_data()?).await?;
-    output.note(&restored_content::of_car("stdout", &report));
+    output.note(&restored_content::car_text("stdout", &report));
     Ok(Exit::Done)
 }
 
@@ -161,7 +161,7 @@ async fn to_car(
     output.result(&restored_content::car_document(place, &report), || {
         format!(
             "{}\n`ipfs dag import {shown}` brings them into a node",
-            restored_content::of_car(&shown, &report)
+            restored_content::car_text(&shown, &report)
         )
     })?;
     Ok(Exit::Done)

@@ -15,7 +15,7 @@ use crate::{
 
 /// Prints the result. A damaged or missing file is a failure. An item without a file in the backup
 /// is not.
-pub(super) fn tell(
+pub(super) fn print(
     id: &BackupId,
     to: &Path,
     report: &ContentRestoreReport,
@@ -111,7 +111,7 @@ pub(super) fn car_document(place: &Path, report: &CarReport) -> Value {
 }
 
 /// The contents of a CAR.
-pub(super) fn of_car(place: &str, report: &CarReport) -> String {
+pub(super) fn car_text(place: &str, report: &CarReport) -> String {
     let (blocks, items) = (
         text::count(report.blocks, "block"),
         text::count(report.items, "item"),

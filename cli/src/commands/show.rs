@@ -104,7 +104,7 @@ async fn manifest(
 fn text(document: &Document<'_>, settings: &Settings) -> String {
     let mut parts = Vec::new();
     if let Some(manifest) = document.manifest {
-        parts.push(text::fields(&of_manifest(manifest, settings)));
+        parts.push(text::fields(&manifest_fields(manifest, settings)));
         if manifest.content.is_none() {
             parts.push(namespaces(manifest));
         }
@@ -127,7 +127,7 @@ fn text(document: &Document<'_>, settings: &Settings) -> String {
     parts.join("\n")
 }
 
-fn of_manifest(manifest: &Manifest, settings: &Settings) -> Vec<(&'static str, String)> {
+fn manifest_fields(manifest: &Manifest, settings: &Settings) -> Vec<(&'static str, String)> {
     let mut fields = vec![
         ("backup", manifest.backup_id.to_string()),
         ("type", manifest.backup_type.to_string()),

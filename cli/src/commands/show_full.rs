@@ -130,12 +130,12 @@ mod tests {
         };
         let running = Job::pending(content.clone(), trigger, Timestamp::UNIX_EPOCH);
         let parts = parts(vec![database.clone()], &[running]);
-        let told: Vec<_> = parts
+        let shown: Vec<_> = parts
             .into_iter()
             .map(|part| (part.backup_id, part.status, part.stored))
             .collect();
         assert_eq!(
-            told,
+            shown,
             [
                 (content, Some(JobStatus::Pending), false),
                 (database, None, true)

@@ -26,7 +26,7 @@ pub(crate) async fn run(session: &Session, output: Output) -> Result<Exit, Failu
     // Boxed: the future of the use case is too deep a type for the compiler's layout.
     let status = Box::pin(holdfast_operations::status(&holdfast, Timestamp::now())).await?;
     let damaged = damaged(&holdfast, &status).await?;
-    output.result(&status, || told(&status, &damaged, &session.settings))?;
+    output.result(&status, || render(&status, &damaged, &session.settings))?;
     Ok(Exit::Done)
 }
 
@@ -37,14 +37,17 @@ async fn damaged(
     status: &Status,
 ) -> Result<BTreeMap<VerificationLevel, BackupId>, Failure> {
     /// Failed verifications are rare: behind so many jobs none is looked for.
-    const LOOK_AT: u32 = 500;
+    const MAX_JOBS_SEARCHED: u32 = 500;
     let is_failed = |count: &VerificationStatistics| {
         count.status == VerificationStatus::Failed && count.count > 0
     };
     if !status.statistics.verifications.iter().any(is_failed) {
         return Ok(BTreeMap::new());
     }
-    let (jobs, _) = h.catalog.list(JobFilter::default(), 1, LOOK_AT).await?;
+    let (jobs, _) = h
+        .catalog
+        .list(JobFilter::default(), 1, MAX_JOBS_SEARCHED)
+        .await?;
     // Oldest first, so that the newest one is kept.
     let failed = jobs.into_iter().rev().filter_map(|job| {
         let found = job
@@ -55,12 +58,12 @@ async fn damaged(
     Ok(failed.collect())
 }
 
-fn told(
-    told: &Status,
+fn render(
+    shown: &Status,
     damaged: &BTreeMap<VerificationLevel, BackupId>,
     settings: &Settings,
 ) -> String {
-    let (now, then) = (&told.status, &told.statistics);
+    let (now, then) = (&shown.status, &shown.statistics);
     let running: Vec<&str> = now
         .scheduler
         .active_backups
@@ -98,12 +101,12 @@ fn told(
             stored(retention.deleted_backups, retention.deleted_bytes),
         ),
     ]);
-    let database = of_type(&now.database, &then.database, settings);
-    let content = of_type(&now.content, &then.content, settings);
+    let database = type_text(&now.database, &then.database, settings);
+    let content = type_text(&now.content, &then.content, settings);
     format!("{all}\nDatabase\n{database}\nContent\n{content}")
 }
 
-fn of_type(source: &SourceStatus, then: &TypeStatistics, settings: &Settings) -> String {
+fn type_text(source: &SourceStatus, then: &TypeStatistics, settings: &Settings) -> String {
     let good = then.last_good_backup.as_ref().map(|good| {
         let hours = good.age_seconds / 3600;
         format!("{}, {} old", good.backup_id, text::count(hours, "hour"))
@@ -123,7 +126,7 @@ fn of_type(source: &SourceStatus, then: &TypeStatistics, settings: &Settings) ->
     let lost = source.lost_backups;
     let rates = &then.success_rate;
     let kept = &then.stored;
-    let mut told = vec![
+    let mut shown = vec![
         ("  last good", good.unwrap_or_else(|| NONE.to_owned())),
         ("  next due", due),
         (
@@ -139,7 +142,7 @@ fn of_type(source: &SourceStatus, then: &TypeStatistics, settings: &Settings) ->
         ("  stored", stored(kept.backups, kept.backup_bytes)),
     ];
     if lost > 0 {
-        told.push((
+        shown.push((
             "  lost",
             format!("{}: see `holdfast lost list`", text::count(lost, "backup")),
         ));
@@ -147,20 +150,20 @@ fn of_type(source: &SourceStatus, then: &TypeStatistics, settings: &Settings) ->
     match (kept.objects, kept.object_bytes) {
         (Some(0), _) => {}
         (Some(objects), Some(bytes)) => {
-            told.push((
+            shown.push((
                 "  files",
                 format!("{}, {}", text::count(objects, "object"), text::size(bytes)),
             ));
         }
-        _ => told.push(("  files", "too many to count in time".to_owned())),
+        _ => shown.push(("  files", "too many to count in time".to_owned())),
     }
     if let Some(percent) = then.growth_percent {
-        told.push((
+        shown.push((
             "  growth",
             format!("{percent:+.1}% compared with the week before"),
         ));
     }
-    text::fields(&told)
+    text::fields(&shown)
 }
 
 fn or_none(text: String) -> String {

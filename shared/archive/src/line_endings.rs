@@ -14,7 +14,7 @@ pub(crate) struct LineEndings {
 }
 
 impl LineEndings {
-    pub(crate) fn look_at(&mut self, chunk: &[u8]) {
+    pub(crate) fn observe(&mut self, chunk: &[u8]) {
         if self.searched >= SEARCHED_BYTES {
             return;
         }
@@ -42,7 +42,7 @@ mod tests {
     fn are_translated(chunks: &[&[u8]]) -> bool {
         let mut endings = LineEndings::default();
         for chunk in chunks {
-            endings.look_at(chunk);
+            endings.observe(chunk);
         }
         endings.are_translated()
     }

@@ -61,7 +61,7 @@ impl<V: Visitor> Walker<V> {
     /// # Errors
     /// The first fault. After it, always [`WalkError::AlreadyFailed`].
     pub fn feed(&mut self, chunk: &[u8]) -> Result<(), WalkError> {
-        self.line_endings.look_at(chunk);
+        self.line_endings.observe(chunk);
         let result = self.walk(chunk);
         if result.is_err() {
             self.stage = Stage::Failed;

@@ -15,7 +15,7 @@ use mongodb::{
 use crate::{CatalogError, clock::ServerClock, error::duplicates};
 
 /// The catalogue's database, unless `BACKUP_CATALOG_URI` names one.
-pub const DEFAULT_DATABASE: &str = "holdfast";
+const DEFAULT_DATABASE: &str = "holdfast";
 
 /// Every collection of Holdfast.
 pub const COLLECTIONS: [&str; 8] = [
@@ -183,7 +183,9 @@ impl Catalog {
         .await?
         {
             Ok(_) => Ok(BTreeSet::new()),
-            Err(error) => duplicates(&error).ok_or_else(|| CatalogError::of_driver(doing, &error)),
+            Err(error) => {
+                duplicates(&error).ok_or_else(|| CatalogError::from_driver(doing, &error))
+            }
         }
     }
 
@@ -239,7 +241,7 @@ fn indexes() -> [(&'static str, Vec<Document>); 4] {
 
 async fn client(uri: &Secret, name: &str) -> Result<Client, CatalogError> {
     let unusable = |error: mongodb::error::Error| {
-        match CatalogError::of_driver("look up its server", &error) {
+        match CatalogError::from_driver("look up its server", &error) {
         error @ CatalogError::Unavailable { .. } => error,
         _ => CatalogError::Invalid {
             what: name.to_owned(),
@@ -272,7 +274,7 @@ pub(crate) async fn call<T>(
 ) -> Result<T, CatalogError> {
     attempt(doing, action)
         .await?
-        .map_err(|error| CatalogError::of_driver(doing, &error))
+        .map_err(|error| CatalogError::from_driver(doing, &error))
 }
 
 /// One call of the driver within the time limit. The caller inspects its error first.

@@ -92,7 +92,7 @@ impl CatalogError {
     }
 
     /// Translates the driver's error.
-    pub(crate) fn of_driver(doing: &'static str, error: &Error) -> Self {
+    pub(crate) fn from_driver(doing: &'static str, error: &Error) -> Self {
         let (class, reason) = classify(error);
         match class {
             Class::Unavailable => Self::Unavailable { doing, reason },

@@ -59,7 +59,7 @@ impl Catalog {
             Err(error) if is_duplicate(&error) => Err(CatalogError::AlreadyExists {
                 id: job.backup_id.to_string(),
             }),
-            Err(error) => Err(CatalogError::of_driver("add a job", &error)),
+            Err(error) => Err(CatalogError::from_driver("add a job", &error)),
         }
     }
 

@@ -32,7 +32,7 @@ mod verifying;
 mod walk;
 mod work;
 
-pub use catalog::{COLLECTIONS, Catalog, CatalogLocation, DEFAULT_DATABASE};
+pub use catalog::{COLLECTIONS, Catalog, CatalogLocation};
 pub use change::JobChange;
 pub use collecting::CollectingProgress;
 pub use copying::{CopiedPart, CopyClaim, CopyUpload, CopyWork, Copying, Uncopied};

@@ -166,7 +166,7 @@ impl Catalog {
             match attempt("record a held file", replace).await? {
                 Ok(_) => return Ok(()),
                 Err(error) if is_duplicate(&error) => {}
-                Err(error) => return Err(CatalogError::of_driver("record a held file", &error)),
+                Err(error) => return Err(CatalogError::from_driver("record a held file", &error)),
             }
         }
         Ok(())

@@ -53,7 +53,7 @@ impl Catalog {
             Err(error) if is_duplicate(&error) => Ok(()),
             done => done
                 .map(drop)
-                .map_err(|error| CatalogError::of_driver(DOING, &error)),
+                .map_err(|error| CatalogError::from_driver(DOING, &error)),
         }
     }
 

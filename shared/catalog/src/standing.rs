@@ -52,7 +52,7 @@ struct Items {
 }
 
 #[derive(Deserialize)]
-struct Row {
+struct StandingRow {
     #[serde(rename = "_id")]
     id: BackupId,
     status: JobStatus,
@@ -85,7 +85,7 @@ impl Catalog {
             let id = row::id_of(&row).parse::<BackupId>().ok()?;
             Some((
                 id,
-                row::read::<Row>(JOBS, row).map(|row| standing(row, &verified)),
+                row::read::<StandingRow>(JOBS, row).map(|row| standing(row, &verified)),
             ))
         };
         Ok(rows.into_iter().filter_map(standing).collect())
@@ -125,7 +125,10 @@ impl Catalog {
 }
 
 /// A backup without rows of verifications is judged by its job.
-fn standing(row: Row, verified: &BTreeMap<BackupId, Option<VerificationLevel>>) -> JobStanding {
+fn standing(
+    row: StandingRow,
+    verified: &BTreeMap<BackupId, Option<VerificationLevel>>,
+) -> JobStanding {
     let verification_failed = match verified.get(&row.id) {
         Some(failed) => failed.is_some(),
         None => row

@@ -128,7 +128,7 @@ impl<W: Write> DigestWriter<W> {
         ))
     }
 
-    fn take_in(&mut self, mut bytes: &[u8]) {
+    fn absorb(&mut self, mut bytes: &[u8]) {
         self.size_bytes += bytes.len() as u64;
         Digest::update(&mut self.whole, bytes);
         while !bytes.is_empty() {
@@ -156,7 +156,7 @@ impl<W: Write> DigestWriter<W> {
 impl<W: Write> Write for DigestWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.inner.write(bytes)?;
-        self.take_in(&bytes[..written]);
+        self.absorb(&bytes[..written]);
         Ok(written)
     }
 

@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 use crate::{KeyError, MasterKey};
 
 /// Rounds of PBKDF2-HMAC-SHA256 for deriving a key from a passphrase.
-pub const PASSPHRASE_ROUNDS: u32 = 600_000;
+const PASSPHRASE_ROUNDS: u32 = 600_000;
 
 /// Upper limit of rounds. A higher number is a fault of the file, and would only waste time.
 const MAX_ROUNDS: u32 = 10_000_000;

@@ -24,6 +24,6 @@ pub use container::{
 pub use digest::{ArtifactDigest, DigestWriter, SegmentHasher};
 pub use error::{ArtifactError, HeaderError, KeyError};
 pub use gzip::{GunzipReader, GzipSummary, GzipWriter, MemberReader, is_worthwhile};
-pub use key_encryption::{KeyEncryptionKey, PASSPHRASE_ROUNDS, WrapMethod, WrappedMasterKey};
+pub use key_encryption::{KeyEncryptionKey, WrapMethod, WrappedMasterKey};
 pub use keys::{ArtifactKeys, MasterKey, random_bytes};
 pub use segments::SegmentReader;

@@ -56,7 +56,7 @@ impl FetchError {
     }
 
     /// The same error, of an origin in this state.
-    pub(crate) fn of_host(self, host: HostState) -> Self {
+    pub(crate) fn with_host(self, host: HostState) -> Self {
         Self { host, ..self }
     }
 

@@ -19,11 +19,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Time limit for the first exchange with a found server. It bounds a server that accepts and stays
 /// silent.
-const FIRST_ANSWER: Duration = Duration::from_secs(10);
+const FIRST_RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Time limit for finding a server without Holdfast's own bound on staleness. The driver already
 /// knows the reachable servers.
-const SECOND_LOOK: Duration = Duration::from_secs(2);
+const UNBOUNDED_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Time limit for the DNS lookups of a `mongodb+srv` string.
 const DNS_PATIENCE: Duration = Duration::from_secs(10);
@@ -331,7 +331,7 @@ async fn first_answer(
     };
     let unbounded = reading.unbounded();
     let selection = SelectionCriteria::from(unbounded.preference.clone());
-    let Ok(Ok(member)) = timeout(SECOND_LOOK, hello(client, &selection)).await else {
+    let Ok(Ok(member)) = timeout(UNBOUNDED_TIMEOUT, hello(client, &selection)).await else {
         return Err(refused);
     };
     if Freshness::from_hello(&member, Timestamp::now())
@@ -379,7 +379,7 @@ async fn server_version(
     };
     // The driver has its own time limit for finding a server. This limit is for a found server
     // without an answer.
-    let waited = timeout(FIRST_ANSWER + PATIENCE, asked).await;
+    let waited = timeout(FIRST_RESPONSE_TIMEOUT + PATIENCE, asked).await;
     let answer: Document = waited
         .map_err(|_| {
             DatabaseError::Unreachable(format!(

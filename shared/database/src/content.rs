@@ -37,17 +37,17 @@ impl CollectionContent {
         self.content_hash.add_document(document);
     }
 
-    fn of(batch: &RawBatch, take_in: &TakeIn) -> Result<Self, DatabaseError> {
+    fn of(batch: &RawBatch, accumulate: &Accumulate) -> Result<Self, DatabaseError> {
         let mut content = Self::default();
         for document in documents(batch) {
-            take_in(&mut content, document?)?;
+            accumulate(&mut content, document?)?;
         }
         Ok(content)
     }
 }
 
 /// Adds a document to a collection's content.
-pub(crate) type TakeIn =
+pub(crate) type Accumulate =
     Arc<dyn Fn(&mut CollectionContent, &[u8]) -> Result<(), DatabaseError> + Send + Sync>;
 
 /// Reads a collection back from the primary. For a time series, name the collection of its buckets.
@@ -60,7 +60,7 @@ pub async fn content_hash_of(
     database: &str,
     collection: &str,
 ) -> Result<CollectionContent, DatabaseError> {
-    let whole: TakeIn = Arc::new(|content, document| {
+    let whole: Accumulate = Arc::new(|content, document| {
         content.add_document(document);
         Ok(())
     });
@@ -71,7 +71,7 @@ pub(crate) async fn read_back(
     connection: &Connection,
     database: &str,
     collection: &str,
-    take_in: TakeIn,
+    accumulate: Accumulate,
 ) -> Result<CollectionContent, DatabaseError> {
     let failed = |error: mongodb::error::Error| {
         classify(&error).during(format!("reading back {database}.{collection}"))
@@ -98,8 +98,8 @@ pub(crate) async fn read_back(
     let mut content = CollectionContent::default();
     while let Some(batch) = batches.try_next().await.map_err(failed)? {
         // Hashing would delay the connection's other work.
-        let take_in = Arc::clone(&take_in);
-        let hashed = spawn_blocking(move || CollectionContent::of(&batch, &take_in)).await;
+        let accumulate = Arc::clone(&accumulate);
+        let hashed = spawn_blocking(move || CollectionContent::of(&batch, &accumulate)).await;
         content.add(
             hashed.map_err(|_| DatabaseError::Refused("hashing a batch failed".to_owned()))??,
         );

@@ -44,11 +44,11 @@ struct Missing {
 }
 
 fn missing(message: &str) -> Option<Missing> {
-    of_atlas(message).or_else(|| of_command(message))
+    from_atlas(message).or_else(|| from_command(message))
 }
 
 /// `user is not allowed to do action [find] on [shop.things]`.
-fn of_atlas(message: &str) -> Option<Missing> {
+fn from_atlas(message: &str) -> Option<Missing> {
     let (action, rest) = message.split_once(ATLAS_ACTION)?.1.split_once(']')?;
     let place = rest
         .split_once('[')?
@@ -65,7 +65,7 @@ fn of_atlas(message: &str) -> Option<Missing> {
 }
 
 /// `not authorized on shop to execute command { find: "things", filter: … }`.
-fn of_command(message: &str) -> Option<Missing> {
+fn from_command(message: &str) -> Option<Missing> {
     let (database, command) = message
         .split_once("not authorized on ")?
         .1

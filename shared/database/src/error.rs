@@ -71,7 +71,7 @@ impl DatabaseError {
 /// Translates an error of the driver. The text contains no user, no password and no option of the
 /// connection string.
 #[must_use]
-pub fn classify(error: &Error) -> DatabaseError {
+pub(crate) fn classify(error: &Error) -> DatabaseError {
     match error.kind.as_ref() {
         ErrorKind::Authentication { .. } => DatabaseError::Denied(WRONG_PASSWORD.to_owned()),
         ErrorKind::Command(command) => by_code(command),

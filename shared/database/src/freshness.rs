@@ -51,13 +51,13 @@ mod tests {
     const NOW_MS: i64 = 1_700_000_600_000;
 
     fn freshness(hello: &Document) -> (Option<i64>, Option<u64>) {
-        let told = Freshness::from_hello(
+        let read = Freshness::from_hello(
             hello,
             Timestamp::from_millisecond(NOW_MS + 9_000_000).unwrap(),
         );
         (
-            told.last_write_at.map(Timestamp::as_millisecond),
-            told.lag_seconds,
+            read.last_write_at.map(Timestamp::as_millisecond),
+            read.lag_seconds,
         )
     }
 

@@ -31,9 +31,10 @@ pub use dump::{
     DumpError, DumpPlan, DumpReport, DumpSelection, DumpTrial, DumpedNamespace, Exclusion, Survey,
     dump, plan, survey, temporary_collections, try_dump, unmatched_exclusions,
 };
-pub use error::{DatabaseError, classify};
+pub use error::DatabaseError;
+pub(crate) use error::classify;
 pub use freshness::Freshness;
-pub use items::{ContentItems, ListedItem, MAX_TITLE_CHARACTERS, MAX_URL_BYTES};
+pub use items::{ContentItems, ListedItem};
 pub use mongodump::{Invocation, Tool, ToolFault, ToolReport, Unfit, mongodump};
 pub use restore::{
     AdjustedPart, Adjustment, Change, Comparison, Confirmation, Existing, Expected,

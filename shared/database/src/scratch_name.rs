@@ -20,13 +20,13 @@ pub(crate) fn new_run() -> String {
 }
 
 /// The scratch collection of a target.
-pub(crate) fn of_target(run: &str, collection: &str) -> String {
+pub(crate) fn target_name(run: &str, collection: &str) -> String {
     let digest = hex::encode(Sha256::digest(collection));
     format!("{SCRATCH_PREFIX}{run}_{}", &digest[..TARGET_DIGITS])
 }
 
 /// The collection with the beat of a restore.
-pub(crate) fn of_beat(run: &str) -> String {
+pub(crate) fn beat_name(run: &str) -> String {
     format!("{SCRATCH_PREFIX}{run}_{BEAT}")
 }
 
@@ -49,7 +49,7 @@ pub(crate) fn is_scratch(collection: &str) -> bool {
 }
 
 pub(crate) fn is_beat(collection: &str) -> bool {
-    run_of(collection).is_some_and(|run| collection == of_beat(run))
+    run_of(collection).is_some_and(|run| collection == beat_name(run))
 }
 
 #[cfg(test)]
@@ -59,9 +59,9 @@ mod tests {
     #[test]
     fn a_scratch_name_is_recognised_and_no_similar_name_is() {
         let run = new_run();
-        let name = of_target(&run, "contents");
+        let name = target_name(&run, "contents");
         assert_eq!(run_of(&name), Some(run.as_str()));
-        assert!(is_scratch(&of_beat(&run)) && is_beat(&of_beat(&run)) && !is_beat(&name));
+        assert!(is_scratch(&beat_name(&run)) && is_beat(&beat_name(&run)) && !is_beat(&name));
         for other in [
             "holdfast_restore_notes",
             "holdfast_restore_0a1b2c3d",
@@ -78,11 +78,11 @@ mod tests {
     fn a_scratch_name_fits_beside_every_database_however_long_its_target() {
         let longest_database = 63;
         let buckets = "system.buckets.".len();
-        let name = of_target(&new_run(), &"x".repeat(255));
+        let name = target_name(&new_run(), &"x".repeat(255));
         assert!(
             longest_database + 1 + buckets + name.len() <= 255 && name.len() <= 40,
             "{name}"
         );
-        assert_ne!(of_target("0a1b2c3d", "a"), of_target("0a1b2c3d", "b"));
+        assert_ne!(target_name("0a1b2c3d", "a"), target_name("0a1b2c3d", "b"));
     }
 }

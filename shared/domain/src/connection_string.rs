@@ -333,10 +333,10 @@ mod tests {
         assert!(read.ignored.is_empty() && !format!("{read:?}").contains("hunt"));
         for options in ["p%40ss=1", "hunter-2=1", &"x".repeat(99)] {
             let uri = format!("mongodb://h/?{options}&tls");
-            let told = format!("{:?}", ConnectionString::read(&uri));
+            let shown = format!("{:?}", ConnectionString::read(&uri));
             assert!(
-                !told.contains("p%40ss") && !told.contains("hunter-2") && !told.contains("xxx"),
-                "{told}"
+                !shown.contains("p%40ss") && !shown.contains("hunter-2") && !shown.contains("xxx"),
+                "{shown}"
             );
         }
     }

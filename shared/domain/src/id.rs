@@ -101,7 +101,7 @@ impl BackupId {
     /// The id of the scheduled run of this tick. The same tick gives the same backup, even if its
     /// event is redelivered.
     #[must_use]
-    pub fn of_tick(kind: BackupType, tick: Timestamp) -> Self {
+    pub fn from_tick(kind: BackupType, tick: Timestamp) -> Self {
         let hash = Sha256::digest(format!("holdfast/tick/{kind}/{}", tick.as_millisecond()));
         Self::new(kind, tick, [hash[0], hash[1], hash[2], hash[3]])
     }
@@ -109,7 +109,7 @@ impl BackupId {
     /// The id that holds the content lease during a removal of unreferenced objects. It is never a
     /// backup's id.
     #[must_use]
-    pub fn of_collection(at: Timestamp, random: [u8; 4]) -> Self {
+    pub fn from_collection(at: Timestamp, random: [u8; 4]) -> Self {
         Self(format!(
             "{}_{}_{COLLECTION}{}",
             BackupType::Content.id_prefix(),
@@ -249,22 +249,22 @@ mod tests {
         let tick = Timestamp::from_millisecond(1_700_000_000_000).unwrap();
         let later = Timestamp::from_millisecond(1_700_000_060_000).unwrap();
         assert_eq!(
-            BackupId::of_tick(BackupType::Database, tick),
-            BackupId::of_tick(BackupType::Database, tick)
+            BackupId::from_tick(BackupType::Database, tick),
+            BackupId::from_tick(BackupType::Database, tick)
         );
         assert_ne!(
-            BackupId::of_tick(BackupType::Database, tick),
-            BackupId::of_tick(BackupType::Database, later)
+            BackupId::from_tick(BackupType::Database, tick),
+            BackupId::from_tick(BackupType::Database, later)
         );
         assert_ne!(
-            BackupId::of_tick(BackupType::Database, tick),
-            BackupId::of_tick(BackupType::Content, tick)
+            BackupId::from_tick(BackupType::Database, tick),
+            BackupId::from_tick(BackupType::Content, tick)
         );
     }
 
     #[test]
     fn the_id_of_a_removal_differs_from_every_backup_id() {
-        let id = BackupId::of_collection(Timestamp::from_millisecond(12).unwrap(), [1, 2, 3, 4]);
+        let id = BackupId::from_collection(Timestamp::from_millisecond(12).unwrap(), [1, 2, 3, 4]);
         assert_eq!(id.as_str(), "content_12_retention01020304");
         assert_eq!(id.as_str().parse::<BackupId>().unwrap(), id);
         assert!(id.is_collection());

@@ -12,7 +12,7 @@ use crate::{ByteStream, RetryPolicy, StoreError};
 
 /// After this many bytes without a break, the count of breaks restarts: a long read has more breaks
 /// than a short one.
-const FORGIVEN_AFTER: u64 = 8 * 1024 * 1024;
+const BREAKS_FORGIVEN_AFTER_BYTES: u64 = 8 * 1024 * 1024;
 
 /// A store reached over a network.
 #[async_trait]
@@ -129,7 +129,7 @@ impl<O: Origin> Reading<O> {
         let count = chunk.len() as u64;
         self.position += count;
         self.since_break += count;
-        if self.since_break >= FORGIVEN_AFTER {
+        if self.since_break >= BREAKS_FORGIVEN_AFTER_BYTES {
             self.breaks = 0;
         }
         if self.position > self.end {

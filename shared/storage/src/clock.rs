@@ -62,16 +62,16 @@ mod tests {
     #[test]
     fn a_clock_is_wrong_from_fifteen_minutes_on_either_way() {
         let now: Timestamp = "2026-11-30T08:00:00Z".parse().unwrap();
-        let told = |date| skew(Some(date), now).map(described);
-        assert_eq!(told("Mon, 30 Nov 2026 08:10:00 GMT"), None);
+        let described_skew = |date| skew(Some(date), now).map(described);
+        assert_eq!(described_skew("Mon, 30 Nov 2026 08:10:00 GMT"), None);
         assert_eq!(
-            told("Mon, 30 Nov 2026 08:20:00 GMT").as_deref(),
+            described_skew("Mon, 30 Nov 2026 08:20:00 GMT").as_deref(),
             Some("this machine's clock is 20 min behind the store's")
         );
         assert_eq!(
-            told("Mon, 30 Nov 2026 07:00:00 GMT").as_deref(),
+            described_skew("Mon, 30 Nov 2026 07:00:00 GMT").as_deref(),
             Some("this machine's clock is 60 min ahead of the store's")
         );
-        assert_eq!((told("yesterday"), skew(None, now)), (None, None));
+        assert_eq!((described_skew("yesterday"), skew(None, now)), (None, None));
     }
 }

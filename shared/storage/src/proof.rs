@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Number of parts read or copied at a time.
-const AT_A_TIME: usize = 4;
+const MAX_CONCURRENT_READS: usize = 4;
 
 /// A part, and its place in the object.
 pub(crate) struct Piece {
@@ -61,7 +61,7 @@ pub(crate) async fn by_reading(
         agrees(key, &piece, Sha256Digest::new(hasher.finalize().into()))
     });
     stream::iter(reads)
-        .buffer_unordered(AT_A_TIME)
+        .buffer_unordered(MAX_CONCURRENT_READS)
         .try_collect()
         .await
 }
@@ -104,7 +104,7 @@ pub(crate) async fn copy_through_here(
         expected.size_bytes,
         store.head(from).await?.size_bytes,
     )?;
-    if let Some(settled) = what_stands_there(&*store, to, parts).await? {
+    if let Some(settled) = find_existing(&*store, to, parts).await? {
         return Ok(settled);
     }
     let open = OpenUpload::begin(&store, to).await?;
@@ -117,7 +117,7 @@ pub(crate) async fn copy_through_here(
     }
 }
 
-async fn what_stands_there(
+async fn find_existing(
     store: &dyn Store,
     to: &ObjectKey,
     parts: &[UploadedPart],
@@ -150,7 +150,10 @@ async fn send_pieces(
             .upload_part(open.key(), open.id()?, piece.number, body)
             .await
     });
-    stream::iter(sends).buffered(AT_A_TIME).try_collect().await
+    stream::iter(sends)
+        .buffered(MAX_CONCURRENT_READS)
+        .try_collect()
+        .await
 }
 
 async fn read_piece(

@@ -8,11 +8,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 pub(crate) async fn relay_messages(
     from: &mut (impl AsyncReadExt + Unpin),
     to: &mut (impl AsyncWriteExt + Unpin),
-    look_at: impl Fn(&mut Vec<u8>),
+    alter: impl Fn(&mut Vec<u8>),
 ) -> io::Result<()> {
     loop {
         let mut message = read_message(from).await?;
-        look_at(&mut message);
+        alter(&mut message);
         to.write_all(&message).await?;
     }
 }

@@ -115,10 +115,10 @@ impl<'a> Bench<'a> {
             .args(["-c", ACCOUNT])
             .arg(format!("{command} > '{}'", output.display()));
         python.envs(&self.stack.description().env);
-        let told = self.stack.supervisor().output(&mut python).await?;
-        let numbers: Vec<&str> = told.split_whitespace().collect();
+        let output = self.stack.supervisor().output(&mut python).await?;
+        let numbers: Vec<&str> = output.split_whitespace().collect();
         let [code, seconds, cpu, peak] = numbers[..] else {
-            anyhow::bail!("`{command}` was not accounted for: {told}")
+            anyhow::bail!("`{command}` was not accounted for: {output}")
         };
         ensure!(code == "0", "`{command}` ended with exit code {code}");
         Ok(Account {

@@ -9,7 +9,7 @@ use mongodb::{Client, Database};
 use super::{
     api::Api,
     compare,
-    content::Works,
+    content::PublishedContent,
     operator::{self, Given},
 };
 use crate::{progress::Step, stack::Stack};
@@ -38,7 +38,7 @@ pub(super) struct Backups<'a> {
 pub(super) async fn restore(
     stack: &Stack,
     api: &Api<'_>,
-    works: &Works<'_>,
+    works: &PublishedContent<'_>,
     client: &Client,
     backups: Backups<'_>,
 ) -> Result<FromCopy> {

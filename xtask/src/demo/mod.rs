@@ -33,7 +33,7 @@ use self::{
     anonymised::Anonymised,
     api::{Api, DatabaseBackup},
     compare::Collection,
-    content::{BroughtBack, Fetched, Works},
+    content::{BroughtBack, Fetched, PublishedContent},
     copies::{Backups, FromCopy},
     operator::Given,
 };
@@ -140,7 +140,7 @@ async fn show(stack: &Stack, start: Start) -> Result<()> {
     let source = client.database(&stack.databases().source);
     let api = Api::of(stack.description())?;
 
-    let works = Works::publish(stack).await?;
+    let works = PublishedContent::publish(stack).await?;
     let step = Step::begin(format!("Filling the database {}", source.name()));
     let documents = filling::fill(&source, &works.files).await?;
     step.done(format!("{documents} documents"));

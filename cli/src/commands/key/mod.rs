@@ -17,11 +17,11 @@ use crate::{
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
-    what: What,
+    what: KeyCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
+enum KeyCommand {
     /// Show the key epochs and the wrappings of each master key. Shows no secret and needs no key
     Show,
     /// Print the repository ID and the master keys, in plain and wrapped form, for safekeeping
@@ -40,17 +40,19 @@ enum What {
 
 impl Arguments {
     /// Whether it wraps master keys under the keys of the settings.
-    pub(crate) const fn wraps_anew(&self) -> bool {
-        matches!(self.what, What::Rotate(_) | What::Import(_))
+    pub(crate) const fn rewraps(&self) -> bool {
+        matches!(self.what, KeyCommand::Rotate(_) | KeyCommand::Import(_))
     }
 
     /// Keys that open the master keys in addition to the settings.
     pub(crate) const fn opening(&self) -> Option<&Opening> {
         match &self.what {
-            What::Show | What::Import(_) => None,
-            What::Export(what) => Some(&what.opening),
-            What::Rotate(what) => Some(&what.opening),
-            What::AddRecipient(what) | What::RemoveRecipient(what) => Some(&what.opening),
+            KeyCommand::Show | KeyCommand::Import(_) => None,
+            KeyCommand::Export(what) => Some(&what.opening),
+            KeyCommand::Rotate(what) => Some(&what.opening),
+            KeyCommand::AddRecipient(what) | KeyCommand::RemoveRecipient(what) => {
+                Some(&what.opening)
+            }
         }
     }
 }
@@ -61,11 +63,11 @@ pub(crate) async fn run(
     output: Output,
 ) -> Result<Exit, Failure> {
     match &arguments.what {
-        What::Show => show::run(session, output).await,
-        What::Export(what) => export::run(what, session, output).await,
-        What::Import(what) => import::run(what, session, output).await,
-        What::Rotate(what) => rewrap::rotate(what, session, output).await,
-        What::AddRecipient(what) => rewrap::add(what, session, output).await,
-        What::RemoveRecipient(what) => rewrap::remove(what, session, output).await,
+        KeyCommand::Show => show::run(session, output).await,
+        KeyCommand::Export(what) => export::run(what, session, output).await,
+        KeyCommand::Import(what) => import::run(what, session, output).await,
+        KeyCommand::Rotate(what) => rewrap::rotate(what, session, output).await,
+        KeyCommand::AddRecipient(what) => rewrap::add(what, session, output).await,
+        KeyCommand::RemoveRecipient(what) => rewrap::remove(what, session, output).await,
     }
 }

@@ -3,7 +3,7 @@
 
 mod resuming;
 mod screen;
-mod told;
+mod summary;
 
 use std::{sync::Arc, time::Duration};
 
@@ -37,23 +37,23 @@ const RETRY_AFTER: [Duration; 3] = [
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
-    what: What,
+    what: RunCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
+enum RunCommand {
     /// Back up the database of `MONGODB_URI` now, in this process and without a time limit
-    Database(When),
+    Database(WaitArguments),
     /// Back up the IPFS and Gaia files of the database's content items now, in this process and
     /// without a time limit
-    Content(When),
+    Content(WaitArguments),
     /// Back up database and content at the same time, as one backup. `BACKUP_DATABASE_ENABLED` and
     /// `BACKUP_CONTENT_ENABLED` can switch off a part
-    Full(When),
+    Full(WaitArguments),
 }
 
 #[derive(Debug, Args)]
-struct When {
+struct WaitArguments {
     /// If another backup is running, wait for its end instead of failing
     #[arg(long)]
     wait: bool,
@@ -83,9 +83,9 @@ pub(crate) async fn run(
     output: Output,
 ) -> Result<Exit, Failure> {
     let (kind, when) = match &arguments.what {
-        What::Database(when) => (BackupType::Database, when),
-        What::Content(when) => (BackupType::Content, when),
-        What::Full(when) => (BackupType::Full, when),
+        RunCommand::Database(when) => (BackupType::Database, when),
+        RunCommand::Content(when) => (BackupType::Content, when),
+        RunCommand::Full(when) => (BackupType::Full, when),
     };
     let if_busy = if when.wait {
         IfBusy::Wait
@@ -104,7 +104,7 @@ pub(crate) async fn run(
     };
     let ends = to_their_ends(&holdfast, &begun, &screen, &mut interrupts, output).await;
     screen.clear();
-    told::tell(&holdfast, &begun, ends?, output).await
+    summary::print(&holdfast, &begun, ends?, output).await
 }
 
 async fn when_free(

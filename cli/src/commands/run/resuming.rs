@@ -8,7 +8,7 @@ use holdfast_operations::{BackupOutcome, Holdfast, OperationError, is_interrupte
 use super::{Begun, begin, screen::Screen, to_its_end};
 
 /// Maximum number of rounds with a blocking backup before the command fails.
-const MOST_ROUNDS: u32 = 5;
+const MAX_ROUNDS: u32 = 5;
 
 /// Begins a backup of this type. An interrupted content backup is resumed, and is then the backup
 /// of this command. A full backup begins after it.
@@ -23,7 +23,7 @@ pub(super) async fn begin_or_resume(
         match begin(h, kind).await {
             // A database backup cannot resume. The next one begins after the death of this run.
             Err(OperationError::AlreadyRunning { backup_id })
-                if kind != BackupType::Database && rounds < MOST_ROUNDS =>
+                if kind != BackupType::Database && rounds < MAX_ROUNDS =>
             {
                 if let Some(begun) = resume(h, kind, backup_id, screen).await? {
                     return Ok(begun);

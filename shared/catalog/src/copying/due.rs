@@ -44,7 +44,7 @@ pub struct Copying {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Row {
+struct DueRow {
     #[serde(rename = "_id")]
     id: BackupId,
     completed_at: Option<Timestamp>,
@@ -89,7 +89,7 @@ impl Catalog {
             "status": JobStatus::Completed.as_str(), "type": { "$in": types.to_vec() }, "$or": elsewhere,
         };
         let rows = self.copy_rows(filter, limit).await?;
-        let of = |row: Row| {
+        let of = |row: DueRow| {
             let work = row.copy_work.as_ref();
             Uncopied {
                 backup_id: row.id,
@@ -116,7 +116,7 @@ impl Catalog {
                 NO_LIMIT,
             )
             .await?;
-        let of = |row: Row| {
+        let of = |row: DueRow| {
             let work = row.copy_work?;
             let upload_id = work.upload.map(|upload| upload.upload_id);
             Some(Copying {
@@ -174,7 +174,7 @@ impl Catalog {
         .map(drop)
     }
 
-    async fn copy_rows(&self, filter: Document, limit: u32) -> Result<Vec<Row>, CatalogError> {
+    async fn copy_rows(&self, filter: Document, limit: u32) -> Result<Vec<DueRow>, CatalogError> {
         let collection = self.collection(JOBS);
         let wanted = doc! {
             "completedAt": 1, "copy": 1, "copyWork.run": 1, "copyWork.touchedAt": 1, "copyWork.attempts": 1,

@@ -32,7 +32,7 @@ impl Catalog {
         match attempt("begin a collection", collection.insert_one(mark)).await? {
             Ok(_) => return Ok(true),
             Err(error) if is_duplicate(&error) => {}
-            Err(error) => return Err(CatalogError::of_driver("begin a collection", &error)),
+            Err(error) => return Err(CatalogError::from_driver("begin a collection", &error)),
         }
         let stale = doc! { "_id": COLLECTION_OF_COPIES, "beatAt": { "$lt": row::date(stale_at) } };
         let take = collection.update_one(

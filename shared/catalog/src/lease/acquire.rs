@@ -188,7 +188,7 @@ impl Catalog {
         {
             Ok(_) => Ok(true),
             Err(error) if is_duplicate(&error) => Ok(false),
-            Err(error) => Err(CatalogError::of_driver("acquire a lease", &error)),
+            Err(error) => Err(CatalogError::from_driver("acquire a lease", &error)),
         }
     }
 }

@@ -18,7 +18,7 @@ fn every_rule() -> RetentionPolicy {
         keep_weekly: Some(5),
         keep_monthly: Some(12),
         keep_yearly: Some(10),
-        ..RetentionPolicy::of_days(90)
+        ..RetentionPolicy::from_days(90)
     }
 }
 
@@ -30,7 +30,7 @@ async fn a_policy_is_read_as_it_was_stored_until_it_is_removed() {
         let keep_all = RetentionPolicy {
             max_age_days: None,
             max_count: None,
-            ..RetentionPolicy::of_days(1)
+            ..RetentionPolicy::from_days(1)
         };
         for policy in [every_rule(), keep_all] {
             catalog

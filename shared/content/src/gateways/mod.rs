@@ -16,7 +16,7 @@ use tokio::{sync::mpsc, time::Instant};
 pub use self::gateway::Gateway;
 use self::{
     progress::{Progress, Setback},
-    trustless::Asking,
+    trustless::GatewayRequest,
     verdict::verdict,
 };
 use crate::{
@@ -83,7 +83,7 @@ impl Gateways {
     ) -> Result<FetchedFile, FetchError> {
         let mut progress = Progress::begin(path, self.max_file_size, out).await?;
         let setbacks = self
-            .ask_trustless(client, path, deadline, &mut progress)
+            .fetch_trustless(client, path, deadline, &mut progress)
             .await?;
         if progress.wanted().is_none() {
             return progress.finish();
@@ -98,18 +98,18 @@ impl Gateways {
     }
 
     /// Tries one after the other, then retries those that may still have the missing blocks.
-    async fn ask_trustless(
+    async fn fetch_trustless(
         &self,
         client: &HttpClient,
         path: &IpfsPath,
         deadline: Instant,
         progress: &mut Progress<'_>,
     ) -> Result<Setbacks<'_>, FetchError> {
-        let limits = WalkLimits::of_file(self.max_file_size);
+        let limits = WalkLimits::for_file(self.max_file_size);
         let mut setbacks = Setbacks::default();
         for (index, gateway) in self.trustless.iter().enumerate() {
             let is_last = index + 1 == self.trustless.len() && self.plain.is_empty();
-            let asking = Asking {
+            let request = GatewayRequest {
                 client,
                 gateway,
                 deadline: if is_last {
@@ -118,13 +118,13 @@ impl Gateways {
                     half_way_to(deadline)
                 },
             };
-            let outcome = asking.deliver(path, limits, progress).await;
+            let outcome = request.deliver(path, limits, progress).await;
             if setbacks.settle(gateway, outcome, progress)? {
                 return Ok(setbacks);
             }
         }
         for gateway in std::mem::take(&mut setbacks.hopeful) {
-            let outcome = Asking {
+            let outcome = GatewayRequest {
                 client,
                 gateway,
                 deadline,

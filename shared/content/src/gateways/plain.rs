@@ -17,8 +17,11 @@ use crate::{
     ipfs::{IpfsPath, MAX_BLOCK_BYTES, RawProof, WalkedFile, is_raw},
 };
 
-/// Tries one after the other. The inner error has the reasons if none delivered the file. Once one
-/// has begun to send, no other can continue, and its failure is that of the fetch.
+/// The file, or the failures of all gateways.
+pub(super) type PlainOutcome = Result<FetchedFile, Vec<FetchError>>;
+
+/// Tries one after the other. Once one has begun to send, no other can continue, and its failure is
+/// that of the fetch.
 pub(super) async fn fetch(
     client: &HttpClient,
     gateways: &[Gateway],
@@ -26,7 +29,7 @@ pub(super) async fn fetch(
     limit: u64,
     deadline: Instant,
     out: &mpsc::Sender<Bytes>,
-) -> Result<Result<FetchedFile, Vec<FetchError>>, FetchError> {
+) -> Result<PlainOutcome, FetchError> {
     let mut errors = Vec::new();
     for gateway in gateways {
         let url = gateway.address(&path.to_string(), None);
@@ -102,7 +105,7 @@ impl Delivery<'_> {
             }
             Verdict::Refuted => Err(Setback::Lied(self.lie())),
             Verdict::Unproved => {
-                self.answer.expect_told_end().map_err(Setback::Failed)?;
+                self.answer.expect_known_end().map_err(Setback::Failed)?;
                 let size = begin.len() as u64;
                 self.send(begin).await?;
                 Ok(self.unproved(size))
@@ -125,7 +128,7 @@ impl Delivery<'_> {
 
     /// A file larger than any block: under a raw CID its hash proves it, at its end.
     async fn pass_on_large(mut self, begin: Bytes) -> Result<FetchedFile, FetchError> {
-        self.answer.expect_told_end()?;
+        self.answer.expect_known_end()?;
         let proof = is_raw(&self.path.cid)
             .then(|| RawProof::begin(&self.path.cid).ok())
             .flatten();

@@ -51,13 +51,13 @@ impl<'a> Progress<'a> {
         out: &'a mpsc::Sender<Bytes>,
     ) -> Result<Self, FetchError> {
         let (walk, held) =
-            Walk::begin(path, WalkLimits::of_file(max_file_size)).map_err(|fault| {
-                match fault.kind() {
-                    DagFaultKind::Unsupported => {
-                        FetchError::new(ItemFailureCode::Unsupported, fault.to_string())
-                    }
-                    _ => of_fault(&fault),
+            Walk::begin(path, WalkLimits::for_file(max_file_size)).map_err(|fault| match fault
+                .kind()
+            {
+                DagFaultKind::Unsupported => {
+                    FetchError::new(ItemFailureCode::Unsupported, fault.to_string())
                 }
+                _ => from_fault(&fault),
             })?;
         let progress = Self {
             walk,
@@ -65,7 +65,7 @@ impl<'a> Progress<'a> {
             sources: Vec::new(),
             last: None,
         };
-        progress.hand_on(held).await?;
+        progress.forward(held).await?;
         Ok(progress)
     }
 
@@ -101,7 +101,7 @@ impl<'a> Progress<'a> {
     ) -> Result<(), Setback> {
         let held = match self.walk.supply(&block) {
             Ok(held) => held,
-            Err(WalkError::Dag(fault)) => return Err(Setback::Final(of_fault(&fault))),
+            Err(WalkError::Dag(fault)) => return Err(Setback::Final(from_fault(&fault))),
             Err(error) => {
                 let message = format!("{} lies: {error}", gateway.origin());
                 return Err(Setback::Lied(FetchError::new(
@@ -114,10 +114,10 @@ impl<'a> Progress<'a> {
             self.sources.push(gateway.origin().to_string());
         }
         self.last = Some((cid, block));
-        self.hand_on(held).await.map_err(Setback::Final)
+        self.forward(held).await.map_err(Setback::Final)
     }
 
-    async fn hand_on(&self, held: Vec<Bytes>) -> Result<(), FetchError> {
+    async fn forward(&self, held: Vec<Bytes>) -> Result<(), FetchError> {
         for bytes in held.into_iter().filter(|bytes| !bytes.is_empty()) {
             self.out
                 .send(bytes)
@@ -130,7 +130,7 @@ impl<'a> Progress<'a> {
     /// The file, once it is complete.
     pub(super) fn finish(self) -> Result<FetchedFile, FetchError> {
         let walked = self.walk.finish().map_err(|error| match error {
-            WalkError::Dag(fault) => of_fault(&fault),
+            WalkError::Dag(fault) => from_fault(&fault),
             other => FetchError::new(ItemFailureCode::InvalidAnswer, other.to_string()),
         })?;
         let source = if self.sources.is_empty() {
@@ -151,7 +151,7 @@ impl<'a> Progress<'a> {
     }
 }
 
-fn of_fault(fault: &DagFault) -> FetchError {
+fn from_fault(fault: &DagFault) -> FetchError {
     let code = match fault.kind() {
         DagFaultKind::NotFound => ItemFailureCode::NotFound,
         DagFaultKind::TooLarge => ItemFailureCode::TooLarge,

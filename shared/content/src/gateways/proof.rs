@@ -25,7 +25,7 @@ pub(super) fn may_prove(path: &IpfsPath) -> bool {
 
 /// Proves a complete file of at most one block.
 pub(super) fn prove(path: &IpfsPath, file: &Bytes) -> Verdict {
-    let limits = WalkLimits::of_file(file.len() as u64);
+    let limits = WalkLimits::for_file(file.len() as u64);
     let Ok((walk, _)) = Walk::begin(path, limits) else {
         return Verdict::Unproved;
     };

@@ -18,8 +18,8 @@ use crate::{
 };
 
 /// Tolerated unwanted blocks of a CAR, in number and in bytes.
-const MOST_STRAY_BLOCKS: u64 = 64;
-const MOST_STRAY_BYTES: u64 = 4 * MAX_BLOCK_BYTES as u64;
+const MAX_STRAY_BLOCKS: u64 = 64;
+const MAX_STRAY_BYTES: u64 = 4 * MAX_BLOCK_BYTES as u64;
 
 /// Most bytes that a CAR adds to a block: its length and its CID.
 const CAR_FRAME_BYTES: u64 = 256;
@@ -31,7 +31,7 @@ const BLOCK: &str = "application/vnd.ipld.raw";
 type Delivery = Result<(), Setback>;
 
 /// A request for one file to one gateway.
-pub(super) struct Asking<'a> {
+pub(super) struct GatewayRequest<'a> {
     pub(super) client: &'a HttpClient,
     pub(super) gateway: &'a Gateway,
     pub(super) deadline: Instant,
@@ -39,21 +39,21 @@ pub(super) struct Asking<'a> {
 
 /// Unwanted blocks of a CAR.
 #[derive(Default)]
-struct Strays {
+struct StrayBlocks {
     blocks: u64,
     bytes: u64,
 }
 
-impl Strays {
+impl StrayBlocks {
     /// Counts one, and returns whether it is tolerated.
     fn bears(&mut self, block: &Bytes) -> bool {
         self.blocks += 1;
         self.bytes += block.len() as u64;
-        self.blocks <= MOST_STRAY_BLOCKS && self.bytes <= MOST_STRAY_BYTES
+        self.blocks <= MAX_STRAY_BLOCKS && self.bytes <= MAX_STRAY_BYTES
     }
 }
 
-impl Asking<'_> {
+impl GatewayRequest<'_> {
     /// Delivers the file to its end, or as far as possible. A CAR begins at the root, so a started
     /// file continues block by block.
     pub(super) async fn deliver(
@@ -102,11 +102,11 @@ impl Asking<'_> {
             return Ok(());
         }
         let mut reader = CarReader::new();
-        let mut strays = Strays::default();
+        let mut strays = StrayBlocks::default();
         while let Some(chunk) = answer
             .next()
             .await
-            .map_err(|error| of_source(error, progress))?
+            .map_err(|error| from_source(error, progress))?
         {
             reader.push(&chunk);
             while let Some(block) = reader
@@ -143,7 +143,7 @@ impl Asking<'_> {
             let block = answer
                 .whole()
                 .await
-                .map_err(|error| of_source(error, progress))?;
+                .map_err(|error| from_source(error, progress))?;
             self.take(&answer, cid, block, progress).await?;
         }
         Ok(())
@@ -167,7 +167,7 @@ impl Asking<'_> {
         self.client
             .get(&request)
             .await
-            .map_err(|error| of_source(error, progress))
+            .map_err(|error| from_source(error, progress))
     }
 
     /// Accepts a block. Even a false one proves that the host is up: it stays usable for the next
@@ -191,7 +191,7 @@ fn most_bytes(limits: WalkLimits) -> u64 {
         .file_bytes
         .saturating_add(limits.inner_bytes)
         .saturating_add(frames)
-        .saturating_add(MOST_STRAY_BYTES)
+        .saturating_add(MAX_STRAY_BYTES)
 }
 
 /// Whether single blocks may help after this response to a CAR. If a path is not found, the blocks
@@ -211,7 +211,7 @@ fn unreadable(answer: &Answer, fault: &CarFault) -> Setback {
 
 /// The meaning of a gateway's error for the file. A too large response proves nothing about the
 /// file. A missing block of an otherwise present file does not prove that the file is nowhere.
-fn of_source(error: FetchError, progress: &Progress<'_>) -> Setback {
+fn from_source(error: FetchError, progress: &Progress<'_>) -> Setback {
     let code = match error.code {
         ItemFailureCode::TooLarge => ItemFailureCode::InvalidAnswer,
         ItemFailureCode::NotFound | ItemFailureCode::Gone if progress.has_begun() => {

@@ -9,11 +9,11 @@ use crate::{FetchError, ipfs::IpfsPath};
 const LONGEST_REASON: usize = 220;
 
 /// Maximum number of listed reasons.
-const MOST_REASONS: usize = 6;
+const MAX_REASONS: usize = 6;
 
 /// Temporary failures, the more informative first, then permanent ones. A file is missing only if
 /// every gateway reported it.
-const TELLING: [ItemFailureCode; 7] = [
+const INFORMATIVE_CODES: [ItemFailureCode; 7] = [
     ItemFailureCode::InvalidAnswer,
     ItemFailureCode::TimedOut,
     ItemFailureCode::Unavailable,
@@ -47,16 +47,19 @@ pub(super) fn verdict(
         .filter(|error| error.is_transient() == is_passing)
         .collect();
     let is_given = |code: &ItemFailureCode| heard.iter().any(|error| error.code == *code);
-    let code = TELLING.into_iter().find(is_given).unwrap_or_else(|| {
-        let all_gone = heard
-            .iter()
-            .all(|error| error.code == ItemFailureCode::Gone);
-        if all_gone {
-            ItemFailureCode::Gone
-        } else {
-            ItemFailureCode::NotFound
-        }
-    });
+    let code = INFORMATIVE_CODES
+        .into_iter()
+        .find(is_given)
+        .unwrap_or_else(|| {
+            let all_gone = heard
+                .iter()
+                .all(|error| error.code == ItemFailureCode::Gone);
+            if all_gone {
+                ItemFailureCode::Gone
+            } else {
+                ItemFailureCode::NotFound
+            }
+        });
     let wait = heard.iter().filter_map(|error| error.retry_after).min();
     let error =
         FetchError::new(code, message(path, trustless, plain)).after(wait.filter(|_| is_passing));
@@ -71,7 +74,7 @@ pub(super) fn verdict(
     if was_asked {
         error
     } else {
-        error.unasked().of_host(best)
+        error.unasked().with_host(best)
     }
 }
 
@@ -79,14 +82,14 @@ fn message(path: &IpfsPath, trustless: &[FetchError], plain: &[FetchError]) -> S
     let reasons: Vec<String> = trustless
         .iter()
         .chain(plain)
-        .take(MOST_REASONS)
+        .take(MAX_REASONS)
         .map(|error| cut(&error.message))
         .collect();
-    let untold = (trustless.len() + plain.len()).saturating_sub(MOST_REASONS);
-    let rest = if untold == 0 {
+    let omitted = (trustless.len() + plain.len()).saturating_sub(MAX_REASONS);
+    let rest = if omitted == 0 {
         String::new()
     } else {
-        format!(", and {untold} more")
+        format!(", and {omitted} more")
     };
     format!(
         "no gateway served {}: {}{rest}",
@@ -212,8 +215,8 @@ mod tests {
             was_asked(&[], &[]),
             "that none is configured does not pass by itself"
         );
-        let [down, failing] =
-            [HostState::Down, HostState::Failing].map(|state| move || left_alone().of_host(state));
+        let [down, failing] = [HostState::Down, HostState::Failing]
+            .map(|state| move || left_alone().with_host(state));
         let host =
             |trustless: &[FetchError], plain: &[FetchError]| verdict(&path, trustless, plain).host;
         assert_eq!(host(&[down(), down()], &[down()]), HostState::Down);

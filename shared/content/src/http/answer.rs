@@ -156,7 +156,7 @@ impl Answer {
     }
 
     /// Whether a truncated body is distinguishable from a complete one.
-    fn tells_its_end(&self) -> bool {
+    fn has_known_end(&self) -> bool {
         if self.response.version() >= Version::HTTP_2 {
             return true;
         }
@@ -273,8 +273,8 @@ impl Answer {
     ///
     /// # Errors
     /// [`ItemFailureCode::InvalidAnswer`].
-    pub(crate) fn expect_told_end(&self) -> Result<(), FetchError> {
-        if self.tells_its_end() {
+    pub(crate) fn expect_known_end(&self) -> Result<(), FetchError> {
+        if self.has_known_end() {
             return Ok(());
         }
         self.host.answered();
@@ -288,7 +288,7 @@ impl Answer {
     /// Passes on the complete body, and returns its length. A body with an unverifiable end is
     /// refused.
     pub(crate) async fn pass_on(&mut self, out: &mpsc::Sender<Bytes>) -> Result<u64, FetchError> {
-        self.expect_told_end()?;
+        self.expect_known_end()?;
         let mut size = 0;
         while let Some(bytes) = self.next().await? {
             size += bytes.len() as u64;

@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{FetchError, breaker::BreakerSettings};
 
-const MOST_REDIRECTS: usize = 3;
+const MAX_REDIRECTS: usize = 3;
 
 /// Time limit of a handshake, independent of the limit of the response.
 const LONGEST_CONNECT: Duration = Duration::from_secs(10);
@@ -133,7 +133,7 @@ impl HttpClient {
                 Hop::Redirected(next) if asked.contains(&next) => {
                     return Err(lost(&request.url, "its redirects lead in a circle"));
                 }
-                Hop::Redirected(_) if asked.len() > MOST_REDIRECTS => {
+                Hop::Redirected(_) if asked.len() > MAX_REDIRECTS => {
                     return Err(lost(&request.url, "it redirects more than 3 times"));
                 }
                 Hop::Redirected(next) => asked.push(next),

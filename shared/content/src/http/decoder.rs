@@ -100,7 +100,7 @@ impl Stage {
                 let taken = bytes.len().min(2 - first.len());
                 first.extend_from_slice(&bytes[..taken]);
                 if let [method, flags] = first[..] {
-                    *self = Self::told_by(method, flags)?;
+                    *self = Self::from_header(method, flags)?;
                 }
                 Ok(taken)
             }
@@ -108,7 +108,7 @@ impl Stage {
     }
 
     /// RFC 1950 §2.2: the method is 8, and both bytes together are a multiple of 31.
-    fn told_by(method: u8, flags: u8) -> io::Result<Self> {
+    fn from_header(method: u8, flags: u8) -> io::Result<Self> {
         let is_zlib = method & 0x0f == 8 && u16::from_be_bytes([method, flags]).is_multiple_of(31);
         let mut stage = if is_zlib {
             Self::Zlib(ZlibDecoder::new(Vec::new()))

@@ -105,7 +105,7 @@ impl Host {
         FetchError::new(code, message)
             .after(Some(wait))
             .unasked()
-            .of_host(state)
+            .with_host(state)
     }
 
     /// The host responded, regardless of the file.

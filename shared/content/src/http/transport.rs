@@ -61,9 +61,9 @@ fn refused_name(error: &reqwest::Error) -> Option<&NameRefused> {
 /// The last two causes. The earlier ones only describe their way.
 pub(super) fn causes(error: &reqwest::Error) -> String {
     let texts: Vec<String> = sources(error).map(ToString::to_string).collect();
-    let mut told = texts[texts.len().saturating_sub(2)..].to_vec();
-    told.dedup();
-    told.join(": ").chars().take(200).collect()
+    let mut last = texts[texts.len().saturating_sub(2)..].to_vec();
+    last.dedup();
+    last.join(": ").chars().take(200).collect()
 }
 
 fn sources(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {

@@ -30,7 +30,7 @@ const MIN_LEAF_BYTES: u64 = 512;
 impl WalkLimits {
     /// The limits for files of up to this many bytes.
     #[must_use]
-    pub fn of_file(file_bytes: u64) -> Self {
+    pub fn for_file(file_bytes: u64) -> Self {
         let blocks = SPARE_BLOCKS + file_bytes / MIN_LEAF_BYTES;
         Self {
             depth: MAX_DEPTH,

@@ -194,7 +194,7 @@ fn what_follows_a_question_mark_or_a_number_sign_may_belong_to_the_name() {
             names("N#5.png?filename=x/y"),
             ["N#5.png?filename=x|y", "N#5.png", "N"]
         );
-        assert_eq!(names(&"?".repeat(100)).len(), MOST_LONGER_NAMES + 1);
+        assert_eq!(names(&"?".repeat(100)).len(), MAX_LONGER_NAMES + 1);
     }
     assert_eq!(
         meanings(&format!("ipfs://{V1}?filename=a/b#c")),

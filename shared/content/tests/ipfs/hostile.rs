@@ -135,7 +135,7 @@ fn a_file_past_the_limit_is_refused_and_one_at_the_limit_is_not() {
 #[test]
 fn a_block_larger_than_ipfs_passes_on_is_refused() {
     let fault = fault_within(
-        WalkLimits::of_file(1 << 30),
+        WalkLimits::for_file(1 << 30),
         &Node::raw(&vec![0; (4 << 20) + 1]),
         &[],
     );

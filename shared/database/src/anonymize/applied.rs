@@ -16,7 +16,7 @@ use crate::CollectionContent;
 
 /// Behaviour for values of an unsupported type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Misfits {
+pub(crate) enum MisfitPolicy {
     /// The first one fails the restore.
     Refuse,
     /// They are counted. The results are not used.
@@ -35,7 +35,7 @@ pub(crate) struct Applied {
     contents: Vec<CollectionContent>,
     names: Vec<String>,
     unchanged: Vec<String>,
-    misfits: Misfits,
+    misfits: MisfitPolicy,
 }
 
 /// A document to which the rules cannot be applied, or must not be.
@@ -53,7 +53,7 @@ impl Applied {
         anonymizer: &Anonymizer,
         prelude: &Prelude,
         is_restored: &[bool],
-        misfits: Misfits,
+        misfits: MisfitPolicy,
     ) -> Result<Self, Vec<String>> {
         let fields = &anonymizer.rules.fields;
         let mut applied = Self {
@@ -159,7 +159,7 @@ impl Applied {
         let rewritten = rewrite(document, tree, actions, key, tallies).map_err(|fault| {
             RuleFailure(format!("a document of {} {fault}", self.names[namespace]))
         })?;
-        if self.misfits == Misfits::Refuse && self.tallies.iter().any(Tally::has_refused) {
+        if self.misfits == MisfitPolicy::Refuse && self.tallies.iter().any(Tally::has_refused) {
             return Err(RuleFailure(self.report().problems().join("; ")));
         }
         self.contents[namespace].add_document(&rewritten);

@@ -78,7 +78,7 @@ impl Fake {
         }
     }
 
-    pub(super) fn of_word(word: &str) -> Option<Self> {
+    pub(super) fn from_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|fake| fake.word() == word)
     }
 
@@ -117,7 +117,7 @@ impl Fake {
             Self::Phone => format!("+999{}", draw.text(DIGITS, 11)),
             Self::Street => format!("{} {}", 1 + draw.number() % 199, draw.pick(&STREETS)),
             Self::City => draw.pick(&CITIES).to_owned(),
-            Self::WalletAddress | Self::TransactionId => of_the_same_shape(draw, text),
+            Self::WalletAddress | Self::TransactionId => same_shape(draw, text),
             Self::IpAddress => ip_address(draw, text),
             Self::Url => url(draw, text),
             Self::Text => prose(draw, text.chars().count()),
@@ -130,7 +130,7 @@ fn distinction(draw: &mut Draw) -> String {
 }
 
 /// A text of the same length, prefix and alphabet. A checksum inside it is wrong.
-fn of_the_same_shape(draw: &mut Draw, text: &str) -> String {
+fn same_shape(draw: &mut Draw, text: &str) -> String {
     const CHARACTERS: std::ops::RangeInclusive<usize> = 24..=100;
     let (prefix, alphabet) = shape(text);
     let characters = text[prefix..].chars().count();
@@ -243,7 +243,7 @@ mod tests {
 
     fn made_up(fake: Fake, text: &str) -> String {
         fake.made_up(
-            &mut Key::of_test(1).draw(fake.word(), text.as_bytes()),
+            &mut Key::for_test(1).draw(fake.word(), text.as_bytes()),
             text,
         )
     }
@@ -251,11 +251,11 @@ mod tests {
     #[test]
     fn every_sort_has_its_word_and_is_ascii() {
         for fake in Fake::ALL {
-            assert_eq!(Fake::of_word(fake.word()), Some(fake));
+            assert_eq!(Fake::from_word(fake.word()), Some(fake));
             let text = made_up(fake, "Zoë Müller, +41 44 123 45 67");
             assert!(text.is_ascii() && !text.is_empty(), "{text}");
         }
-        assert_eq!(Fake::of_word("names"), None);
+        assert_eq!(Fake::from_word("names"), None);
     }
 
     #[test]
@@ -333,7 +333,7 @@ mod tests {
     #[test]
     fn prose_is_as_long_as_what_it_replaces() {
         for characters in 1..200 {
-            let text = prose(&mut Key::of_test(1).draw("text", b"x"), characters);
+            let text = prose(&mut Key::for_test(1).draw("text", b"x"), characters);
             assert_eq!(text.len(), characters);
             assert_eq!(text.trim(), text);
         }

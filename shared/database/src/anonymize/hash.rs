@@ -141,7 +141,7 @@ mod tests {
         let kind = value.element_type() as u8;
         let document = bson::doc! { "v": value }.to_vec().unwrap();
         let bytes = hash(
-            &Key::of_test(1),
+            &Key::for_test(1),
             Value {
                 kind,
                 bytes: &document[7..document.len() - 1],
@@ -270,7 +270,7 @@ mod tests {
     proptest! {
         #[test]
         fn numbers_keep_sign_and_range_and_stay_apart(first: i64, second: i64, shift in 0_u32..63) {
-            let key = Key::of_test(1);
+            let key = Key::for_test(1);
             let (first, second) = (first >> shift, second >> shift);
             let (one, other) = (number(&key, first).unwrap(), number(&key, second).unwrap());
             prop_assert_eq!(first == second, one == other);

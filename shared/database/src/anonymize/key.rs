@@ -40,7 +40,7 @@ impl Key {
     }
 
     #[cfg(test)]
-    pub(super) fn of_test(number: u8) -> Self {
+    pub(super) fn for_test(number: u8) -> Self {
         Self([number; BLOCK_BYTES])
     }
 
@@ -161,19 +161,19 @@ mod tests {
     #[test]
     fn uses_of_different_names_have_nothing_in_common() {
         let drawn: HashSet<[u8; 16]> = [("a", "b"), ("a", "c"), ("ab", ""), ("b", "a")]
-            .map(|(name, value)| Key::of_test(1).draw(name, value.as_bytes()).bytes())
+            .map(|(name, value)| Key::for_test(1).draw(name, value.as_bytes()).bytes())
             .into();
         assert_eq!(drawn.len(), 4);
         assert_ne!(
-            Key::of_test(1).draw("a", b"b").bytes::<16>(),
-            Key::of_test(2).draw("a", b"b").bytes()
+            Key::for_test(1).draw("a", b"b").bytes::<16>(),
+            Key::for_test(2).draw("a", b"b").bytes()
         );
     }
 
     #[test]
     fn a_permutation_is_one_to_one() {
         let outcomes: HashSet<u64> = (0..1 << 10)
-            .map(|number| Key::of_test(1).permute("n", number, 5))
+            .map(|number| Key::for_test(1).permute("n", number, 5))
             .collect();
         assert_eq!(outcomes.len(), 1 << 10);
         assert!(outcomes.iter().all(|outcome| *outcome < 1 << 10));
@@ -182,8 +182,8 @@ mod tests {
     proptest! {
         #[test]
         fn a_draw_does_not_depend_on_how_it_is_cut(cuts in prop::collection::vec(0_usize..50, 0..6)) {
-            let whole: [u8; 300] = Key::of_test(1).draw("a", b"b").bytes();
-            let mut draw = Key::of_test(1).draw("a", b"b");
+            let whole: [u8; 300] = Key::for_test(1).draw("a", b"b").bytes();
+            let mut draw = Key::for_test(1).draw("a", b"b");
             let mut pieces = Vec::new();
             for cut in cuts {
                 let mut piece = vec![0; cut];

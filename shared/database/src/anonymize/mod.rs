@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use holdfast_domain::Secret;
 
-pub(crate) use self::applied::{Applied, Misfits, RuleFailure};
+pub(crate) use self::applied::{Applied, MisfitPolicy, RuleFailure};
 use self::key::Key;
 pub use self::{
     key::SecretTooShort,
@@ -51,11 +51,11 @@ impl Anonymizer {
     }
 
     #[cfg(test)]
-    fn of_test(rules: &str, key: u8) -> Self {
+    fn for_test(rules: &str, key: u8) -> Self {
         let rules = AnonymizeRules::parse(rules).expect("sound rules");
         Self {
             rules: Arc::new(rules),
-            key: Key::of_test(key),
+            key: Key::for_test(key),
         }
     }
 }

@@ -202,7 +202,7 @@ impl Rule {
             ));
             return None;
         };
-        let fake = Fake::of_word(&kind.value);
+        let fake = Fake::from_word(&kind.value);
         if fake.is_none() {
             faults.push(fault(
                 kind,
@@ -315,7 +315,7 @@ rules:
     #[test]
     fn each_path_is_a_rule_of_its_own() {
         let rules = AnonymizeRules::parse(SOUND).unwrap();
-        let told: Vec<_> = rules
+        let parsed: Vec<_> = rules
             .fields
             .iter()
             .map(|field| {
@@ -328,7 +328,7 @@ rules:
             })
             .collect();
         assert_eq!(
-            told,
+            parsed,
             [
                 (6, "users", "email".to_owned(), false),
                 (6, "users", "contacts.email".to_owned(), false),

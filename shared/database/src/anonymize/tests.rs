@@ -5,7 +5,7 @@ use holdfast_archive::{Metadata, NamespaceKind, Prelude, PreludeNamespace};
 use proptest::prelude::*;
 
 use super::{
-    AnonymizeReport, Anonymizer, Applied, Misfits,
+    AnonymizeReport, Anonymizer, Applied, MisfitPolicy,
     action::Action,
     key::Key,
     report::Tally,
@@ -100,7 +100,7 @@ impl Laid {
             bytes,
             &self.tree,
             &self.actions,
-            &Key::of_test(key),
+            &Key::for_test(key),
             &mut tallies,
         )
     }
@@ -178,7 +178,7 @@ proptest! {
     #[test]
     fn exactly_what_rules_reach_is_changed(document in document()) {
         let rewritten = laid(ACTIONS).rewritten(&document.to_vec().unwrap(), 1).unwrap();
-        let expected = model(&document, &[], &Key::of_test(1));
+        let expected = model(&document, &[], &Key::for_test(1));
         prop_assert_eq!(Document::from_reader(&rewritten[..]).unwrap().to_vec().unwrap(), &rewritten[..]);
         prop_assert_eq!(rewritten, expected.to_vec().unwrap());
     }
@@ -279,10 +279,10 @@ fn prelude() -> Prelude {
 fn over_archive(fields: &str) -> Result<Applied, Vec<String>> {
     let rules = format!("{{ version: 1, rules: [{{ action: hash, fields: {fields} }}] }}");
     Applied::new(
-        &Anonymizer::of_test(&rules, 1),
+        &Anonymizer::for_test(&rules, 1),
         &prelude(),
         &[true; 4],
-        Misfits::Refuse,
+        MisfitPolicy::Refuse,
     )
 }
 
@@ -333,7 +333,7 @@ fn a_rule_for_what_is_not_there_or_not_reached_is_refused() {
 
 #[test]
 fn a_value_that_an_action_does_not_take_ends_it_or_is_counted() {
-    let anonymizer = Anonymizer::of_test(
+    let anonymizer = Anonymizer::for_test(
         "{ version: 1, rules: [{ action: hash, fields: { users: [a] } }] }",
         1,
     );
@@ -348,13 +348,13 @@ fn a_value_that_an_action_does_not_take_ends_it_or_is_counted() {
             applied.report(),
         )
     };
-    let (refused, _) = rewritten(Misfits::Refuse);
+    let (refused, _) = rewritten(MisfitPolicy::Refuse);
     assert!(
         refused
             .unwrap_err()
             .contains("does not support 1 values of type bool")
     );
-    let (counted, report) = rewritten(Misfits::Count);
+    let (counted, report) = rewritten(MisfitPolicy::Count);
     assert_eq!(counted, Ok(()));
     assert_eq!((report.rules[0].values, report.problems().len()), (1, 1));
 }

@@ -9,7 +9,7 @@
 
 mod budget;
 mod exclusions;
-mod held;
+mod outlet;
 mod plan;
 mod position;
 mod read_error;
@@ -35,7 +35,7 @@ use tokio::{
 pub(crate) use self::selection::is_servers_own;
 use self::{
     budget::Budget,
-    held::ALL_HELD_BYTES,
+    outlet::ALL_HELD_BYTES,
     plan::Source,
     read_error::ReadError,
     reader::{Read, Reader},

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Limit of concurrent requests about collections.
-pub(super) const QUESTIONS_AT_A_TIME: usize = 8;
+pub(super) const MAX_CONCURRENT_REQUESTS: usize = 8;
 
 /// Attempts of planning, if the server went away or a collection was dropped in the meantime.
 const ATTEMPTS: u32 = 3;
@@ -130,7 +130,7 @@ async fn plan_once(
     let candidates = candidates(connection, selection).await?;
     let found: Vec<_> = stream::iter(candidates)
         .map(examine)
-        .buffered(QUESTIONS_AT_A_TIME)
+        .buffered(MAX_CONCURRENT_REQUESTS)
         .try_collect()
         .await?;
     let estimated_bytes = estimate(&found).await;

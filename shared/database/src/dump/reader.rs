@@ -19,7 +19,7 @@ use tokio::{
 pub(crate) use super::position::after;
 use super::{
     budget::Budget,
-    held::Outlet,
+    outlet::Outlet,
     plan::{Source, sort_by_name},
     position::{Measured, Position},
     read_error::ReadError,
@@ -146,7 +146,7 @@ impl Reader {
                 Err(error) => return Err(error),
             }
         };
-        outlet.hand_on().await?;
+        outlet.forward().await?;
         Ok(Read {
             namespace: self.namespace,
             resumed,

@@ -9,7 +9,7 @@ use holdfast_archive::Summary;
 use holdfast_domain::settings::CollectionFilter;
 
 use super::{
-    plan::{Candidate, QUESTIONS_AT_A_TIME, candidates, patiently},
+    plan::{Candidate, MAX_CONCURRENT_REQUESTS, candidates, patiently},
     selection::DumpSelection,
 };
 use crate::{Connection, DatabaseError, listing::Lister, scratch_name::SCRATCH_PREFIX};
@@ -42,7 +42,7 @@ pub async fn survey(
     let candidates = patiently(|| candidates(connection, selection)).await?;
     let sized: Vec<(Found, u64)> = stream::iter(candidates)
         .map(sized)
-        .buffered(QUESTIONS_AT_A_TIME)
+        .buffered(MAX_CONCURRENT_REQUESTS)
         .collect()
         .await;
     Ok(Survey {

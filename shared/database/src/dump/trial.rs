@@ -5,7 +5,7 @@ use bson::{RawDocumentBuf, doc};
 use futures_util::{StreamExt, stream};
 
 use super::{
-    plan::{Candidate, QUESTIONS_AT_A_TIME, candidates, examine},
+    plan::{Candidate, MAX_CONCURRENT_REQUESTS, candidates, examine},
     selection::DumpSelection,
 };
 use crate::{Connection, DatabaseError, classify};
@@ -34,7 +34,7 @@ pub async fn try_dump(
     let candidates = candidates(connection, selection).await?;
     let mut tried = stream::iter(candidates)
         .map(one)
-        .buffered(QUESTIONS_AT_A_TIME);
+        .buffered(MAX_CONCURRENT_REQUESTS);
     let mut trial = DumpTrial::default();
     while let Some((name, outcome)) = tried.next().await {
         trial.namespaces += 1;

@@ -10,10 +10,10 @@ use sha2::{Digest as _, Sha256};
 use super::ListedItem;
 
 /// A longer title is cut: it names a file, and is shown in lists.
-pub const MAX_TITLE_CHARACTERS: usize = 4096;
+const MAX_TITLE_CHARACTERS: usize = 4096;
 
 /// A longer URL is not fetched. It is the longest URL accepted by servers.
-pub const MAX_URL_BYTES: usize = 8192;
+const MAX_URL_BYTES: usize = 8192;
 
 /// Characters shown of a URL above the limit.
 const SHOWN_URL_CHARACTERS: usize = 200;

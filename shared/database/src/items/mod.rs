@@ -14,7 +14,6 @@ use holdfast_domain::{ContentItem, StorageType};
 use mongodb::{Collection, options::SelectionCriteria, raw_batch_cursor::RawBatchCursor};
 use tokio::time::sleep;
 
-pub use self::document::{MAX_TITLE_CHARACTERS, MAX_URL_BYTES};
 use crate::{
     Connection, DatabaseError, classify,
     dump::reader::{WAITS, after, in_time, next_batch},

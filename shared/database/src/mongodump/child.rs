@@ -61,7 +61,7 @@ pub(super) fn start(
         .take()
         .zip(child.stderr.take())
         .ok_or(io::ErrorKind::BrokenPipe)?;
-    let group = Group::led_by(&child);
+    let group = Group::from_child(&child);
     if let Some((mut pipe, text)) = child.stdin.take().zip(stdin) {
         // On a thread: a pipe may be smaller than the text. A child that does not read it reports
         // its own reason.
@@ -109,7 +109,7 @@ fn reap(mut child: Child, group: &Group) -> Ending {
 pub(super) struct Group(Arc<Mutex<Option<Pid>>>);
 
 impl Group {
-    fn led_by(child: &Child) -> Self {
+    fn from_child(child: &Child) -> Self {
         Self(Arc::new(Mutex::new(Some(Pid::from_child(child)))))
     }
 

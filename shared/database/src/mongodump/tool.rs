@@ -164,7 +164,7 @@ fn not_started(path: &Path, error: &io::Error) -> ToolFault {
         io::ErrorKind::NotFound if !path.exists() => ToolFault::Absent(path.to_path_buf()),
         io::ErrorKind::NotFound => broken(path, "its loader or interpreter does not exist"),
         io::ErrorKind::PermissionDenied => ToolFault::NotExecutable(path.to_path_buf()),
-        _ => of_another_machine(path).unwrap_or_else(|| broken(path, error)),
+        _ => other_machine(path).unwrap_or_else(|| broken(path, error)),
     }
 }
 
@@ -176,7 +176,7 @@ fn not_running(path: &Path, ending: &Ending, said: &[String]) -> ToolFault {
         };
     }
     // A shell may have tried to interpret it.
-    if let Some(fault) = of_another_machine(path) {
+    if let Some(fault) = other_machine(path) {
         return fault;
     }
     let how = match ending {
@@ -199,7 +199,7 @@ fn missing_library(line: &str) -> Option<&str> {
         .filter(|library| !library.is_empty())
 }
 
-fn of_another_machine(path: &Path) -> Option<ToolFault> {
+fn other_machine(path: &Path) -> Option<ToolFault> {
     let built_for = other_architecture(path)?;
     Some(ToolFault::OtherArchitecture {
         path: path.to_path_buf(),

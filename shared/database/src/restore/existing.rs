@@ -88,7 +88,7 @@ async fn place_of<'l>(
     } else {
         policy
     };
-    Ok(match look_at(target, existing, policy).await? {
+    Ok(match state_of(target, existing, policy).await? {
         Ok(state) => Place::Taken(existing, state),
         Err(_) if target.refusal.is_some() => Place::Free,
         Err(conflict) => Place::InTheWay(conflict),
@@ -110,11 +110,14 @@ fn take_note(target: &mut Target, existing: &Listed, state: TargetState) {
 }
 
 /// The state of an existing target, or the reason for its protection.
-async fn look_at(
+type StateOrConflict = Result<TargetState, Conflict>;
+
+/// Judges an existing target by the policy.
+async fn state_of(
     target: &Target,
     existing: &Listed,
     policy: Existing,
-) -> Result<Result<TargetState, Conflict>, DatabaseError> {
+) -> Result<StateOrConflict, DatabaseError> {
     if existing.kind == NamespaceKind::View {
         let is_same = target.is_view() && same_options(&existing.options, &target.metadata.options);
         return Ok(match policy {

@@ -17,7 +17,7 @@ use tokio::{
     task::{JoinHandle, spawn_blocking},
 };
 
-use super::handed_on::{HandedOn, with_id};
+use super::sent::{SentDocuments, with_id};
 use crate::{
     anonymize::{Applied, RuleFailure},
     raw::has_zero_timestamp,
@@ -66,7 +66,7 @@ pub(super) struct Walked {
     pub(super) summary: Summary,
     pub(super) rules: Option<Applied>,
     /// By the namespace's number, the differences between the passed documents and the archive's.
-    pub(super) handed_on: Vec<HandedOn>,
+    pub(super) sent: Vec<SentDocuments>,
 }
 
 enum Event {
@@ -91,7 +91,7 @@ impl Feed {
             wanted: Vec::new(),
             ordered: Vec::new(),
             rules: None,
-            handed_on: Vec::new(),
+            sent: Vec::new(),
             pending: Vec::new(),
             bytes: 0,
         };
@@ -111,7 +111,7 @@ impl Feed {
     }
 
     /// Starts the flow of documents.
-    pub(super) fn go_on(&mut self, decision: Decision) {
+    pub(super) fn resume(&mut self, decision: Decision) {
         if let Some(waiting) = self.decision.take() {
             // An ended thread has its reason in its outcome.
             let _ = waiting.send(decision);
@@ -148,7 +148,7 @@ fn walk(mut archive: impl Read, batcher: Batcher) -> Result<Walked, FeedError> {
     Ok(Walked {
         summary,
         rules: batcher.rules,
-        handed_on: batcher.handed_on,
+        sent: batcher.sent,
     })
 }
 
@@ -174,7 +174,7 @@ struct Batcher {
     wanted: Vec<bool>,
     ordered: Vec<bool>,
     rules: Option<Applied>,
-    handed_on: Vec<HandedOn>,
+    sent: Vec<SentDocuments>,
     pending: Vec<Option<Batch>>,
     /// Bytes of all pending batches.
     bytes: usize,
@@ -206,8 +206,8 @@ impl Visitor for Batcher {
             rules: self.rules,
         } = decision;
         self.pending.resize_with(prelude.namespaces.len(), || None);
-        self.handed_on
-            .resize_with(prelude.namespaces.len(), HandedOn::default);
+        self.sent
+            .resize_with(prelude.namespaces.len(), SentDocuments::default);
         Ok(())
     }
 
@@ -218,7 +218,7 @@ impl Visitor for Batcher {
         let document = match with_id(document) {
             None => Cow::Borrowed(document),
             Some(completed) => {
-                self.handed_on[namespace].note_generated_id(document, &completed);
+                self.sent[namespace].note_generated_id(document, &completed);
                 Cow::Owned(completed)
             }
         };
@@ -228,7 +228,7 @@ impl Visitor for Batcher {
         };
         let document = changed.unwrap_or_else(|| document.into_owned());
         if self.ordered[namespace] {
-            self.handed_on[namespace].order.add_document(&document);
+            self.sent[namespace].order.add_document(&document);
         }
         if self.pending[namespace]
             .as_ref()

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Number of described refusals in a batch. The others are counted.
-const FAILURES_TOLD: usize = 5;
+const MAX_FAILURES_LISTED: usize = 5;
 
 /// Handling of a `Timestamp(0, 0)` at a document's top level.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -61,7 +61,7 @@ pub(super) async fn insert(
     };
     let answer = command(target, &data, &batch.documents, zeros).await?;
     if target.is_series() && refuses_buckets(&answer) {
-        target.note_that_it_takes_measurements();
+        target.set_takes_measurements();
         return insert_measurements(target, collection, batch).await;
     }
     expect_room(&answer).map_err(|error| error.during(format!("writing to {}", target.name())))?;
@@ -205,7 +205,7 @@ fn outcome(answer: &Document, existing_id: ExistingId) -> Outcome {
         inserted: count(answer.get("n")),
         ..Outcome::default()
     };
-    let mut untold = 0;
+    let mut unlisted = 0;
     for error in answer
         .get_array("writeErrors")
         .into_iter()
@@ -214,18 +214,18 @@ fn outcome(answer: &Document, existing_id: ExistingId) -> Outcome {
     {
         if existing_id == ExistingId::Skip && is_same_id(error) {
             outcome.skipped += 1;
-        } else if outcome.failures.len() < FAILURES_TOLD {
+        } else if outcome.failures.len() < MAX_FAILURES_LISTED {
             outcome
                 .failures
                 .push(format!("a document was refused: {}", text_of(error)));
         } else {
-            untold += 1;
+            unlisted += 1;
         }
     }
-    if untold > 0 {
+    if unlisted > 0 {
         outcome
             .failures
-            .push(format!("{untold} more documents were refused"));
+            .push(format!("{unlisted} more documents were refused"));
     }
     if let Ok(error) = answer.get_document("writeConcernError") {
         outcome.failures.push(format!(
@@ -315,7 +315,7 @@ mod tests {
             .map(|_| doc! { "code": 121, "errmsg": "no" }.into())
             .collect();
         let outcome = outcome(&doc! { "n": 0, "writeErrors": errors }, ExistingId::Refuse);
-        assert_eq!(outcome.failures.len(), FAILURES_TOLD + 1);
-        assert!(outcome.failures[FAILURES_TOLD].starts_with("4 more"));
+        assert_eq!(outcome.failures.len(), MAX_FAILURES_LISTED + 1);
+        assert!(outcome.failures[MAX_FAILURES_LISTED].starts_with("4 more"));
     }
 }

@@ -8,7 +8,7 @@ use super::{
     feed::{Decision, Feed, Walked},
     target::Target,
 };
-use crate::anonymize::{Applied, Misfits};
+use crate::anonymize::{Applied, MisfitPolicy};
 
 /// The decision about the archive's documents.
 ///
@@ -37,9 +37,9 @@ pub(super) fn decide(
         return Err(RestoreFault::Invalid(reason.to_owned()));
     }
     let misfits = if options.dry_run {
-        Misfits::Count
+        MisfitPolicy::Count
     } else {
-        Misfits::Refuse
+        MisfitPolicy::Refuse
     };
     let rules = Applied::new(anonymizer, prelude, &wanted, misfits).map_err(|problems| {
         RestoreFault::Invalid(format!(
@@ -62,7 +62,7 @@ pub(super) async fn rehearse(
     report: &mut RestoreReport,
     progress: &(dyn Fn(&RestoreProgress) + Sync),
 ) -> Result<(), RestoreFault> {
-    feed.go_on(decision);
+    feed.resume(decision);
     let (mut documents, mut bytes) = (0, 0);
     while let Some(batch) = feed.next().await {
         documents += batch.documents.len() as u64;

@@ -13,14 +13,14 @@ use super::{
     compare::{Wanted, content_difference, found_in},
     definition::{create, create_indexes, expire_after, indexes_of, set_expiry},
     feed::Batch,
-    handed_on::HandedOn,
     insert::insert,
     probe::rename,
     proof::{Proof, uuid_of},
     scratch::Scratch,
+    sent::SentDocuments,
     swap_fault::{SwapFault, drop_existing, kept},
     target::Target,
-    views::put_back,
+    views::recreate,
 };
 use crate::{
     Connection, DatabaseError, classify,
@@ -66,7 +66,7 @@ impl Replacement<'_> {
         let renamed = match self.rename_over().await {
             Err(fault)
                 if existing.kind == NamespaceKind::View
-                    && put_back(&self.target.database, existing).await =>
+                    && recreate(&self.target.database, existing).await =>
             {
                 Err(fault)
             }
@@ -155,7 +155,7 @@ impl Replacement<'_> {
         let copied = found_in(self.connection, self.target, &self.target.collection).await?;
         let wanted = Wanted {
             content,
-            handed_on: &HandedOn::default(),
+            sent: &SentDocuments::default(),
             is_anonymized: false,
         };
         Ok(content_difference(self.target, &wanted, &copied))

@@ -105,7 +105,7 @@ impl Target {
         self.takes_measurements.load(Ordering::Relaxed)
     }
 
-    pub(super) fn note_that_it_takes_measurements(&self) {
+    pub(super) fn set_takes_measurements(&self) {
         self.takes_measurements.store(true, Ordering::Relaxed);
     }
 

@@ -68,7 +68,7 @@ pub(super) async fn replace(target: &Target, existing: &Listed) -> Result<(), Sw
     let Err(error) = create(target, &target.collection).await else {
         return Ok(());
     };
-    if existing.kind == NamespaceKind::View && put_back(&target.database, existing).await {
+    if existing.kind == NamespaceKind::View && recreate(&target.database, existing).await {
         return Err(kept(error));
     }
     Err(SwapFault::Incomplete(format!(
@@ -129,7 +129,7 @@ fn has_same_collation(target: &Target, existing: &Listed) -> bool {
 }
 
 /// Recreates a dropped view. Returns whether it exists again.
-pub(super) async fn put_back(database: &Database, view: &Listed) -> bool {
+pub(super) async fn recreate(database: &Database, view: &Listed) -> bool {
     let mut command = doc! { "create": &view.name };
     command.extend(view.options.clone());
     let created = database.run_command(command).await;

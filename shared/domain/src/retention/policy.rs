@@ -65,7 +65,7 @@ impl RetentionPolicy {
 
     /// The default policy: this number of days, 30 backups, never fewer than 3.
     #[must_use]
-    pub const fn of_days(max_age_days: u32) -> Self {
+    pub const fn from_days(max_age_days: u32) -> Self {
         Self {
             max_age_days: Some(max_age_days),
             max_count: Some(DEFAULT_MAX_COUNT),

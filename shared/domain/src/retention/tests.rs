@@ -29,7 +29,7 @@ fn policy(min_count: u32) -> RetentionPolicy {
         max_age_days: None,
         max_count: None,
         min_count,
-        ..RetentionPolicy::of_days(1)
+        ..RetentionPolicy::from_days(1)
     }
 }
 
@@ -145,27 +145,27 @@ fn every_reason_is_a_sentence_of_its_own() {
         ..policy(1)
     };
     let decisions = plan_retention(&all, Some(&policy), now(), &TimeZone::UTC);
-    let told = serde_json::to_value(&decisions).unwrap();
+    let shown = serde_json::to_value(&decisions).unwrap();
     assert_eq!(
-        told[0]["reasons"],
+        shown[0]["reasons"],
         serde_json::json!([
             "it is the newest good one, and one is always kept",
             "it is the newest good one of day 2026-03-28",
         ])
     );
     assert_eq!(
-        told[1]["reasons"],
+        shown[1]["reasons"],
         serde_json::json!(["it is within the limits"])
     );
     assert_eq!(
-        told[2]["reasons"],
+        shown[2]["reasons"],
         serde_json::json!([
             "it is older than 30 days",
             "there are 2 newer good ones, and this is the maximum"
         ])
     );
     assert_eq!(
-        (&told[2]["verdict"], &told[2]["isGood"]),
+        (&shown[2]["verdict"], &shown[2]["isGood"]),
         (&"delete".into(), &true.into())
     );
 }
@@ -229,7 +229,7 @@ fn a_policy_that_cannot_be_meant_is_refused() {
         let error = wrong.check().unwrap_err().to_string();
         assert!(error.starts_with(said), "{error}");
     }
-    assert_eq!(RetentionPolicy::of_days(30).check(), Ok(()));
+    assert_eq!(RetentionPolicy::from_days(30).check(), Ok(()));
     assert!(serde_json::from_str::<RetentionPolicy>(r#"{"minCount":1,"maxAgeDay":3}"#).is_err());
 }
 

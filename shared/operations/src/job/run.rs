@@ -28,7 +28,7 @@ impl BackupRequest {
     #[must_use]
     pub fn backup_id(&self) -> BackupId {
         match self {
-            Self::Scheduled { kind, tick, .. } => BackupId::of_tick(*kind, *tick),
+            Self::Scheduled { kind, tick, .. } => BackupId::from_tick(*kind, *tick),
             Self::Triggered { backup_id } => backup_id.clone(),
         }
     }

@@ -280,7 +280,7 @@ pub(crate) async fn policy(
 }
 
 fn of_settings(h: &Holdfast, kind: BackupType) -> RetentionPolicy {
-    RetentionPolicy::of_days(match kind {
+    RetentionPolicy::from_days(match kind {
         BackupType::Database => h.settings.database.retention_days,
         BackupType::Content | BackupType::Full => h.settings.content.retention_days,
     })

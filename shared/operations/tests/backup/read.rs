@@ -24,7 +24,7 @@ async fn a_backup_is_not_deleted_between_its_proof_and_its_restore() {
     let policy = RetentionPolicy {
         max_count: Some(1),
         min_count: 1,
-        ..RetentionPolicy::of_days(9)
+        ..RetentionPolicy::from_days(9)
     };
     let stored = StoredPolicy {
         policy,

@@ -19,7 +19,7 @@ async fn past_its_limits() -> (World, Second, holdfast_domain::BackupId) {
     let policy = RetentionPolicy {
         max_count: Some(1),
         min_count: 1,
-        ..RetentionPolicy::of_days(9)
+        ..RetentionPolicy::from_days(9)
     };
     world.set_policy(BackupType::Database, policy).await;
     (world, Second::new(), old)

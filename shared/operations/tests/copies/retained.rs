@@ -43,7 +43,7 @@ impl Copies {
         let policy = RetentionPolicy {
             max_count: Some(1),
             min_count: 1,
-            ..RetentionPolicy::of_days(9)
+            ..RetentionPolicy::from_days(9)
         };
         self.world.set_policy(kind, policy).await;
     }

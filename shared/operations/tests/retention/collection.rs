@@ -29,7 +29,7 @@ pub(crate) async fn with_a_file_that_nobody_needs(world: &World) {
     let policy = RetentionPolicy {
         max_count: Some(1),
         min_count: 1,
-        ..RetentionPolicy::of_days(9)
+        ..RetentionPolicy::from_days(9)
     };
     world.set_policy(BackupType::Content, policy).await;
 }
@@ -150,7 +150,7 @@ async fn a_backup_that_was_committed_while_the_bucket_was_looked_through_counts(
     let kept = RetentionPolicy {
         max_age_days: None,
         max_count: None,
-        ..RetentionPolicy::of_days(1)
+        ..RetentionPolicy::from_days(1)
     };
     world
         .set_policy(

@@ -21,7 +21,7 @@ fn keep(count: u32) -> RetentionPolicy {
         max_age_days: None,
         max_count: Some(count),
         min_count: 1,
-        ..RetentionPolicy::of_days(1)
+        ..RetentionPolicy::from_days(1)
     }
 }
 
@@ -531,7 +531,7 @@ async fn a_good_backup_whose_job_failed_is_completed_before_the_plan() {
                 BackupType::Database,
                 RetentionPolicy {
                     min_count: 3,
-                    ..RetentionPolicy::of_days(1)
+                    ..RetentionPolicy::from_days(1)
                 },
             )
             .await;

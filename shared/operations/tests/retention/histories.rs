@@ -43,7 +43,7 @@ impl History {
         Self {
             world,
             random: Random::new(seed),
-            policies: [RetentionPolicy::of_days(30); 2],
+            policies: [RetentionPolicy::from_days(30); 2],
             on_its_way: None,
             backups: Vec::new(),
             locked: Vec::new(),

@@ -182,7 +182,7 @@ async fn a_plan_judges_a_job_with_a_late_manifest_as_the_run_does() {
         let policy = RetentionPolicy {
             max_count: Some(1),
             min_count: 1,
-            ..RetentionPolicy::of_days(90)
+            ..RetentionPolicy::from_days(90)
         };
         world.set_policy(BackupType::Content, policy).await;
         let older = world.back_up_content(&["a"]).await.unwrap();
@@ -241,7 +241,7 @@ async fn a_job_whose_late_manifest_cannot_be_checked_is_kept() {
     let policy = RetentionPolicy {
         max_age_days: Some(1),
         keep_daily: Some(7),
-        ..RetentionPolicy::of_days(1)
+        ..RetentionPolicy::from_days(1)
     };
     world
         .set_policy(
@@ -278,7 +278,7 @@ async fn full_with_a_paused_part(world: &World) -> (BackupId, OnItsWay) {
     let policy = RetentionPolicy {
         max_count: Some(1),
         min_count: 1,
-        ..RetentionPolicy::of_days(90)
+        ..RetentionPolicy::from_days(90)
     };
     world.set_policy(BackupType::Database, policy).await;
     let full = world.begin(BackupType::Full).await;

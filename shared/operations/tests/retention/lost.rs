@@ -130,7 +130,7 @@ async fn a_backup_that_is_back_is_verified_again_and_falls_under_its_policy_agai
     let policy = RetentionPolicy {
         max_age_days: None,
         max_count: Some(2),
-        ..RetentionPolicy::of_days(1)
+        ..RetentionPolicy::from_days(1)
     };
     world
         .set_policy(
@@ -518,7 +518,7 @@ async fn a_full_backup_stays_while_a_lost_part_may_come_back() {
     let policy = RetentionPolicy {
         max_age_days: None,
         max_count: Some(2),
-        ..RetentionPolicy::of_days(1)
+        ..RetentionPolicy::from_days(1)
     };
     world
         .set_policy(

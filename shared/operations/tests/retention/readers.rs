@@ -30,7 +30,7 @@ pub(crate) async fn keep_newest(world: &World, kind: BackupType) {
     let policy = RetentionPolicy {
         max_count: Some(1),
         min_count: 1,
-        ..RetentionPolicy::of_days(9)
+        ..RetentionPolicy::from_days(9)
     };
     world.set_policy(kind, policy).await;
 }

@@ -197,7 +197,7 @@ async fn real_backups_lose_nothing_while_retention_is_at_it() {
     let policy = RetentionPolicy {
         max_count: Some(2),
         min_count: 1,
-        ..RetentionPolicy::of_days(9)
+        ..RetentionPolicy::from_days(9)
     };
     let stored = holdfast_catalog::StoredPolicy {
         policy,

@@ -114,7 +114,7 @@ async fn a_million_lines_are_read_over_several_runs_that_each_end_in_time() {
             BackupType::Content,
             RetentionPolicy {
                 max_count: None,
-                ..RetentionPolicy::of_days(9)
+                ..RetentionPolicy::from_days(9)
             },
         )
         .await;

@@ -15,7 +15,7 @@ fn keep_all() -> RetentionPolicy {
     RetentionPolicy {
         max_age_days: None,
         max_count: None,
-        ..RetentionPolicy::of_days(1)
+        ..RetentionPolicy::from_days(1)
     }
 }
 
@@ -116,7 +116,7 @@ async fn a_policy_that_is_stored_before_the_rebuild_is_in_force() {
     lose_the_catalogue(&world).await;
     let policy = RetentionPolicy {
         max_count: None,
-        ..RetentionPolicy::of_days(35)
+        ..RetentionPolicy::from_days(35)
     };
     world.set_policy(BackupType::Database, policy).await;
     assert_eq!(rebuild(&world).await.policies_unconfirmed, []);

@@ -50,7 +50,7 @@ async fn filled() -> World {
                 kind,
                 RetentionPolicy {
                     min_count: 1,
-                    ..RetentionPolicy::of_days(1)
+                    ..RetentionPolicy::from_days(1)
                 },
             )
             .await;
@@ -166,7 +166,9 @@ async fn fewer_than_half_of_one_type_suspends_it_and_of_both_together_suspends_a
 async fn a_move_into_a_new_store_loses_nothing_whenever_retention_runs() {
     let world = filled().await;
     for kind in [BackupType::Database, BackupType::Content] {
-        world.set_policy(kind, RetentionPolicy::of_days(1000)).await;
+        world
+            .set_policy(kind, RetentionPolicy::from_days(1000))
+            .await;
     }
     let old = world.memory.clone().unwrap();
     let new = MemoryStore::new();

@@ -45,7 +45,7 @@ async fn an_export_holds_every_job_policy_and_verification() {
         fixture.failed(Database, 10).await;
         let policy = RetentionPolicy {
             keep_weekly: Some(8),
-            ..RetentionPolicy::of_days(14)
+            ..RetentionPolicy::from_days(14)
         };
         let stored = StoredPolicy {
             policy,

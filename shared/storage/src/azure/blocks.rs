@@ -40,7 +40,7 @@ impl Upload {
     }
 
     /// The upload of a block, if the block is Holdfast's.
-    pub(super) fn of_block(block: &str) -> Option<Self> {
+    pub(super) fn from_block(block: &str) -> Option<Self> {
         let bytes = STANDARD
             .decode(block)
             .ok()
@@ -101,7 +101,7 @@ mod tests {
         );
         assert_ne!(one, other);
         let block = one.block(7, &[9; 32].into());
-        assert_eq!(Upload::of_block(&block), Some(one));
+        assert_eq!(Upload::from_block(&block), Some(one));
         assert_eq!(Upload::parse(&one.id()), Some(one));
         assert_eq!(one.begun_at(), now);
         assert_ne!(block, one.block(8, &[9; 32].into()));
@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn what_others_uploaded_is_no_upload_of_ours() {
         for name in ["", "QQ==", "not base64", &STANDARD.encode([0; 51])] {
-            assert_eq!(Upload::of_block(name), None, "{name}");
+            assert_eq!(Upload::from_block(name), None, "{name}");
         }
         assert_eq!(Upload::parse(&UploadId("never-was".to_owned())), None);
     }

@@ -60,7 +60,7 @@ pub(super) struct Request {
 
 impl Request {
     /// On one blob.
-    pub(super) fn of_blob(method: Method, store: &AzureStore, key: &ObjectKey) -> Self {
+    pub(super) fn for_blob(method: Method, store: &AzureStore, key: &ObjectKey) -> Self {
         let path = format!("{}/{}", store.container, store.full_key(key));
         Self {
             method,
@@ -72,7 +72,7 @@ impl Request {
     }
 
     /// On the container.
-    pub(super) fn of_container(method: Method, store: &AzureStore) -> Self {
+    pub(super) fn for_container(method: Method, store: &AzureStore) -> Self {
         let query = vec![("restype", "container".to_owned())];
         Self {
             method,

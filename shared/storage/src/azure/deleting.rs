@@ -13,7 +13,7 @@ pub(super) async fn delete(
     etag: Option<&str>,
 ) -> Result<(), StoreError> {
     let outcome = store.call(Call::short("delete", key.as_str()), || {
-        Request::of_blob(Method::DELETE, store, key)
+        Request::for_blob(Method::DELETE, store, key)
             .header("x-ms-delete-snapshots", "include")
             .header_if("if-match", etag)
     });

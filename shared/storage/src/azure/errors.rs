@@ -41,7 +41,7 @@ pub(super) async fn translate(key: &str, answer: Response) -> StoreError {
         (Some(code), None) => format!("HTTP {status} {code}"),
         (None, _) => format!("HTTP {status}"),
     };
-    of_answer(key, code.as_deref().unwrap_or_default(), status, cause)
+    from_answer(key, code.as_deref().unwrap_or_default(), status, cause)
 }
 
 async fn read_some(mut answer: Response) -> String {
@@ -63,7 +63,7 @@ pub(super) fn broken(key: &str, error: &reqwest::Error) -> StoreError {
     }
 }
 
-fn of_answer(key: &str, code: &str, status: u16, cause: String) -> StoreError {
+fn from_answer(key: &str, code: &str, status: u16, cause: String) -> StoreError {
     let key = key.to_owned();
     match (code, status) {
         ("BlobNotFound", _) => StoreError::NotFound { key, cause },
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn a_code_weighs_more_than_the_status_it_came_with() {
-        let of = |code, status| of_answer("k", code, status, String::new());
+        let of = |code, status| from_answer("k", code, status, String::new());
         assert!(matches!(
             of("ContainerNotFound", 404),
             StoreError::Missing { .. }

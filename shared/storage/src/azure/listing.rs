@@ -44,7 +44,7 @@ async fn page_of(
     marker: Option<String>,
 ) -> Result<(Vec<Blob>, Option<String>), StoreError> {
     let asked = store.call_for_text(Call::short("list", prefix), || {
-        let request = Request::of_container(Method::GET, store)
+        let request = Request::for_container(Method::GET, store)
             .query("comp", "list")
             .query("include", include)
             .query("maxresults", store.page_size.to_string())
@@ -54,12 +54,12 @@ async fn page_of(
             None => request,
         }
     });
-    let text = asked.await.map_err(|error| of_a_list(prefix, error))?;
+    let text = asked.await.map_err(|error| from_list(prefix, error))?;
     Ok(answers::read::<answers::Page>(prefix, &text)?.into_parts())
 }
 
 /// A list of a missing container is an error for every code. It is never an empty list.
-fn of_a_list(prefix: &str, error: StoreError) -> StoreError {
+fn from_list(prefix: &str, error: StoreError) -> StoreError {
     match error {
         StoreError::NotFound { cause, .. } => StoreError::Invalid {
             key: prefix.to_owned(),

@@ -97,7 +97,7 @@ impl AzureStore {
     pub async fn create_container(&self) -> Result<(), StoreError> {
         let call = Call::short("create_container", &self.container);
         match self
-            .call(call, || Request::of_container(Method::PUT, self))
+            .call(call, || Request::for_container(Method::PUT, self))
             .await
         {
             Err(error) if !matches!(&error, StoreError::AlreadyExists { .. }) => Err(error),
@@ -121,8 +121,8 @@ impl AzureStore {
     }
 
     /// Reads the properties of a blob. The remains of an aborted upload count as missing.
-    async fn look(&self, key: &ObjectKey) -> Result<Seen, StoreError> {
-        let seen = self.look_at_all(key).await?;
+    async fn head_object(&self, key: &ObjectKey) -> Result<Seen, StoreError> {
+        let seen = self.head_any(key).await?;
         if seen.is_remains {
             let cause = "it is the remainder of an aborted upload".to_owned();
             return Err(StoreError::NotFound {
@@ -133,10 +133,10 @@ impl AzureStore {
         Ok(seen)
     }
 
-    async fn look_at_all(&self, key: &ObjectKey) -> Result<Seen, StoreError> {
+    async fn head_any(&self, key: &ObjectKey) -> Result<Seen, StoreError> {
         let answer = self
             .call(Call::short("head", key.as_str()), || {
-                Request::of_blob(Method::HEAD, self, key)
+                Request::for_blob(Method::HEAD, self, key)
             })
             .await?;
         Seen::read(key.as_str(), answer.headers())
@@ -196,7 +196,7 @@ impl Store for AzureStore {
     }
 
     async fn head(&self, key: &ObjectKey) -> Result<ObjectInfo, StoreError> {
-        let seen = self.look(key).await?;
+        let seen = self.head_object(key).await?;
         let last_modified_at: Timestamp = timestamp(key.as_str(), seen.last_modified.as_deref())?;
         Ok(ObjectInfo {
             key: key.clone(),
@@ -215,7 +215,7 @@ impl Store for AzureStore {
     }
 
     async fn lock(&self, key: &ObjectKey) -> Result<Lock, StoreError> {
-        match self.look(key).await {
+        match self.head_object(key).await {
             Ok(seen) => seen.lock(key),
             Err(error) if error.is_not_found() => Ok(Lock::default()),
             Err(error) => Err(error),

@@ -28,7 +28,7 @@ impl Origin for AzureStore {
         etag: Option<&str>,
     ) -> Result<Answer, StoreError> {
         let answer = self.call(Call::short("get", key.as_str()), || {
-            Request::of_blob(Method::GET, self, key)
+            Request::for_blob(Method::GET, self, key)
                 .header_if(
                     "x-ms-range",
                     range

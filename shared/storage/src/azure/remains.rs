@@ -24,7 +24,7 @@ pub(super) async fn discard(
     upload: Upload,
 ) -> Result<(), StoreError> {
     let committed = store.call(Call::short("abort_upload", key.as_str()), || {
-        Request::of_blob(Method::PUT, store, key)
+        Request::for_blob(Method::PUT, store, key)
             .query("comp", "blocklist")
             .header(REMAINS, upload.id().0)
             .header("if-none-match", "*")
@@ -40,7 +40,7 @@ pub(super) async fn discard(
 
 /// Whether the mark of an abort made a write fail. The mark is then deleted, and the write can be
 /// retried.
-pub(super) async fn stand_in_the_way(
+pub(super) async fn remove_abort_mark(
     store: &AzureStore,
     key: &ObjectKey,
     outcome: &Result<Response, StoreError>,
@@ -53,7 +53,7 @@ pub(super) async fn stand_in_the_way(
 
 /// Deletes the mark of an abort. Returns whether the blob was one.
 async fn clear(store: &AzureStore, key: &ObjectKey) -> Result<bool, StoreError> {
-    let seen = match store.look_at_all(key).await {
+    let seen = match store.head_any(key).await {
         Err(error) if error.is_not_found() => return Ok(false),
         seen => seen?,
     };

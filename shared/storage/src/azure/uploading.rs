@@ -11,7 +11,7 @@ use super::{
     blocks::Upload,
     client::Request,
     remains,
-    writing::{compare, settle_doubt},
+    writing::{compare, resolve_uncertain_write},
 };
 use crate::{
     StoreError, Stored, UploadId, UploadedPart,
@@ -22,7 +22,7 @@ use crate::{
 
 /// Another upload's blocks under the same name are kept for this time, because it may be running.
 /// No function runs longer.
-const MAY_BE_RUNNING: SignedDuration = SignedDuration::from_hours(24);
+const MAX_UPLOAD_DURATION: SignedDuration = SignedDuration::from_hours(24);
 
 /// Sends nothing: an upload exists from its first block on.
 pub(super) fn begin(key: &ObjectKey) -> Result<UploadId, StoreError> {
@@ -42,7 +42,7 @@ pub(super) async fn part(
     let sent = store.call(
         Call::sending("upload_part", key.as_str(), body.len()),
         || {
-            Request::of_blob(Method::PUT, store, key)
+            Request::for_blob(Method::PUT, store, key)
                 .query("comp", "block")
                 .query("blockid", block.clone())
                 .header("content-md5", md5.clone())
@@ -74,7 +74,7 @@ pub(super) async fn complete(
     let list = Bytes::from(upload.list(parts));
     let send = || {
         store.call(Call::long("complete_upload", key.as_str()), || {
-            Request::of_blob(Method::PUT, store, key)
+            Request::for_blob(Method::PUT, store, key)
                 .query("comp", "blocklist")
                 .header("content-md5", Md5::of(&list).to_base64())
                 .header(CHECKSUM, expected.checksum.to_string())
@@ -83,7 +83,7 @@ pub(super) async fn complete(
         })
     };
     let mut outcome = send().await;
-    if remains::stand_in_the_way(store, key, &outcome).await? {
+    if remains::remove_abort_mark(store, key, &outcome).await? {
         outcome = send().await;
     }
     let doubt = match outcome {
@@ -99,7 +99,7 @@ pub(super) async fn complete(
         }
         Err(error) => return Err(error),
     };
-    settle_doubt(store, key, expected, pieces(parts), doubt).await
+    resolve_uncertain_write(store, key, expected, pieces(parts), doubt).await
 }
 
 pub(super) async fn abort(
@@ -115,8 +115,9 @@ pub(super) async fn abort(
         return Ok(());
     }
     let now = Timestamp::now();
-    let may_be_running =
-        |other: &Upload| *other != upload && now.duration_since(other.begun_at()) < MAY_BE_RUNNING;
+    let may_be_running = |other: &Upload| {
+        *other != upload && now.duration_since(other.begun_at()) < MAX_UPLOAD_DURATION
+    };
     if waiting.iter().any(may_be_running) {
         // Its completion or abort ends these blocks too.
         tracing::info!(%key, upload = upload.id().0, "kept the blocks of an upload of the same name, because it may be running");
@@ -131,7 +132,7 @@ pub(super) async fn waiting(
     key: &ObjectKey,
 ) -> Result<Vec<Upload>, StoreError> {
     let asked = store.call_for_text(Call::short("list_blocks", key.as_str()), || {
-        Request::of_blob(Method::GET, store, key)
+        Request::for_blob(Method::GET, store, key)
             .query("comp", "blocklist")
             .query("blocklisttype", "uncommitted")
     });
@@ -140,7 +141,7 @@ pub(super) async fn waiting(
         text => text?,
     };
     let list: BlockList = answers::read(key.as_str(), &text)?;
-    let mut uploads: Vec<_> = list.uncommitted().filter_map(Upload::of_block).collect();
+    let mut uploads: Vec<_> = list.uncommitted().filter_map(Upload::from_block).collect();
     uploads.sort();
     uploads.dedup();
     Ok(uploads)

@@ -33,7 +33,7 @@ pub(super) async fn put(
     let md5 = Md5::of(&body).to_base64();
     let send = || {
         store.call(Call::sending("put", key.as_str(), body.len()), || {
-            Request::of_blob(Method::PUT, store, key)
+            Request::for_blob(Method::PUT, store, key)
                 .header("x-ms-blob-type", "BlockBlob")
                 .header("content-md5", md5.clone())
                 .header(CHECKSUM, expected.checksum.to_string())
@@ -50,7 +50,7 @@ pub(super) async fn put(
         })
     };
     let mut outcome = send().await;
-    if remains::stand_in_the_way(store, key, &outcome).await? {
+    if remains::remove_abort_mark(store, key, &outcome).await? {
         outcome = send().await;
     }
     let piece = Piece {
@@ -62,14 +62,14 @@ pub(super) async fn put(
         // Azure compared the MD5, and stored bytes and SHA-256 together.
         Ok(_) => Ok(expected),
         Err(error @ (StoreError::AlreadyExists { .. } | StoreError::Unavailable { .. })) => {
-            settle_doubt(store, key, expected, std::iter::once(piece), error).await
+            resolve_uncertain_write(store, key, expected, std::iter::once(piece), error).await
         }
         Err(error) => Err(error),
     }
 }
 
 /// Success if the same object exists. Otherwise the original error.
-pub(super) async fn settle_doubt(
+pub(super) async fn resolve_uncertain_write(
     store: &AzureStore,
     key: &ObjectKey,
     expected: Stored,
@@ -94,7 +94,7 @@ pub(super) async fn compare(
         size_bytes,
         checksum,
         ..
-    } = store.look(key).await?;
+    } = store.head_object(key).await?;
     is_of_size(key, expected.size_bytes, size_bytes)?;
     match checksum {
         None => proof::by_reading(store, key, pieces).await?,

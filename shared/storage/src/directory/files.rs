@@ -33,7 +33,7 @@ pub(super) fn create(path: &Path) -> io::Result<File> {
         .create_new(true)
         .mode(0o600)
         .open(path)?;
-    give_back(file.set_permissions(Permissions::from_mode(0o600)))?;
+    allow_unsupported(file.set_permissions(Permissions::from_mode(0o600)))?;
     Ok(file)
 }
 
@@ -57,7 +57,7 @@ pub(super) fn create_directory(path: &Path) -> io::Result<bool> {
         }
         Err(error) => return Err(error),
     }
-    give_back(fs::set_permissions(path, Permissions::from_mode(0o700)))?;
+    allow_unsupported(fs::set_permissions(path, Permissions::from_mode(0o700)))?;
     if let Some(parent) = path.parent() {
         sync_directory(parent)?;
     }
@@ -66,7 +66,7 @@ pub(super) fn create_directory(path: &Path) -> io::Result<bool> {
 
 /// An error is acceptable: the initial mode was already as narrow, or the file system has no modes.
 /// A umask can only narrow it further.
-fn give_back(outcome: io::Result<()>) -> io::Result<()> {
+fn allow_unsupported(outcome: io::Result<()>) -> io::Result<()> {
     outcome.or_else(|error| {
         if is_unsupported(&error) {
             Ok(())

@@ -74,7 +74,7 @@ impl Walk {
             if entry.is_directory {
                 self.open(&entry)?;
             } else {
-                infos.extend(look(&entry)?);
+                infos.extend(object_info(&entry)?);
             }
         }
         Ok(infos)
@@ -158,7 +158,7 @@ fn top(area: Area<'_>) -> Entry {
 }
 
 /// Information about an object. `None` if it was deleted in the meantime.
-fn look(entry: &Entry) -> Result<Option<ObjectInfo>, StoreError> {
+fn object_info(entry: &Entry) -> Result<Option<ObjectInfo>, StoreError> {
     let Ok(key) = entry.key.parse() else {
         return Ok(None);
     };

@@ -23,7 +23,7 @@ use crate::{ByteStream, ObjectInfo, StoreError};
 
 pub(super) fn head(store: &DirectoryStore, key: &ObjectKey) -> Result<ObjectInfo, StoreError> {
     let path = store.places.reading(key)?;
-    info(key, &path, &look(key, &path)?)
+    info(key, &path, &metadata_of(key, &path)?)
 }
 
 /// Information about a file, for lists.
@@ -56,7 +56,7 @@ pub(super) fn mark(found: &Metadata) -> String {
 }
 
 /// Metadata at the object's path, if it is a file.
-pub(super) fn look(key: &ObjectKey, path: &Path) -> Result<Metadata, StoreError> {
+pub(super) fn metadata_of(key: &ObjectKey, path: &Path) -> Result<Metadata, StoreError> {
     let none = || not_found(key.as_str(), format!("there is no file {}", path.display()));
     match fs::symlink_metadata(path) {
         Ok(found) if found.is_file() => Ok(found),
@@ -69,7 +69,7 @@ pub(super) fn look(key: &ObjectKey, path: &Path) -> Result<Metadata, StoreError>
 /// The object's file, and its metadata at opening.
 pub(super) fn open(key: &ObjectKey, path: &Path) -> Result<(File, Metadata), StoreError> {
     // Checked first, because opening a pipe would block.
-    look(key, path)?;
+    metadata_of(key, path)?;
     let opened = File::open(path).and_then(|file| file.metadata().map(|found| (file, found)));
     opened.map_err(|error| translate(key.as_str(), "open", path, &error))
 }

@@ -122,7 +122,7 @@ pub(super) struct Temporary {
 
 impl Temporary {
     /// A file with the lifetime of its upload.
-    pub(super) fn of_upload(file: File, path: PathBuf) -> Self {
+    pub(super) fn from_upload(file: File, path: PathBuf) -> Self {
         Self {
             file,
             path,

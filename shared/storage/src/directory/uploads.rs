@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// The receipt of a part in a separate file. Other receipts contain the part's beginning.
-const APART: &str = "apart";
+const SEPARATE_PART: &str = "apart";
 
 pub(super) fn begin(store: &DirectoryStore, key: &ObjectKey) -> Result<UploadId, StoreError> {
     let (area, _) = store.places.writing(key)?;
@@ -73,7 +73,7 @@ pub(super) fn part(
         let apart = temporary::path(area, key, upload, Piece::Part(number))?;
         let written = create_anew(&apart).and_then(|mut file| file.write_all(body));
         written.map_err(|error| translate(key.as_str(), "write", &apart, &error))?;
-        APART.to_owned()
+        SEPARATE_PART.to_owned()
     };
     Ok(UploadedPart {
         number,
@@ -171,7 +171,7 @@ impl Assembly<'_> {
         let file = fill(&target, &missing, length);
         let file =
             file.map_err(|error| translate(self.key.as_str(), "put together", &target, &error))?;
-        Ok(Temporary::of_upload(file, target))
+        Ok(Temporary::from_upload(file, target))
     }
 
     fn path(&self, piece: Piece) -> Result<PathBuf, StoreError> {
@@ -191,7 +191,7 @@ impl Assembly<'_> {
                     ),
                 )
             };
-            let (source, from) = if part.etag == APART {
+            let (source, from) = if part.etag == SEPARATE_PART {
                 (self.path(Piece::Part(part.number))?, 0)
             } else {
                 (

@@ -12,7 +12,7 @@ use super::{
     errors::{corrupt, taken, translate},
     files::{self, digests, publish, rename_if_absent, settle},
     place::Area,
-    reading::{look, mark, open},
+    reading::{mark, metadata_of, open},
     space,
     temporary::{self, Piece, Temporary},
 };
@@ -107,7 +107,7 @@ fn replace(
 ) -> Result<(), StoreError> {
     let rename = || {
         if let Some(etag) = etag {
-            let found = look(key, target).map(|found| mark(&found));
+            let found = metadata_of(key, target).map(|found| mark(&found));
             if found.as_ref().is_ok_and(|found| found != etag) {
                 return Err(taken(key.as_str(), "it changed in the meantime"));
             }

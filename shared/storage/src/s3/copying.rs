@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Number of parts copied at a time. S3 does the work, and takes some 0.1 s for each.
-const AT_A_TIME: usize = 8;
+const MAX_CONCURRENT_PARTS: usize = 8;
 
 pub(super) async fn copy(
     store: &S3Store,
@@ -78,7 +78,7 @@ impl Copying<'_> {
     async fn copy_parts(&self, upload: &UploadId) -> Result<CompletedMultipartUpload, StoreError> {
         let calls = pieces(self.parts).map(|piece| self.copy_part(upload, piece));
         let list: Vec<CompletedPart> = stream::iter(calls)
-            .buffered(AT_A_TIME)
+            .buffered(MAX_CONCURRENT_PARTS)
             .try_collect()
             .await?;
         Ok(CompletedMultipartUpload::builder()
@@ -142,7 +142,7 @@ impl Copying<'_> {
 
     /// Proves it by the store's checksum, or by reading if the store has no checksum.
     async fn prove(&self) -> Result<Stored, StoreError> {
-        let (seen, expected) = (self.store.look(self.to).await?, whole(self.parts));
+        let (seen, expected) = (self.store.head_object(self.to).await?, whole(self.parts));
         if seen.sha256.is_some() || seen.size_bytes != expected.size_bytes {
             return agree(self.to, seen, expected);
         }

@@ -22,13 +22,13 @@ where
     }
     let kind = match error {
         SdkError::ServiceError(_) if asks_for_checksums(error.message()) => Kind::Unsupported,
-        SdkError::ConstructionFailure(_) => Kind::of_undispatched(&chain(error)),
+        SdkError::ConstructionFailure(_) => Kind::from_undispatched(&chain(error)),
         SdkError::DispatchFailure(failure) if failure.is_user() => Kind::Invalid,
         SdkError::DispatchFailure(failure) if failure.is_other() => {
-            Kind::of_undispatched(&chain(error))
+            Kind::from_undispatched(&chain(error))
         }
         SdkError::ServiceError(answer) => {
-            Kind::of_answer(error.code(), answer.raw().status().as_u16())
+            Kind::from_answer(error.code(), answer.raw().status().as_u16())
         }
         _ => Kind::Unavailable,
     };
@@ -103,7 +103,7 @@ enum Kind {
 impl Kind {
     /// Codes are decisive: an error inside an answer of 200 has only its code, and 400 and 403 have
     /// many meanings.
-    fn of_answer(code: Option<&str>, status: u16) -> Self {
+    fn from_answer(code: Option<&str>, status: u16) -> Self {
         match code.unwrap_or_default() {
             "NoSuchKey" | "NoSuchUpload" | "NoSuchVersion" | "NotFound" => Self::NotFound,
             // Not "not found": a wrong name must not look like an empty repository.
@@ -132,11 +132,11 @@ impl Kind {
             | "InvalidPart"
             | "InvalidPartOrder" => Self::Corrupt,
             "EntityTooLarge" => Self::Limit,
-            _ => Self::of_status(status),
+            _ => Self::from_status(status),
         }
     }
 
-    fn of_status(status: u16) -> Self {
+    fn from_status(status: u16) -> Self {
         match status {
             401 | 403 => Self::Denied,
             404 => Self::NotFound,
@@ -149,7 +149,7 @@ impl Kind {
     }
 
     /// A request that was not sent: usually the credentials for its signature are missing.
-    fn of_undispatched(chain: &str) -> Self {
+    fn from_undispatched(chain: &str) -> Self {
         if chain.contains("redential") || chain.contains("identity") {
             Self::Denied
         } else {
@@ -192,7 +192,7 @@ mod tests {
             (None, 403, Kind::Denied),
             (None, 503, Kind::Unavailable),
         ] {
-            assert_eq!(Kind::of_answer(code, status), kind, "{code:?} {status}");
+            assert_eq!(Kind::from_answer(code, status), kind, "{code:?} {status}");
         }
     }
 
@@ -213,11 +213,11 @@ mod tests {
     #[test]
     fn missing_credentials_are_not_called_a_bad_network() {
         assert_eq!(
-            Kind::of_undispatched("dispatch failure: no providers in chain provided credentials"),
+            Kind::from_undispatched("dispatch failure: no providers in chain provided credentials"),
             Kind::Denied
         );
         assert_eq!(
-            Kind::of_undispatched("dispatch failure: unexpected frame"),
+            Kind::from_undispatched("dispatch failure: unexpected frame"),
             Kind::Unavailable
         );
     }

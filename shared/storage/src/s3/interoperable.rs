@@ -140,7 +140,7 @@ pub(super) async fn complete(
         Err(error) if may_be_done(&error) => {
             match compare(store, key, expected.size_bytes, pieces(parts)).await {
                 Ok(()) => Ok(expected),
-                Err(_) => Err(of_an_upload(store, key, upload, error).await),
+                Err(_) => Err(from_upload(store, key, upload, error).await),
             }
         }
         Err(error) => Err(error),
@@ -148,7 +148,7 @@ pub(super) async fn complete(
 }
 
 /// Some servers do not report a missing upload: one fails internally.
-async fn of_an_upload(
+async fn from_upload(
     store: &S3Store,
     key: &ObjectKey,
     upload: &UploadId,
@@ -204,7 +204,7 @@ async fn is_there(
 }
 
 async fn is_unchanged(store: &S3Store, key: &ObjectKey, etag: &str) -> Result<(), StoreError> {
-    let found = store.look(key).await?.etag;
+    let found = store.head_object(key).await?.etag;
     if found == etag {
         return Ok(());
     }
@@ -221,6 +221,6 @@ async fn compare(
     size_bytes: u64,
     pieces: impl Iterator<Item = Piece> + Send,
 ) -> Result<(), StoreError> {
-    is_of_size(key, size_bytes, store.look(key).await?.size_bytes)?;
+    is_of_size(key, size_bytes, store.head_object(key).await?.size_bytes)?;
     proof::by_reading(store, key, pieces).await
 }

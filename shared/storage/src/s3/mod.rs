@@ -178,7 +178,7 @@ impl Store for S3Store {
     }
 
     async fn head(&self, key: &ObjectKey) -> Result<ObjectInfo, StoreError> {
-        let seen = self.look(key).await?;
+        let seen = self.head_object(key).await?;
         let last_modified_at = timestamp(key.as_str(), seen.last_modified.as_ref())?;
         Ok(ObjectInfo {
             key: key.clone(),
@@ -243,7 +243,7 @@ struct Seen {
 }
 
 impl S3Store {
-    async fn look(&self, key: &ObjectKey) -> Result<Seen, StoreError> {
+    async fn head_object(&self, key: &ObjectKey) -> Result<Seen, StoreError> {
         let full_key = self.full_key(key);
         let call = Call::short("head", key.as_str());
         let seen = self.retry.run(call, async || {

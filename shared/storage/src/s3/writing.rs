@@ -54,7 +54,7 @@ pub(super) async fn put(
         Ok(answer) if answer.checksum_sha256 == Some(expected.checksum.to_string()) => Ok(expected),
         Ok(_) => compare(store, key, expected).await,
         Err(error @ (StoreError::AlreadyExists { .. } | StoreError::Unavailable { .. })) => {
-            settle_doubt(store, key, expected, error).await
+            resolve_uncertain_write(store, key, expected, error).await
         }
         Err(error) => Err(error),
     }
@@ -144,7 +144,9 @@ pub(super) async fn complete(
     .await
     {
         Ok(()) => compare(store, key, expected).await,
-        Err(error) if may_be_done(&error) => settle_doubt(store, key, expected, error).await,
+        Err(error) if may_be_done(&error) => {
+            resolve_uncertain_write(store, key, expected, error).await
+        }
         Err(error) => Err(error),
     }
 }
@@ -221,7 +223,7 @@ pub(super) async fn compare(
     key: &ObjectKey,
     expected: Stored,
 ) -> Result<Stored, StoreError> {
-    agree(key, store.look(key).await?, expected)
+    agree(key, store.head_object(key).await?, expected)
 }
 
 /// Whether the stored object is the sent one.
@@ -248,7 +250,7 @@ pub(super) fn agree(key: &ObjectKey, seen: Seen, expected: Stored) -> Result<Sto
 }
 
 /// Success if the same object exists. Otherwise the original error.
-async fn settle_doubt(
+async fn resolve_uncertain_write(
     store: &S3Store,
     key: &ObjectKey,
     expected: Stored,

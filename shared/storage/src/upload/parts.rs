@@ -30,21 +30,21 @@ pub struct PartSink {
     buffers_made: usize,
     parts: mpsc::Sender<Message>,
     returned: mpsc::UnboundedReceiver<Vec<u8>>,
-    give_back: mpsc::WeakUnboundedSender<Vec<u8>>,
+    pool: mpsc::WeakUnboundedSender<Vec<u8>>,
 }
 
 /// The async end, for [`super::send_all`]. It holds the return channel for buffers, so the sink
 /// notices its drop at every wait.
 pub struct PartSource {
     parts: mpsc::Receiver<Message>,
-    _give_back: mpsc::UnboundedSender<Vec<u8>>,
+    _pool: mpsc::UnboundedSender<Vec<u8>>,
 }
 
 /// Joins a blocking source to an upload, in parts of `part_bytes`.
 #[must_use]
 pub fn channel(part_bytes: usize) -> (PartSink, PartSource) {
     let (parts, received) = mpsc::channel(BUFFERS);
-    let (give_back, returned) = mpsc::unbounded_channel();
+    let (pool, returned) = mpsc::unbounded_channel();
     let sink = PartSink {
         part_bytes: part_bytes.max(1),
         filling: Vec::new(),
@@ -52,13 +52,13 @@ pub fn channel(part_bytes: usize) -> (PartSink, PartSource) {
         buffers_made: 1,
         parts,
         returned,
-        give_back: give_back.downgrade(),
+        pool: pool.downgrade(),
     };
     (
         sink,
         PartSource {
             parts: received,
-            _give_back: give_back,
+            _pool: pool,
         },
     )
 }
@@ -75,7 +75,7 @@ impl PartSink {
     }
 
     /// A full part waits for more bytes, so that the last part is marked as the last.
-    fn hand_over(&mut self) -> io::Result<()> {
+    fn send_filled(&mut self) -> io::Result<()> {
         let part = self.take_filled()?;
         self.send(Message::More(part))?;
         self.filling = self.next_buffer()?;
@@ -83,10 +83,10 @@ impl PartSink {
     }
 
     fn take_filled(&mut self) -> io::Result<Bytes> {
-        let give_back = self.give_back.upgrade().ok_or_else(given_up)?;
-        Ok(Bytes::from_owner(Lent {
+        let pool = self.pool.upgrade().ok_or_else(given_up)?;
+        Ok(Bytes::from_owner(PooledBuffer {
             buffer: mem::take(&mut self.filling),
-            give_back,
+            pool,
         }))
     }
 
@@ -121,7 +121,7 @@ impl PartSink {
 impl Write for PartSink {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
         if self.filling.len() == self.part_bytes && !data.is_empty() {
-            self.hand_over()?;
+            self.send_filled()?;
         }
         let count = data.len().min(self.part_bytes - self.filling.len());
         self.make_room(count);
@@ -144,23 +144,23 @@ impl PartSource {
 }
 
 /// A buffer in use. When its last reference is dropped, it returns to the sink.
-struct Lent {
+struct PooledBuffer {
     buffer: Vec<u8>,
-    give_back: mpsc::UnboundedSender<Vec<u8>>,
+    pool: mpsc::UnboundedSender<Vec<u8>>,
 }
 
-impl AsRef<[u8]> for Lent {
+impl AsRef<[u8]> for PooledBuffer {
     fn as_ref(&self) -> &[u8] {
         &self.buffer
     }
 }
 
-impl Drop for Lent {
+impl Drop for PooledBuffer {
     fn drop(&mut self) {
         let mut buffer = mem::take(&mut self.buffer);
         buffer.clear();
         // A dropped sink needs no buffer.
-        let _ = self.give_back.send(buffer);
+        let _ = self.pool.send(buffer);
     }
 }
 

@@ -112,7 +112,7 @@ impl PendingUpload {
             Content::Whole(body) => self.store.put(&self.key, body, PutMode::IfAbsent).await,
             Content::Parts(open, parts) => open.complete(&parts).await,
         };
-        clear_up(&*self.store, &self.key, outcome).await
+        delete_after_failure(&*self.store, &self.key, outcome).await
     }
 
     /// Completes the upload under `key`, for a name that depends on the content. An upload of one
@@ -129,7 +129,7 @@ impl PendingUpload {
             Content::Whole(body) => return self.store.put(key, body, PutMode::IfAbsent).await,
             Content::Parts(open, parts) => (open, parts),
         };
-        clear_up(&*self.store, &self.key, open.complete(&parts).await).await?;
+        delete_after_failure(&*self.store, &self.key, open.complete(&parts).await).await?;
         let outcome = self.store.copy(&self.key, key, &parts).await;
         delete(&*self.store, &self.key).await;
         outcome
@@ -145,7 +145,7 @@ impl PendingUpload {
 
 /// After a failure, the store may have completed an unconfirmed write. The key is the writer's own,
 /// unless it was already taken.
-async fn clear_up(
+async fn delete_after_failure(
     store: &dyn Store,
     key: &ObjectKey,
     outcome: Result<Stored, StoreError>,

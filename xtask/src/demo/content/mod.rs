@@ -25,7 +25,7 @@ use super::{
 use crate::{progress::Step, stack::Stack};
 
 /// The published files of the platform's contents, and their node.
-pub(super) struct Works<'a> {
+pub(super) struct PublishedContent<'a> {
     node: Node<'a>,
     pub(super) files: Vec<Published>,
     /// Of all files.
@@ -45,7 +45,7 @@ pub(super) struct BroughtBack {
     pub(super) on_gaia: usize,
 }
 
-impl<'a> Works<'a> {
+impl<'a> PublishedContent<'a> {
     /// Publishes the files.
     pub(super) async fn publish(stack: &'a Stack) -> Result<Self> {
         let step = Step::begin("Publishing files on IPFS and Gaia");
@@ -158,7 +158,7 @@ impl<'a> Works<'a> {
             .await
             .context("cannot import the CAR")?
             .blocks;
-        for (path, file) in restored.of_gaia() {
+        for (path, file) in restored.on_gaia_hub() {
             self.node.put(path, &file?).await?;
         }
         let mut counts = BTreeMap::<&str, usize>::new();

@@ -20,12 +20,12 @@ pub(crate) struct Restored {
 
 impl Restored {
     /// The path of each file from Gaia, and the file.
-    pub(super) fn of_gaia(&self) -> impl Iterator<Item = (&str, Result<Vec<u8>>)> {
-        let of_gaia = self
+    pub(super) fn on_gaia_hub(&self) -> impl Iterator<Item = (&str, Result<Vec<u8>>)> {
+        let on_gaia_hub = self
             .files
             .values()
             .filter(|(_, path)| path.starts_with("/gaia/"));
-        of_gaia.map(|(file, path)| (path.as_str(), read(file)))
+        on_gaia_hub.map(|(file, path)| (path.as_str(), read(file)))
     }
 }
 

@@ -7,20 +7,20 @@ use holdfast_archive::{NamespaceKind, NamespaceSummary};
 
 use crate::restore::{
     Expected,
-    handed_on::{HandedOn, Order},
     measurements::{in_name_order, unpack},
+    sent::{Order, SentDocuments},
     target::Target,
 };
 use crate::{
     CollectionContent, Connection, DatabaseError,
-    content::{TakeIn, read_back},
+    content::{Accumulate, read_back},
 };
 
 /// The expected content of a target.
 pub(in crate::restore) struct Wanted<'a> {
     pub(in crate::restore) content: CollectionContent,
     /// Differences because of a generated `_id`.
-    pub(in crate::restore) handed_on: &'a HandedOn,
+    pub(in crate::restore) sent: &'a SentDocuments,
     /// The rules already account for each generated `_id`.
     pub(in crate::restore) is_anonymized: bool,
 }
@@ -40,7 +40,7 @@ pub(in crate::restore) async fn found_in(
     collection: &str,
 ) -> Result<Found, DatabaseError> {
     let order = Arc::new(Mutex::new(Order::default()));
-    let take_in = if target.is_series() && target.takes_measurements() {
+    let accumulate = if target.is_series() && target.takes_measurements() {
         measurements(target)
     } else if target.is_capped() {
         in_order(Arc::clone(&order))
@@ -48,7 +48,7 @@ pub(in crate::restore) async fn found_in(
         whole()
     };
     let data = target.data_collection(collection);
-    let content = read_back(connection, target.database.name(), &data, take_in).await?;
+    let content = read_back(connection, target.database.name(), &data, accumulate).await?;
     let order = order
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
@@ -60,7 +60,7 @@ pub(in crate::restore) async fn found_in(
     })
 }
 
-fn whole() -> TakeIn {
+fn whole() -> Accumulate {
     Arc::new(|content, document| {
         content.add_document(document);
         Ok(())
@@ -68,7 +68,7 @@ fn whole() -> TakeIn {
 }
 
 /// Batches are added one after another.
-fn in_order(order: Arc<Mutex<Order>>) -> TakeIn {
+fn in_order(order: Arc<Mutex<Order>>) -> Accumulate {
     Arc::new(move |content, document| {
         content.add_document(document);
         order
@@ -79,7 +79,7 @@ fn in_order(order: Arc<Mutex<Order>>) -> TakeIn {
     })
 }
 
-fn measurements(target: &Target) -> TakeIn {
+fn measurements(target: &Target) -> Accumulate {
     let meta_field = target.meta_field().map(str::to_owned);
     Arc::new(move |content, bucket| {
         let unpacked = unpack(bucket, meta_field.as_deref());
@@ -112,16 +112,16 @@ pub(in crate::restore) fn content_difference(
     let mut wanted_hash = wanted.content.content_hash;
     let mut found_hash = found.content.content_hash;
     if !wanted.is_anonymized {
-        wanted_hash += wanted.handed_on.with_id.content_hash;
-        found_hash += wanted.handed_on.without_id.content_hash;
+        wanted_hash += wanted.sent.with_id.content_hash;
+        found_hash += wanted.sent.without_id.content_hash;
     }
     if wanted_hash != found_hash {
         return Some(other_documents(documents, wanted, found));
     }
-    order_difference(wanted.handed_on, found.order)
+    order_difference(wanted.sent, found.order)
 }
 
-fn order_difference(wanted: &HandedOn, found: Option<[u8; 32]>) -> Option<String> {
+fn order_difference(wanted: &SentDocuments, found: Option<[u8; 32]>) -> Option<String> {
     let is_same = found.is_none_or(|order| order == wanted.order.clone().digest());
     (!is_same).then(|| "the target has the documents of the archive in another order".to_owned())
 }
@@ -138,7 +138,7 @@ fn reason_of_count(target: &Target, wanted: u64, found: u64) -> &'static str {
 
 /// An equal number of documents, but other ones. Their bytes show whether values changed in length.
 fn other_documents(documents: &str, wanted: &Wanted<'_>, found: &Found) -> String {
-    let generated = &wanted.handed_on;
+    let generated = &wanted.sent;
     let (mut wanted_bytes, found_bytes) = (wanted.content.bytes, found.content.bytes);
     if !wanted.is_anonymized {
         wanted_bytes =
@@ -187,9 +187,9 @@ mod tests {
             }
             order
         };
-        let wanted = HandedOn {
+        let wanted = SentDocuments {
             order: order([b"first", b"second"]),
-            ..HandedOn::default()
+            ..SentDocuments::default()
         };
         assert_eq!(
             order_difference(&wanted, Some(order([b"first", b"second"]).digest())),

@@ -20,12 +20,12 @@ use crate::{
 };
 
 /// Number of collections read back at a time.
-const AT_A_TIME: usize = 4;
+const MAX_CONCURRENT_COMPARISONS: usize = 4;
 
 impl Run<'_> {
     pub(super) fn note_generated_ids(&mut self, walked: &Walked) {
         for (target, result) in self.targets.iter().zip(&mut self.results) {
-            let generated = walked.handed_on[target.number].with_id.documents;
+            let generated = walked.sent[target.number].with_id.documents;
             if generated > 0 {
                 let note = format!(
                     "documents without `_id` in the archive, each given a new ObjectId: {generated}"
@@ -65,7 +65,7 @@ impl Run<'_> {
                     found_in(connection, &targets[at], targets[at].filled()).await,
                 )
             })
-            .buffer_unordered(AT_A_TIME);
+            .buffer_unordered(MAX_CONCURRENT_COMPARISONS);
         (self.documents, self.bytes) = (0, 0);
         while let Some((at, found)) = reading.next().await {
             let found = match found {
@@ -89,7 +89,7 @@ impl Run<'_> {
             }
             self.documents += found.content.documents;
             self.bytes += found.content.bytes;
-            self.tell(RestoreStep::Comparing);
+            self.report_step(RestoreStep::Comparing);
         }
         Ok(())
     }
@@ -97,10 +97,7 @@ impl Run<'_> {
     /// The expected content of a target, and whether the rules changed it.
     fn wanted_of<'w>(&self, at: usize, walked: &'w Walked) -> (Wanted<'w>, bool) {
         let number = self.targets[at].number;
-        let (held, handed_on) = (
-            &walked.summary.namespaces[number],
-            &walked.handed_on[number],
-        );
+        let (held, sent) = (&walked.summary.namespaces[number], &walked.sent[number]);
         let changed = walked
             .rules
             .as_ref()
@@ -118,7 +115,7 @@ impl Run<'_> {
         (
             Wanted {
                 content,
-                handed_on,
+                sent,
                 is_anonymized: changed.is_some(),
             },
             changed.is_some(),

@@ -92,7 +92,7 @@ impl Beat {
             Some(_) => Ok(()),
             None => Err(refused(&format!(
                 "{} was dropped by another program",
-                scratch_name::of_beat(&self.run)
+                scratch_name::beat_name(&self.run)
             ))),
         }
     }
@@ -240,7 +240,7 @@ fn needed_of(rows: &[Document]) -> Vec<(String, OnlyCopy)> {
 }
 
 fn rows(database: &Database, run: &str) -> mongodb::Collection<Document> {
-    database.collection(&scratch_name::of_beat(run))
+    database.collection(&scratch_name::beat_name(run))
 }
 
 async fn insert(database: &Database, run: &str, row: Document) -> Result<Bson, DatabaseError> {

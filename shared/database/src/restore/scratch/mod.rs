@@ -76,7 +76,7 @@ impl Scratch {
                 target.refusal = Some(error.to_string());
                 continue;
             }
-            let name = scratch_name::of_target(&scratch.run, &target.collection);
+            let name = scratch_name::target_name(&scratch.run, &target.collection);
             scratch
                 .collections
                 .push((target.database.clone(), name.clone()));
@@ -166,7 +166,7 @@ impl Scratch {
             }
         }
         for beat in self.beats.iter().filter(|beat| !beat.holds_any()) {
-            let _ = drop_collection(&beat.database, &scratch_name::of_beat(&self.run)).await;
+            let _ = drop_collection(&beat.database, &scratch_name::beat_name(&self.run)).await;
         }
     }
 }
@@ -174,7 +174,7 @@ impl Scratch {
 /// Names of missing scratch collections.
 pub(super) fn absent_names() -> [String; 2] {
     let run = scratch_name::new_run();
-    ["from", "to"].map(|end| scratch_name::of_target(&run, end))
+    ["from", "to"].map(|end| scratch_name::target_name(&run, end))
 }
 
 /// Drops the scratch collections of dead restores in these databases, and returns their names.

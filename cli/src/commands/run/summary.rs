@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// The exit is that of the failures, otherwise that of the warnings.
-pub(super) async fn tell(
+pub(super) async fn print(
     h: &Holdfast,
     begun: &Begun,
     ends: Vec<End>,
@@ -25,10 +25,14 @@ pub(super) async fn tell(
     for (job, end) in begun.parts.iter().zip(ends) {
         match end
             .map_err(Failure::from)
-            .and_then(|outcome| tell_one(outcome, &h.settings, output))
+            .and_then(|outcome| print_one(outcome, &h.settings, output))
         {
-            Ok(told) => {
-                exit = if told == Exit::Done { exit } else { told };
+            Ok(part_exit) => {
+                exit = if part_exit == Exit::Done {
+                    exit
+                } else {
+                    part_exit
+                };
                 if begun.is_full() {
                     output.text(String::new)?;
                 }
@@ -37,8 +41,8 @@ pub(super) async fn tell(
         }
     }
     if begun.is_full() {
-        tell_whole(h, begun, output).await?;
-        return Failure::of_parts(failures).map_or(Ok(exit), Err);
+        print_full(h, begun, output).await?;
+        return Failure::from_parts(failures).map_or(Ok(exit), Err);
     }
     failures.pop().map_or(Ok(exit), |(_, failure)| Err(failure))
 }
@@ -51,7 +55,7 @@ impl Begun {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Whole<'a> {
+struct FullSummary<'a> {
     #[serde(flatten)]
     job: &'a Job,
     parts: Vec<&'a BackupId>,
@@ -60,10 +64,10 @@ struct Whole<'a> {
 }
 
 /// The row of the full backup, after its last part.
-async fn tell_whole(h: &Holdfast, begun: &Begun, output: Output) -> Result<(), Failure> {
+async fn print_full(h: &Holdfast, begun: &Begun, output: Output) -> Result<(), Failure> {
     let job = h.catalog.get(&begun.id).await?;
     let parts: Vec<&BackupId> = begun.parts.iter().map(|part| &part.backup_id).collect();
-    let document = Whole {
+    let document = FullSummary {
         job: &job,
         parts,
         left_out: &begun.left_out,
@@ -84,7 +88,7 @@ async fn tell_whole(h: &Holdfast, begun: &Begun, output: Output) -> Result<(), F
     })
 }
 
-fn tell_one(outcome: BackupOutcome, settings: &Settings, output: Output) -> Result<Exit, Failure> {
+fn print_one(outcome: BackupOutcome, settings: &Settings, output: Output) -> Result<Exit, Failure> {
     match outcome {
         BackupOutcome::Completed(job) => {
             output.result(&job, || completed(&job, settings))?;
@@ -119,11 +123,11 @@ fn unsuccessful(job: &Job) -> Failure {
     let id = &job.backup_id;
     match &job.error {
         _ if job.status == JobStatus::Cancelled => Failure::failed(format!("{id} was cancelled")),
-        Some(failure) if failure.code == FailureCode::TooManyFailures => Failure::of_job(failure)
+        Some(failure) if failure.code == FailureCode::TooManyFailures => Failure::from_job(failure)
             .hint(format!(
                 "see `holdfast show {id} --failed` for the reason of each item"
             )),
-        Some(failure) => Failure::of_job(failure),
+        Some(failure) => Failure::from_job(failure),
         None => Failure::failed(format!("{id} is {}", job.status)),
     }
 }

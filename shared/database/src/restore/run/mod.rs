@@ -21,7 +21,7 @@ use super::{
 use crate::{AnonymizeReport, CollectionContent, Connection, DatabaseError, anonymize::Applied};
 
 /// Number of concurrent inserts.
-const AT_A_TIME: usize = 4;
+const MAX_CONCURRENT_INSERTS: usize = 4;
 
 /// Limit of bytes in concurrent inserts, in addition to the first batch. The driver copies each
 /// batch twice.
@@ -116,7 +116,7 @@ impl<'a> Run<'a> {
         self.note_generated_ids(&walked);
         self.compare_with_manifest(&walked.summary, expected);
         self.compare_with_archive(&walked).await?;
-        self.tell(RestoreStep::Indexing);
+        self.report_step(RestoreStep::Indexing);
         self.create_indexes().await?;
         self.let_expire().await?;
         self.compare_structure().await?;
@@ -201,7 +201,7 @@ impl<'a> Run<'a> {
         for (at, target) in self.targets.iter().enumerate() {
             target_of[target.number] = Some(at);
         }
-        feed.go_on(decision);
+        feed.resume(decision);
         let targets = self.targets;
         let mut running = FuturesUnordered::new();
         let mut in_flight = 0;
@@ -215,7 +215,7 @@ impl<'a> Run<'a> {
             let keeps_order = targets[at].is_capped();
             while !running.is_empty()
                 && (keeps_order
-                    || running.len() >= AT_A_TIME
+                    || running.len() >= MAX_CONCURRENT_INSERTS
                     || in_flight + batch.bytes > IN_FLIGHT_BYTES)
             {
                 in_flight -= self.settle(running.next().await)?;
@@ -242,7 +242,7 @@ impl<'a> Run<'a> {
             Err(error) => self.give_up_or_end(at, error)?,
         }
         self.bytes += bytes as u64;
-        self.tell(RestoreStep::Inserting);
+        self.report_step(RestoreStep::Inserting);
         Ok(bytes)
     }
 
@@ -260,7 +260,7 @@ impl<'a> Run<'a> {
         self.documents += outcome.inserted + outcome.skipped;
     }
 
-    fn tell(&self, step: RestoreStep) {
+    fn report_step(&self, step: RestoreStep) {
         (self.progress)(&RestoreProgress {
             step,
             documents: self.documents,

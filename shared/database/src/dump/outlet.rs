@@ -22,10 +22,10 @@ pub(super) struct Outlet {
     namespace: usize,
     messages: mpsc::Sender<Message>,
     budget: Budget,
-    held: Option<Held>,
+    held: Option<HeldCollection>,
 }
 
-struct Held {
+struct HeldCollection {
     /// Each with the bytes of its documents.
     batches: Vec<(RawBatch, u64)>,
     bytes: u64,
@@ -44,7 +44,7 @@ impl Outlet {
         let expected = source.size.bytes.saturating_mul(2) + SLACK_BYTES;
         let held = if source.size.bytes <= HELD_BYTES {
             let share = for_held.reserve(expected.min(HELD_BYTES)).await?;
-            Some(Held {
+            Some(HeldCollection {
                 batches: Vec::new(),
                 bytes: 0,
                 share,
@@ -88,14 +88,14 @@ impl Outlet {
         held.batches.push((batch, bytes));
         held.bytes += bytes;
         if held.bytes > held.share.num_permits() as u64 {
-            self.hand_on().await
+            self.forward().await
         } else {
             Ok(())
         }
     }
 
     /// Passes on the kept documents. Later batches are passed on at once.
-    pub(super) async fn hand_on(&mut self) -> Result<(), ReadError> {
+    pub(super) async fn forward(&mut self) -> Result<(), ReadError> {
         let Some(mut held) = self.held.take() else {
             return Ok(());
         };

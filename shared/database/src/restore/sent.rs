@@ -8,7 +8,7 @@ use crate::CollectionContent;
 
 /// The passed documents of one namespace.
 #[derive(Debug, Clone, Default)]
-pub(super) struct HandedOn {
+pub(super) struct SentDocuments {
     /// The documents without `_id`, unchanged from the archive.
     pub(super) without_id: CollectionContent,
     /// The same documents with their generated `_id`.
@@ -17,7 +17,7 @@ pub(super) struct HandedOn {
     pub(super) order: Order,
 }
 
-impl HandedOn {
+impl SentDocuments {
     pub(super) fn note_generated_id(&mut self, document: &[u8], completed: &[u8]) {
         self.without_id.add_document(document);
         self.with_id.add_document(completed);

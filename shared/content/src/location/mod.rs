@@ -14,7 +14,7 @@ const LONGEST_URL: usize = 8_192;
 const DEEPEST_PATH: usize = 256;
 
 /// Maximum number of longer names to try, if a URL has more than one `#` or `?`.
-const MOST_LONGER_NAMES: usize = 4;
+const MAX_LONGER_NAMES: usize = 4;
 
 /// Location of an item's file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,7 +87,7 @@ fn locate_ipfs(text: &str) -> Result<IpfsName, Unsupported> {
         .copied()
         .chain([text.len()])
         .rev()
-        .take(MOST_LONGER_NAMES);
+        .take(MAX_LONGER_NAMES);
     let longer = longer.filter_map(|end| path_of(&with_escapes(&text[..end])).ok());
     let longer = longer
         .filter(|path| path.cid == cut.cid && path.path != cut.path)
