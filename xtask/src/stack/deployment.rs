@@ -55,7 +55,7 @@ async fn wait(aws: &LocalAws, stack: &str) -> Result<BTreeMap<String, String>> {
         match status.as_str() {
             "CREATE_COMPLETE" => return Ok(outputs(&said)),
             "CREATE_IN_PROGRESS" | "REVIEW_IN_PROGRESS" => {
-                tokio::time::sleep(Duration::from_millis(150)).await
+                tokio::time::sleep(Duration::from_millis(150)).await;
             }
             _ => {
                 let events = aws.cloudformation("DescribeStackEvents", &named).await?;

@@ -351,7 +351,7 @@ fn store(reader: &mut Reader) -> Option<StoreLocation> {
         match &mut store {
             Some(StoreLocation::Directory(directories)) => match directories.resolve(&given) {
                 Some(directory) if name == "BACKUP_DATABASE_DIR" => {
-                    directories.database = Some(directory)
+                    directories.database = Some(directory);
                 }
                 Some(directory) => directories.content = Some(directory),
                 None => reader.reject(
