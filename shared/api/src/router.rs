@@ -28,7 +28,6 @@ const BASE: &str = "/api/backups";
 const CONFIG: &str = "/api/backups/config";
 
 /// All calls.
-#[must_use]
 pub fn router(host: Arc<dyn Host>) -> Router {
     let calls = Router::new()
         .route("/status", get(status::status))

@@ -187,7 +187,7 @@ impl fmt::Display for Event {
             Self::VerificationRequested { backup_id, .. } => {
                 write!(f, "a request to verify {backup_id}")
             }
-            Self::HandedOn { backup_id, step } => write!(f, "step {step:?} of {backup_id}"),
+            Self::NextStep { backup_id, step } => write!(f, "step {step:?} of {backup_id}"),
         }
     }
 }

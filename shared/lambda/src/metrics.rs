@@ -82,7 +82,7 @@ metrics! {
     /// Verifications with a fault in the backup or the repository's files. Also backups without an
     /// available key or repository file.
     VerificationFailed: "Count",
-    /// Verifications with a setting_fault in the repository's files.
+    /// Verifications with a fault in the repository's files.
     RepositoryFaults: "Count",
     /// Hours since the last restore drill.
     HoursSinceDrill: "None",

@@ -28,19 +28,19 @@ pub(crate) fn print() -> Result<()> {
     );
     let crates = product(&root)?;
     for (name, sources) in &crates {
-        print_row(name, sources.iter());
+        print_row(name, &sources.iter().collect::<Vec<_>>());
     }
-    print_row("all", crates.values().flatten());
+    print_row("all", &crates.values().flatten().collect::<Vec<_>>());
     println!(
         "\nfile, fn: lines as median/90%/max. tokens/fn: median/90%/99%. docs: % of pub items."
     );
     Ok(())
 }
 
-fn print_row<'a>(name: &str, sources: impl Iterator<Item = &'a Source> + Clone) {
-    let sum = |count: fn(&Source) -> usize| sources.clone().map(count).sum::<usize>();
-    let lines = sorted(sources.clone().map(|source| source.lines));
-    let functions = || sources.clone().flat_map(|source| &source.functions);
+fn print_row(name: &str, sources: &[&Source]) {
+    let sum = |count: fn(&Source) -> usize| sources.iter().copied().map(count).sum::<usize>();
+    let lines = sorted(sources.iter().map(|source| source.lines));
+    let functions = || sources.iter().flat_map(|source| &source.functions);
     let of_functions = |measure: fn(&Function) -> usize| sorted(functions().map(measure));
     let (fn_lines, fn_tokens) = (
         of_functions(|function| function.lines),
@@ -117,13 +117,14 @@ fn product(root: &Path) -> Result<BTreeMap<String, Vec<Source>>> {
         let measured = sources
             .iter()
             .filter(|file| sources::is_product(file))
-            .map(|file| measure(file));
+            .map(PathBuf::as_path)
+            .map(measure);
         crates.insert(name, measured.collect::<Result<_>>()?);
     }
     Ok(crates)
 }
 
-fn measure(file: &PathBuf) -> Result<Source> {
+fn measure(file: &Path) -> Result<Source> {
     Source::read(&sources::read(file)?).with_context(|| file.display().to_string())
 }
 

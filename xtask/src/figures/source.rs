@@ -115,7 +115,7 @@ fn function(lines: &[&str]) -> Result<Option<Function>> {
             && (line.ends_with('}') || line.ends_with(';'))
             && !line.trim_start().starts_with("where")
     };
-    let Some(last) = lines.iter().position(|line| is_end(line)) else {
+    let Some(last) = lines.iter().position(is_end) else {
         return Ok(None);
     };
     if lines[last].ends_with(';') {

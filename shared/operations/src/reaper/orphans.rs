@@ -64,7 +64,7 @@ pub(super) async fn sweep(
                 holdfast
                     .catalog
                     .forget_collecting_progress(&name(kind))
-                    .await?
+                    .await?;
             }
             Some(next) => {
                 save_position(&holdfast.repository, &holdfast.catalog, kind, next).await?;

@@ -172,7 +172,7 @@ async fn sample(
 ) {
     match backup_to_sample(&holdfast.catalog, kind, limits, now, begun).await {
         Ok(Some(id)) => {
-            verify_one(holdfast, &id, VerificationLevel::Structure, limits, report).await
+            verify_one(holdfast, &id, VerificationLevel::Structure, limits, report).await;
         }
         Ok(None) => {}
         Err(error) => report

@@ -38,7 +38,7 @@ async fn a_restored_directory_equals_the_archive() {
     let to = folder("restored");
     let reported = Mutex::new(Vec::new());
     let note = |progress: &holdfast_recovery::ContentRestoreProgress| {
-        reported.lock().unwrap().push(*progress)
+        reported.lock().unwrap().push(*progress);
     };
     let report = restore_content(&f.holdfast.repository, &job.backup_id, &to, None, &note)
         .await
