@@ -74,7 +74,8 @@ impl Warm {
         work: impl AsyncFn(Arc<Function>) -> Result<T, InvocationError>,
     ) -> Result<T, InvocationError> {
         let function = self.function().await;
-        let refused = match work(Arc::clone(&function)).await {
+        // Boxed: the future of an invocation is too deep a type for the compiler's layout.
+        let refused = match Box::pin(work(Arc::clone(&function))).await {
             Err(error) if error.is_refused_login() => error,
             outcome => return outcome,
         };
@@ -84,7 +85,7 @@ impl Warm {
             return Err(refused);
         }
         tracing::warn!(error = %refused, "the login was refused and a secret has changed: the invocation is repeated");
-        work(renewed).await
+        Box::pin(work(renewed)).await
     }
 }
 
