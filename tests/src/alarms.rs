@@ -1,5 +1,5 @@
-//! The metrics of alarms are the metrics of the functions: the original lines of the functions'
-//! logs, sent to CloudWatch, raise the deployed alarms.
+//! Alarms and functions use the same metrics. Original log lines of the functions are sent to
+//! CloudWatch, and raise the deployed alarms.
 
 use std::{collections::BTreeSet, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Each deployed alarm fires and clears, and notifies both. For all of them together there is one
+//! Each deployed alarm sends a message at its beginning and its end. All alarms together send one
 //! page.
 //!
 //! The local CloudWatch ignores dimensions and missing values, and it knows no expressions. So each

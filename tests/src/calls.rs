@@ -176,7 +176,7 @@ async fn settings_are_shown_without_secrets() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_api_reports_a_backup_as_stored() {
     let deployment = Deployment::named("reported").with("CreatorAccess", "read");
-    // The golden items are on nobody's hub.
+    // No hub has the golden items.
     let variant = deployment
         .with("ContentCollection", "pieces")
         .deploy()

@@ -1,7 +1,7 @@
 //! End to end: the deployed template, called as by a user, and inspected from outside. Only tests.
 //!
 //! Each scenario deploys its own stack next to the others, with its own source, catalogue and
-//! secrets. It ends by a search for those secrets in all stored and logged data.
+//! secrets. It ends with a search for those secrets in all stored and logged data.
 
 #![cfg(test)]
 

@@ -144,8 +144,8 @@ impl Report {
     }
 }
 
-/// Checkov without downloads, and with its own files in the folder of the run. Accepted findings are
-/// in the template, each with its reason.
+/// Checkov without downloads, and with its own files in the folder of the run. Accepted findings
+/// are in the template, each with its reason.
 fn security_checker(supervisor: &Supervisor, tools: &Tools) -> Result<Command> {
     let program = tools.checkov().context("checkov is not installed")?;
     let mut command = in_workspace(program);
@@ -191,7 +191,7 @@ fn commands(
     ])
 }
 
-/// Its optional linters of scripts are off: they are not pinned.
+/// Its optional linters of scripts are off, because they are not pinned.
 fn workflow_linter(tools: &Tools) -> Result<Command> {
     let mut command = in_workspace(tools.actionlint().context("actionlint is not installed")?);
     command

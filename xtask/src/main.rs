@@ -1,6 +1,6 @@
-//! `cargo xtask setup | demo | test | bench | check | prose | figures`: installs the local parts, starts them,
-//! deploys `template.yaml` to them, and demonstrates or tests the result. However it ends, it
-//! leaves no process.
+//! `cargo xtask setup | demo | test | bench | check | prose | figures`: installs the local parts,
+//! starts them, deploys `template.yaml` to them, and demonstrates or tests the result. However it
+//! ends, it leaves no process.
 
 mod bench;
 mod checks;

@@ -1,5 +1,5 @@
-//! The reader's lease of a restore. It protects the backup from before the plan is shown to the end
-//! of the restore. The restore checks it again before it drops or replaces data.
+//! The reader's lease of a restore. It begins before the plan is shown, and lasts until the end of
+//! the restore. The restore checks it again before it drops or replaces data.
 
 use holdfast_database::{Existing, RestoreOptions};
 use holdfast_domain::BackupId;

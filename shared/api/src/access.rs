@@ -1,4 +1,4 @@
-//! Permissions of callers. Only claims verified by API Gateway's authorizer are trusted, never
+//! Permissions of callers. Only claims verified by the front of the process are trusted, never
 //! headers, query or body.
 
 use axum::http::Method;

@@ -81,7 +81,7 @@ fn without_bodies(get: &Operation) -> Operation {
 }
 
 fn add_failures(operation: &mut Operation) {
-    // By default, the module of the call, which is not a useful tag.
+    // The default tag is the module of the call. It is not useful.
     operation.tags = None;
     let own = || RefOr::Ref(Ref::from_schema_name("Failure"));
     let gateways = || RefOr::Ref(Ref::from_schema_name("GatewayFailure"));

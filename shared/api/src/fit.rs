@@ -1,5 +1,5 @@
-//! Size limit of a response. Lambda accepts 6 MB of its own JSON, and the response is one string in
-//! it.
+//! Size limit of a response. Lambda accepts JSON of at most 6 MB. The response is one escaped
+//! string in this JSON.
 
 use serde::Serialize;
 
@@ -7,8 +7,8 @@ use serde::Serialize;
 /// included.
 pub const MAX_ANSWER_BYTES: usize = 6_000_000;
 
-/// The bytes of a text inside a JSON string. JSON texts hold no control characters, so that nothing
-/// else is escaped.
+/// The bytes of a JSON text inside a JSON string. Serialized JSON has no raw control characters, so
+/// only quotes and backslashes are escaped.
 #[must_use]
 pub fn escaped_bytes(json: &[u8]) -> usize {
     json.len()
@@ -36,12 +36,12 @@ impl Budget {
         omitted as u64
     }
 
-    /// Whether there was room for it and the comma behind it.
+    /// Takes the bytes of an item and its comma. Returns whether there was room for them.
     fn take(&mut self, item: &impl Serialize) -> bool {
         // An item that cannot be encoded fails the complete response, regardless of its size.
         let bytes = serde_json::to_vec(item).map_or(0, |json| escaped_bytes(&json) + 1);
         let left = self.0.checked_sub(bytes);
-        // Once an item did not fit, no smaller one behind it is taken.
+        // After an item without room, no smaller one is taken.
         self.0 = left.unwrap_or(0);
         left.is_some()
     }

@@ -14,7 +14,7 @@ pub enum Work<'a> {
     Verification {
         /// The backup.
         backup_id: &'a BackupId,
-        /// How deep.
+        /// The level.
         level: VerificationLevel,
         /// The caller.
         by: Option<&'a str>,

@@ -1,5 +1,5 @@
-//! JSON without repeated fields in an object. A caller and this function may read different ones of
-//! two values: `{"dryRun": true, "dryRun": false}` is refused.
+//! JSON without repeated fields in an object. Two programs may read different values of a repeated
+//! field. So `{"dryRun": true, "dryRun": false}` is refused.
 
 use std::{cell::RefCell, fmt};
 

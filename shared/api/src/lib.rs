@@ -1,4 +1,4 @@
-//! HTTP: `/api/backups/*`. One router for every process that serves it.
+//! HTTP: `/api/backups/*`. All processes with these calls use one router.
 //!
 //! A front verifies the token, inserts the [`Claims`] into the request, and calls [`respond`].
 

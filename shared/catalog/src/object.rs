@@ -157,8 +157,8 @@ impl Catalog {
         file: &StoredFile,
         now: Timestamp,
     ) -> Result<(), CatalogError> {
-        // If two callers write the first row of a source at once, one of them finds the row of the
-        // other and compares their ages.
+        // If two callers write the first row of a source at once, the later one finds this row and
+        // compares the ages.
         const TRIES: u32 = 2;
         let row = row_of(source, file, now)?;
         let mut not_newer = row::by_id(source_id(source.storage_type, source.locator).as_str());

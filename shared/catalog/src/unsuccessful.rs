@@ -1,4 +1,4 @@
-//! Jobs without a backup at their end. The sweep compares them with the store, because the manifest
+//! Jobs that ended without a backup. The sweep compares them with the store, because the manifest
 //! decides.
 
 use bson::{Bson, Document, doc};

@@ -1,5 +1,5 @@
-//! The work in progress of a content backup, handed on from run to run. It is in the job's row
-//! under `work`, and is removed when the job is settled. Only the run with the row's fencing number
+//! The work in progress of a content backup, passed from run to run. It is in the job's row under
+//! `work`, and is removed when the job is settled. Only the run with the row's fencing number
 //! writes it.
 
 use bson::doc;
@@ -28,7 +28,7 @@ pub struct ContentWork {
     /// The source: its connection string without credentials and options. Empty in rows of earlier
     /// versions.
     pub source_uri: String,
-    /// Runs that handed on to the next.
+    /// Number of runs with work left at their end.
     pub rounds: u32,
     /// Whether the check of every referenced object is complete.
     pub checked: bool,

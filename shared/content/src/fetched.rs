@@ -9,7 +9,7 @@ use crate::ipfs::{DagRecord, IpfsPath};
 pub enum Fetched {
     /// The file is unchanged since the validator. No bytes were passed on.
     NotModified,
-    /// All of it was handed on.
+    /// All its bytes were passed on.
     File(Box<FetchedFile>),
 }
 

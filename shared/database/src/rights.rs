@@ -1,5 +1,5 @@
-//! Whether a user may do what a restore into a new database does. Some servers do not list the
-//! privileges of a user, so it is tried.
+//! Whether a user has the privileges for a restore into a new database. Some servers do not list
+//! the privileges of a user, so the operations are tried.
 
 use bson::{Document, doc};
 

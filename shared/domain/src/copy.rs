@@ -13,7 +13,7 @@ use crate::JobFailure;
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum CopyStatus {
-    /// Requested, or handed on to the next run.
+    /// Requested, or waiting for the next run.
     Pending,
     /// In progress.
     Running,

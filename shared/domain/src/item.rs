@@ -39,7 +39,7 @@ pub enum ItemStatus {
     Pending,
     /// Its file was fetched by this backup, and is stored.
     Done,
-    /// Its file was held already, and is the same.
+    /// Its file was already stored, and is unchanged.
     Unchanged,
     /// Its file was not available. The error has the reason.
     Failed,

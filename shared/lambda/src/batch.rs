@@ -1,5 +1,5 @@
-//! Shared parts of the readers of queues: the batch in an event, the message in a record, the
-//! response for a record to retry, and the dispatch of a backup after its last item.
+//! Parts of all readers of queues: the batch in an event, the message in a record, and the response
+//! for a record to retry. Also dispatches a backup after its last item.
 
 use aws_lambda_events::sqs::{BatchItemFailure, SqsEvent, SqsMessage};
 use holdfast_domain::{BackupId, Timestamp};

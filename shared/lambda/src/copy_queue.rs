@@ -17,7 +17,7 @@ const MAX_DELAY: Duration = Duration::from_mins(15);
 pub struct CopyMessage {
     /// The backup.
     pub backup_id: BackupId,
-    /// Number of hand-overs.
+    /// Number of times the message was sent again.
     #[serde(default)]
     pub rounds: u32,
 }

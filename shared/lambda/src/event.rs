@@ -36,7 +36,7 @@ pub enum Event {
     VerificationRequested {
         /// The backup.
         backup_id: BackupId,
-        /// How deep.
+        /// The level.
         level: VerificationLevel,
     },
     /// A running backup continues with this step.
@@ -73,7 +73,7 @@ pub enum EventFault {
         /// The events of this function.
         expected: &'static str,
     },
-    /// Of EventBridge, but of no known kind.
+    /// An event of EventBridge of an unknown kind.
     #[error(
         "unknown event {detail_type:?} of {source_name:?}: expected \"Scheduled Event\" of aws.scheduler or \
          aws.events, or \"Backup Requested\", \"Backup Handed On\", \"Verification Requested\" or \"Cleanup \

@@ -56,7 +56,7 @@ impl Events {
         Self { client, bus }
     }
 
-    /// Hands a pending job over to its worker.
+    /// Dispatches a pending job to its worker.
     ///
     /// # Errors
     /// [`EventError`] if the bus did not accept it. The job then has no run.
@@ -95,10 +95,10 @@ impl Events {
         self.put(CLEANUP_REQUESTED, &detail).await
     }
 
-    /// Hands a running backup on to its next step.
+    /// Dispatches the next step of a running backup.
     ///
     /// # Errors
-    /// [`EventError`] if the bus did not accept it. The sweep hands it on again.
+    /// [`EventError`] if the bus did not accept it. The sweep dispatches the step again.
     pub async fn continue_with(&self, backup_id: &BackupId, step: Step) -> Result<(), EventError> {
         let detail =
             json!({ "backupId": backup_id, "type": backup_id.backup_type(), "step": step });

@@ -20,7 +20,7 @@ use tokio::sync::OnceCell;
 
 use crate::{CopyQueue, Events, Metrics, SqsQueue};
 
-/// The variables with the location of the catalogue. The first one that is set counts.
+/// The variables with the location of the catalogue, the first one with precedence.
 const CATALOG_VARIABLES: [&str; 2] = ["BACKUP_CATALOG_URI", "MONGODB_URI"];
 
 const NO_CATALOG: &str = "is not set: expected the connection string of the catalogue, as set by the template from \
@@ -38,7 +38,7 @@ pub struct Function {
     suspected: AtomicBool,
 }
 
-/// A wrapper, so that `Function` can derive `Debug` without showing the started clients.
+/// A wrapper, so that `Debug` of `Function` does not show the started clients.
 struct Started(Holdfast);
 
 impl std::fmt::Debug for Started {
@@ -141,7 +141,7 @@ impl Function {
 
     /// Settings of the stack's other functions, for display: `STACK_` and the name of the setting.
     /// A function without access to the source, the keys or the second store can thus report them.
-    /// Secrets are masked, whatever the template passes.
+    /// Secrets are masked in any case.
     #[must_use]
     pub fn settings_of_the_stack(&self) -> Vec<(String, String)> {
         let of_the_stack = self.variables.iter().filter_map(|(name, value)| {
@@ -190,11 +190,11 @@ impl Function {
         Ok(self.bus(&self.settings().await?))
     }
 
-    /// Hands a running backup on to its next step.
+    /// Dispatches the next step of a running backup.
     ///
     /// # Errors
-    /// If the bus did not accept it. The sweep hands it on again, but much later than the event's
-    /// source would.
+    /// If the bus did not accept it. The sweep dispatches the step again, but much later than the
+    /// event's source.
     pub async fn continue_with(
         &self,
         backup_id: &BackupId,

@@ -45,11 +45,13 @@ metrics! {
     BackupDurationMs: "Milliseconds",
     /// Documents in a database backup, files in a content backup.
     BackupItems: "Count",
-    /// Replication lag in seconds of the source member of a database backup, at the start of the dump.
+    /// Replication lag in seconds of the source member of a database backup, at the start of the
+    /// dump.
     SourceLagSeconds: "Seconds",
     /// Content backups completed without some of their items.
     BackupPartial: "Count",
-    /// Warnings of a completed backup: an old source, a new or suddenly empty one, missing collections.
+    /// Warnings of a completed backup: an old, new or suddenly empty source, or missing
+    /// collections.
     BackupWarnings: "Count",
     /// Items of a content backup without an available file.
     ItemsFailed: "Count",
@@ -65,7 +67,8 @@ metrics! {
     TotalBackups: "Count",
     /// Their stored bytes, according to the catalogue. For content with its shared objects.
     StoredBytes: "Bytes",
-    /// Growth in percent of the newest backup over those of the week before. Absent until there are enough.
+    /// Growth in percent of the newest backup over those of the week before. Absent if there are
+    /// too few.
     StorageGrowthPercent: "Percent",
     /// Bytes of objects without a backup, as removed by a sweep or found by a run of retention.
     OrphanBytes: "Bytes",
@@ -104,7 +107,8 @@ metrics! {
     BytesFreed: "Bytes",
     /// Deleted content objects without a backup.
     ObjectsCollected: "Count",
-    /// Backups past their limits and there all the same, missing good ones, and lost ones, after a run of retention.
+    /// Violations after a run of retention: expired backups still present, missing good backups,
+    /// and lost backups.
     RetentionViolated: "Count",
 }
 

@@ -69,8 +69,8 @@ fn values(outcome: Result<&BackupOutcome, &OperationError>) -> Vec<(Metric, f64)
         Ok(BackupOutcome::Failed(job)) if job.status == JobStatus::Failed => {
             vec![(Metric::BackupFailure, 1.0)]
         }
-        // The event's source retries, and its dead-letter queue has an alarm. Or there is no result
-        // to report.
+        // Either the event's source retries, and its dead-letter queue has an alarm, or there is no
+        // result to report.
         Err(
             OperationError::AlreadyRunning { .. }
             | OperationError::Collecting

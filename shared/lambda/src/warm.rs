@@ -1,7 +1,7 @@
 //! A function across invocations: its settings and clients are replaced when a secret has changed.
 //!
-//! An environment of Lambda can live for hours. Without this, a rotated password would fail until
-//! AWS ends the environment.
+//! An environment of Lambda can live for hours. Without new clients, a rotated password would fail
+//! until AWS ends the environment.
 
 use std::{
     sync::Arc,

@@ -184,7 +184,8 @@ pub async fn accept_loss(
     if job.status == JobStatus::Completed {
         record_lost(holdfast, id, now).await?;
     }
-    // With a manifest in the store, only the second decision is valid.
+    // If the manifest is in the store, an accepted loss would be void. The cause is then accepted
+    // damage.
     let cause = match holdfast.repository.manifest_bytes(id).await {
         Err(RepositoryError::NotFound(_)) => DeletionCause::AcceptedLoss,
         found => found.map(|_| DeletionCause::AcceptedDamage)?,

@@ -111,8 +111,8 @@ pub(crate) async fn growth_of(
     kind: BackupType,
 ) -> Result<Option<f64>, OperationError> {
     let sizes = catalog.sizes(kind, MAX_ROWS).await?;
-    // A content backup stores only new files in objects. The amount to be stored follows from the
-    // files that it contains.
+    // A content backup stores only new files in objects. The amount to store follows from its
+    // files.
     let bytes = |size: &BackupSize| {
         if kind == BackupType::Content {
             size.original_size

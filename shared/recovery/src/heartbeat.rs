@@ -86,7 +86,7 @@ where
     }
 }
 
-/// Beats until a beat returns a reason, or until no beat succeeded for too long.
+/// Beats until a beat returns a reason, or until the silence limit.
 pub async fn beat_until_stopped<L, E, F>(
     rhythm: Rhythm,
     beat: impl Fn() -> F,
@@ -103,7 +103,7 @@ where
         let limit = last_beat + rhythm.silence_limit;
         let failure = match timeout_at(limit.min(begun + rhythm.timeout), beat()).await {
             Ok(Ok(None)) => {
-                // The record of this run is at least as recent as the call.
+                // The beat is recorded no earlier than the start of the call.
                 last_beat = begun;
                 sleep_until(begun + rhythm.every).await;
                 continue;

@@ -26,14 +26,14 @@ pub struct Clients {
 }
 
 impl Clients {
-    /// By the AWS SDK's own chain of credentials, region and endpoint.
+    /// Clients with the AWS SDK's own chain of credentials, region and endpoint.
     pub async fn load() -> Self {
         Self::new(aws_config::load_defaults(BehaviorVersion::latest()).await)
     }
 
     /// The same for these settings, with `store` instead of theirs. Without any AWS setting, no
-    /// request is sent: outside AWS, the look-up of the machine's region takes seconds until it
-    /// fails.
+    /// request is sent. Outside AWS, the look-up of the machine's region would fail only after
+    /// seconds.
     pub async fn load_for(variables: &[(String, String)], store: Option<&StoreLocation>) -> Self {
         if needs_aws(variables, store) {
             return Self::load().await;
@@ -54,7 +54,7 @@ impl Clients {
         })
     }
 
-    /// By this configuration.
+    /// Clients with this configuration.
     #[must_use]
     pub const fn new(aws: SdkConfig) -> Self {
         Self { aws }

@@ -48,8 +48,8 @@ pub(crate) async fn read(aws: &SdkConfig, variables: &[(String, String)]) -> Rea
     reading
 }
 
-/// The fault of the recipient. An identity is reported by the display of settings, which must
-/// detect it too.
+/// The fault of the recipient. An identity is no fault here, because the check for exposed secrets
+/// reports it.
 fn recipient_fault(name: &str, value: &str) -> Option<SettingError> {
     let is_given = name == RECIPIENT && !value.trim().is_empty();
     let is_identity = value.to_ascii_lowercase().contains("age-secret-key-");
@@ -57,7 +57,8 @@ fn recipient_fault(name: &str, value: &str) -> Option<SettingError> {
     fault.map(|error| SettingError::new(name, error.to_string()))
 }
 
-/// The value of a secret's variable if it differs from the text there, or its fault.
+/// Fetches the secret of a variable with an ARN. `None` for a plain value. A value with a fault is
+/// an error.
 async fn resolve(aws: &SdkConfig, name: &str, value: &str) -> Result<Option<Secret>, SettingError> {
     let fetched = if secrets::is_arn(value) {
         Some(secrets::read(aws, name, value.trim()).await?)
@@ -157,7 +158,7 @@ mod tests {
     async fn a_secret_that_cannot_be_read_names_its_variable_and_its_arn() {
         let arn = "arn:aws:secretsmanager:us-east-1:000000000000:secret:uri-AbCdEf";
         for name in SECRET_VARIABLES {
-            // The keys of the second copy are set both or neither.
+            // Both keys of the second copy are set, or none.
             let other = match name {
                 "BACKUP_CLOUD_ACCESS_KEY" => "BACKUP_CLOUD_SECRET_KEY",
                 "BACKUP_CLOUD_SECRET_KEY" => "BACKUP_CLOUD_ACCESS_KEY",

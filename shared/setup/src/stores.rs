@@ -18,8 +18,9 @@ const GOOGLE: (&str, &str) = ("https://storage.googleapis.com", "auto");
 
 const A_REGION: &str = "set it, or `region` in the profile of the AWS configuration";
 
-/// The second copy's settings open exactly its location. The AWS SDK's own chain opens any other S3
-/// location. One bucket may contain both, and another address may have a bucket of the same name.
+/// Opens a store. The settings of the second copy open its S3 location only. The AWS SDK's own
+/// chain opens every other S3 location. Both copies may be in one bucket, and another address may
+/// have a bucket with the same name.
 pub(crate) fn open(
     aws: &SdkConfig,
     cloud: &CloudSettings,

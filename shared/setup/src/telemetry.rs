@@ -22,7 +22,7 @@ const NOISY: [&str; 10] = [
     "tower",
 ];
 
-/// Sets the process's log, for panics too. A second call changes nothing.
+/// Sets the process's log. Panics are logged too. A second call changes nothing.
 pub fn telemetry(level: LogLevel) {
     let set = Registry::default()
         .with(filter(level))

@@ -199,8 +199,8 @@ fn of_network() -> [Right; 2] {
     ]
 }
 
-/// The table in Markdown. A role has a right if it may do all its actions, and must not do only
-/// some of them.
+/// The table in Markdown. A role has a right if it may do all its actions. Only some of them are a
+/// fault of the template.
 pub(super) fn table(roles: &BTreeMap<String, Vec<Value>>) -> String {
     let mut table = "| on | right | roles |\n|---|---|---|\n".to_owned();
     let mut before = "";

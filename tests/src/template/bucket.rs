@@ -125,7 +125,7 @@ type Request = (
     &'static [(&'static str, &'static str)],
 );
 
-/// Creates an object, and none may exist.
+/// Creates an object, if none exists.
 const IF_ABSENT: &[(&str, &str)] = &[
     ("s3:ObjectCreationOperation", "true"),
     ("s3:if-none-match", "*"),

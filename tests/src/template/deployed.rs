@@ -10,7 +10,7 @@ use super::CLOUDFORMATION;
 use crate::stage::{Aws, Deployment, element, fill_from_golden, until};
 
 const IAM: &str = "2010-05-08";
-/// It never becomes ready, so the creation fails after everything else.
+/// This resource cannot be created. The creation of the stack fails there, after everything else.
 const NEVER_READY: &str = "
   NeverReady:
     Type: AWS::CloudFormation::WaitCondition

@@ -1,5 +1,5 @@
-//! The deployed function, measured by the kernel: its own process backs up, and its peak memory is
-//! read afterwards.
+//! The peak memory of the deployed function. Its process makes a backup, and then the kernel's
+//! figure is read.
 
 use std::{fmt, fs, path::PathBuf};
 

@@ -31,7 +31,7 @@ mkdir -p "$CARGO_TARGET_DIR/lambda/holdfast-bootstrap"
 : >"$CARGO_TARGET_DIR/lambda/holdfast-bootstrap/bootstrap"
 "#;
 
-/// SAM only checks that it exists.
+/// SAM checks only its existence.
 const CARGO_LAMBDA: &str = "#!/bin/sh\n";
 
 /// The check of the template.

@@ -1,4 +1,4 @@
-//! The network of functions in a VPC: all three texts name the same services.
+//! The services for functions in a VPC: two documents and the template must name the same ones.
 
 use crate::{files, sources::read};
 

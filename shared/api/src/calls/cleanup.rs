@@ -34,14 +34,14 @@ pub(crate) struct Cleanup {
     /// The plan as of now, from manifests that were not authenticated. The run authenticates them,
     /// and decides each deletion again immediately before the deletion.
     plan: RetentionPlan,
-    /// Number of backups that the plan counts but does not list, because the answer would be too
-    /// large. Kept backups are omitted first, the oldest before newer ones. Then backups to
+    /// Number of backups in the counts of the plan but not in its lists, because the answer would
+    /// be too large. Kept backups are omitted first, the oldest before newer ones. Then backups to
     /// delete are omitted, the newest first.
     omitted: u64,
 }
 
 impl Cleanup {
-    /// A plan whose deletions are not requested.
+    /// A plan without requested deletions.
     fn planned(mut plan: RetentionPlan) -> Self {
         let mut budget = Budget::new();
         let omitted = [&mut plan.database, &mut plan.content]

@@ -70,8 +70,8 @@ struct Readable {
     /// Whether the artifact is encrypted.
     encrypted: bool,
     /// Whether the manifest was authenticated. Always `false`: this call has no key, so the entry
-    /// shows what the store says. Verification and restore authenticate the manifest of an
-    /// encrypted backup. That of an unencrypted backup cannot be authenticated.
+    /// shows the manifest as stored. Verification and restore authenticate the manifest of an
+    /// encrypted backup. The manifest of an unencrypted backup cannot be authenticated.
     authenticated: bool,
     /// The source of the backup: the connection string without credentials and options.
     source: String,
@@ -102,8 +102,8 @@ struct Unreadable {
     error: String,
 }
 
-/// Lists the backups in the store from their manifests. This call does not check the authenticity
-/// of manifests, which verification and restore do.
+/// Lists the backups in the store from their manifests. This call does not authenticate manifests.
+/// Verification and restore do.
 #[utoipa::path(
     get,
     path = "/api/backups/list",

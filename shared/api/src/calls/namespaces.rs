@@ -42,8 +42,8 @@ struct ListedNamespace {
     indexes: usize,
 }
 
-/// Lists the namespaces of a database backup from its manifest. This call does not check the
-/// authenticity of the manifest, which verification and restore do.
+/// Lists the namespaces of a database backup from its manifest. This call does not authenticate the
+/// manifest. Verification and restore do.
 #[utoipa::path(
     get,
     path = "/api/backups/jobs/{backupId}/namespaces",

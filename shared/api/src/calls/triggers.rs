@@ -151,9 +151,9 @@ async fn back_up(host: &dyn Host, kind: BackupType, caller: Caller) -> Result<Re
     Ok((StatusCode::ACCEPTED, Answer::new(Requested::of(job))).into_response())
 }
 
-/// Dispatches jobs to their workers. If a dispatch fails, no worker runs the job. It is therefore
-/// settled here, so that the next trigger is not refused, and the remaining jobs are not started.
-/// If that fails, the sweep settles the job.
+/// Dispatches jobs to their workers. If a dispatch fails, this job and the remaining ones have no
+/// worker. They are settled here, so that the next trigger is not refused. If settling fails, the
+/// sweep settles them.
 async fn dispatch(host: &dyn Host, holdfast: &Holdfast, jobs: &[Job]) -> Result<(), Failure> {
     let mut refused: Option<DispatchError> = None;
     for job in jobs {

@@ -135,7 +135,7 @@ pub(crate) async fn verify(
         .into_response())
 }
 
-/// The server of drills may be known to the worker only.
+/// Only the worker may know the server of drills.
 fn expect_drill_server(host: &dyn Host, holdfast: &Holdfast) -> Result<(), Failure> {
     let is_known = holdfast.settings.drill.uri.is_some()
         || host
@@ -149,8 +149,8 @@ fn expect_drill_server(host: &dyn Host, holdfast: &Holdfast) -> Result<(), Failu
     }
 }
 
-/// Limits running verifications to the number of backups that may run, and counts this one. Each verification uses the
-/// account's function concurrency, which backups need.
+/// Limits running verifications, including this one, to `BACKUP_MAX_CONCURRENT`. Backups need the
+/// function concurrency of the account, and each verification uses some of it.
 async fn admit(holdfast: &Holdfast, id: &BackupId, now: Timestamp) -> Result<(), Failure> {
     let busy = holdfast
         .catalog

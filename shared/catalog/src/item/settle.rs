@@ -90,9 +90,9 @@ impl Catalog {
         call("begin an item", begin).await?.map(read).transpose()
     }
 
-    /// Takes back a counted attempt of a pending item, because it sent no request. Returns the time
-    /// since which the item waits for a host that is down, or `None` if it does not wait for
-    /// one, or is settled.
+    /// Takes back a counted attempt of a pending item, because it sent no request. Returns the
+    /// start of the wait for an unavailable host, or `None` if it does not wait for one, or is
+    /// settled.
     ///
     /// A host in the state `Down` starts that time. `Failing` keeps it, and `Working` ends it.
     ///

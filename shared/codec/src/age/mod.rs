@@ -1,7 +1,8 @@
 //! The master key, wrapped for the owner of an offline key pair. The file equals the output of `age
 //! -r <recipient>` for the 32 bytes, and `age -d -i <identity>` opens it.
 //!
-//! Only one form of age (<https://age-encryption.org/v1>) is written: one X25519 recipient, one chunk.
+//! Only one form of age (<https://age-encryption.org/v1>) is written: one X25519 recipient, one
+//! chunk.
 
 mod file;
 mod identity;

@@ -6,8 +6,8 @@ use url::Url;
 
 use crate::http::{Origin, OriginError, web_url};
 
-/// A gateway for IPFS files: `https://host`, or `plain+https://host` for one with plain files only. Those come last,
-/// and their files are marked as unverified.
+/// A gateway for IPFS files: `https://host`, or `plain+https://host` for one with plain files only.
+/// Those come last, and their files are marked as unverified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gateway {
     url: Url,

@@ -1,5 +1,5 @@
-//! A dag-pb node: links, then data, as in <https://ipld.io/specs/codecs/dag-pb/spec/>. It is read in place. Nothing is
-//! written in this form, because blocks are stored unchanged.
+//! A dag-pb node: links, then data, as in <https://ipld.io/specs/codecs/dag-pb/spec/>. It is read
+//! in place. Nothing is written in this form, because blocks are stored unchanged.
 
 use super::protobuf::{Fields, Span, set_once};
 

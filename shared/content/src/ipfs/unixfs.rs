@@ -1,4 +1,5 @@
-//! The file system view of a dag-pb node, from the protobuf message in its data (<https://specs.ipfs.tech/unixfs/>).
+//! The file system view of a dag-pb node, from the protobuf message in its data
+//! (<https://specs.ipfs.tech/unixfs/>).
 
 use super::{
     dag_pb::Node,

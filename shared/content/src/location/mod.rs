@@ -136,8 +136,8 @@ fn scheme_of(text: &str) -> Option<(&str, &str)> {
     (begins_well && goes_on_well).then_some((scheme, rest))
 }
 
-/// Parses a gateway's URL: `https://gateway/ipfs/cid/path` or `https://cid.ipfs.gateway/path`. No request goes to this
-/// gateway.
+/// Parses a gateway's URL: `https://gateway/ipfs/cid/path` or `https://cid.ipfs.gateway/path`. No
+/// request goes to this gateway.
 fn on_gateway(text: &str, after_scheme: &str) -> Result<IpfsPath, Unsupported> {
     let url = Url::parse(text)
         .map_err(|error| unsupported(format!("the URL cannot be read: {error}")))?;

@@ -1,4 +1,4 @@
-//! What a restore asks its caller before it drops or replaces a target.
+//! The last check by the caller of a restore, before a target is dropped or replaced.
 
 use std::{fmt, sync::Arc};
 
@@ -6,13 +6,13 @@ use futures_util::future::BoxFuture;
 
 type Confirm = dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync;
 
-/// Called before a target with data is dropped or replaced. An error has the reason why it must
-/// stay.
+/// Called before a target with data is dropped or replaced. An error has the reason for keeping the
+/// target.
 #[derive(Clone)]
 pub struct Confirmation(Arc<Confirm>);
 
 impl Confirmation {
-    /// Of this function.
+    /// A check by this function.
     #[must_use]
     pub fn new(
         confirm: impl Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync + 'static,

@@ -1,6 +1,6 @@
-//! Between comparison and swap, an operator can drop a scratch collection, or another restore can
-//! if this one was paused. `createIndexes` would then create an empty one. So the restore requires
-//! the same collection that it created and compared.
+//! Between comparison and swap, an operator can drop a scratch collection. After a pause of this
+//! restore, another restore can drop it too. `createIndexes` would then create an empty collection.
+//! So the swap requires the created and compared collection.
 
 use super::{compare::found_in, target::Target};
 use crate::{CollectionContent, Connection, DatabaseError};

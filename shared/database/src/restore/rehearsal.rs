@@ -1,5 +1,5 @@
-//! A trial of the anonymising rules before the first write: assigned to the archive, then applied
-//! to every document, for their expected results.
+//! Tries the anonymising rules before the first write. They are assigned to the collections of the
+//! archive, and applied to every document. The restore expects the same results.
 
 use holdfast_archive::Prelude;
 

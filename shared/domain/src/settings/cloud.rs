@@ -39,7 +39,8 @@ choice!(
     CloudProvider {
         /// S3, or a compatible store with checksums.
         Aws = "aws",
-        /// Google Cloud Storage by its S3-compatible interface, or another compatible store without checksums.
+        /// Google Cloud Storage by its S3-compatible interface, or another compatible store without
+        /// checksums.
         Gcp = "gcp",
         /// Azure Blob Storage.
         Azure = "azure",

@@ -108,7 +108,8 @@ fn is_credential_name(name: &str) -> bool {
         || PARTS.iter().any(|part| letters.contains(part))
 }
 
-/// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html>, and Google's HMAC keys.
+/// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html>, and Google's HMAC
+/// keys.
 fn has_access_key_id(text: &str) -> bool {
     const PREFIXES: [&str; 7] = ["AKIA", "ASIA", "ABIA", "ACCA", "AIDA", "AROA", "GOOG"];
     /// Number of characters after the prefix.

@@ -216,7 +216,8 @@ fn root(prefix: &str) -> Option<String> {
 }
 
 /// Checks the naming rules of S3 and Google buckets and of Azure containers, as far as typing
-/// errors are likely. Dots are valid only in bucket names. <https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html>
+/// errors are likely. Dots are valid only in bucket names.
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html>
 fn is_container_name(name: &str) -> bool {
     (3..=63).contains(&name.len())
         && name

@@ -177,7 +177,8 @@ choice!(
 choice!(
     /// Engine that dumps the database.
     DumpEngine {
-        /// The official tool if it is installed, runs, and supports the settings. Otherwise the native engine.
+        /// The official tool if it is installed, runs, and supports the settings. Otherwise the
+        /// native engine.
         Auto = "auto",
         /// Only the official tool.
         Mongodump = "mongodump",

@@ -1,5 +1,5 @@
-//! A message's body: JSON in ASCII only. SQS accepts the characters of XML 1.0, and an item's id
-//! may contain any other.
+//! A message's body: JSON in ASCII only. SQS accepts only the characters of XML 1.0. An item's id
+//! may contain others.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,7 @@ use holdfast_operations::{QueueError, RefusedMessage};
 
 /// Maximum number of messages in one call.
 const MAX_MESSAGES: usize = 10;
-/// Maximum bytes of all bodies in one call: the lowest limit that SQS ever had.
+/// Maximum bytes of all bodies in one call: the lowest limit of SQS so far.
 const MAX_BYTES: usize = 256 * 1024;
 
 /// A message with its body.

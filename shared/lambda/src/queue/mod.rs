@@ -33,7 +33,7 @@ pub struct SqsQueue {
 
 /// The result of a batch.
 enum Batch {
-    /// All of it was taken but these.
+    /// The queue accepted all messages except these.
     Taken(Vec<RefusedMessage>),
     /// The queue refused the complete call because of one message, without naming it.
     Refused(String),
@@ -154,7 +154,7 @@ fn refused_entry(batch: &[Outgoing], failed: &BatchResultErrorEntry) -> Option<R
     Some(message.refused(failed.message().unwrap_or(failed.code()).to_owned()))
 }
 
-/// Whether a code speaks of a message's characters or size, and not of the queue.
+/// Whether an error code concerns the characters or the size of a message, not the queue.
 fn blames_message(code: &str) -> bool {
     const OF_MESSAGES: [&str; 4] = [
         "InvalidMessageContents",

@@ -17,7 +17,7 @@ use tokio::task;
 
 use crate::{Holdfast, OperationError, job::artifact_upload::expect_as_sent};
 
-/// Lifetime of a link: enough for its user, and short for a later finder.
+/// Lifetime of a link: long enough for its user, and short if the link leaks.
 const LINK_LIFETIME: Duration = Duration::from_mins(15);
 
 /// A stored export.

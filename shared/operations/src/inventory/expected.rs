@@ -83,7 +83,7 @@ struct Absent {
     unseen: u64,
 }
 
-/// Of these backups, the still expected ones with a certainly missing manifest.
+/// The backups among these with a certainly missing manifest, as far as they are still expected.
 ///
 /// Since the listing of the store, a backup may have been completed, or deleted by another run.
 async fn without_manifest(

@@ -26,8 +26,8 @@ impl From<OperationError> for RunFault {
     }
 }
 
-/// Checks for an existing manifest, whatever the row contains. It may come from a run killed
-/// between its manifest and the last change of its job, or from a run with another catalogue.
+/// Checks for an existing manifest, regardless of the row. It may come from a run killed between
+/// its manifest and the last change of its job, or from a run with another catalogue.
 pub(crate) async fn refuse_if_committed(
     holdfast: &Holdfast,
     run: &Run,
@@ -88,7 +88,7 @@ pub(crate) struct Commit<'a> {
     pub(crate) watch: &'a Watch,
     /// Creates the text of `RESTORE.md` from a manifest.
     pub(crate) guide: &'a (dyn Fn(&Manifest) -> String + Send + Sync),
-    /// Artifacts without a possible reference from another run's manifest. A failed commit removes
+    /// This run's own artifacts. No manifest of another run names them, so a failed commit removes
     /// them.
     pub(crate) own: &'a [ObjectKey],
 }

@@ -24,7 +24,7 @@ pub(crate) const PARTS: [BackupType; 2] = [BackupType::Database, BackupType::Con
 pub struct FullTrigger {
     /// The parent.
     pub job: Job,
-    /// Its parts. Each must be handed over to its worker.
+    /// Its parts. The caller must dispatch each one to its worker.
     pub children: Vec<Job>,
     /// The switches of the omitted parts.
     pub skipped: Vec<&'static str>,

@@ -16,7 +16,8 @@ const PAGE: usize = 500;
 pub(crate) struct LateJobs {
     /// Jobs that are completed now.
     pub(crate) completed: Vec<BackupId>,
-    /// Backups that may be whole, with the reason: the store or the catalogue did not answer.
+    /// Possibly complete backups, with the reason for the doubt: the store or the catalogue did not
+    /// answer.
     pub(crate) unsure: BTreeMap<BackupId, String>,
     /// Why others could not be completed.
     pub(crate) problems: Vec<String>,

@@ -30,15 +30,15 @@ pub struct ReinstatedParent {
 pub(crate) struct LateParents {
     /// Failed or cancelled ones with completed parts. They are completed now.
     pub(crate) completed: Vec<BackupId>,
-    /// Deleted ones with a part as a backup. They are not deleted any more.
+    /// Full backups with a reversed deletion, because a part is a backup again.
     pub(crate) brought_back: Vec<ReinstatedParent>,
     /// Those with a failed step, and its error.
     pub(crate) problems: Vec<(BackupId, OperationError)>,
 }
 
 /// Completes each full backup that failed or was cancelled although all of its parts are completed
-/// by now. Brings back deleted ones if a part is a backup again. A failure of one full backup does
-/// not stop the others.
+/// by now. Reverses the deletion of a full backup if a part is a backup again. A failure of one
+/// full backup does not stop the others.
 ///
 /// # Errors
 /// If the catalogue cannot list the full backups.

@@ -1,6 +1,6 @@
-//! The lease of a source for a backup, and the death of its run. Every time here is by the
-//! catalogue's server: the clocks of two machines may differ, and a lease is written by one and
-//! judged by another.
+//! The lease of a source for a backup, and the death of its run. Every time here is by the clock of
+//! the catalogue's server. One machine writes a lease, another one judges it, and their clocks may
+//! differ.
 
 use holdfast_catalog::{Catalog, CatalogError, Lease, LeaseError, Source};
 use holdfast_domain::heartbeat::DEAD_AFTER;
@@ -28,7 +28,7 @@ pub(crate) fn may_be_taken_over(lease: &Lease, now: Timestamp) -> bool {
     lease.fence == 0 || lease.waits_until.is_some() || is_dead(lease, now)
 }
 
-/// When a run has to be through, for its lease.
+/// The deadline of a run for its lease, by the clock of the catalogue's server.
 pub(crate) async fn deadline_of(
     catalog: &Catalog,
     limits: RunLimits,

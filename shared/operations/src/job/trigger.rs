@@ -59,7 +59,7 @@ pub(crate) fn switched_off(settings: &Settings, kind: BackupType) -> Option<&'st
     }
 }
 
-/// Settles a job after its handover to a worker failed, and releases its lease.
+/// Settles a job after a failed dispatch, and releases its lease.
 ///
 /// # Errors
 /// If the catalogue does not answer. The sweep settles the job then.

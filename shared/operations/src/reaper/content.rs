@@ -76,7 +76,7 @@ pub(super) async fn sweep(
     Ok(())
 }
 
-/// Whether no run follows: the run died, or the next run is late.
+/// Whether the backup has no run: its run died, or the next run is late.
 fn is_abandoned(lease: Option<&Lease>, now: Timestamp) -> bool {
     lease.is_none_or(|lease| is_dead(lease, now))
 }

@@ -43,9 +43,9 @@ pub struct SweepReport {
     pub leases_freed: u64,
     /// Number of aborted uploads.
     pub uploads_aborted: u64,
-    /// Number of removed objects that no manifest names.
+    /// Number of removed objects without a reference from a manifest.
     pub objects_removed: u64,
-    /// Abandoned content backups. The caller hands each on.
+    /// Next steps of abandoned content backups. The caller dispatches each one.
     #[serde(rename = "handOn")]
     pub to_continue: Vec<NextStep>,
     /// Items with a message sent again, because it was probably lost.

@@ -16,7 +16,7 @@ use crate::{
     job::{late, run::is_late},
 };
 
-/// An object that no manifest names stays for this long, because a paused run may still write the
+/// An object without a reference stays for this long, because a paused run may still write the
 /// manifest.
 const MIN_AGE: SignedDuration = SignedDuration::from_hours(24);
 

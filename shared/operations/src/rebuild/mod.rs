@@ -428,7 +428,7 @@ impl<'a> Rebuild<'a> {
     }
 }
 
-/// Whether more of a backup is read than the name of its folder.
+/// Whether the manifest of a backup is read, beyond the name of its folder.
 fn needs_reading(id: &BackupId, standing: Option<&Result<JobStanding, CatalogError>>) -> bool {
     match standing {
         None => true,

@@ -32,10 +32,10 @@ pub(super) enum ClaimOutcome {
     NotCompleted(JobStatus),
 }
 
-/// What was decided about a backup that is not there any more.
+/// The decision about a missing backup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Decision {
-    /// Nothing: it is lost, and may come back.
+    /// No decision: the backup is lost, and may return.
     None,
     /// It is deleted.
     Deleted,
@@ -118,8 +118,8 @@ impl ReplicaClaim {
     /// The decision about a backup whose job is no longer completed.
     pub(super) async fn decision(&self, copier: &Copier<'_>) -> Result<Decision, OperationError> {
         let job = self.catalog.get(&self.backup_id).await?;
-        // An accepted loss does not hold for a manifest that is in the store. Retention may also
-        // have completed the job again since the beat.
+        // An accepted loss is void if the manifest is in the store. Retention may also have
+        // completed the job again since the beat.
         let is_decided = job.status == JobStatus::Deleted && !job.is_lost();
         let is_back = (!is_decided || job.is_accepted_loss()) && !copier.is_gone().await?;
         if !is_decided && !is_back {

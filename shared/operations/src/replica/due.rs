@@ -16,7 +16,7 @@ const MAX_DUE: usize = 100;
 /// Wait after the first failure. Each further failure doubles it.
 const FIRST_WAIT: SignedDuration = SignedDuration::from_mins(50);
 const MAX_WAIT: SignedDuration = SignedDuration::from_hours(23);
-/// A requested or handed-on copy must begin within this time.
+/// A requested or suspended copy must begin within this time.
 const BEGINS_WITHIN: SignedDuration = SignedDuration::from_mins(20);
 /// A backup without a copy for this long is overdue.
 const OVERDUE_AFTER: SignedDuration = SignedDuration::from_hours(24);

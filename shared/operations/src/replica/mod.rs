@@ -207,7 +207,7 @@ async fn finish_copy(
     }
 }
 
-/// What was sent is discarded only if the deletion of the backup is decided and holds.
+/// Discards the sent objects only if the deletion of the backup was decided and is still valid.
 async fn finish_deleted(
     claim: &ReplicaClaim,
     copier: &Copier<'_>,

@@ -77,8 +77,8 @@ pub(super) async fn retain(
 }
 
 /// Completes failed or cancelled jobs with a manifest in the store. Without this step and without a
-/// sweep, retention would delete good backups. Returns backups that may be whole and could not be
-/// completed, with the reason: the plan keeps them.
+/// sweep, retention would delete good backups. Returns possibly complete backups with the reason
+/// for the doubt. The plan keeps them.
 async fn complete_late(
     holdfast: &Holdfast,
     inventory: &Inventory,

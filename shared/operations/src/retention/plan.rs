@@ -311,8 +311,8 @@ async fn candidates(
     Ok(candidates)
 }
 
-/// Judges jobs that failed or were cancelled as a run does: it first completes those whose backup
-/// is whole in the store. A backup that may be whole is kept.
+/// Judges failed and cancelled jobs like a run: a job with a complete backup in the store counts as
+/// completed. A possibly complete backup is kept.
 async fn expect_late(repository: &Repository, candidates: &mut [RetentionCandidate]) {
     for candidate in candidates
         .iter_mut()
@@ -335,7 +335,7 @@ const fn may_be_late(candidate: &RetentionCandidate) -> bool {
     )
 }
 
-/// Whether nothing is in a backup, by what its manifest says.
+/// Whether a backup is empty according to its manifest.
 fn is_empty(manifest: &Manifest) -> bool {
     match &manifest.content {
         Some(content) => content.items.expected == 0,

@@ -44,7 +44,7 @@ pub struct TypeReport {
     /// Number of expired, unlocked backups after the run, without returned ones. A deletion
     /// failed, or the time ended.
     pub past_limits: u64,
-    /// Number of good backups missing to the policy's minimum, if the minimum was reached once.
+    /// Number of good backups missing from the policy's minimum, if the minimum was reached once.
     pub too_few: u64,
     /// Backups with a missing manifest, but without a decided deletion. They stay here until the
     /// manifest is back or the loss is accepted.

@@ -38,7 +38,7 @@ pub async fn record_verification(
     }
 }
 
-/// At most as many as a row of the catalogue holds, each cut to a readable length.
+/// The problems with room in a row of the catalogue, each cut to a readable length.
 fn problems_in_a_row(problems: &[String]) -> Vec<String> {
     const MAX_ROWS: usize = 500;
     const CHARACTERS: usize = 2000;
@@ -53,7 +53,7 @@ fn problems_in_a_row(problems: &[String]) -> Vec<String> {
     shown
 }
 
-/// At most as many as a row of the catalogue holds. Bad ones come first.
+/// The collections with room in a row of the catalogue. Bad ones come first.
 fn in_a_row(collections: &[DrilledCollection]) -> Vec<DrilledCollection> {
     const MAX_ROWS: usize = 2000;
     let (well, ill): (Vec<_>, Vec<_>) = collections

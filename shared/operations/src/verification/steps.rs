@@ -34,7 +34,7 @@ pub(super) struct Steps<'a> {
     earlier_ms: u64,
     recorded_at: Instant,
     pub(super) so_far: VerifiedSoFar,
-    /// What the whole list shows, once it was read.
+    /// A note about the complete list, after it was read.
     pub(super) note: Option<String>,
 }
 

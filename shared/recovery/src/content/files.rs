@@ -174,8 +174,8 @@ async fn inspect(path: &Path, expected: Plain) -> Result<Option<Outcome>, Reposi
     }))
 }
 
-/// Writes a temporary file in the same directory, under a name that no restored file has, and makes
-/// it durable.
+/// Writes a temporary file in the same directory, and makes it durable. No restored file has its
+/// name.
 fn write_temporary<T>(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<File>) -> Result<T, WriteFault>,

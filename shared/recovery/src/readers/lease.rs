@@ -35,19 +35,19 @@ struct SharedLease {
     state: Mutex<LeaseState>,
 }
 
-/// What the catalogue last said. Times are of the wall clock: others stand still while a machine is
-/// suspended.
+/// The last answer of the catalogue. Times are of the wall clock, because other clocks stop while a
+/// machine is suspended.
 struct LeaseState {
     protection: Protection,
     /// The last answer.
     answered_at: Option<Timestamp>,
-    /// The last question.
+    /// The last request.
     requested_at: Timestamp,
 }
 
 impl SharedLease {
-    /// Renews the lease. If other runs may have taken the reader for dead, the backup's job is
-    /// judged again.
+    /// Renews the lease. If other runs may have taken the reader for dead, the backup's job is read
+    /// again.
     async fn renew(&self, now: Timestamp) -> Result<(), LeaseError> {
         if !self.is_overdue(now) {
             self.leases.beat(&self.reader).await?;
@@ -70,8 +70,8 @@ impl SharedLease {
             .is_none_or(|at| now.duration_since(at).unsigned_abs() > SILENCE_LIMIT)
     }
 
-    /// Refuses if retention began to delete the backup while the lease was dead. A catalogue that
-    /// does not answer refuses nothing.
+    /// Returns an error if retention began to delete the backup while the lease was dead. An
+    /// unavailable catalogue is no error.
     async fn confirm(&self, now: Timestamp) -> Result<(), String> {
         let was_just_requested =
             now.duration_since(self.state().requested_at).abs() < SignedDuration::from_secs(10);
@@ -152,8 +152,8 @@ impl ReaderLease {
         &self.protection
     }
 
-    /// Checks the lease again, if the process was suspended or the catalogue was away for longer
-    /// than the lease lives.
+    /// Checks the lease again if the process was suspended, or the catalogue unavailable, for
+    /// longer than the lease lives.
     ///
     /// # Errors
     /// The reason, if retention began to delete the backup meanwhile.

@@ -107,7 +107,7 @@ impl Scratch {
             })
     }
 
-    /// Beats until no beat succeeded for so long that another drill may soon drop the databases.
+    /// Beats until the silence limit. After it, another drill may soon drop the databases.
     pub(crate) async fn keep_beating(&self, backup: &BackupId) -> RecoveryError {
         let beat = || async {
             self.beat(backup.as_str())

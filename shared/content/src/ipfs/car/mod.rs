@@ -1,5 +1,5 @@
-//! CAR, version 1 (<https://ipld.io/specs/transport/car/carv1/>): a header, then one section for each block. The reader
-//! accepts untrusted streams. The writer writes for `ipfs dag import`.
+//! CAR, version 1 (<https://ipld.io/specs/transport/car/carv1/>): a header, then one section for
+//! each block. The reader accepts untrusted streams. The writer writes for `ipfs dag import`.
 
 mod fault;
 mod header;

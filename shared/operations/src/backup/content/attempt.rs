@@ -34,8 +34,8 @@ const MAX_WAIT: Duration = Duration::from_mins(10);
 /// Longest wait that an origin may request.
 const MAX_REQUESTED_WAIT: Duration = Duration::from_mins(15);
 
-/// An item waits at most this long for a host that is down, without a request in between. Restarts
-/// and short maintenance end sooner, and a night's backup has to end before the next day's work.
+/// Longest wait of an item for an unavailable host, without a request in between. Restarts and
+/// short maintenance end sooner, and a night's backup has to end before the next day's work.
 const MAX_POSTPONEMENT: SignedDuration = SignedDuration::from_hours(1);
 
 /// Why an attempt did not succeed.
@@ -169,7 +169,7 @@ impl Attempt<'_> {
     }
 
     /// Moves a fetched file to its place, under the served path. An ambiguous URL is also recorded
-    /// under its own text, so that the next backup does not try the longer names again.
+    /// under its own text. So the next backup does not try the longer names again.
     async fn place(
         &self,
         source: &ItemSource,
@@ -310,8 +310,8 @@ impl Attempt<'_> {
         }
     }
 
-    /// Puts the attempt off. No request was sent, so this is no attempt. An item waits for a host
-    /// that is down, but not without end.
+    /// Postpones the item. No request was sent, so this does not count as an attempt. The wait for
+    /// an unavailable host is limited.
     async fn postpone(
         &self,
         error: FetchError,

@@ -23,7 +23,7 @@ pub(super) async fn running_job(
 }
 
 /// Advances a backup to `finalizing` if every item is found and settled. Returns `true` for exactly
-/// one caller. This caller must hand the backup on to [`crate::finalize_content`].
+/// one caller. This caller must dispatch [`crate::finalize_content`].
 ///
 /// # Errors
 /// Those of the catalogue. The sweep checks again.

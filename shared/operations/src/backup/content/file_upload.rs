@@ -81,7 +81,7 @@ impl From<ReadFault> for FileFault {
     }
 }
 
-/// The purpose of the bytes, and so their place.
+/// The purpose of the bytes. Their place follows from it.
 #[derive(Clone)]
 pub(super) enum Destination {
     /// A file. Its place follows from its content.

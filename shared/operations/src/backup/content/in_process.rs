@@ -171,8 +171,8 @@ impl InProcess<'_> {
         Ok(self.watch.guard(self.download(workers)).await?)
     }
 
-    /// Tries the sent items, then the transient failures, again and again until none is left.
-    /// Before each round it waits for the longest requested wait.
+    /// Tries the sent items, then repeats the transient failures until none is left. Before each
+    /// round it waits for the longest requested wait.
     async fn download(&self, mut workers: Workers) -> Result<(), OperationError> {
         let mut wait = workers.drain().await?;
         loop {

@@ -1,5 +1,6 @@
-//! A content backup: discover, download, finalize. Each step is a separate run or message and hands
-//! on to the next. A step may run twice or late. Progress is counted in rows, never in messages.
+//! A content backup: discover, download, finalize. Each step is a separate run or message, and
+//! dispatches the next one. A step may run twice or late. Progress is counted in rows, never in
+//! messages.
 
 mod attempt;
 pub(crate) mod discover;
@@ -32,7 +33,7 @@ pub(crate) const NEXT_RUN_WITHIN: SignedDuration = SignedDuration::from_mins(10)
 /// Time for the downloads of a backup, from its trigger on. Items without a result fail then.
 pub(crate) const DOWNLOADS_END_AFTER: SignedDuration = SignedDuration::from_hours(24);
 
-/// A backup that the caller must hand on.
+/// The next step of a backup, for the caller to dispatch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NextStep {

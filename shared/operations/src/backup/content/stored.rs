@@ -147,8 +147,8 @@ const fn epoch(encryption: &Encryption) -> u32 {
     encryption.key_epoch
 }
 
-/// A file with its objects as the store has them, or nothing if one is missing or damaged. An
-/// object of the recorded size is not read.
+/// A file with its objects in their stored form, or `None` if one is missing or damaged. An object
+/// of the recorded size is not read.
 pub(super) async fn in_store(
     repository: &Repository,
     file: &StoredFile,

@@ -22,9 +22,9 @@ pub(crate) async fn finish_parent_of(catalog: &Catalog, observer: &dyn Observer,
 }
 
 /// Settles a full backup with all parts settled, and returns the job if it changed. A failed or
-/// cancelled one becomes completed if all of its parts are. One that was deleted with its last part
-/// is brought back if a part is a backup again. If another run changes the job first, this call
-/// changes nothing.
+/// cancelled one becomes completed if all of its parts are. The deletion of one with its last part
+/// is reversed if a part is a backup again. If another run changes the job first, this call changes
+/// nothing.
 pub(crate) async fn finish_if_parts_ended(
     catalog: &Catalog,
     observer: &dyn Observer,
@@ -76,7 +76,7 @@ async fn finish_by_parts(
     }
 }
 
-/// Whether any part is a backup, or may become one. A lost part may.
+/// Whether any part is a backup, or may become one. A lost part may become one.
 fn may_be_a_backup(children: &[Job]) -> bool {
     let may_be = |child: &Job| {
         child.status.is_active() || child.status == JobStatus::Completed || child.is_lost()
@@ -93,8 +93,8 @@ pub(crate) fn is_gone(children: &[Job]) -> bool {
         && !may_be_a_backup(children)
 }
 
-/// Reverses the deletion of a full backup: it is what it was before, and completed if all of its
-/// parts are.
+/// Reverses the deletion of a full backup. It gets its former status, or `completed` if all its
+/// parts are completed.
 async fn reinstate(
     catalog: &Catalog,
     observer: &dyn Observer,
@@ -110,7 +110,7 @@ async fn reinstate(
     let job = catalog.reinstate_parent(id, earlier).await?;
     tracing::info!(backupId = %id, status = %earlier, "a full backup is not deleted any more: a part of it is back");
     observer.job_changed(&job).await;
-    // Boxed: the same function decides again, by the state that was brought back.
+    // Boxed: the same function calls itself, with the former status.
     let settled = Box::pin(finish_if_parts_ended(catalog, observer, id, now)).await?;
     Ok(settled.unwrap_or(job))
 }

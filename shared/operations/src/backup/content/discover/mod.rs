@@ -37,7 +37,7 @@ use crate::{
 };
 
 const APP_NAME: &str = "holdfast-content";
-/// Reserved at the end of the function, for the current page and for handing on.
+/// Reserved at the end of the function, for the current page and the dispatch of the next run.
 const DISPATCH_RESERVE: SignedDuration = SignedDuration::from_secs(60);
 /// Runs of one discovery. A million items need far fewer.
 const MAX_ROUNDS: u32 = 100;
@@ -45,19 +45,20 @@ const MAX_ROUNDS: u32 = 100;
 /// How a run of discovery ended.
 #[derive(Debug, Clone)]
 pub enum DiscoveryOutcome {
-    /// Its time ran out: hand on to the next run.
+    /// Its time ran out: the caller dispatches the next run.
     Continue {
         /// The backup.
         backup_id: BackupId,
     },
-    /// Every item was found, and downloads are under way. The last of them hands on.
+    /// Every item was found, and downloads are under way. The last download dispatches the next
+    /// step.
     Queued {
         /// The backup.
         backup_id: BackupId,
         /// Counts of the items and of their states.
         counts: ItemCounts,
     },
-    /// No download is pending: hand on to finalize.
+    /// No download is pending: the caller dispatches the last step.
     Finalize {
         /// The backup.
         backup_id: BackupId,
@@ -389,7 +390,7 @@ fn outcome_of(state: LostLease, run: &Run) -> DiscoveryOutcome {
 }
 
 /// Whether another run should resume this discovery after a transient fault. With a cursor, the
-/// event's source retries, and later the sweep. Without one, the discovery fails at once and
+/// event's source retries, and later the sweep. Without a cursor, the discovery fails at once and
 /// reports the reason.
 async fn should_resume(catalog: &Catalog, run: &Run) -> bool {
     let found = catalog

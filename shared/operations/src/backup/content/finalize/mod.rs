@@ -50,7 +50,7 @@ pub enum FinalizeOutcome {
     Completed(Box<Job>),
     /// The backup failed. The job has the reason.
     Failed(Box<Job>),
-    /// The time ran out with work left: hand on to another run.
+    /// The time ran out with work left: the caller dispatches another run.
     Continue {
         /// The backup.
         backup_id: BackupId,
