@@ -112,7 +112,7 @@ async fn send_again(
 ) -> Result<(), OperationError> {
     let CopyMessage { backup_id, rounds } = message;
     if *rounds >= MOST_ROUNDS {
-        tracing::warn!(backupId = %backup_id, rounds, "a copy is no longer handed on: the hourly run requests it again");
+        tracing::warn!(backupId = %backup_id, rounds, "the copy is not queued again: the hourly run requests it again");
         return Ok(());
     }
     let next = CopyMessage {

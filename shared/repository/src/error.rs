@@ -81,7 +81,7 @@ impl RepositoryError {
             (None, Some(store)) => store.clone().into(),
             // The fault is in the target disk or pipe, not in the bytes read.
             (None, None) if error.kind() != io::ErrorKind::InvalidData => {
-                Self::internal("read the backup or hand it on", error)
+                Self::internal("read the backup or pass it on", error)
             }
             _ => Self::corrupt(backup_id, error.to_string()),
         }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::finish::parent::finish_if_parts_ended;
 use crate::{Observer, OperationError};
 
-/// The age of full backups considered here. Retention soon judges older ones by themselves.
+/// The age of full backups considered here. Retention deletes the rows of older ones.
 const MAX_AGE: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// Full backups read in one call.

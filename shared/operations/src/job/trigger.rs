@@ -66,7 +66,7 @@ pub(crate) fn switched_off(settings: &Settings, kind: BackupType) -> Option<&'st
 pub async fn abandon(holdfast: &Holdfast, job: &Job, why: &str) -> Result<(), OperationError> {
     let failure = JobFailure::new(
         FailureCode::NotStarted,
-        format!("the backup could not be handed over to a worker: {why}"),
+        format!("the backup could not be dispatched to a worker: {why}"),
         Some(
             "check that the function of the API may put events on the bus, then trigger the backup again",
         ),

@@ -178,7 +178,7 @@ async fn undiscovered(
 }
 
 fn continue_with(id: &BackupId, step: Step, report: &mut SweepReport) {
-    tracing::warn!(backupId = %id, ?step, "a content backup is abandoned and is handed on again");
+    tracing::warn!(backupId = %id, ?step, "a content backup is abandoned: its step is dispatched again");
     report.to_continue.push(NextStep {
         backup_id: id.clone(),
         step,

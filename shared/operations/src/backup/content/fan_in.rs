@@ -68,7 +68,7 @@ pub(crate) async fn finalize_if_settled_at(
         .wait(Source::Content, id, job.fence, now + NEXT_RUN_WITHIN, now)
         .await;
     if let Err(error) = waits {
-        tracing::warn!(backupId = %id, %error, "cannot make the lease wait for the next run: the sweep hands the backup on");
+        tracing::warn!(backupId = %id, %error, "cannot make the lease wait for the next run: the sweep dispatches it");
     }
     Ok(true)
 }
