@@ -9,7 +9,8 @@ use serde::Serialize;
 use super::finish::parent::finish_if_parts_ended;
 use crate::{Observer, OperationError};
 
-/// The age of full backups considered here. Retention deletes the rows of older ones.
+/// The age of full backups considered here: late manifests of older parts are rare, and each full
+/// backup costs calls.
 const MAX_AGE: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// Full backups read in one call.
