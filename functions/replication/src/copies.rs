@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 const WHILE_BUSY: Duration = Duration::from_mins(2);
 /// Maximum number of runs of one copy: a hundred hours of work. After that the hourly run requests
 /// it again.
-const MOST_ROUNDS: u32 = 400;
+const MAX_ROUNDS: u32 = 400;
 
 /// Makes the copies of a batch. The response names the messages to retry.
 pub(crate) async fn make(
@@ -111,7 +111,7 @@ async fn send_again(
     delay: Duration,
 ) -> Result<(), OperationError> {
     let CopyMessage { backup_id, rounds } = message;
-    if *rounds >= MOST_ROUNDS {
+    if *rounds >= MAX_ROUNDS {
         tracing::warn!(backupId = %backup_id, rounds, "the copy is not queued again: the hourly run requests it again");
         return Ok(());
     }

@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_function_needs_a_store() {
+    async fn a_function_needs_a_store_and_a_catalogue() {
         let error = function(&[]).settings().await.unwrap_err().to_string();
         assert!(error.contains("BACKUP_STORE: is not set"), "{error}");
         let error = function(&[("BACKUP_STORE", "nonsense")])
@@ -353,12 +353,11 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert_eq!(error.matches("BACKUP_STORE").count(), 1, "{error}");
-        assert!(
-            function(&[("BACKUP_STORE", "s3://backups")])
-                .settings()
-                .await
-                .is_ok()
-        );
+        let store = ("BACKUP_STORE", "s3://backups");
+        let error = function(&[store]).settings().await.unwrap_err().to_string();
+        assert!(error.contains("CatalogUriSecretArn"), "{error}");
+        let catalogue = ("BACKUP_CATALOG_URI", "mongodb://localhost/holdfast");
+        assert!(function(&[store, catalogue]).settings().await.is_ok());
     }
 
     #[tokio::test]

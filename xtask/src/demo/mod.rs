@@ -73,7 +73,7 @@ struct Start {
 }
 
 /// Results and durations.
-pub(crate) struct Story {
+pub(crate) struct DemoResult {
     database: DatabaseBackup,
     compared: BTreeMap<String, Collection>,
     anonymised: Anonymised,
@@ -170,7 +170,7 @@ async fn show(stack: &Stack, start: Start) -> Result<()> {
     let from_copy = copies::restore(stack, &api, &works, &client, backups).await?;
 
     let all = start.began.elapsed();
-    let story = Story {
+    let result = DemoResult {
         database,
         compared,
         anonymised,
@@ -184,7 +184,7 @@ async fn show(stack: &Stack, start: Start) -> Result<()> {
         start,
         all,
     };
-    report::print(stack, &story);
+    report::print(stack, &result);
     Ok(())
 }
 

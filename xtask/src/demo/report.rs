@@ -3,27 +3,27 @@
 
 use std::time::Duration;
 
-use super::{Story, content::Requests};
+use super::{DemoResult, content::Requests};
 use crate::{
     stack::{Description, Stack},
     terminal::{self, LABEL, styled},
 };
 
 /// Prints the results, the places, the durations and the next commands.
-pub(super) fn print(stack: &Stack, story: &Story) {
+pub(super) fn print(stack: &Stack, result: &DemoResult) {
     terminal::print("");
-    print_database(stack, story);
+    print_database(stack, result);
     terminal::print("");
-    print_content(story);
+    print_content(result);
     terminal::print("");
-    print_copies(story);
+    print_copies(result);
     terminal::print("");
-    print_run(story);
+    print_run(result);
 }
 
-fn print_database(stack: &Stack, story: &Story) {
+fn print_database(stack: &Stack, result: &DemoResult) {
     let (source, restored) = (&stack.databases().source, &stack.databases().restored);
-    let (backup, compared) = (&story.database, &story.compared);
+    let (backup, compared) = (&result.database, &result.compared);
     let documents: usize = compared
         .values()
         .map(|collection| collection.documents)
@@ -60,7 +60,7 @@ fn print_database(stack: &Stack, story: &Story) {
         "Restored",
         format!("to the database {restored}: all documents, options and indexes are equal"),
     );
-    let anonymised = &story.anonymised;
+    let anonymised = &result.anonymised;
     line(
         "Anonymised",
         format!(
@@ -77,14 +77,14 @@ fn print_database(stack: &Stack, story: &Story) {
     );
 }
 
-fn print_content(story: &Story) {
-    let (first, again, back) = (&story.content, &story.again, &story.brought_back);
+fn print_content(result: &DemoResult) {
+    let (first, again, back) = (&result.content, &result.again, &result.brought_back);
     let (items, files) = (&first.backup.items, back.on_ipfs + back.on_gaia);
     line(
         "Files",
         format!(
             "{files} files, {}, for {} content items",
-            bytes(story.published),
+            bytes(result.published),
             items.expected
         ),
     );
@@ -129,8 +129,8 @@ fn print_content(story: &Story) {
     );
 }
 
-fn print_copies(story: &Story) {
-    let copy = &story.from_copy;
+fn print_copies(result: &DemoResult) {
+    let copy = &result.from_copy;
     line(
         "Second copy",
         format!(
@@ -153,26 +153,26 @@ fn print_copies(story: &Story) {
     );
 }
 
-fn print_run(story: &Story) {
+fn print_run(result: &DemoResult) {
     line(
         "Verified",
         "counts, and the hash of every document, file and IPFS block",
     );
-    let preparation = story.start.preparation;
-    let steps = story.all.saturating_sub(preparation);
-    let (all, preparation, steps) = (duration(story.all), duration(preparation), duration(steps));
+    let preparation = result.start.preparation;
+    let steps = result.all.saturating_sub(preparation);
+    let (all, preparation, steps) = (duration(result.all), duration(preparation), duration(steps));
     line(
         "Took",
         format!("{all}: {preparation} to install and compile, {steps} for the steps above"),
     );
-    line("", backups(story));
-    line("", restores(story));
-    line("Installed", &story.start.parts);
+    line("", backups(result));
+    line("", restores(result));
+    line("Installed", &result.start.parts);
     line(
         "",
         format!(
             "in {}: only the first run installs them, and compiles Holdfast",
-            story.start.folder
+            result.start.folder
         ),
     );
     line(
@@ -190,22 +190,22 @@ fn line(name: &str, text: impl AsRef<str>) {
     ));
 }
 
-fn backups(story: &Story) -> String {
+fn backups(result: &DemoResult) -> String {
     let seconds = |milliseconds| Duration::from_millis(milliseconds).as_secs_f64();
     format!(
         "backup of the database {:.1} s, of the files {:.1} s, again {:.1} s",
-        seconds(story.database.duration_ms),
-        seconds(story.content.backup.duration_ms),
-        seconds(story.again.backup.duration_ms),
+        seconds(result.database.duration_ms),
+        seconds(result.content.backup.duration_ms),
+        seconds(result.again.backup.duration_ms),
     )
 }
 
-fn restores(story: &Story) -> String {
+fn restores(result: &DemoResult) -> String {
     format!(
         "verification {:.1} s, restore {:.1} s, restore from the second copy {:.1} s",
-        story.verification.as_secs_f64(),
-        story.restore.as_secs_f64(),
-        story.from_copy.restore.as_secs_f64(),
+        result.verification.as_secs_f64(),
+        result.restore.as_secs_f64(),
+        result.from_copy.restore.as_secs_f64(),
     )
 }
 

@@ -28,9 +28,9 @@ pub(crate) struct JobsQuery {
 }
 
 /// Query for a page of a list, with `DEFAULT` entries unless the query sets `limit`, and at most
-/// `MOST` entries.
+/// `MAX` entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct PageQuery<const DEFAULT: u32, const MOST: u32> {
+pub(crate) struct PageQuery<const DEFAULT: u32, const MAX: u32> {
     pub(crate) page: u32,
     pub(crate) limit: u32,
 }
@@ -58,8 +58,8 @@ impl<S: Send + Sync> FromRequestParts<S> for JobsQuery {
     }
 }
 
-impl<S: Send + Sync, const DEFAULT: u32, const MOST: u32> FromRequestParts<S>
-    for PageQuery<DEFAULT, MOST>
+impl<S: Send + Sync, const DEFAULT: u32, const MAX: u32> FromRequestParts<S>
+    for PageQuery<DEFAULT, MAX>
 {
     type Rejection = Failure;
 
@@ -68,7 +68,7 @@ impl<S: Send + Sync, const DEFAULT: u32, const MOST: u32> FromRequestParts<S>
     }
 }
 
-impl<const DEFAULT: u32, const MOST: u32> PageQuery<DEFAULT, MOST> {
+impl<const DEFAULT: u32, const MAX: u32> PageQuery<DEFAULT, MAX> {
     fn parse(pairs: &[(String, String)]) -> Result<Self, Failure> {
         refuse_repeated(pairs)?;
         let mut query = Self {
@@ -78,7 +78,7 @@ impl<const DEFAULT: u32, const MOST: u32> PageQuery<DEFAULT, MOST> {
         for (name, value) in pairs {
             match name.as_str() {
                 "page" => query.page = number(name, value, u32::MAX)?,
-                "limit" => query.limit = number(name, value, MOST)?,
+                "limit" => query.limit = number(name, value, MAX)?,
                 _ => return Err(unknown(name)),
             }
         }

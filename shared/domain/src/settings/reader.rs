@@ -262,8 +262,8 @@ fn exposed(kind: &str, expected: Option<&str>) -> String {
 
 /// Truncates the value to fit into a job row, an event and a log line.
 fn beginning(value: &str) -> String {
-    const MOST: usize = 300;
-    match value.char_indices().nth(MOST) {
+    const MAX_CHARACTERS: usize = 300;
+    match value.char_indices().nth(MAX_CHARACTERS) {
         Some((end, _)) => format!("{}…", &value[..end]),
         None => value.to_owned(),
     }

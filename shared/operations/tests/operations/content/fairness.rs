@@ -8,7 +8,7 @@ use holdfast_testing::{Origin, origin::Answer};
 use crate::support::content::{Fixture, file_of, item};
 
 const FILES: usize = 40;
-const MOST_ATTEMPTS: usize = 3;
+const MAX_ATTEMPTS: usize = 3;
 
 /// Possible wrong answers of an origin to one file.
 fn odd_answers() -> Vec<Answer> {
@@ -56,7 +56,7 @@ async fn odd_answers_of_every_kind_cost_their_own_files_and_no_healthy_one() {
     }
     let requests = origin.requests().len();
     assert!(
-        requests <= FILES + odd.len() * (MOST_ATTEMPTS - 1),
+        requests <= FILES + odd.len() * (MAX_ATTEMPTS - 1),
         "{requests}"
     );
     assert_eq!(
@@ -147,7 +147,7 @@ async fn a_gateway_that_sends_a_bad_car_uses_up_the_attempts_of_that_file_alone(
         let mut attempts = 1;
         while let DownloadOutcome::Retry { reason, .. } = f.download(&message).await {
             assert!(
-                attempts < MOST_ATTEMPTS,
+                attempts < MAX_ATTEMPTS,
                 "item {} is never settled: {reason}",
                 message.content_id
             );

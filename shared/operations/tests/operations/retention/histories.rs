@@ -359,10 +359,10 @@ impl History {
 
 /// Runs this many histories, several at a time, and counts steps, runs, deleted and lost backups.
 async fn live(first_seed: u64, histories: u64, steps: u64) -> [u64; 4] {
-    const AT_A_TIME: u64 = 4;
+    const BATCH: u64 = 4;
     let next = Arc::new(std::sync::atomic::AtomicU64::new(first_seed));
     let mut lives = tokio::task::JoinSet::new();
-    for _ in 0..AT_A_TIME {
+    for _ in 0..BATCH {
         let next = Arc::clone(&next);
         lives.spawn(async move {
             let mut sums = [0; 4];
