@@ -1,18 +1,22 @@
 //! The parameters of a stack, and its creation.
 
-use std::{collections::BTreeMap, sync::Mutex};
+use std::{collections::BTreeMap, sync::Mutex, time::Duration};
 
 use holdfast_testing::{stack, unique};
-use mongodb::bson::doc;
 use serde_json::json;
 
-use super::{CLOUDFORMATION, Variant};
-use crate::stage::{Api, Aws, Mongodump, Secrets, Server, until};
+use super::{CLOUDFORMATION, Variant, random};
+use crate::stage::{
+    Api, Aws, Mongodump, Secrets, Server,
+    aws::{element, elements},
+    database::uri_of,
+    until,
+};
 
 /// The deployment's parameters.
 pub(crate) struct Deployment {
     name: String,
-    parameters: BTreeMap<String, String>,
+    pub(super) parameters: BTreeMap<String, String>,
     key: Option<String>,
     kms: bool,
     drills: bool,

@@ -11,7 +11,7 @@ use std::{collections::BTreeMap, sync::Mutex, time::Duration};
 pub(crate) use content::restored_items;
 pub(crate) use deployment::Deployment;
 use deployment::{described, stack_call};
-use holdfast_testing::{s3_client, stack, unique};
+use holdfast_testing::{s3_client, unique};
 use mongodb::{
     Collection,
     bson::{DateTime, Document, doc},
@@ -20,8 +20,7 @@ use serde_json::{Value, json};
 
 use super::{
     Api, Aws, Invocation, Mongodump, Secrets, Server,
-    aws::{element, elements},
-    database::uri_of,
+    aws::element,
     operator::{Ended, operator},
     until,
 };
