@@ -34,7 +34,7 @@ async fn a_schedule_backs_up_by_itself_and_each_tick_is_one_backup() {
         by_itself["trigger"]["by"]
             .as_str()
             .unwrap()
-            .contains("DatabaseBackupSchedule"),
+            .contains("DatabaseBackupSched"),
         "{by_itself}"
     );
     variant

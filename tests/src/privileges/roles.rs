@@ -115,7 +115,10 @@ fn text(resolved: &Resolved<'_>, value: &Value) -> String {
             named(resolved, &path.join("."))
         }
         ("Fn::GetAtt", path) => named(resolved, path.as_str().unwrap()),
-        ("Fn::Sub", template) => substituted(resolved, template.as_str().unwrap()),
+        ("Fn::Sub", Value::Array(parts)) => {
+            substituted(resolved, parts[0].as_str().unwrap(), &parts[1])
+        }
+        ("Fn::Sub", template) => substituted(resolved, template.as_str().unwrap(), &Value::Null),
         ("Fn::Join", parts) => {
             let all: Vec<String> = list(&parts[1]).iter().map(of).collect();
             all.join(parts[0].as_str().unwrap())
@@ -134,12 +137,14 @@ fn text(resolved: &Resolved<'_>, value: &Value) -> String {
     }
 }
 
-fn substituted(resolved: &Resolved<'_>, template: &str) -> String {
+/// A text with the values of its names. Those of `values` come first.
+fn substituted(resolved: &Resolved<'_>, template: &str, values: &Value) -> String {
     let mut parts = template.split("${");
     let mut whole = parts.next().unwrap_or_default().to_owned();
     for part in parts {
         let (name, after) = part.split_once('}').unwrap();
-        whole.push_str(&named(resolved, name));
+        let value = values.get(name);
+        whole.push_str(&value.map_or_else(|| named(resolved, name), |value| text(resolved, value)));
         whole.push_str(after);
     }
     whole
