@@ -7,7 +7,7 @@ use serde_json::Value;
 /// The event of this name.
 ///
 /// # Panics
-/// If there is none, or it is no JSON.
+/// If the file is missing, or not JSON.
 #[must_use]
 pub fn event(name: &str) -> Value {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../events/{name}.json"));

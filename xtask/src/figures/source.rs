@@ -107,7 +107,7 @@ fn has_keyword(item: &str, keyword: &str) -> bool {
     words.next() == Some(keyword)
 }
 
-/// The function at the start of the lines. A declaration without a body is none.
+/// The function at the start of the lines. `None` for a declaration without a body.
 fn function(lines: &[&str]) -> Result<Option<Function>> {
     let indentation = indentation(lines[0]);
     let is_end = |line: &&str| {
