@@ -173,9 +173,9 @@ async fn a_daily_backup_runs_at_night_and_away_from_the_other_type_and_from_rete
     assert_eq!(
         daily,
         [
-            "cron(0 2 * * ? *)",
-            "cron(30 0 * * ? *)",
-            "cron(30 3 * * ? *)"
+            "cron(30 4 * * ? *)",
+            "cron(30 22 * * ? *)",
+            "cron(30 5 * * ? *)"
         ]
     );
     for (name, interval, schedule) in [
