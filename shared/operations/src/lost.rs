@@ -208,8 +208,8 @@ pub(crate) async fn record_lost(
     now: Timestamp,
 ) -> Result<bool, OperationError> {
     let mut hint = format!(
-        "restore the manifest: in a bucket with versions, remove its delete marker. To give the backup up, run \
-         `holdfast lost accept {id}`"
+        "restore the manifest: in a bucket with versions, copy its newest version to its key. To give the backup up, \
+         run `holdfast lost accept {id}`"
     );
     if let Some(second) = &holdfast.settings.cloud.location {
         let _ = write!(

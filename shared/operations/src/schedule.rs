@@ -8,7 +8,8 @@ use jiff::SignedDuration;
 use crate::{OperationError, job::trigger};
 
 /// Hours since a backup of this type was due. It is due an interval after the trigger of the last
-/// good one, with an hour's grace for the run itself.
+/// good one, with two hours' grace. One is for the run itself. The other is for the night with 25
+/// hours, at the end of summer time.
 ///
 /// Before the first good one it is late by a complete interval, plus the time since the first
 /// request. A deployment with only failed or cancelled backups has no backup.
@@ -18,7 +19,7 @@ pub(crate) async fn hours_overdue(
     kind: BackupType,
     now: Timestamp,
 ) -> Result<f64, OperationError> {
-    const GRACE: SignedDuration = SignedDuration::from_hours(1);
+    const GRACE: SignedDuration = SignedDuration::from_hours(2);
     if trigger::switched_off(settings, kind).is_some() {
         return Ok(0.0);
     }

@@ -17,8 +17,12 @@ const ROLE: &str = "arn:aws:iam::123456789012:role/security/break-glass";
 const SECRET: &str = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:holdfast/uri-a1B2c3";
 
 /// The switches of conditional resources, each with its parameters.
-const SWITCHES: [&[(&str, &str)]; 9] = [
+const SWITCHES: [&[(&str, &str)]; 10] = [
     &[("JwtIssuer", "https://issuer.example")],
+    &[
+        ("JwtIssuer", "https://issuer.example"),
+        ("CorsAllowOrigin", "https://admin.example.com"),
+    ],
     &[
         ("CloudEnabled", "true"),
         ("CloudBucket", "copies"),
@@ -169,9 +173,9 @@ async fn a_daily_backup_runs_at_night_and_away_from_the_other_type_and_from_rete
     assert_eq!(
         daily,
         [
-            "cron(0 2 * * ? *)",
-            "cron(30 0 * * ? *)",
-            "cron(30 3 * * ? *)"
+            "cron(30 4 * * ? *)",
+            "cron(30 22 * * ? *)",
+            "cron(30 5 * * ? *)"
         ]
     );
     for (name, interval, schedule) in [

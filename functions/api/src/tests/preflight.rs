@@ -23,7 +23,7 @@ fn every_path_has_a_preflight_without_a_token_if_an_origin_is_set() {
     assert_eq!(paths("OPTIONS"), paths("ANY"));
     assert_eq!(paths("OPTIONS").len(), 2);
     for route in resources("RouteKey: OPTIONS ") {
-        assert!(route.contains("Condition: HasCorsOrigin"), "{route}");
+        assert!(route.contains("Condition: HasPreflight"), "{route}");
         assert!(!route.contains("Authoriz"), "{route}");
     }
 }

@@ -275,7 +275,7 @@ async fn a_content_backup_is_overdue_by_its_own_interval() {
     f.fill(1).await;
     f.back_up().await;
     assert!(
-        (sweep_in(&f, SignedDuration::from_hours(9))
+        (sweep_in(&f, SignedDuration::from_hours(10))
             .await
             .content_hours_overdue
             - 2.0)
