@@ -90,7 +90,7 @@ pub use self::{
             verify_on_request,
         },
         record::record_verification,
-        requested::{await_verification, expect_requestable},
+        requested::{await_verification, expect_requestable, withdraw_request},
     },
 };
 
