@@ -92,7 +92,7 @@ mod tests {
     use holdfast_operations::trigger;
     use holdfast_setup::Clients;
     use holdfast_testing::{FileShape, IpfsNode, TestDeployment, aws_config, event, parts, unique};
-    use mongodb::bson::doc;
+    use mongodb::bson::{DateTime, Document, doc};
 
     use super::*;
 
@@ -252,6 +252,34 @@ mod tests {
             matches!(again, Err(OperationError::AlreadyRunning { .. })),
             "a user's request is refused"
         );
+        stage.remove().await;
+    }
+
+    #[tokio::test]
+    async fn a_tick_during_a_silent_backup_is_retried_and_not_skipped() {
+        let stage = Stage::new().await;
+        let function = stage.function(&[]);
+        let holdfast = function.holdfast().await.unwrap();
+        trigger(holdfast, BackupType::Content, None, Timestamp::now())
+            .await
+            .unwrap();
+        let then = DateTime::from_millis(Timestamp::now().as_millisecond() - 65_000);
+        stage
+            .deployment
+            .client
+            .database(&stage.deployment.catalog)
+            .collection::<Document>("backup_leases")
+            .update_many(
+                doc! { "_id": "content" },
+                doc! { "$set": { "takenAt": then, "beatAt": then } },
+            )
+            .await
+            .unwrap();
+        let error = run(&function, &event("schedule-content"))
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("is running"), "{error}");
         stage.remove().await;
     }
 

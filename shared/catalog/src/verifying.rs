@@ -151,23 +151,43 @@ impl Catalog {
         Ok(result.matched_count == 1)
     }
 
-    /// Records a requested verification, so that it counts before its run begins.
+    /// Records a requested verification, so that it counts before its run begins. Returns `false`
+    /// if the backup has a request of `stale_at` or later.
     ///
     /// # Errors
     /// Those of the server.
     pub async fn request_verification(
         &self,
         id: &BackupId,
+        stale_at: Timestamp,
         now: Timestamp,
-    ) -> Result<(), CatalogError> {
+    ) -> Result<bool, CatalogError> {
+        let free = vec![
+            doc! { "verificationRequestedAt": Bson::Null },
+            doc! { "verificationRequestedAt": { "$lt": row::date(stale_at) } },
+        ];
+        let filter = doc! { "_id": id.as_str(), "$or": free };
         let update = doc! { "$set": { "verificationRequestedAt": row::date(now) } };
         let collection = self.collection(JOBS);
-        call(
-            "request a verification",
-            collection.update_one(row::by_id(id.as_str()), update),
-        )
-        .await
-        .map(drop)
+        let updating = collection.update_one(filter, update);
+        let result = call("request a verification", updating).await?;
+        if result.matched_count > 0 {
+            return Ok(true);
+        }
+        // A backup without a job has no row for the request.
+        let counting = collection.count_documents(row::by_id(id.as_str()));
+        Ok(call("read a job", counting).await? == 0)
+    }
+
+    /// Removes the request of a verification that ended without a record, or never began.
+    ///
+    /// # Errors
+    /// Those of the server.
+    pub async fn withdraw_verification(&self, id: &BackupId) -> Result<(), CatalogError> {
+        let update = doc! { "$unset": { "verificationRequestedAt": "" } };
+        let collection = self.collection(JOBS);
+        let updating = collection.update_one(row::by_id(id.as_str()), update);
+        call("withdraw a verification", updating).await.map(drop)
     }
 
     /// The backups with a requested verification, or with a beat of its run, after `since`.

@@ -78,6 +78,9 @@ fn values(outcome: Result<&BackupOutcome, &OperationError>) -> Vec<(Metric, f64)
             | OperationError::Stopped(StopReason::CatalogSilent),
         )
         | Ok(_) => Vec::new(),
+        // After a rotation of the secret, the repeated invocation succeeds. A lasting refusal
+        // becomes a dead letter, and raises the alarm of the function's errors.
+        Err(error) if error.is_login_refused() => Vec::new(),
         Err(_) => vec![(Metric::BackupFailure, 1.0)],
     }
 }
@@ -136,6 +139,7 @@ fn why(reason: SkipReason) -> String {
 
 #[cfg(test)]
 mod tests {
+    use holdfast_catalog::CatalogError;
     use holdfast_domain::{BackupId, ItemCounts, Timestamp, Trigger, TriggerKind};
 
     use super::*;
@@ -235,5 +239,20 @@ mod tests {
         assert_eq!(values(Err(&is_tried_again)), []);
         let lost = OperationError::Stopped(StopReason::LeaseLost);
         assert_eq!(values(Err(&lost)), failure);
+    }
+
+    #[test]
+    fn a_refused_login_raises_no_failure_metric_because_the_invocation_is_repeated() {
+        let refused = OperationError::Catalog(CatalogError::Denied {
+            doing: "read a job",
+            reason: "Authentication failed.".to_owned(),
+        });
+        assert_eq!(values(Err(&refused)), []);
+        let unreadable = OperationError::Catalog(CatalogError::Corrupt {
+            collection: "backup_jobs",
+            id: "db_1_a".to_owned(),
+            problem: "no status".to_owned(),
+        });
+        assert_eq!(values(Err(&unreadable)), [(Metric::BackupFailure, 1.0)]);
     }
 }

@@ -1,19 +1,20 @@
-//! A tick of a schedule during a backup of the same type. The running backup serves the tick. So
-//! the tick is answered and counted. It is not retried, and does not become a dead letter.
+//! A tick of a schedule during a backup of the same type. A live backup serves the tick. So the
+//! tick is answered and counted. It is not retried, and does not become a dead letter.
 //!
-//! Other conflicts are errors. Retention holds the content lease for at most two minutes, so a
-//! retry of the tick succeeds. At the limit of running backups no backup serves the tick. It is
-//! retried, and then needs an operator.
+//! Other conflicts are errors. A silent backup may be dead, so a retry of the tick may replace it.
+//! Retention holds the content lease for at most two minutes, so a retry of the tick succeeds. At
+//! the limit of running backups no backup serves the tick. It is retried, and then needs an
+//! operator.
 
 use holdfast_catalog::{Catalog, CatalogError};
 use holdfast_domain::BackupId;
-use holdfast_operations::{BackupRequest, OperationError};
+use holdfast_operations::{BackupRequest, OperationError, is_alive};
 use serde_json::{Value, json};
 
 use crate::{Function, Metric};
 
 /// The answer to a skipped tick. `None` for any other error and for a request of a user. Also
-/// `None` for a tick with a job: that job still needs a run.
+/// `None` if the running backup may be dead, and for a tick with a job: that job still needs a run.
 pub async fn skipped_tick(
     function: &Function,
     request: &BackupRequest,
@@ -26,7 +27,11 @@ pub async fn skipped_tick(
     else {
         return None;
     };
-    let catalog = &function.holdfast().await.ok()?.catalog;
+    let holdfast = function.holdfast().await.ok()?;
+    let catalog = &holdfast.catalog;
+    if !is_alive(holdfast, running).await.ok()? {
+        return None;
+    }
     let own = request.backup_id();
     if own != *running && !is_unknown(catalog, &own).await {
         return None;

@@ -53,7 +53,7 @@ pub use self::{
         detail::job_in_detail,
         full::{FullTrigger, trigger_full},
         late_parents::ReinstatedParent,
-        resume::is_interrupted,
+        resume::{is_alive, is_interrupted},
         run::{BackupOutcome, BackupRequest, RunLimits, SkipReason, Step},
         trigger::{abandon, record_misconfigured, trigger},
     },
@@ -90,7 +90,7 @@ pub use self::{
             verify_on_request,
         },
         record::record_verification,
-        requested::{await_verification, expect_requestable},
+        requested::{await_verification, expect_requestable, withdraw_request},
     },
 };
 

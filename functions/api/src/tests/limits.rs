@@ -59,6 +59,68 @@ async fn no_more_verifications_are_requested_at_a_time_than_backups_may_run() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_second_request_for_the_same_backup_is_refused_at_every_level() {
+    let empty = parts()
+        .mongodb_uri
+        .replace("/?", &format!("/{}?", unique("platform")));
+    let drills = ("BACKUP_DRILL_URI", parts().mongodb_uri.as_str());
+    let stage = Stage::new(&[
+        ("MONGODB_URI", &empty),
+        drills,
+        ("BACKUP_DUMP_ENGINE", "native"),
+    ])
+    .await;
+    let id = stage.backed_up().await;
+    let request = async |level: &str| {
+        let mut event = event("api-post-verify");
+        event["rawPath"] = json!(format!("/api/backups/jobs/{id}/verify"));
+        event["body"] = json!(json!({ "level": level }).to_string());
+        call(&stage.function, &event).await
+    };
+    assert_eq!(request("drill").await.status, 202);
+    for level in ["structure", "drill"] {
+        let refused = request(level).await;
+        assert_eq!(
+            (refused.status, refused.code()),
+            (409, "ALREADY_RUNNING"),
+            "{level}: {}",
+            refused.body
+        );
+    }
+    stage.remove().await;
+}
+
+#[tokio::test]
+async fn an_undispatched_verification_does_not_count() {
+    let empty = parts()
+        .mongodb_uri
+        .replace("/?", &format!("/{}?", unique("platform")));
+    let nowhere = "arn:aws:events:us-east-1:000000000000:rule/there-is-none";
+    let stage = Stage::new(&[
+        ("MONGODB_URI", &empty),
+        ("BACKUP_EVENT_BUS", nowhere),
+        ("BACKUP_DUMP_ENGINE", "native"),
+    ])
+    .await;
+    let id = stage.backed_up().await;
+    let mut asked = event("api-post-verify");
+    asked["rawPath"] = json!(format!("/api/backups/jobs/{id}/verify"));
+    for _ in 0..2 {
+        let failed = call(&stage.function, &asked).await;
+        assert_eq!(
+            (failed.status, failed.code()),
+            (503, "HANDOVER_FAILED"),
+            "{}",
+            failed.body
+        );
+    }
+    let catalog = &stage.function.holdfast().await.unwrap().catalog;
+    let busy = catalog.busy_verifications(Timestamp::UNIX_EPOCH).await;
+    assert_eq!(busy.unwrap(), []);
+    stage.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn answers_stay_within_lambdas_limit_whatever_a_backup_holds() {
     let stage = Stage::new(&[]).await;
     let holdfast = stage.function.holdfast().await.unwrap();

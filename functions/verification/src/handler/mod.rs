@@ -4,8 +4,8 @@
 use holdfast_domain::{BackupId, BackupType, Timestamp, VerificationLevel, VerificationStatus};
 use holdfast_lambda::{Event, Function, InvocationError, Metric};
 use holdfast_operations::{
-    DueReport, OperationError, RunLimits, VerifyOutcome, expect_verifiable, verify_due,
-    verify_on_request,
+    DueReport, Holdfast, OperationError, RunLimits, VerifyOutcome, expect_verifiable, verify_due,
+    verify_on_request, withdraw_request,
 };
 use holdfast_recovery::Verification;
 use serde_json::{Value, json};
@@ -73,16 +73,12 @@ async fn answer_request(
     limits: RunLimits,
 ) -> Result<Value, OperationError> {
     let holdfast = function.holdfast().await?;
-    expect_verifiable(holdfast, id, level).await?;
-    match Box::pin(verify_on_request(
-        holdfast,
-        id,
-        level,
-        limits,
-        Timestamp::now(),
-    ))
-    .await?
-    {
+    let verified = verify_requested(holdfast, id, level, limits).await;
+    if matches!(verified, Err(_) | Ok(VerifyOutcome::Elsewhere)) {
+        // The record of a result removes the request. Without a record, it would limit others.
+        withdraw_request(holdfast, id).await;
+    }
+    match verified? {
         VerifyOutcome::Done(verification) => {
             log_verification(&verification);
             function
@@ -91,7 +87,10 @@ async fn answer_request(
             Ok(brief(&verification))
         }
         VerifyOutcome::Continue => {
-            request_next_run(function, id, level).await?;
+            if let Err(error) = request_next_run(function, id, level).await {
+                withdraw_request(holdfast, id).await;
+                return Err(error);
+            }
             Ok(json!({ "backupId": id, "level": level, "status": "handed-on" }))
         }
         VerifyOutcome::Elsewhere => {
@@ -103,6 +102,24 @@ async fn answer_request(
             Ok(json!({ "backupId": id, "level": level, "status": "gone" }))
         }
     }
+}
+
+async fn verify_requested(
+    holdfast: &Holdfast,
+    id: &BackupId,
+    level: VerificationLevel,
+    limits: RunLimits,
+) -> Result<VerifyOutcome, OperationError> {
+    expect_verifiable(holdfast, id, level).await?;
+    // Boxed: the future of the use case is too deep a type for the compiler's layout.
+    Box::pin(verify_on_request(
+        holdfast,
+        id,
+        level,
+        limits,
+        Timestamp::now(),
+    ))
+    .await
 }
 
 async fn request_next_run(

@@ -188,6 +188,41 @@ async fn a_requested_verification_is_answered_and_damage_is_named() {
     stage.remove().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_without_a_record_is_removed() {
+    let stage = Stage::new(&[]).await;
+    let id = stage.backed_up().await;
+    let catalog = &stage.function.holdfast().await.unwrap().catalog;
+    let now = Timestamp::now();
+    let since = now - std::time::Duration::from_mins(15);
+    let requested = async || {
+        assert!(catalog.request_verification(&id, since, now).await.unwrap());
+    };
+    requested().await;
+    let refused = handle(&stage.function, &asked(&id, "drill"), in_15_minutes()).await;
+    assert!(refused.is_err(), "there is no server for drills");
+    assert_eq!(catalog.busy_verifications(since).await.unwrap(), []);
+
+    requested().await;
+    catalog
+        .begin_verification(&id, VerificationLevel::Exists, "another", since, now)
+        .await
+        .unwrap();
+    let skipped = handle(&stage.function, &asked(&id, "exists"), in_15_minutes()).await;
+    assert_eq!(skipped.unwrap()["status"], "skipped");
+    let row = stage
+        .deployment
+        .client
+        .database(&stage.deployment.catalog)
+        .collection::<mongodb::bson::Document>("backup_jobs")
+        .find_one(doc! { "_id": id.as_str() })
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(!row.contains_key("verificationRequestedAt"), "{row}");
+    stage.remove().await;
+}
+
 #[test]
 fn each_type_has_its_own_numbers_and_every_run_reports_drills() {
     let mut report = DueReport {

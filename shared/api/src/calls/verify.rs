@@ -12,7 +12,7 @@ use axum::{
 use holdfast_domain::{BackupId, Timestamp, VerificationLevel};
 use holdfast_operations::{
     Holdfast, OperationError, await_verification, expect_level, expect_requestable, is_small,
-    no_drill_server,
+    no_drill_server, withdraw_request,
 };
 use holdfast_recovery::Verification;
 use serde::Serialize;
@@ -90,8 +90,8 @@ impl Verified {
         (status = 404, description = "The backup does not exist", body = schema::Failure),
         (
             status = 409,
-            description = "The backup is not completed or is already being verified, or the limit of running \
-                           verifications is reached",
+            description = "The backup is not completed, its verification is running or requested, or the limit of \
+                           running verifications is reached",
             body = schema::Failure
         ),
         (status = 413, description = "The body is too large", body = schema::Failure),
@@ -120,8 +120,10 @@ pub(crate) async fn verify(
         level,
         by: caller.subject.as_deref(),
     };
-    let dispatched = host.dispatch(work).await;
-    dispatched.map_err(|error| Failure::verification_not_handed_over(&error))?;
+    if let Err(error) = host.dispatch(work).await {
+        withdraw_request(holdfast, &backup_id).await;
+        return Err(Failure::verification_not_handed_over(&error));
+    }
     if is_small(&holdfast.repository, &backup_id, level).await
         && let Some(verification) =
             await_verification(holdfast, &backup_id, level, now, PATIENCE).await
@@ -149,8 +151,9 @@ fn expect_drill_server(host: &dyn Host, holdfast: &Holdfast) -> Result<(), Failu
     }
 }
 
-/// Limits running verifications, including this one, to `BACKUP_MAX_CONCURRENT`. Backups need the
-/// function concurrency of the account, and each verification uses some of it.
+/// Records the request, unless the backup has one already. Limits running verifications, including
+/// this one, to `BACKUP_MAX_CONCURRENT`. Backups need the function concurrency of the account, and
+/// each verification uses some of it.
 async fn admit(holdfast: &Holdfast, id: &BackupId, now: Timestamp) -> Result<(), Failure> {
     let busy = holdfast
         .catalog
@@ -161,8 +164,17 @@ async fn admit(holdfast: &Holdfast, id: &BackupId, now: Timestamp) -> Result<(),
         return Err(Failure::too_many_verifications(&busy));
     }
     // Before the dispatch: the run removes the request at its end.
-    if let Err(error) = holdfast.catalog.request_verification(id, now).await {
-        tracing::warn!(backupId = %id, %error, "a requested verification was not counted");
+    let stale_at = now - FUNCTION_TIME;
+    match holdfast
+        .catalog
+        .request_verification(id, stale_at, now)
+        .await
+    {
+        Ok(true) => {}
+        Ok(false) => return Err(OperationError::AlreadyVerifying(id.clone()).into()),
+        Err(error) => {
+            tracing::warn!(backupId = %id, %error, "a requested verification was not counted");
+        }
     }
     Ok(())
 }

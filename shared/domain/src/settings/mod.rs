@@ -74,6 +74,13 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The connection string of the source, unless it is the default. A process without
+    /// `MONGODB_URI` does not know the source.
+    #[must_use]
+    pub fn known_source(&self) -> Option<&Secret> {
+        Some(&self.mongodb_uri).filter(|uri| uri.expose() != DEFAULT_MONGODB_URI)
+    }
+
     /// The values of [`SECRET_VARIABLES`], in another order.
     #[must_use]
     pub fn secrets(&self) -> [Option<&Secret>; 7] {

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use holdfast_catalog::{Catalog, CatalogError, Lease, UNSTARTED_GRACE};
-use holdfast_domain::heartbeat::DEAD_AFTER;
+use holdfast_catalog::{Catalog, CatalogError, Lease, Source, UNSTARTED_GRACE};
+use holdfast_domain::heartbeat::{BEAT_EVERY, DEAD_AFTER};
 use holdfast_domain::{BackupId, Job, Timestamp, settings::StoreLocation};
 use holdfast_repository::Repository;
 use jiff::SignedDuration;
@@ -14,6 +14,10 @@ use crate::{Holdfast, OperationError};
 
 /// Interval of reading the lease, until the run is known to be alive or dead.
 const POLL_EVERY: Duration = Duration::from_secs(2);
+/// A run with a beat of this age or less is alive. One missed beat is no proof of death.
+const LIVE_BEAT_AGE: Duration = BEAT_EVERY.saturating_mul(3);
+/// A request without a run is on its way to a function for this long.
+const DISPATCH_TIME: SignedDuration = SignedDuration::from_mins(1);
 /// Functions touch the items of a downloading backup at least this often.
 const FUNCTION_SILENCE_LIMIT: SignedDuration = SignedDuration::from_mins(30);
 
@@ -34,16 +38,8 @@ pub async fn is_interrupted(holdfast: &Holdfast, id: &BackupId) -> Result<bool, 
     let source = lease::source_of(id)?;
     let mut seen: Option<(u64, Timestamp)> = None;
     loop {
-        let lease = holdfast
-            .catalog
-            .get_lease(source)
-            .await?
-            .filter(|lease| lease.holder == *id);
-        let Some(lease) = lease else { return Ok(true) };
-        let job = match holdfast.catalog.get(id).await {
-            Ok(job) => Some(job),
-            Err(CatalogError::NotFound { .. }) => None,
-            Err(error) => return Err(error.into()),
+        let Some((lease, job)) = lease_and_job(&holdfast.catalog, source, id).await? else {
+            return Ok(true);
         };
         match liveness(
             &holdfast.repository,
@@ -63,6 +59,49 @@ pub async fn is_interrupted(holdfast: &Holdfast, id: &BackupId) -> Result<bool, 
             return Ok(false);
         }
         tokio::time::sleep(POLL_EVERY).await;
+    }
+}
+
+/// Whether the backup with the lease of its source is known to be alive, without a wait: its run
+/// had a recent beat, its functions are active, or its request is on its way to a function.
+///
+/// # Errors
+/// Those of the catalogue.
+pub async fn is_alive(holdfast: &Holdfast, id: &BackupId) -> Result<bool, OperationError> {
+    let (catalog, source) = (&holdfast.catalog, lease::source_of(id)?);
+    let Some((lease, job)) = lease_and_job(catalog, source, id).await? else {
+        return Ok(false);
+    };
+    let now = catalog.now().await?;
+    match liveness(&holdfast.repository, catalog, &lease, job.as_ref(), now).await? {
+        Liveness::Alive => Ok(true),
+        Liveness::Dead => Ok(false),
+        Liveness::Unclear => Ok(is_recent(&lease, now)),
+    }
+}
+
+fn is_recent(lease: &Lease, now: Timestamp) -> bool {
+    if lease.fence == 0 {
+        return now.duration_since(lease.taken_at) <= DISPATCH_TIME;
+    }
+    // Negative for a beat after `now`.
+    Duration::try_from(now.duration_since(lease.beat_at)).map_or(true, |age| age <= LIVE_BEAT_AGE)
+}
+
+/// The lease of the source with its job, if this backup holds it.
+async fn lease_and_job(
+    catalog: &Catalog,
+    source: Source,
+    id: &BackupId,
+) -> Result<Option<(Lease, Option<Job>)>, OperationError> {
+    let lease = catalog.get_lease(source).await?;
+    let Some(lease) = lease.filter(|lease| lease.holder == *id) else {
+        return Ok(None);
+    };
+    match catalog.get(id).await {
+        Ok(job) => Ok(Some((lease, Some(job)))),
+        Err(CatalogError::NotFound { .. }) => Ok(Some((lease, None))),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -36,6 +36,14 @@ pub async fn expect_requestable(
     Ok(())
 }
 
+/// Removes the request of a verification that ended without a record, or never began. A failure is
+/// logged: the request then expires.
+pub async fn withdraw_request(holdfast: &Holdfast, id: &BackupId) {
+    if let Err(error) = holdfast.catalog.withdraw_verification(id).await {
+        tracing::warn!(backupId = %id, %error, "cannot remove the request of a verification: it counts until it expires");
+    }
+}
+
 /// Waits for the recorded result of a verification that began at `since` or later, by the
 /// catalogue's clock. Returns `None` after the caller's patience. An unavailable catalogue has no
 /// result yet.

@@ -11,6 +11,7 @@ use mongodb::bson::doc;
 use crate::support::{
     content::finalized::{PATIENT, completed, failed, finalize, seconds},
     content::{Fixture, file_of, item, noise},
+    holdfast::settings_of,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -85,6 +86,28 @@ async fn a_backup_holds_every_file_in_its_archive_and_every_item_in_its_list() {
             .states()
             .ends_with(&[JobStatus::Committing, JobStatus::Completed])
     );
+    f.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unrecorded_source_is_empty_without_its_connection_string_and_never_the_default() {
+    let f = Fixture::new(&[]).await;
+    f.fill(1).await;
+    let default = settings_of([("BACKUP_STORE", "s3://unused")]).mongodb_uri;
+    let unset = f.with(|settings| settings.mongodb_uri = default);
+    for (holdfast, is_known) in [(&unset, false), (&f.holdfast, true)] {
+        let id = f.up_to_finalize().await;
+        // A discovery by an earlier version.
+        let forget = doc! { "$set": { "work.sourceUri": "" } };
+        f.rows("backup_jobs")
+            .update_one(doc! { "_id": id.as_str() }, forget)
+            .await
+            .unwrap();
+        completed(finalize(holdfast, &id).await);
+        let uri = f.manifest(&id).await.source.uri;
+        assert_eq!(uri.contains(&f.database), is_known, "{uri}");
+        assert_eq!(uri.is_empty(), !is_known, "{uri}");
+    }
     f.remove().await;
 }
 

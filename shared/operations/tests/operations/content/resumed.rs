@@ -7,7 +7,7 @@ use holdfast_catalog::Source;
 use holdfast_domain::{BackupId, BackupType, ItemStatus, Job, JobStatus, ObjectKey, Timestamp};
 use holdfast_operations::{
     BackupOutcome, BackupRequest, FullTrigger, Holdfast, RunLimits, back_up_content_in_process,
-    is_interrupted, sweep, trigger_full,
+    is_alive, is_interrupted, sweep, trigger_full,
 };
 use holdfast_testing::{Fault, FaultStore, Operation, Origin, origin::Answer};
 use jiff::SignedDuration;
@@ -236,6 +236,39 @@ async fn a_lease_without_a_job_blocks_no_backup_after_two_minutes() {
         BackupOutcome::Completed(_)
     ));
     assert_eq!(f.leases().await, 0);
+    f.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_a_recent_request_or_a_recent_beat_proves_a_live_backup() {
+    let f = Fixture::new(&[]).await;
+    let is_alive_after = async |id: &BackupId, silence: Duration| {
+        let then = Timestamp::now() - SignedDuration::try_from(silence).unwrap();
+        let then = DateTime::from_millis(then.as_millisecond());
+        f.rows("backup_leases")
+            .update_one(
+                doc! { "_id": "content" },
+                doc! { "$set": { "takenAt": then, "beatAt": then } },
+            )
+            .await
+            .unwrap();
+        is_alive(&f.holdfast, id).await.unwrap()
+    };
+    let id = f.trigger().await;
+    assert!(is_alive_after(&id, Duration::from_secs(50)).await);
+    assert!(!is_alive_after(&id, Duration::from_secs(65)).await);
+
+    let now = Timestamp::now();
+    f.holdfast
+        .catalog
+        .take_over(Source::Content, &id, 0, None, now)
+        .await
+        .unwrap();
+    assert!(is_alive_after(&id, Duration::from_secs(20)).await);
+    assert!(!is_alive_after(&id, Duration::from_secs(35)).await);
+
+    let other = BackupId::new(BackupType::Content, now, [7; 4]);
+    assert!(!is_alive(&f.holdfast, &other).await.unwrap());
     f.remove().await;
 }
 

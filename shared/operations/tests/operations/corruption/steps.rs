@@ -6,7 +6,7 @@ use holdfast_catalog::{VerificationClaim, VerifiedSoFar};
 use holdfast_domain::{Timestamp, VerificationLevel, VerificationStatus};
 use holdfast_operations::{
     OperationError, RunLimits, VerifyOutcome, await_verification, expect_requestable,
-    verify_on_request,
+    verify_on_request, withdraw_request,
 };
 use holdfast_testing::{Fault, FaultStore, Operation};
 use jiff::SignedDuration;
@@ -235,6 +235,31 @@ async fn a_verification_is_not_requested_twice_and_not_of_an_unfinished_backup()
         .await
         .unwrap_err();
     assert!(matches!(error, OperationError::NotFound(_)), "{error}");
+    f.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_has_one_request_at_a_time_until_it_is_withdrawn_or_expires() {
+    let f = Fixture::new(&[]).await;
+    f.fill(10).await;
+    let (catalog, id) = (&f.holdfast.catalog, f.back_up().await.backup_id);
+    let (now, minutes) = (catalog.now().await.unwrap(), SignedDuration::from_mins);
+    let request = async |at: Timestamp| {
+        let stale_at = at - minutes(15);
+        catalog
+            .request_verification(&id, stale_at, at)
+            .await
+            .unwrap()
+    };
+    assert!(request(now).await);
+    assert!(!request(now + minutes(14)).await);
+    assert!(request(now + minutes(16)).await, "the first one expired");
+    withdraw_request(&f.holdfast, &id).await;
+    assert_eq!(catalog.busy_verifications(now).await.unwrap(), []);
+    assert!(request(now).await);
+    let unknown = "db_1_0a".parse().unwrap();
+    let without_job = catalog.request_verification(&unknown, now, now).await;
+    assert!(without_job.unwrap(), "there is no row for the request");
     f.remove().await;
 }
 

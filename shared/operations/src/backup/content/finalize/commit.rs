@@ -107,10 +107,12 @@ impl Finalizing<'_> {
     }
 
     /// The source as recorded by discovery. A discovery by an earlier version has not
-    /// recorded it.
+    /// recorded it. It is then empty in a process without the source's connection string.
     fn source_uri(&self) -> String {
         if self.work.source_uri.is_empty() {
-            return holdfast_database::redacted_uri(&self.holdfast.settings.mongodb_uri)
+            let known = self.holdfast.settings.known_source();
+            return known
+                .and_then(holdfast_database::redacted_uri)
                 .unwrap_or_default();
         }
         self.work.source_uri.clone()
