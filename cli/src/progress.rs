@@ -61,7 +61,7 @@ impl Meter {
             *shown = PHASE;
         }
         drop(shown);
-        self.say(doing);
+        self.set_message(doing);
     }
 
     fn show(&self, done: u64, expected: u64, measured: &'static str) {
@@ -88,7 +88,7 @@ impl Meter {
     }
 
     /// The message before the numbers.
-    pub(crate) fn say(&self, doing: impl Into<String>) {
+    pub(crate) fn set_message(&self, doing: impl Into<String>) {
         self.bar.set_message(doing.into());
     }
 
@@ -219,14 +219,14 @@ mod tests {
             "no rate of nothing: {}",
             line()
         );
-        meter.say("database: dumping");
+        meter.set_message("database: dumping");
         meter.set(519_657_718, 1_288_490_188);
         assert!(
             line().contains("database: dumping") && line().contains("495.58 MiB/1.20 GiB"),
             "{}",
             line()
         );
-        meter.say("content: content_1700000000000_0a0b0c0d 1234567 failed, 999.9 GiB");
+        meter.set_message("content: content_1700000000000_0a0b0c0d 1234567 failed, 999.9 GiB");
         meter.count(123_456_789, 987_654_321);
         assert!(line().contains("123,456,789/987,654,321"), "{}", line());
         meter.phase("cancelling");

@@ -73,7 +73,7 @@ pub(crate) async fn run(
     let meter = Meter::new("reading backups");
     let progress = |done: &RebuildProgress| {
         meter.count(done.backups, done.of);
-        meter.say(format!(
+        meter.set_message(format!(
             "reading backups ({} of content so far):",
             text::count(done.items, "item")
         ));

@@ -77,7 +77,7 @@ pub(crate) async fn run(
     }
     let is_suspended = plan.database.suspended.is_some() || plan.content.suspended.is_some();
     if !is_suspended && let Some(swept) = swept(&holdfast).await? {
-        say(&swept, output);
+        print(&swept, output);
     }
     // Boxed: the future of the use case is too deep a type for the compiler's layout.
     let report = Box::pin(retain(&holdfast, RunLimits::none(), Timestamp::now())).await?;
@@ -100,7 +100,7 @@ async fn swept(holdfast: &Holdfast) -> Result<Option<SweepReport>, Failure> {
     ))
 }
 
-fn say(report: &SweepReport, output: Output) {
+fn print(report: &SweepReport, output: Output) {
     let cleared = report.uploads_aborted + report.objects_removed;
     if cleared > 0 {
         output.note(&format!(

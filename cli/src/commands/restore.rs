@@ -395,7 +395,7 @@ async fn restore_backup(
     let repository = session.repository()?;
     let manifest = repository.manifest(id).await?;
     let progress = |progress: &RestoreProgress| {
-        meter.say(doing(progress));
+        meter.set_message(doing(progress));
         meter.set(progress.bytes, manifest.original_size);
     };
     let mut report = restore_database(&repository, id, target, &progress).await?;
@@ -410,10 +410,10 @@ async fn restore_from_archive(
     target: &RestoreTarget,
     meter: &Arc<Meter>,
 ) -> Result<RestoreReport, Failure> {
-    let progress = |progress: &RestoreProgress| meter.say(doing(progress));
+    let progress = |progress: &RestoreProgress| meter.set_message(doing(progress));
     let is_file = !is_stdin(file) && std::fs::metadata(file).is_ok_and(|found| found.is_file());
     if is_file {
-        meter.say("checking".to_owned());
+        meter.set_message("checking".to_owned());
         prove_archive(opened(file, meter)?).await?;
         rehearse_archive(opened(file, meter)?, target, &progress).await?;
     } else if let Some(option) = reads_twice(&target.options) {

@@ -114,7 +114,7 @@ async fn to_directory(
     let repository = session.repository()?;
     let meter = Meter::new(&format!("restoring {}", what.id));
     let progress = |progress: &ContentRestoreProgress| {
-        meter.say(format!(
+        meter.set_message(format!(
             "restoring {}, {},",
             what.id,
             text::size(progress.bytes)

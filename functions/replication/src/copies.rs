@@ -123,7 +123,7 @@ async fn send_again(
 }
 
 /// Sends messages for due copies that were not sent or failed, and reports overdue ones.
-pub(crate) async fn ask_for_what_is_due(function: &Function) -> Result<Value, OperationError> {
+pub(crate) async fn request_due_copies(function: &Function) -> Result<Value, OperationError> {
     let (holdfast, second) = (
         function.holdfast().await?,
         function.second_repository().await?,

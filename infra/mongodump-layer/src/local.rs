@@ -26,7 +26,7 @@ pub(crate) async fn take(path: &Path, architecture: Architecture) -> Result<Laye
     // Before it is run: what is for another processor is no reason to wonder why it does not.
     layer::checked(&name, &program, architecture)?;
     let answer = if architecture.runs_here() {
-        ask(path).await?
+        version_of(path).await?
     } else {
         Answer::None(format!("this machine is no {architecture}"))
     };
@@ -44,7 +44,7 @@ pub(crate) async fn take(path: &Path, architecture: Architecture) -> Result<Laye
     )
 }
 
-async fn ask(path: &Path) -> Result<Answer, Error> {
+async fn version_of(path: &Path) -> Result<Answer, Error> {
     // A bare name would be looked for on the PATH.
     let program = fs::canonicalize(path).map_err(Error::at("read MONGODUMP_BINARY", path))?;
     let mut command = Command::new(program);

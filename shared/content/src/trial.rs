@@ -31,7 +31,7 @@ impl Fetcher {
             (None, "*/*")
         };
         let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(accept))]);
-        ask(
+        request(
             self.client(),
             gateway.address(EMPTY, query),
             Some(gateway.origin()),
@@ -45,7 +45,7 @@ impl Fetcher {
     /// # Errors
     /// Why it does not respond.
     pub async fn try_origin(&self, url: &Url) -> Result<(), FetchError> {
-        match ask(
+        match request(
             self.client(),
             url.clone(),
             Origin::of(url),
@@ -60,7 +60,7 @@ impl Fetcher {
     }
 }
 
-async fn ask(
+async fn request(
     client: &HttpClient,
     url: Url,
     exempt: Option<Origin>,

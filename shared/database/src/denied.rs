@@ -99,7 +99,8 @@ fn from_command(message: &str) -> Option<Missing> {
     })
 }
 
-/// The actions that a command needs: <https://www.mongodb.com/docs/manual/reference/privilege-actions/>.
+/// The actions that a command needs:
+/// <https://www.mongodb.com/docs/manual/reference/privilege-actions/>.
 fn actions(command: &str, rest: &str) -> Vec<String> {
     let has = |option: &str| rest.replace('"', "").contains(&format!("{option}: true"));
     let mut actions = match command {

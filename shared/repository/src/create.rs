@@ -33,8 +33,8 @@ pub struct InitReport {
 }
 
 impl Repository {
-    /// Creates the missing parts: the repository, its copy, and with encryption its first master key. A
-    /// lost `repository.json` is restored from its copy.
+    /// Creates the missing parts: the repository, its copy, and with encryption its first master
+    /// key. A lost `repository.json` is restored from its copy.
     ///
     /// # Errors
     /// [`RepositoryFileError::Lost`] if both files are missing although backups exist: a new

@@ -1,5 +1,5 @@
-//! Secrets of AWS Secrets Manager: a secret's variable may contain an ARN. The secret's text is then
-//! the value. A secret with a connection string may also be JSON with the field `uri`.
+//! Secrets of AWS Secrets Manager: a secret's variable may contain an ARN. The secret's text is
+//! then the value. A secret with a connection string may also be JSON with the field `uri`.
 //!
 //! The value goes only into the settings, never into the environment.
 

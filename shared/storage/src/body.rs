@@ -20,7 +20,7 @@ pub(crate) trait Origin: Send + Sync + 'static {
     /// One request with its retries. With an `etag`, other content is
     /// [`StoreError::AlreadyExists`]. An answer with another beginning than `range` is an
     /// error.
-    async fn ask(
+    async fn request(
         &self,
         key: &ObjectKey,
         range: Option<Range<u64>>,
@@ -52,7 +52,7 @@ pub(crate) async fn read(
     }
     let start = range.as_ref().map_or(0, |range| range.start);
     let is_range = range.is_some();
-    let answer = origin.ask(key, range, None).await?;
+    let answer = origin.request(key, range, None).await?;
     if is_range && answer.promised_bytes == 0 {
         // Most stores report this themselves.
         return Err(StoreError::Invalid {
@@ -163,7 +163,7 @@ impl<O: Origin> Reading<O> {
         let rest = self.position..self.end;
         match self
             .origin
-            .ask(&self.key, Some(rest), self.etag.as_deref())
+            .request(&self.key, Some(rest), self.etag.as_deref())
             .await
         {
             // Compared again, because some stores ignore the condition.

@@ -1,7 +1,7 @@
 //! Programs built with Go, once for each state of their sources. `tests/ipfs-node` is the IPFS
 //! gateway and Gaia origin of the local parts. `tests/age` opens keys wrapped for an offline key.
-//! `infra/local/actionlint` checks workflows. A Go on the `PATH` is used if it is new enough, else a
-//! Python wheel. Modules come from the environment's `GOPROXY` and stay in Go's own cache.
+//! `infra/local/actionlint` checks workflows. A Go on the `PATH` is used if it is new enough, else
+//! a Python wheel. Modules come from the environment's `GOPROXY` and stay in Go's own cache.
 
 use std::{
     fs,

@@ -192,7 +192,7 @@ async fn to_its_end(h: &Holdfast, job: &Job, screen: &Screen) -> End {
         match (&end, waits.next()) {
             (Err(error), Some(wait)) if error.is_catalog_away() => {
                 let seconds = wait.as_secs();
-                screen.meter(job.backup_type).say(format!(
+                screen.meter(job.backup_type).set_message(format!(
                     "the catalogue does not respond: retrying in {seconds} s"
                 ));
                 tokio::time::sleep(wait).await;

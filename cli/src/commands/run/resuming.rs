@@ -42,7 +42,7 @@ async fn resume(
     screen: &Screen,
 ) -> Result<Option<Begun>, OperationError> {
     let meter = screen.meter(id.backup_type());
-    meter.say(format!(
+    meter.set_message(format!(
         "{id} is not finished: checking for up to a minute whether its run is alive"
     ));
     if !is_interrupted(h, &id).await? {
@@ -57,7 +57,7 @@ async fn resume(
     if !has_work_to_resume(&job) {
         return Ok(None);
     }
-    meter.say(format!("resuming the interrupted backup {id}"));
+    meter.set_message(format!("resuming the interrupted backup {id}"));
     if kind == BackupType::Content {
         return Ok(Some(Begun {
             id,

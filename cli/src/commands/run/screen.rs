@@ -96,7 +96,7 @@ impl Screen {
                 && !self.is_cancelling()
             {
                 let meter = self.meter(BackupType::Content);
-                meter.say(fetching(&items));
+                meter.set_message(fetching(&items));
                 meter.count(items.settled(), items.expected);
             }
             tokio::time::sleep(COUNT_AFTER.max(asked.elapsed() * SHARE_OF_TIME)).await;
@@ -154,7 +154,7 @@ impl Observer for Screen {
         let kind = id.backup_type();
         if progress.bytes_read > 0 && !self.is_committing(kind) && !self.is_cancelling() {
             let meter = self.meter(kind);
-            meter.say(format!(
+            meter.set_message(format!(
                 "{kind}: {}",
                 if kind == BackupType::Content {
                     "archiving"

@@ -21,7 +21,7 @@ pub(crate) async fn handle(
         Event::Tick { schedule, .. } if removal::is_its_schedule(schedule.as_deref()) => {
             Ok(removal::run(function, deadline).await?)
         }
-        Event::Tick { .. } => Ok(copies::ask_for_what_is_due(function).await?),
+        Event::Tick { .. } => Ok(copies::request_due_copies(function).await?),
         other => Err(other.misdirected("a tick, or a batch of copies").into()),
     }
 }

@@ -49,8 +49,8 @@ pub(crate) struct Asked {
 pub(crate) struct Verified {
     #[serde(flatten)]
     verification: Verification,
-    /// Number of omitted problems, notes, collections and namespaces. They are omitted if the answer
-    /// would be too large.
+    /// Number of omitted problems, notes, collections and namespaces. They are omitted if the
+    /// answer would be too large.
     omitted: u64,
 }
 

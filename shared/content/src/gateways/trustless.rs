@@ -94,7 +94,7 @@ impl GatewayRequest<'_> {
         let url = self
             .gateway
             .address(&path.to_string(), Some("format=car&dag-scope=entity"));
-        let mut answer = self.ask(url, CAR, most_bytes(limits), progress).await?;
+        let mut answer = self.send(url, CAR, most_bytes(limits), progress).await?;
         if !answer
             .content_type()
             .is_some_and(|kind| kind.starts_with("application/vnd.ipld.car"))
@@ -138,7 +138,7 @@ impl GatewayRequest<'_> {
             }
             let url = self.gateway.address(&cid.to_string(), Some("format=raw"));
             let mut answer = self
-                .ask(url, BLOCK, MAX_BLOCK_BYTES as u64, progress)
+                .send(url, BLOCK, MAX_BLOCK_BYTES as u64, progress)
                 .await?;
             let block = answer
                 .whole()
@@ -149,7 +149,7 @@ impl GatewayRequest<'_> {
         Ok(())
     }
 
-    async fn ask(
+    async fn send(
         &self,
         url: Url,
         accept: &'static str,

@@ -67,7 +67,7 @@ impl Transcript {
         let line = std::mem::take(&mut self.line);
         let line = String::from_utf8_lossy(&line);
         let message = message(&line);
-        if self.failure.is_none() && tells_of_failure(message) {
+        if self.failure.is_none() && reports_failure(message) {
             self.failure = Some(message.to_owned());
         }
         if let Some((namespace, documents)) = count(message)
@@ -115,7 +115,7 @@ fn message(line: &str) -> &str {
 }
 
 /// The tool's own word for a failure, and Go's two for a crash.
-fn tells_of_failure(message: &str) -> bool {
+fn reports_failure(message: &str) -> bool {
     ["Failed:", "panic:", "fatal error:"]
         .iter()
         .any(|word| message.starts_with(word))

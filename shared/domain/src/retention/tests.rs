@@ -63,7 +63,7 @@ fn kept_at(candidates: &[RetentionCandidate], policy: &RetentionPolicy, zone: &s
 }
 
 // By example
-// ---------------------------------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------------------------
 
 #[test]
 fn days_are_the_operators_and_not_utcs() {
@@ -233,7 +233,7 @@ fn a_policy_that_cannot_be_meant_is_refused() {
     assert!(serde_json::from_str::<RetentionPolicy>(r#"{"minCount":1,"maxAgeDay":3}"#).is_err());
 }
 
-// By law -------------------------------------------------------------------------------------------------------------
+// By law ------------------------------------------------------------------------------------------
 
 fn standings() -> impl Strategy<Value = Standing> {
     prop_oneof![

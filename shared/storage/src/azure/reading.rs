@@ -21,7 +21,7 @@ const STALLED_AFTER: Duration = Duration::from_secs(30);
 
 #[async_trait]
 impl Origin for AzureStore {
-    async fn ask(
+    async fn request(
         &self,
         key: &ObjectKey,
         range: Option<Range<u64>>,

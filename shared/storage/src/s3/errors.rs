@@ -21,7 +21,7 @@ where
         };
     }
     let kind = match error {
-        SdkError::ServiceError(_) if asks_for_checksums(error.message()) => Kind::Unsupported,
+        SdkError::ServiceError(_) if rejects_checksums(error.message()) => Kind::Unsupported,
         SdkError::ConstructionFailure(_) => Kind::from_undispatched(&chain(error)),
         SdkError::DispatchFailure(failure) if failure.is_user() => Kind::Invalid,
         SdkError::DispatchFailure(failure) if failure.is_other() => {
@@ -70,7 +70,7 @@ where
 }
 
 /// Whether a store does not support the headers for checksums.
-fn asks_for_checksums(message: Option<&str>) -> bool {
+fn rejects_checksums(message: Option<&str>) -> bool {
     message.is_some_and(|message| {
         ["x-amz-checksum-", "x-amz-sdk-checksum-"]
             .iter()
@@ -206,15 +206,15 @@ mod tests {
 
     #[test]
     fn a_store_that_does_not_know_checksums_is_known_by_its_words() {
-        assert!(asks_for_checksums(Some(
+        assert!(rejects_checksums(Some(
             "Unsupported header 'x-amz-checksum-sha256' received for this API call."
         )));
-        assert!(asks_for_checksums(Some(
+        assert!(rejects_checksums(Some(
             "Unsupported header 'x-amz-sdk-checksum-algorithm'"
         )));
         assert!(
-            !asks_for_checksums(Some("The checksum you specified did not match"))
-                && !asks_for_checksums(None)
+            !rejects_checksums(Some("The checksum you specified did not match"))
+                && !rejects_checksums(None)
         );
     }
 

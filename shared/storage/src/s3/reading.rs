@@ -16,7 +16,7 @@ use crate::{
 
 #[async_trait]
 impl Origin for S3Store {
-    async fn ask(
+    async fn request(
         &self,
         key: &ObjectKey,
         range: Option<Range<u64>>,

@@ -190,7 +190,7 @@ impl Simulation {
         self.client.database(&self.database).drop().await.unwrap();
     }
 
-    // Jobs -----------------------------------------------------------------------------------------------------------
+    // Jobs ----------------------------------------------------------------------------------------
 
     fn new_id(&self, kind: BackupType) -> BackupId {
         let number = u32::try_from(self.made.fetch_add(1, Ordering::Relaxed)).unwrap();
@@ -290,7 +290,7 @@ impl Simulation {
         self.h.catalog.insert_verification(&record).await.unwrap();
     }
 
-    // Objects --------------------------------------------------------------------------------------------------------
+    // Objects -------------------------------------------------------------------------------------
 
     pub(crate) async fn put(&self, key: &ObjectKey, body: &[u8]) -> Artifact {
         self.store
