@@ -11,7 +11,7 @@ mod scratch;
 use std::time::Instant;
 
 use holdfast_domain::{
-    BackupId, BackupType, DrilledCollection, ItemCounts, NamespaceManifest, Timestamp,
+    BackupId, BackupType, DrilledCollection, ItemCounts, NamespaceManifest, ObjectKey, Timestamp,
     VerificationLevel, VerificationStatus,
 };
 use holdfast_repository::{InvalidRequest, Repository, RepositoryError, RepositoryFileError};
@@ -173,6 +173,13 @@ impl Judgement {
                 ..
             }))) => {
                 found.problems.push(format!("{key} is missing"));
+            }
+            // Both files of the repository are good, so the manifest's epoch is wrong.
+            Err(RecoveryError::Repository(RepositoryError::File(
+                fault @ RepositoryFileError::UnknownEpoch { .. },
+            ))) if self.repository.problems.is_empty() => {
+                let manifest = ObjectKey::manifest(&self.backup_id);
+                found.problems.push(format!("{manifest}: {fault}"));
             }
             Err(error) => return Err(blame_repository_files(error, &self.repository.problems)),
         }

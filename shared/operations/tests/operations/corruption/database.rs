@@ -68,6 +68,10 @@ async fn an_encrypted_backups_manifest_is_named_however_it_is_broken() {
     );
     let mut ways = Way::all(&whole, &[], another);
     ways.extend((0..whole.len()).step_by(41).map(Way::Flip));
+    // Another epoch, which the repository does not list.
+    let name = b"\"keyEpoch\":";
+    let epoch = whole.windows(name.len()).rposition(|part| part == name);
+    ways.push(Way::Flip(epoch.unwrap() + name.len()));
     each_way_is_named(
         &f.holdfast,
         &one.backup_id,
