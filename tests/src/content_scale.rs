@@ -18,8 +18,9 @@ const MANY: i64 = 3_000;
 const WORKERS: u32 = 8;
 /// Larger than all buffers of a file, or of an archive.
 const LARGE: usize = 40 << 20;
-/// Allowed extra memory for many files, because allocators are inexact.
-const SLACK_KIB: u64 = 16 * 1024;
+/// Allowed extra memory for many files. Allocators are inexact, and a busy machine has one or two
+/// more parts of 8 MiB in flight.
+const SLACK_KIB: u64 = 32 * 1024;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn three_thousand_files_are_backed_up_with_the_memory_of_two_hundred() {
