@@ -14,6 +14,7 @@ mod queue;
 mod report;
 mod skipped;
 mod warm;
+mod worker;
 
 pub use batch::{batch_in, dispatch_if_settled, message_in, redeliver};
 pub use copy_queue::{CopyMessage, CopyQueue};
@@ -27,3 +28,4 @@ pub use queue::SqsQueue;
 pub use report::{answer, report_outcome};
 pub use skipped::skipped_tick;
 pub use warm::Warm;
+pub use worker::run_worker;
